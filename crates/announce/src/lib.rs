@@ -1,0 +1,1 @@
+//! Sinks for incident changes and escalations.

@@ -1,0 +1,1 @@
+//! The types every room shares. Synchronous, no input or output.

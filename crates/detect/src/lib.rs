@@ -1,0 +1,1 @@
+//! Detectors, fusion, calibration, typing and the incident tracker. Synchronous, no clock.

@@ -1,0 +1,1 @@
+//! Prometheus range data, exported files and presets, aligned into windows.

@@ -1,0 +1,1 @@
+//! Policy, guardrails, decide, stages, journal, verification and executors.

@@ -1,0 +1,1 @@
+//! The shop: a seeded simulated cluster with faults. Synchronous.
