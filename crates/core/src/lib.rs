@@ -1,1 +1,52 @@
-//! The types every room shares. Synchronous, no input or output.
+//! The types every room of homeostat shares.
+//!
+//! This crate is synchronous and does no input or output. It knows nothing of Prometheus, Kubernetes,
+//! detectors or policies: only the nouns that pass between them. Time and randomness are arguments
+//! ([`Timestamp`], [`Seed`]); nothing here reads a clock or an entropy source.
+//!
+//! Start at [`Window`] (what is scored), [`Assessment`] (what scoring says), [`Incident`] (what is told
+//! to people) and [`Plan`] (what may be done about it).
+
+mod action;
+mod assessment;
+mod calendar;
+mod confidence;
+mod correlation;
+mod digest;
+mod grid;
+mod incident;
+mod incident_type;
+mod mode;
+mod plan;
+mod prom_duration;
+mod rollout;
+mod schema;
+mod score;
+mod seed;
+mod signal;
+mod subject;
+mod timestamp;
+mod topology;
+mod window;
+
+pub use action::{Action, ActionKind};
+pub use assessment::{Assessment, Fused, NamedVote, NotReady, Scoring, Vote};
+pub use calendar::{Calendar, PlannedEvent};
+pub use confidence::{Calibrated, Confidence, NotAConfidence};
+pub use correlation::CorrelationId;
+pub use digest::{sha256_hex, short_id};
+pub use grid::{Grid, GridError};
+pub use incident::{Annotation, Evidence, Incident, IncidentChange, IncidentId, IncidentState};
+pub use incident_type::{IncidentType, UnknownIncidentType};
+pub use mode::{Mode, UnknownMode};
+pub use plan::{Inverse, Plan, PlanId, Target, VerifySpec};
+pub use prom_duration::{NotADuration, format_duration, parse_duration};
+pub use rollout::Rollout;
+pub use schema::{Feature, Schema, SchemaError};
+pub use score::{NotAScore, RawScore, Score, TailProbability};
+pub use seed::Seed;
+pub use signal::{Direction, Signal, UnknownSignal};
+pub use subject::{NotASubject, Subject, WorkloadKind};
+pub use timestamp::{NotATimestamp, Timestamp};
+pub use topology::Topology;
+pub use window::{Window, WindowError};

@@ -1,0 +1,62 @@
+//! What can be done to a target.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::timestamp::Timestamp;
+
+/// Kinds of action a policy can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// Replace a workload's pods one by one, template unchanged.
+    RolloutRestart,
+    /// Go back to an earlier revision of the template.
+    RolloutUndo,
+}
+
+impl ActionKind {
+    /// Every kind.
+    pub const ALL: [ActionKind; 2] = [Self::RolloutRestart, Self::RolloutUndo];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RolloutRestart => "rollout-restart",
+            Self::RolloutUndo => "rollout-undo",
+        }
+    }
+}
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An action with every value fixed, so that doing it again is doing the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum Action {
+    /// Restart with exactly this value of the restart annotation: a second write changes nothing.
+    RolloutRestart {
+        /// The annotation's value.
+        restarted_at: Timestamp,
+    },
+    /// Return to exactly this revision.
+    RolloutUndo {
+        /// The revision, as the cluster names it.
+        to_revision: String,
+    },
+}
+
+impl Action {
+    /// Which kind it is.
+    pub const fn kind(&self) -> ActionKind {
+        match self {
+            Self::RolloutRestart { .. } => ActionKind::RolloutRestart,
+            Self::RolloutUndo { .. } => ActionKind::RolloutUndo,
+        }
+    }
+}

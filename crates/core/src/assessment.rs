@@ -1,0 +1,116 @@
+//! What scoring says about a window's last row: each detector's vote, and all together.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::score::{RawScore, Score, TailProbability};
+use crate::timestamp::Timestamp;
+
+/// What a detector says of a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scoring {
+    /// How unusual the last row is.
+    Scored(RawScore),
+    /// It can't say yet; that's no error.
+    NotReady(NotReady),
+}
+
+/// Why a detector can't say yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotReady {
+    /// The window has fewer rows than the detector looks back.
+    TooFewSteps,
+    /// Too many of the measurements it needs are holes.
+    TooManyHoles,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooFewSteps => "too few steps in the window",
+            Self::TooManyHoles => "too many holes in the window",
+        })
+    }
+}
+
+/// One detector's part in an assessment. A broken detector is a missing vote, never a broken service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "vote")]
+pub enum Vote {
+    /// It scored.
+    Scored {
+        /// On the detector's own scale.
+        raw: RawScore,
+        /// How rare that is among normal rows; written as its surprise in nats.
+        tail: TailProbability,
+    },
+    /// It can't say yet.
+    NotReady {
+        /// Why.
+        why: NotReady,
+    },
+    /// It failed.
+    Failed {
+        /// The error, whole chain.
+        why: String,
+    },
+}
+
+/// A vote and whose it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedVote {
+    /// The detector's name.
+    pub detector: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub vote: Vote,
+}
+
+/// The votes together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "fused")]
+pub enum Fused {
+    /// Enough detectors scored.
+    Scored {
+        /// 1.0 is the alarm boundary; from this row alone, the fast path of the alert.
+        score: Score,
+        /// Summed over several half-lives: for ranking and confidence.
+        evidence: Score,
+    },
+    /// Too few detectors could say anything. Not the same as "nothing unusual".
+    TooFewVotes {
+        /// How many scored.
+        n_scored: usize,
+        /// How many are needed.
+        n_needed: usize,
+    },
+}
+
+/// What the ensemble says of one window's last row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// The moment of the row.
+    pub at: Timestamp,
+    /// Every detector's vote, in the ensemble's order.
+    pub votes: Vec<NamedVote>,
+    /// All together.
+    #[serde(flatten)]
+    pub fused: Fused,
+    /// How far each feature is from what was expected, in training deviations, signed, in the schema's order;
+    /// `None` where the measurement is absent. The part of the explanation that doesn't depend on a detector.
+    pub deviations: Vec<Option<f64>>,
+    /// What was expected of each feature, in its own unit.
+    pub expected: Vec<Option<f64>>,
+}
+
+impl Assessment {
+    /// The score, if enough detectors scored.
+    pub fn score(&self) -> Option<Score> {
+        match self.fused {
+            Fused::Scored { score, .. } => Some(score),
+            Fused::TooFewVotes { .. } => None,
+        }
+    }
+}

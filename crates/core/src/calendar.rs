@@ -1,0 +1,70 @@
+//! Planned events: what is expected to look unusual.
+
+use serde::{Deserialize, Serialize};
+
+use crate::subject::Subject;
+use crate::timestamp::Timestamp;
+
+/// A planned event, such as a marketing campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedEvent {
+    /// What it is called.
+    pub name: String,
+    /// When it starts.
+    pub start: Timestamp,
+    /// When it ends; must be after the start.
+    pub end: Timestamp,
+    /// Namespaces it touches; empty means every namespace.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+    /// Workload names it touches; empty means every workload of those namespaces.
+    #[serde(default)]
+    pub workloads: Vec<String>,
+}
+
+impl PlannedEvent {
+    /// Whether it touches this subject at this moment. The end is exclusive.
+    pub fn covers(&self, subject: &Subject, at: Timestamp) -> bool {
+        let in_scope = |list: &[String], name: &String| list.is_empty() || list.contains(name);
+        self.start <= at
+            && at < self.end
+            && in_scope(&self.namespaces, &subject.namespace)
+            && in_scope(&self.workloads, &subject.name)
+    }
+}
+
+/// All planned events.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Calendar {
+    /// The events, in any order; they may overlap.
+    pub events: Vec<PlannedEvent>,
+}
+
+impl Calendar {
+    /// The first event that touches this subject at this moment.
+    pub fn covering(&self, subject: &Subject, at: Timestamp) -> Option<&PlannedEvent> {
+        self.events.iter().find(|event| event.covers(subject, at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_and_time_both_count_and_the_end_is_exclusive() {
+        let event = PlannedEvent {
+            name: "sale".into(),
+            start: Timestamp::from_secs(100),
+            end: Timestamp::from_secs(200),
+            namespaces: vec!["shop".into()],
+            workloads: vec![],
+        };
+        let cart = Subject::deployment("shop", "cart");
+        assert!(event.covers(&cart, Timestamp::from_secs(100)));
+        assert!(!event.covers(&cart, Timestamp::from_secs(200)));
+        assert!(!event.covers(&Subject::deployment("bank", "cart"), Timestamp::from_secs(150)));
+    }
+}

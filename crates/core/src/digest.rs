@@ -1,0 +1,32 @@
+//! Content digests, for ids that are the same wherever and whenever the same thing is seen.
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of the parts, each preceded by its length so that `("ab","c")` and `("a","bc")` differ; lower-case hex.
+pub fn sha256_hex(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The first 16 hex digits of [`sha256_hex`]: short enough for a log line. 64 bits keep the chance of
+/// two equal ids among a million incidents below one in ten million.
+pub fn short_id(parts: &[&[u8]]) -> String {
+    let mut hex = sha256_hex(parts);
+    hex.truncate(16);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_borders_between_parts_count() {
+        assert_ne!(sha256_hex(&[b"ab", b"c"]), sha256_hex(&[b"a", b"bc"]));
+        assert_eq!(short_id(&[b"ab"]).len(), 16);
+    }
+}

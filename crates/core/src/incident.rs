@@ -1,0 +1,173 @@
+//! What is told to people and to policy.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::assessment::NamedVote;
+use crate::confidence::Calibrated;
+use crate::correlation::CorrelationId;
+use crate::digest::short_id;
+use crate::incident_type::IncidentType;
+use crate::score::Score;
+use crate::signal::Signal;
+use crate::subject::Subject;
+use crate::timestamp::Timestamp;
+
+/// An incident's id: the same in a replay of the same data.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(String);
+
+impl IncidentId {
+    /// The id of the incident that this subject opened at this moment. Its type isn't part of it: typing may
+    /// sharpen while the incident is open.
+    pub fn of(subject: &Subject, opened_at: Timestamp) -> Self {
+        Self(format!(
+            "inc-{}",
+            short_id(&[b"incident", subject.to_string().as_bytes(), &opened_at.as_millis().to_be_bytes()])
+        ))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentState {
+    /// It goes on.
+    Open,
+    /// Its data went silent. That is never recovery.
+    Stale,
+    /// Its signals are back to normal, on fresh data.
+    Resolved,
+}
+
+/// One signal's part in an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The feature's name.
+    pub feature: String,
+    /// What it measures.
+    pub signal: Signal,
+    /// What was measured at the incident's peak.
+    pub observed: f64,
+    /// What was expected.
+    pub expected: f64,
+    /// The difference in training deviations, signed.
+    pub deviation: f64,
+}
+
+/// Something known that bears on an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Annotation {
+    /// A planned event covers it.
+    PlannedEvent {
+        /// The event's name in the calendar.
+        name: String,
+    },
+    /// The subject was rolled out shortly before.
+    RecentRollout {
+        /// When.
+        at: Timestamp,
+        /// The new revision, as the cluster names it.
+        revision: String,
+    },
+    /// Something it depends on is in an incident of its own, which is the likelier cause.
+    DependencyAffected {
+        /// The dependency.
+        dependency: Subject,
+        /// Its incident.
+        incident: IncidentId,
+    },
+}
+
+/// One fault, with what is known of it. One incident per cause, not per series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Stable id.
+    pub id: IncidentId,
+    /// The id that runs through logs, journal and the object's marker.
+    pub correlation: CorrelationId,
+    /// Where it is.
+    pub subject: Subject,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub incident_type: IncidentType,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The latest score.
+    pub score: Score,
+    /// The highest score so far.
+    pub score_peak: Score,
+    /// How sure we are that it is real and of this type.
+    pub confidence: Calibrated,
+    /// The signals that opened it, strongest first.
+    pub evidence: Vec<Evidence>,
+    /// The detectors' votes at its peak.
+    pub votes: Vec<NamedVote>,
+    /// Subjects that suffer from it and get no incident of their own.
+    pub affected: Vec<Subject>,
+    /// What else is known.
+    pub annotations: Vec<Annotation>,
+}
+
+impl Incident {
+    /// The planned event that covers it, if any.
+    pub fn planned_event(&self) -> Option<&str> {
+        self.annotations.iter().find_map(|annotation| match annotation {
+            Annotation::PlannedEvent { name } => Some(name.as_str()),
+            Annotation::RecentRollout { .. } | Annotation::DependencyAffected { .. } => None,
+        })
+    }
+}
+
+/// What happened to an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "change", content = "incident")]
+pub enum IncidentChange {
+    /// It began.
+    Opened(Incident),
+    /// Its type, confidence, evidence or annotations changed.
+    Updated(Incident),
+    /// Its data went silent.
+    Stale(Incident),
+    /// Its signals are back to normal.
+    Resolved(Incident),
+}
+
+impl IncidentChange {
+    /// The incident after the change.
+    pub fn incident(&self) -> &Incident {
+        match self {
+            Self::Opened(incident) | Self::Updated(incident) | Self::Stale(incident) | Self::Resolved(incident) => {
+                incident
+            }
+        }
+    }
+
+    /// The change's stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Opened(_) => "opened",
+            Self::Updated(_) => "updated",
+            Self::Stale(_) => "stale",
+            Self::Resolved(_) => "resolved",
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong, by stable names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! incident_types {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// The kinds of incident. The names are an interface: they never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum IncidentType {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl IncidentType {
+            /// Every type.
+            pub const ALL: &'static [IncidentType] = &[$(Self::$variant,)*];
+
+            /// The stable kebab-case name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+incident_types! {
+    /// Memory grows without the load growing.
+    MemoryLeak = "memory-leak",
+    /// Containers were killed for memory.
+    OomKilled = "oom-killed",
+    /// CPU far above what the load explains.
+    CpuSpike = "cpu-spike",
+    /// Containers are throttled.
+    CpuThrottling = "cpu-throttling",
+    /// Containers start and die again.
+    CrashLoop = "crash-loop",
+    /// It got worse right after a roll-out.
+    BadDeployment = "bad-deployment",
+    /// Requests fail.
+    ErrorBurst = "error-burst",
+    /// Requests are slow.
+    Latency = "latency",
+    /// Less traffic than expected.
+    TrafficDrop = "traffic-drop",
+    /// More traffic than expected.
+    TrafficSurge = "traffic-surge",
+    /// Replicas are missing.
+    ReplicaLoss = "replica-loss",
+    /// A volume fills up.
+    DiskFilling = "disk-filling",
+    /// An autoscaler goes up and down.
+    HpaThrash = "hpa-thrash",
+    /// Parts can't reach each other.
+    NetworkPartition = "network-partition",
+    /// Packets get lost.
+    PacketLoss = "packet-loss",
+    /// Something it depends on fails.
+    DependencyFailure = "dependency-failure",
+    /// A circuit breaker opened.
+    CircuitBreakerOpen = "circuit-breaker-open",
+    /// It doesn't get the resources it needs.
+    ResourceStarvation = "resource-starvation",
+    /// What runs isn't what was declared.
+    ConfigDrift = "config-drift",
+    /// Replicas run different versions.
+    VersionSkew = "version-skew",
+    /// A node fails.
+    NodeFailure = "node-failure",
+    /// Unusual, and we can't say what.
+    Unknown = "unknown",
+}
+
+/// A text that names no incident type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no incident type{hint}")]
+pub struct UnknownIncidentType {
+    text: String,
+    hint: String,
+}
+
+impl FromStr for IncidentType {
+    type Err = UnknownIncidentType;
+
+    /// Accepts the stable names, and `high-memory-leak`, a name in use elsewhere, as `memory-leak`.
+    fn from_str(text: &str) -> Result<Self, UnknownIncidentType> {
+        if text == "high-memory-leak" {
+            return Ok(Self::MemoryLeak);
+        }
+        Self::ALL.iter().copied().find(|known| known.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|known| known.name()).collect();
+            UnknownIncidentType { text: text.to_owned(), hint: format!("; known are: {}", names.join(", ")) }
+        })
+    }
+}
+
+impl fmt::Display for IncidentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for IncidentType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for IncidentType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_kebab_case_and_reads_back() {
+        for kind in IncidentType::ALL {
+            assert!(kind.name().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+            assert_eq!(kind.name().parse(), Ok(*kind));
+        }
+        assert_eq!("high-memory-leak".parse(), Ok(IncidentType::MemoryLeak));
+        assert!("memory leak".parse::<IncidentType>().is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! What may be done about an incident: complete, immutable, and approved by its digest.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::correlation::CorrelationId;
+use crate::digest::short_id;
+use crate::incident::IncidentId;
+use crate::incident_type::IncidentType;
+use crate::subject::Subject;
+use crate::timestamp::Timestamp;
+
+/// A plan's id; it also marks what the plan wrote.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(String);
+
+impl PlanId {
+    /// The id of the `attempt`-th action (from 1) for this incident.
+    pub fn of(incident: &IncidentId, attempt: u32) -> Self {
+        Self(format!("act-{}", short_id(&[b"plan", incident.as_str().as_bytes(), &attempt.to_be_bytes()])))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The very object an action is for: a name can be re-used, a UID can't (invariant I2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The workload.
+    pub subject: Subject,
+    /// The object's UID.
+    pub uid: String,
+    /// The object's version that was looked at when deciding (I8).
+    pub resource_version: String,
+}
+
+/// How to take an action back, captured before it is done (I16).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "inverse")]
+pub enum Inverse {
+    /// A restart changes nothing that could be put back: fresh pods of the same template stay.
+    NothingToUndo,
+    /// Return to this revision.
+    RolloutUndo {
+        /// The revision, as the cluster names it.
+        to_revision: String,
+    },
+    /// It can't be taken back.
+    Irreversible,
+}
+
+/// What counts as recovered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerifySpec {
+    /// The features that opened the incident; all must be back to normal.
+    pub features: Vec<String>,
+    /// How long to look, from the end of settling.
+    #[serde(with = "duration_text")]
+    pub window: Duration,
+    /// How long after the action measurements don't count yet: a restart itself makes a spike.
+    #[serde(with = "duration_text")]
+    pub settle: Duration,
+    /// Fresh points that each feature must show before anything is called recovered (I13).
+    pub fresh_points_min: u32,
+    /// Traffic must be at least this share of what it was before the action (I14).
+    pub traffic_floor: f64,
+    /// Replicas wanted before the action; fewer wanted afterwards is no recovery (I14).
+    pub replicas_before: u32,
+}
+
+/// Everything about one action, fixed when it was decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its id, also the marker on what it writes.
+    pub id: PlanId,
+    /// The incident it answers.
+    pub incident: IncidentId,
+    /// The id that runs through everything.
+    pub correlation: CorrelationId,
+    /// The incident's type when it was decided.
+    #[serde(rename = "type")]
+    pub incident_type: IncidentType,
+    /// The policy that proposed it.
+    pub policy: String,
+    /// Which attempt for this incident it is, from 1.
+    pub attempt: u32,
+    /// The object.
+    pub target: Target,
+    /// What to do.
+    #[serde(flatten)]
+    pub action: Action,
+    /// How to take it back.
+    #[serde(flatten)]
+    pub inverse: Inverse,
+    /// Whether to take it back when it doesn't help.
+    pub undo_if_failed: bool,
+    /// What counts as recovered.
+    pub verify: VerifySpec,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// After this moment it must not be applied any more (I8).
+    pub apply_before: Timestamp,
+    /// After this moment it must have ended, one way or the other (I15).
+    pub deadline: Timestamp,
+}
+
+impl Plan {
+    /// SHA-256 of the plan's canonical JSON: what an approval is for.
+    pub fn digest(&self) -> String {
+        // The plan is plain data: serialising can't fail, and if it did an empty text matches no approval.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        crate::digest::sha256_hex(&[json.as_bytes()])
+    }
+}
+
+mod duration_text {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::prom_duration::{format_duration, parse_duration};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(*duration))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,124 @@
+//! Numbers that scoring passes on, each refusing what it can't mean.
+
+use serde::{Deserialize, Serialize};
+
+/// A value that is no score.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("{0} is no score: it must be finite and not negative")]
+pub struct NotAScore(f64);
+
+macro_rules! non_negative {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(try_from = "f64", into = "f64")]
+        pub struct $name(f64);
+
+        impl $name {
+            /// Nothing unusual at all.
+            pub const ZERO: Self = Self(0.0);
+
+            /// Checks and wraps a number: finite and not negative.
+            pub fn new(value: f64) -> Result<Self, NotAScore> {
+                if value >= 0.0 && value.is_finite() { Ok(Self(value)) } else { Err(NotAScore(value)) }
+            }
+
+            /// The number.
+            pub const fn value(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<f64> for $name {
+            type Error = NotAScore;
+            fn try_from(value: f64) -> Result<Self, NotAScore> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$name> for f64 {
+            fn from(score: $name) -> f64 {
+                score.0
+            }
+        }
+    };
+}
+
+non_negative! {
+    /// One detector's own measure of how unusual a row is: higher is more unusual, the scale is the detector's.
+    RawScore
+}
+
+non_negative! {
+    /// How unusual a row is, all detectors together. 1.0 is the alarm boundary.
+    Score
+}
+
+impl Score {
+    /// The alarm boundary.
+    pub const BOUNDARY: Score = Score(1.0);
+
+    /// Whether the boundary is reached.
+    pub fn is_alarming(self) -> bool {
+        self >= Self::BOUNDARY
+    }
+}
+
+/// The probability that a normal row is at least as unusual: in (0, 1].
+///
+/// Kept as `-ln p`, because far tails underflow as probabilities long before they stop meaning something.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct TailProbability {
+    surprise_nats: f64,
+}
+
+impl TailProbability {
+    /// From `-ln p`: finite and not negative.
+    pub fn from_surprise(surprise_nats: f64) -> Result<Self, NotAScore> {
+        RawScore::new(surprise_nats).map(|checked| Self { surprise_nats: checked.value() })
+    }
+
+    /// `-ln p`, in nats.
+    pub const fn surprise_nats(self) -> f64 {
+        self.surprise_nats
+    }
+
+    /// `p`; zero where it is too small for a float.
+    pub fn probability(self) -> f64 {
+        (-self.surprise_nats).exp()
+    }
+}
+
+impl TryFrom<f64> for TailProbability {
+    type Error = NotAScore;
+    fn try_from(surprise_nats: f64) -> Result<Self, NotAScore> {
+        Self::from_surprise(surprise_nats)
+    }
+}
+
+impl From<TailProbability> for f64 {
+    fn from(tail: TailProbability) -> f64 {
+        tail.surprise_nats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nan_negative_and_infinite_are_no_scores() {
+        for value in [f64::NAN, -1e-9, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(Score::new(value).is_err(), "{value}");
+            assert!(RawScore::new(value).is_err(), "{value}");
+            assert!(TailProbability::from_surprise(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_boundary_itself_alarms() {
+        assert!(Score::BOUNDARY.is_alarming());
+        assert!(!Score::ZERO.is_alarming());
+    }
+}
