@@ -1,1 +1,17 @@
-//! Detectors, fusion, calibration, typing and the incident tracker. Synchronous, no clock.
+//! Detectors, fusion, calibration, typing and the incident tracker.
+//!
+//! Start at `Ensemble::train` and `Ensemble::assess`. A window's rows pass once, in order, through an [`Enricher`], which
+//! keeps the last [`TRAIL_ROWS_MAX`] of them, scaled and detrended, in a [`Trail`]; every [`Detector`] scores the trail's
+//! newest row; the votes are fused; the tracker turns assessments into incidents.
+//!
+//! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
+
+mod detector;
+mod enricher;
+mod scaler;
+mod trail;
+
+pub use detector::{Detector, ScoreError, TrainError};
+pub use enricher::{Enriched, Enricher, Pushed};
+pub use scaler::Scaler;
+pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};

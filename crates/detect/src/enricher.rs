@@ -1,0 +1,157 @@
+//! Turns measured rows into a trail, one row at a time; the batch form runs the very same steps.
+
+use std::time::Duration;
+
+use homeostat_core::{Timestamp, Window};
+use ndarray::Array2;
+
+use crate::scaler::{Scaler, residual};
+use crate::trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
+
+/// A scaler with the trail it has filled so far.
+#[derive(Clone, Debug)]
+pub struct Enricher {
+    scaler: Scaler,
+    step: Duration,
+    trail: Trail,
+    /// The last rows as measured, by feature, oldest first: what residuals look back at.
+    recent: Vec<Vec<f64>>,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is the trail's newest row now; this many steps before it had no data and are rows of holes.
+    Appended {
+        /// Rows of holes put in.
+        holes: usize,
+    },
+    /// It isn't newer than what was seen, so nothing changed.
+    AlreadySeen,
+}
+
+/// The longest look-back of a residual.
+const LOOK_BACK_MAX: usize = 20;
+
+impl Enricher {
+    /// An enricher with an empty trail; `step` is the time between rows.
+    pub fn new(scaler: Scaler, step: Duration) -> Self {
+        let n_features = scaler.n_features();
+        Self { trail: Trail::new(n_features), recent: vec![Vec::new(); n_features], scaler, step }
+    }
+
+    /// The training statistics.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
+    }
+
+    /// The time between rows.
+    pub fn step(&self) -> Duration {
+        self.step
+    }
+
+    /// The rows so far.
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// Takes the row measured at `at`, `(n_features)` with NaN for holes. Steps that were left out become rows of holes.
+    pub fn push(&mut self, at: Timestamp, row: impl ExactSizeIterator<Item = f64> + Clone) -> Pushed {
+        let mut holes = 0;
+        if let Some(newest) = self.trail.newest_at() {
+            if at <= newest {
+                return Pushed::AlreadySeen;
+            }
+            let missed = at.since(newest).as_millis() / self.step.as_millis().max(1);
+            // More holes than the trail holds would only push each other out.
+            holes = usize::try_from(missed.saturating_sub(1)).unwrap_or(usize::MAX).min(TRAIL_ROWS_MAX);
+            let steps = u32::try_from(holes).unwrap_or(u32::MAX);
+            for back in (1..=steps).rev() {
+                let n_features = self.scaler.n_features();
+                self.append(at - self.step * back, std::iter::repeat_n(f64::NAN, n_features));
+            }
+        }
+        self.append(at, row);
+        Pushed::Appended { holes }
+    }
+
+    fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64>) {
+        let n_features = self.scaler.n_features();
+        let cells = self.trail.push(at);
+        for (idx, value) in row.take(n_features).enumerate() {
+            let value = if value.is_finite() { value } else { f64::NAN };
+            let recent = &mut self.recent[idx];
+            for channel in CHANNELS {
+                cells[channel.index() * n_features + idx] = match channel.look_back() {
+                    Some(rows) => residual(recent, value, rows)
+                        .map_or(f64::NAN, |difference| self.scaler.scaled(idx, channel, difference)),
+                    None if channel == Channel::Raw => value,
+                    None => self.scaler.scaled(idx, channel, value - self.scaler.mean(idx)),
+                };
+            }
+            if recent.len() == LOOK_BACK_MAX {
+                recent.remove(0);
+            }
+            recent.push(value);
+        }
+    }
+}
+
+/// A whole training window, enriched: what detectors are fitted on.
+#[derive(Clone, Debug)]
+pub struct Enriched {
+    start: Timestamp,
+    step: Duration,
+    channels: Vec<Array2<f64>>,
+}
+
+impl Enriched {
+    /// Runs a window through an [`Enricher`], row by row.
+    pub fn new(window: &Window, scaler: &Scaler) -> Self {
+        let grid = window.grid();
+        let mut enricher = Enricher::new(scaler.clone(), grid.step());
+        let shape = (grid.n_steps(), scaler.n_features());
+        let mut channels = vec![Array2::from_elem(shape, f64::NAN); CHANNELS.len()];
+        for step_idx in 0..grid.n_steps() {
+            enricher.push(grid.at(step_idx), window.row(step_idx).iter().copied());
+            for channel in CHANNELS {
+                if let Some(row) = enricher.trail().row(0, channel) {
+                    channels[channel.index()]
+                        .row_mut(step_idx)
+                        .iter_mut()
+                        .zip(row)
+                        .for_each(|(cell, value)| *cell = *value);
+                }
+            }
+        }
+        Self { start: grid.start(), step: grid.step(), channels }
+    }
+
+    /// One channel, `(n_rows, n_features)`; holes are NaN.
+    pub fn channel(&self, channel: Channel) -> &Array2<f64> {
+        &self.channels[channel.index()]
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.channels[0].nrows()
+    }
+
+    /// Number of features.
+    pub fn n_features(&self) -> usize {
+        self.channels[0].ncols()
+    }
+
+    /// The first row's moment.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The time between rows.
+    pub fn step(&self) -> Duration {
+        self.step
+    }
+}
+
+#[cfg(test)]
+mod tests;
