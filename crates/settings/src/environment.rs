@@ -1,0 +1,80 @@
+//! `${NAME}` and `${NAME:-default}` in a settings text; `$$` is a dollar sign.
+
+use crate::problem::{Place, Problem};
+
+/// Replaces variables by those of the process's environment; see [`expand_from`].
+pub fn expand(file: &str, text: &str) -> Result<String, Vec<Problem>> {
+    expand_from(file, text, |name| std::env::var(name).ok())
+}
+
+/// Replaces variables by what `variable` says. A variable that isn't set and has no default is a problem: an empty URL
+/// or token in its place would fail later and elsewhere. Comment lines and single `$` (as in a regular expression's
+/// end) stay as they are.
+pub fn expand_from(file: &str, text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, Vec<Problem>> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut problems = Vec::new();
+    for (line_idx, line) in text.split_inclusive('\n').enumerate() {
+        if line.trim_start().starts_with('#') {
+            expanded.push_str(line);
+            continue;
+        }
+        let mut rest = line;
+        while let Some(at) = rest.find('$') {
+            let column = line.len() - rest.len() + at + 1;
+            let place = Place { line: line_idx as u64 + 1, column: column as u64 };
+            let mut problem = |message: String| problems.push(Problem { file: file.to_owned(), place, message });
+            expanded.push_str(&rest[..at]);
+            let after = &rest[at + 1..];
+            if let Some(tail) = after.strip_prefix('$') {
+                expanded.push('$');
+                rest = tail;
+            } else if let Some(inner) = after.strip_prefix('{') {
+                let Some(end) = inner.find('}') else {
+                    problem("${ without }".to_owned());
+                    rest = "";
+                    break;
+                };
+                let (name, default) = match inner[..end].split_once(":-") {
+                    Some((name, default)) => (name, Some(default)),
+                    None => (&inner[..end], None),
+                };
+                match variable(name).or(default.map(str::to_owned)) {
+                    Some(value) => expanded.push_str(&value),
+                    None => problem(format!(
+                        "the environment variable {name} isn't set; set it, or write ${{{name}:-default}}"
+                    )),
+                }
+                rest = &inner[end + 1..];
+            } else {
+                expanded.push('$');
+                rest = after;
+            }
+        }
+        expanded.push_str(rest);
+    }
+    if problems.is_empty() { Ok(expanded) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_port(text: &str) -> Result<String, Vec<Problem>> {
+        expand_from("f.yaml", text, |name| (name == "PORT").then(|| "9090".to_owned()))
+    }
+
+    #[test]
+    fn variables_defaults_and_dollars() {
+        assert_eq!(with_port("url: http://x:${PORT}\n").as_deref(), Ok("url: http://x:9090\n"));
+        assert_eq!(with_port("${HOST:-localhost}").as_deref(), Ok("localhost"));
+        assert_eq!(with_port("$$5 code=~\"5..$\"").as_deref(), Ok("$5 code=~\"5..$\""));
+        assert_eq!(with_port("# ${UNSET}\n").as_deref(), Ok("# ${UNSET}\n"));
+    }
+
+    #[test]
+    fn every_unset_variable_is_named_with_its_place() {
+        let problems = with_port("a: ${X}\nb: 1 ${Y}\n").expect_err("two are unset");
+        let places: Vec<_> = problems.iter().map(|problem| (problem.place.line, problem.place.column)).collect();
+        assert_eq!(places, [(1, 4), (2, 6)]);
+    }
+}
