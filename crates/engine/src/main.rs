@@ -1,1 +1,26 @@
-fn main() {}
+//! The program `homeostat`: commands and wiring. What the commands do is in the rooms; this crate only connects them.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod chronicle;
+mod cli;
+mod clock;
+mod closed_loop;
+mod commands;
+mod config;
+mod control;
+mod cycle;
+mod http;
+mod logging;
+mod metrics;
+mod outcome;
+mod pull;
+mod shop_executor;
+mod training;
+
+fn main() -> ExitCode {
+    let args = cli::Args::parse();
+    commands::run(args).exit_code()
+}

@@ -1,0 +1,224 @@
+//! The architecture's rules, held over the text of the whole workspace.
+//!
+//! It lives in `core` because that compiles in seconds. `ARCHITECTURE.md` names these tests beside the invariants they
+//! hold; `architecture_names_tests_that_exist` holds that page to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms it may depend on (`[dependencies]`; tests may use more).
+const EDGES: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("settings", &["core"]),
+    ("ingest", &["core"]),
+    ("detect", &["core"]),
+    ("simulate", &["core"]),
+    ("evaluate", &["core", "detect", "simulate"]),
+    ("remediate", &["core", "settings"]),
+    ("announce", &["core"]),
+    ("engine", &["core", "settings", "ingest", "detect", "simulate", "evaluate", "remediate", "announce"]),
+];
+
+/// Rooms that are synchronous and deterministic: time and randomness come in as arguments.
+const PURE: &[&str] = &["core", "settings", "detect", "simulate", "evaluate"];
+
+/// What a pure room's code may not say, and what to use instead.
+const BANNED_IN_PURE: &[(&str, &str)] = &[
+    ("SystemTime", "pass `now: Timestamp`"),
+    ("Instant::now", "pass `now: Timestamp`"),
+    ("thread_rng", "pass a `Seed`"),
+    ("rand::rng()", "pass a `Seed`"),
+    ("from_os_rng", "pass a `Seed`"),
+    ("from_entropy", "pass a `Seed`"),
+    ("async fn", "keep the core synchronous"),
+    ("tokio::", "keep the core synchronous"),
+    ("std::net", "fetch in `ingest`, send in `announce`"),
+];
+
+/// What no code outside tests may say anywhere.
+const BANNED_EVERYWHERE: &[(&str, &str)] = &[
+    ("println!", "return text and let the engine's `outcome::print` write it, or use `tracing`"),
+    ("eprintln!", "use `tracing`"),
+    ("todo!", "do it, or refuse it as a value"),
+    ("unimplemented!", "do it, or refuse it as a value"),
+    ("#[ignore", "a test runs or says why not"),
+    ("thread::sleep", "wait for a condition, not for time"),
+];
+
+/// Files of a pure room that may touch the file system, and why.
+const FILES_ALLOWED: &[&str] = &["crates/detect/src/bundle", "crates/settings/src/environment.rs"];
+
+/// Longest a source file may be, tests left out. The aim is 150; a table of data or one tightly knit noun may be longer.
+const FILE_LINES_MAX: usize = 500;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace").to_owned()
+}
+
+fn files_below(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                files_below(&path, ending, found);
+            }
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+/// A room's source files with their path from the root.
+fn sources(room: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    files_below(&root().join("crates").join(room).join("src"), ".rs", &mut found);
+    found.sort();
+    let texts = found.into_iter().map(|path| {
+        let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
+        (name, fs::read_to_string(&path).expect("readable"))
+    });
+    texts.collect()
+}
+
+fn is_test_file(name: &str) -> bool {
+    name.ends_with("/tests.rs") || name.contains("/tests/")
+}
+
+/// The text without what only tests compile: our convention is one `#[cfg(test)]` module at a file's end.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
+}
+
+/// The code lines that aren't comments.
+fn code(text: &str) -> String {
+    without_tests(text).lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn rooms_depend_only_on_the_rooms_they_may() {
+    let known: BTreeMap<&str, &[&str]> = EDGES.iter().copied().collect();
+    let rooms: Vec<String> = fs::read_dir(root().join("crates"))
+        .expect("crates")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    for room in &rooms {
+        let allowed = known.get(room.as_str()).unwrap_or_else(|| panic!("the room {room} has no edges in this test"));
+        let manifest = fs::read_to_string(root().join("crates").join(room).join("Cargo.toml")).expect("a manifest");
+        let dependencies =
+            manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap_or_default();
+        for line in dependencies.lines() {
+            if let Some(other) = line.strip_prefix("homeostat-").and_then(|rest| rest.split(['.', ' ', '=']).next()) {
+                assert!(allowed.contains(&other), "{room} may not depend on {other}; see DESIGN in ARCHITECTURE.md");
+            }
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_take_time_and_chance_as_arguments() {
+    let mut wrong = Vec::new();
+    for room in PURE {
+        for (name, text) in sources(room).iter().filter(|(name, _)| !is_test_file(name)) {
+            let code = code(text);
+            for (word, instead) in BANNED_IN_PURE {
+                if code.contains(word) {
+                    wrong.push(format!("{name}: {word}: {instead}"));
+                }
+            }
+            if code.contains("std::fs") && !FILES_ALLOWED.iter().any(|allowed| name.starts_with(allowed)) {
+                wrong.push(format!("{name}: std::fs: pass bytes; only bundles touch files"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_code_says_what_is_banned_everywhere() {
+    let mut wrong = Vec::new();
+    for (room, _) in EDGES {
+        for (name, text) in sources(room).iter().filter(|(name, _)| !is_test_file(name)) {
+            let code = code(text);
+            for (word, instead) in BANNED_EVERYWHERE {
+                if code.contains(word) {
+                    wrong.push(format!("{name}: {word}: {instead}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_detectors_see_no_label_and_only_evaluate_reads_truths() {
+    let readers: Vec<String> = ["ingest", "detect", "remediate", "announce"]
+        .iter()
+        .flat_map(|room| sources(room))
+        .filter(|(name, text)| !is_test_file(name) && code(text).contains("FaultTruth"))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(readers.is_empty(), "labels are for `evaluate` and the demo's scorecard: {readers:?}");
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_is_short_enough() {
+    let mut wrong = Vec::new();
+    for (room, _) in EDGES {
+        for (name, text) in sources(room).iter().filter(|(name, _)| !is_test_file(name)) {
+            if !text.starts_with("//!") {
+                wrong.push(format!("{name}: begins without `//!`: say what the file is for"));
+            }
+            let lines = without_tests(text).lines().count();
+            if lines > FILE_LINES_MAX {
+                wrong.push(format!("{name}: {lines} lines: one noun a file, at most {FILE_LINES_MAX}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn architecture_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let mut texts = Vec::new();
+    for dir in ["crates", "tests", "benches"] {
+        files_below(&root().join(dir), ".rs", &mut texts);
+    }
+    let mut functions = BTreeSet::new();
+    for path in texts {
+        let text = fs::read_to_string(path).expect("readable");
+        for line in text.lines() {
+            if let Some(rest) = line.trim_start().strip_prefix("fn ").or_else(|| line.trim_start().strip_prefix("async fn ")) {
+                functions.extend(rest.split(['(', '<']).next().map(str::to_owned));
+            }
+        }
+    }
+    let mut named = 0;
+    let mut wrong = Vec::new();
+    for held in page.split("*Held by*").skip(1) {
+        for name in held.split('.').next().unwrap_or_default().split('`').skip(1).step_by(2) {
+            named += 1;
+            let function = name.rsplit("::").next().unwrap_or(name);
+            if !functions.contains(function) {
+                wrong.push(name.to_owned());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "ARCHITECTURE.md names tests that don't exist: {wrong:?}");
+    assert!(named >= 10, "ARCHITECTURE.md names only {named} tests");
+}
+
+#[test]
+fn versions_are_pinned_exactly() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+    let dependencies = manifest
+        .split("[workspace.dependencies]")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next())
+        .expect("workspace dependencies");
+    for line in dependencies.lines().filter(|line| line.contains('=') && !line.starts_with('#') && !line.contains("path =")) {
+        assert!(line.contains("\"="), "pin it exactly, as \"=1.2.3\": {line}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Says what a turn did, in the log: one line an event, each with the correlation id that runs from the window that
+//! alarmed to the action that was taken.
+
+use homeostat_core::{Incident, IncidentChange, Plan};
+use homeostat_remediate::{Decision, DriverEvent, Verdict};
+
+use crate::cycle::Turn;
+
+/// Logs everything that a turn did.
+pub(crate) fn log(turn: &Turn) {
+    for change in &turn.changes {
+        log_change(change);
+    }
+    if let Some(error) = &turn.journal_trouble {
+        tracing::error!(%error, "incidents couldn't be recorded; nothing is executed until the journal works");
+    }
+    for event in &turn.events {
+        log_event(event, &turn.open);
+    }
+}
+
+fn log_change(change: &IncidentChange) {
+    let incident = change.incident();
+    let evidence: Vec<String> = incident
+        .evidence
+        .iter()
+        .map(|part| format!("{}={:.4} expected={:.4} deviation={:+.1}", part.feature, part.observed, part.expected, part.deviation))
+        .collect();
+    tracing::info!(
+        correlation = %incident.correlation,
+        incident = %incident.id,
+        subject = %incident.subject,
+        r#type = %incident.incident_type,
+        score = incident.score.value(),
+        confidence = incident.confidence.confidence.value(),
+        confidence_lower = incident.confidence.lower.value(),
+        outcomes = incident.confidence.n_outcomes,
+        evidence = evidence.join("; "),
+        affected = incident.affected.len(),
+        "incident {}",
+        change.name()
+    );
+}
+
+fn log_event(event: &DriverEvent, open: &[Incident]) {
+    match event {
+        DriverEvent::Decided { incident, decision } => {
+            let correlation = open
+                .iter()
+                .find(|known| known.id == *incident)
+                .map_or_else(String::new, |known| known.correlation.to_string());
+            let why: Vec<String> =
+                decision.refusals().iter().map(|refusal| format!("{}: {refusal}", refusal.code())).collect();
+            let action = decision.action().map_or("none", homeostat_core::ActionKind::name);
+            let decided = match decision {
+                Decision::Execute(_) => "execute",
+                Decision::Propose { .. } => "propose",
+                Decision::Refuse { .. } => "refuse",
+            };
+            tracing::info!(correlation, %incident, decision = decided, action, why = why.join("; "), "decided");
+        }
+        DriverEvent::Applied { plan } => log_plan(plan, "applied", ""),
+        DriverEvent::ApplyFailed { plan, stage, why } => log_plan(plan, "not applied", &format!("{why} ({stage:?})")),
+        DriverEvent::Verdict { plan, verdict } => match verdict {
+            Verdict::Pending => {}
+            Verdict::Recovered => log_plan(plan, "verified: recovered", ""),
+            Verdict::NotRecovered { why, made_worse } => {
+                log_plan(plan, if *made_worse { "verified: made worse" } else { "verified: not recovered" }, why);
+            }
+            Verdict::Unknown { why } => log_plan(plan, "verified: unknown", why),
+        },
+        DriverEvent::Undone { plan } => log_plan(plan, "undone", ""),
+        DriverEvent::Stuck { plan, why } => {
+            tracing::error!(correlation = %plan.correlation, incident = %plan.incident, action = %plan.id, why, "can't be undone");
+        }
+        DriverEvent::PolicyFrozen { policy, why } => tracing::warn!(policy, why, "policy frozen"),
+        DriverEvent::Escalate(escalation) => tracing::warn!(
+            correlation = %escalation.correlation,
+            incident = %escalation.incident,
+            subject = %escalation.subject,
+            channel = escalation.channel.as_deref().unwrap_or("default"),
+            reason = escalation.reason,
+            history = escalation.history.join(" | "),
+            "escalated: {}", escalation.message
+        ),
+        DriverEvent::JournalTrouble { why } => tracing::error!(why, "the journal doesn't work; nothing is executed"),
+    }
+}
+
+fn log_plan(plan: &Plan, what: &str, why: &str) {
+    tracing::info!(
+        correlation = %plan.correlation,
+        incident = %plan.incident,
+        action = %plan.id,
+        kind = plan.action.kind().name(),
+        target = %plan.target.subject,
+        uid = plan.target.uid,
+        attempt = plan.attempt,
+        why,
+        "{what}"
+    );
+}
+
+/// A driver event's stable name, for metrics.
+pub(crate) fn event_name(event: &DriverEvent) -> &'static str {
+    match event {
+        DriverEvent::Decided { decision, .. } => match decision {
+            Decision::Execute(_) => "decided-execute",
+            Decision::Propose { .. } => "decided-propose",
+            Decision::Refuse { .. } => "decided-refuse",
+        },
+        DriverEvent::Applied { .. } => "applied",
+        DriverEvent::ApplyFailed { .. } => "apply-failed",
+        DriverEvent::Verdict { verdict, .. } => match verdict {
+            Verdict::Pending => "pending",
+            Verdict::Recovered => "recovered",
+            Verdict::NotRecovered { made_worse: false, .. } => "not-recovered",
+            Verdict::NotRecovered { made_worse: true, .. } => "made-worse",
+            Verdict::Unknown { .. } => "unknown",
+        },
+        DriverEvent::Undone { .. } => "undone",
+        DriverEvent::Stuck { .. } => "stuck",
+        DriverEvent::PolicyFrozen { .. } => "policy-frozen",
+        DriverEvent::Escalate(_) => "escalated",
+        DriverEvent::JournalTrouble { .. } => "journal-trouble",
+    }
+}

@@ -1,0 +1,247 @@
+//! The command line. Flags follow Prometheus: `--config.file`, `--log.level`, `--web.listen-address`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Finds faults in your services' metrics and, where you allow it, cures them.
+///
+/// Start with `homeostat demo`: a simulated shop with four events, found, decided, acted on and verified before your eyes.
+/// Then write a config (see `deploy/homeostat.example.yaml`), check it with `homeostat check config FILE`, and run
+/// `homeostat serve --config.file FILE`. It starts in mode `observe`: it watches and tells, and changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "homeostat", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to log.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct LogArgs {
+    /// What to log; a level, or filters such as `info,homeostat=debug`.
+    #[arg(long = "log.level", global = true, default_value = "info", value_name = "LEVEL")]
+    pub(crate) level: String,
+    /// How to write log lines. They go to standard error.
+    #[arg(long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `ts=… level=info msg=…`
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the simulated shop: nothing needed, nothing changed on your machine, done within a minute.
+    Demo(DemoArgs),
+    /// Runs the service on a real Prometheus, and on Kubernetes where the config names one.
+    Serve(ServeArgs),
+    /// Trains models from the Prometheus history that the config names and saves them as a bundle.
+    Train(TrainArgs),
+    /// Runs an export through detection and policy: what would have happened, and why not.
+    Replay(ReplayArgs),
+    /// Checks a file and shows every problem at once, with line and column.
+    #[command(subcommand)]
+    Check(CheckCommand),
+    /// Looks at recorded incidents.
+    #[command(subcommand)]
+    Incident(IncidentCommand),
+    /// Stops all remediation at once, until `homeostat resume`.
+    Stop(StopArgs),
+    /// Allows remediation again after `homeostat stop`.
+    Resume(ResumeArgs),
+    /// Checks that the journal's chain of records is unbroken.
+    Audit(AuditArgs),
+    /// Measures how often incidents are right, on simulated faults, and writes the calibration that ships with homeostat.
+    #[command(hide = true)]
+    Calibrate(CalibrateArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CalibrateArgs {
+    /// How many scenarios to run.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) scenarios: u32,
+    /// Seed of the scenarios.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where to write the calibration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// Which config to use.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct ConfigArgs {
+    /// The config file.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DemoArgs {
+    /// Seed of the simulation: another seed, other noise and other times.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Where to keep the journal; a directory. Default: a temporary one, removed at the end.
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub(crate) storage: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Where to listen, instead of the config's `server.listen_address`. Loopback only for now.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
+    pub(crate) listen_address: Option<std::net::SocketAddr>,
+    /// Where to keep the journal, instead of the config's `storage.path`.
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub(crate) storage: Option<PathBuf>,
+    /// The native ONNX Runtime to use instead of the embedded backend.
+    #[arg(long = "onnx.library", env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    pub(crate) onnx_library: Option<PathBuf>,
+    /// For crash tests: wait for a kill at this point of an action.
+    #[arg(long = "test.pause-at", hide = true, value_name = "POINT")]
+    pub(crate) pause_at: Option<PauseAt>,
+}
+
+/// Points at which a crash test may stop the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PauseAt {
+    /// The intent is on disk, nothing was written to the cluster.
+    AfterJournal,
+    /// The cluster has the write, the journal doesn't know yet.
+    AfterApply,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// An export to train on instead of the config's Prometheus: a directory with `QUERY.json[.gz]` per query.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where to write the bundle; must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The export: a directory with `QUERY.json[.gz]` per query, each a `query_range` answer.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) input: PathBuf,
+    /// Where the part that is judged begins; what lies before trains the models. Default: the last quarter.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<homeostat_core::Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// A config file, with the policy files it names.
+    Config(CheckArgs),
+    /// A policy file.
+    Policy(CheckArgs),
+    /// A saved bundle of models.
+    Bundle(CheckArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// What to check.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// Lists incidents, newest first.
+    List(IncidentArgs),
+    /// Shows one incident with every decision and action.
+    Show(IncidentShowArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IncidentArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// How to print.
+    #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IncidentShowArgs {
+    /// The incident's id.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+}
+
+/// Where a service keeps its state.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct StorageArgs {
+    /// The service's storage directory, as in its config.
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub(crate) path: PathBuf,
+}
+
+/// How to print a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Aligned columns for people.
+    Table,
+    /// One JSON array.
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// Why; everybody who looks will see it.
+    #[arg(long, default_value = "stopped by hand")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// Why it is safe again; kept in the record.
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn config_is_an_alias_of_config_file() {
+        assert!(Args::try_parse_from(["homeostat", "serve", "--config", "x.yaml"]).is_ok());
+        assert!(Args::try_parse_from(["homeostat", "serve"]).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! The whole loop on the simulated shop: what the demo shows and what calibration learns from.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
+use homeostat_detect::{Calibration, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
+use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, Verdict};
+use homeostat_simulate::{Shop, ShopSpec};
+
+use crate::control::Switch;
+use crate::cycle::{Cycle, Turn};
+use crate::shop_executor::SharedShop;
+use crate::training::{self, Trained};
+
+/// Rows of the windows that each turn scores: more than any turn is behind, few enough to copy at every step.
+const WINDOW_ROWS: usize = 5;
+
+/// A shop with the engine around it.
+pub(crate) struct ClosedLoop {
+    shop: SharedShop,
+    cycle: Cycle,
+    began_at: Timestamp,
+    changes: Vec<IncidentChange>,
+    actions: BTreeMap<PlanId, ActionOutcome>,
+}
+
+/// Runs a healthy shop for `days` and trains every subject's models on it.
+pub(crate) fn train_on_shop(
+    spec: &ShopSpec,
+    days: u32,
+    seed: Seed,
+    detection: &crate::config::Detection,
+    progress: impl Fn(usize) + Sync,
+) -> anyhow::Result<(Shop, Trained)> {
+    let mut shop = Shop::new(spec.clone(), seed.fork("shop"), start()).context("the shop")?;
+    shop.advance_to(start() + Duration::from_secs(u64::from(days) * 86_400));
+    let runtime = training::onnx_runtime(detection.onnx_library.as_deref())?;
+    let ensembles = training::ensemble_spec(detection);
+    let trained = training::train(&shop.history(), &ensembles, &runtime, seed.fork("training"), progress);
+    Ok((shop, trained))
+}
+
+/// Every shop opens on the same Monday: times in the output can be compared from run to run.
+fn start() -> Timestamp {
+    Timestamp::from_secs(1_767_571_200) // 2026-01-05T00:00:00Z
+}
+
+impl ClosedLoop {
+    /// Puts the engine around a shop whose models are trained.
+    pub(crate) async fn new(
+        shop: Shop,
+        trained: &Trained,
+        calibration: Calibration,
+        policies: Vec<Policy>,
+        journal: Arc<dyn Journal>,
+        mode: Mode,
+    ) -> Self {
+        let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
+        let monitor = Arc::new(RwLock::new(Monitor::new(trained.ensembles.clone(), tracker)));
+        let surroundings = Surroundings { topology: shop.topology().clone(), ..Surroundings::default() };
+        let began_at = shop.now();
+        let shop = SharedShop::new(shop);
+        let mut driver = Driver::new(Arc::new(shop.clone()), journal, policies, Rails::default());
+        let _nothing_to_recover = driver.recover(began_at).await;
+        let cycle = Cycle::new(monitor, driver, mode, surroundings);
+        Self { shop, cycle, began_at, changes: Vec::new(), actions: BTreeMap::new() }
+    }
+
+    /// The shop.
+    pub(crate) fn shop(&self) -> &SharedShop {
+        &self.shop
+    }
+
+    /// The shop's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shop.lock().now()
+    }
+
+    /// One simulated step and one turn of the engine.
+    pub(crate) async fn step(&mut self) -> Turn {
+        let (now, windows) = {
+            let mut shop = self.shop.lock();
+            shop.advance();
+            self.cycle.surroundings.rollouts = shop.rollouts().cloned().collect();
+            self.cycle.surroundings.calendar = shop.calendar().clone();
+            (shop.now(), shop.windows(WINDOW_ROWS))
+        };
+        let turn = self.cycle.turn(now, &windows, &Switch::Released).await;
+        self.changes.extend(turn.changes.iter().cloned());
+        for event in &turn.events {
+            self.note_action(event, now);
+        }
+        turn
+    }
+
+    /// What happened to incidents so far.
+    pub(crate) fn changes(&self) -> &[IncidentChange] {
+        &self.changes
+    }
+
+    /// The scorecard of everything since the engine was put around the shop.
+    pub(crate) fn scorecard(&self) -> Scorecard {
+        let shop = self.shop.lock();
+        let observed = Observed { from: self.began_at, until: shop.now(), n_subjects: shop.subjects().count() };
+        let actions: Vec<ActionOutcome> = self.actions.values().cloned().collect();
+        Scorecard::of(observed, shop.truths(), &self.changes, &actions)
+    }
+
+    fn note_action(&mut self, event: &DriverEvent, now: Timestamp) {
+        match event {
+            DriverEvent::Applied { plan } => {
+                self.actions.insert(
+                    plan.id.clone(),
+                    ActionOutcome {
+                        plan: plan.id.clone(),
+                        incident: plan.incident.clone(),
+                        subject: plan.target.subject.clone(),
+                        kind: plan.action.kind(),
+                        executed_at: now,
+                        verified_at: None,
+                        verification: Verification::Pending,
+                    },
+                );
+            }
+            DriverEvent::Verdict { plan, verdict } => {
+                if let Some(action) = self.actions.get_mut(&plan.id) {
+                    action.verified_at = Some(now);
+                    action.verification = match verdict {
+                        Verdict::Pending => Verification::Pending,
+                        Verdict::Recovered => Verification::Recovered,
+                        Verdict::NotRecovered { made_worse: false, .. } => Verification::NotRecovered,
+                        Verdict::NotRecovered { made_worse: true, .. } => Verification::MadeWorse,
+                        Verdict::Unknown { .. } => Verification::Unknown,
+                    };
+                }
+            }
+            DriverEvent::Decided { .. }
+            | DriverEvent::ApplyFailed { .. }
+            | DriverEvent::Undone { .. }
+            | DriverEvent::Stuck { .. }
+            | DriverEvent::PolicyFrozen { .. }
+            | DriverEvent::Escalate(_)
+            | DriverEvent::JournalTrouble { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `homeostat calibrate`: how often incidents of each type are right, measured on simulated faults with known causes.
+//!
+//! The figures hold for the simulator. On a real cluster they are a start, to be replaced by the outcomes of real
+//! incidents; `models/README.md` says so to users.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use homeostat_core::{IncidentChange, Mode, Seed};
+use homeostat_detect::{Calibration, LabelledOutcome};
+use homeostat_evaluate::outcomes;
+use homeostat_remediate::SqliteJournal;
+use homeostat_simulate::{Scenario, Shop, ShopSpec};
+
+use crate::cli::CalibrateArgs;
+use crate::closed_loop::{ClosedLoop, train_on_shop};
+use crate::config::Detection;
+use crate::outcome::print;
+use crate::training::Trained;
+
+/// Healthy days that the models are trained on.
+const TRAINING_DAYS: u32 = 3;
+
+pub(super) async fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
+    let seed = Seed::new(args.seed);
+    let spec = ShopSpec { history_steps: TRAINING_DAYS as usize * 24 * 60, ..ShopSpec::default() };
+    let (shop, trained) = train_on_shop(&spec, TRAINING_DAYS, seed, &Detection::default(), |_| {})?;
+    let mut labelled = Vec::new();
+    for scenario_idx in 0..args.scenarios {
+        let seed = seed.fork(&format!("scenario {scenario_idx}"));
+        labelled.extend(run_scenario(&spec, &shop, &trained, seed).await?);
+    }
+    let n_right = labelled.iter().filter(|outcome| outcome.correct).count();
+    let calibration = Calibration::fit(&labelled);
+    write(&args.output, &serde_json::to_string_pretty(&calibration)?)?;
+    print(&format!(
+        "{} scenarios gave {} incidents, {n_right} of them right; written to {}\n",
+        args.scenarios,
+        labelled.len(),
+        args.output.display()
+    ));
+    Ok(())
+}
+
+/// One scenario in mode observe: what the detectors say of a fault that nobody cures.
+async fn run_scenario(spec: &ShopSpec, shop: &Shop, trained: &Trained, seed: Seed) -> anyhow::Result<Vec<LabelledOutcome>> {
+    let scenario = Scenario::draw(spec, shop.now(), seed);
+    let mut shop = shop.reseeded(seed.fork("noise"));
+    for fault in scenario.faults {
+        shop.schedule(fault).context("scheduling a scenario's fault")?;
+    }
+    let journal = Arc::new(SqliteJournal::in_memory()?);
+    let mut closed =
+        ClosedLoop::new(shop, trained, Calibration::unknown(), Vec::new(), journal, Mode::Observe).await;
+    while closed.now() < scenario.until {
+        closed.step().await;
+    }
+    // As it was when it opened: that is when it must be decided how sure to be.
+    let opened: Vec<_> = closed
+        .changes()
+        .iter()
+        .filter_map(|change| match change {
+            IncidentChange::Opened(incident) => Some(incident.clone()),
+            IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => None,
+        })
+        .collect();
+    let shop = closed.shop().lock();
+    Ok(outcomes(shop.truths(), &opened)
+        .into_iter()
+        .map(|outcome| LabelledOutcome {
+            incident_type: outcome.incident_type,
+            score_peak: outcome.score_peak,
+            correct: outcome.correct,
+        })
+        .collect())
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = std::fs::File::create(path).with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! `homeostat check`: every problem of a file at once, with line and column.
+
+use std::path::Path;
+
+use homeostat_detect::Bundle;
+use homeostat_remediate::{lint, load_policies};
+use homeostat_settings::Problem;
+
+use crate::config;
+use crate::outcome::{Outcome, print};
+
+pub(super) fn config(path: &Path) -> Outcome {
+    match config::load(path) {
+        Ok(loaded) => {
+            let config = &loaded.config;
+            print_all("warning", &loaded.warnings);
+            print(&format!(
+                "{}: OK: mode {}, {} queries every {}, {} policies, {} planned events\n",
+                path.display(),
+                config.mode,
+                config.queries.n_queries(),
+                homeostat_core::format_duration(config.step),
+                config.policies.len(),
+                config.calendar.events.len(),
+            ));
+            Outcome::Done
+        }
+        Err(problems) => problems_of(&problems),
+    }
+}
+
+pub(super) fn policy(path: &Path) -> Outcome {
+    let file = path.display().to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Outcome::Failed(anyhow::Error::new(error).context(file)),
+    };
+    match load_policies(&text, &file) {
+        Ok(policies) => {
+            print_all("warning", &lint(&policies, &file));
+            print(&format!("{file}: OK: {} policies\n", policies.len()));
+            Outcome::Done
+        }
+        Err(problems) => problems_of(&problems),
+    }
+}
+
+pub(super) fn bundle(path: &Path) -> Outcome {
+    match Bundle::inspect(path) {
+        Ok(manifest) => {
+            print(&format!("{}: OK: {manifest}\n", path.display()));
+            Outcome::Done
+        }
+        Err(error) => Outcome::Failed(anyhow::Error::new(error)),
+    }
+}
+
+fn problems_of(problems: &[Problem]) -> Outcome {
+    print_all("error", problems);
+    print(&format!("{} {}\n", problems.len(), if problems.len() == 1 { "problem" } else { "problems" }));
+    Outcome::Problems
+}
+
+fn print_all(severity: &str, problems: &[Problem]) {
+    for problem in problems {
+        print(&format!("{problem} [{severity}]\n"));
+    }
+}

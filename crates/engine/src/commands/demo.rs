@@ -1,0 +1,115 @@
+//! `homeostat demo`: the main job on a simulated shop, told as it happens.
+//!
+//! Nothing here is staged but the faults: the same detectors, policies, journal, driver and verification run as in
+//! `serve`, and nobody tells them what will strike.
+
+mod story;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use homeostat_core::{Mode, Seed};
+use homeostat_detect::Calibration;
+use homeostat_remediate::{Journal, Policy, SqliteJournal, load_policies};
+use homeostat_simulate::{Fault, FaultKind, Severity, Shop, ShopSpec};
+
+use crate::cli::DemoArgs;
+use crate::closed_loop::{ClosedLoop, train_on_shop};
+use crate::config::Detection;
+use crate::outcome::print;
+use story::Story;
+
+/// Simulated days that models are trained on: three show the daily season thrice, and fit into a few seconds.
+const TRAINING_DAYS: u32 = 3;
+/// Simulated hours of the show.
+const HOURS: u64 = 12;
+/// Real time for one simulated minute on a terminal: twelve hours in some twenty seconds, slow enough to read along.
+const MINUTE_PACE: Duration = Duration::from_millis(28);
+
+/// The policies of the demo, in the format of a policy file.
+const POLICIES: &str = include_str!("demo/policies.yaml");
+/// How sure incidents are, measured on simulated faults; `models/README.md` has the command that made it.
+const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
+
+pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    let seed = Seed::new(args.seed);
+    let is_live = std::io::stdout().is_terminal();
+    let policies = policies()?;
+    let journal = journal(args)?;
+    print(&story::title(&policies));
+    let began = Instant::now();
+    let spec = spec();
+    let n_services = spec.services.len();
+    let progress = |n_done: usize| {
+        if is_live {
+            print(&format!("\r  training {n_done} of {n_services} services"));
+        }
+    };
+    let (shop, trained) = train_on_shop(&spec, TRAINING_DAYS, seed, &Detection::default(), progress)?;
+    print(&story::trained(&trained, TRAINING_DAYS, began.elapsed(), is_live));
+    let calibration: Calibration = serde_json::from_str(CALIBRATION).context("the shipped calibration")?;
+    let shop = with_faults(shop)?;
+    let mut closed = ClosedLoop::new(shop, &trained, calibration, policies, journal, Mode::Execute).await;
+    let mut story = Story::new(closed.now(), is_live);
+    let until = closed.now() + Duration::from_secs(HOURS * 3600);
+    let mut pace = tokio::time::interval(MINUTE_PACE);
+    while closed.now() < until {
+        let turn = closed.step().await;
+        print(&story.tell(closed.now(), &turn));
+        if is_live {
+            tokio::select! {
+                _ = pace.tick() => {}
+                _ = tokio::signal::ctrl_c() => {
+                    print("\n\n  Stopped. Nothing outside this program was touched.\n");
+                    break;
+                }
+            }
+        }
+    }
+    print(&story.ending(&closed));
+    std::io::stdout().flush()?;
+    Ok(())
+}
+
+/// The default shop, remembering just what training needs.
+fn spec() -> ShopSpec {
+    ShopSpec { history_steps: TRAINING_DAYS as usize * 24 * 60, ..ShopSpec::default() }
+}
+
+fn policies() -> anyhow::Result<Vec<Policy>> {
+    load_policies(POLICIES, "demo/policies.yaml")
+        .map_err(|problems| anyhow::anyhow!("the demo's own policies: {}", problems[0]))
+}
+
+fn journal(args: &DemoArgs) -> anyhow::Result<Arc<dyn Journal>> {
+    Ok(match &args.storage {
+        None => Arc::new(SqliteJournal::in_memory()?),
+        Some(dir) => {
+            std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+            Arc::new(SqliteJournal::open(&dir.join("journal.db"))?)
+        }
+    })
+}
+
+/// Four events: three faults and a campaign that is none.
+fn with_faults(mut shop: Shop) -> anyhow::Result<Shop> {
+    let midnight = shop.now();
+    let at = |hour: u64, minute: u64| midnight + Duration::from_secs(hour * 3600 + minute * 60);
+    let subject = |name: &str| {
+        shop.subjects().find(|subject| subject.name == name).cloned().with_context(|| format!("no service {name}"))
+    };
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let faults = [
+        Fault::new(FaultKind::MemoryLeak, subject("payment-api")?, at(1, 10), Severity::MODERATE),
+        Fault::new(FaultKind::BadDeployment, subject("checkout")?, at(4, 5), Severity::MODERATE),
+        Fault::new(FaultKind::DependencyFailure, subject("ledger-db")?, at(6, 20), Severity::MODERATE)
+            .lasting(Duration::from_secs(40 * 60)),
+        Fault::new(FaultKind::Campaign, subject("frontend")?, at(8, 30), Severity::MODERATE).lasting(hours(2)),
+    ];
+    for fault in faults {
+        shop.schedule(fault).context("scheduling the demo's events")?;
+    }
+    Ok(shop)
+}

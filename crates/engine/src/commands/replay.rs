@@ -1,0 +1,123 @@
+//! `homeostat replay`: an export through detection and policy; what would have happened, and why not.
+//!
+//! Nothing is executed: the loop runs in mode `recommend` at most, without a cluster, on the export's own time. The same
+//! export gives the same bytes.
+
+use std::sync::{Arc, RwLock};
+
+use anyhow::{Context, bail};
+use homeostat_core::{Timestamp, Window};
+use homeostat_detect::{Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
+use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
+use serde_json::json;
+
+use super::serve::CALIBRATION;
+use crate::cli::ReplayArgs;
+use crate::config::{self, Config};
+use crate::control::Switch;
+use crate::cycle::{Cycle, Turn};
+use crate::no_executor::PretendExecutor;
+use crate::outcome::print;
+use crate::source;
+
+/// Rows of a turn's windows: each turn brings one new row.
+const WINDOW_ROWS: usize = 5;
+
+pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+    let loaded = config::load(&args.config.file).map_err(|problems| {
+        anyhow::anyhow!("the config can't be used:\n{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
+    let config = Arc::new(loaded.config);
+    let matrices: Vec<Option<Matrix>> =
+        read_export(&args.input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
+    let (start, end) = source::range(&config, &matrices)?;
+    let from = args.from.map_or_else(|| start + end.since(start) / 4 * 3, |from| from).align_down(config.step);
+    if from <= start || from > end {
+        bail!("--from {from}: the export goes from {start} to {end}; leave some of it to train on");
+    }
+    let trained = match &config.detection.bundle {
+        Some(path) => source::load_bundle(path, &config)?,
+        None => source::train(&config, source::history_windows(&config, &matrices, start, from - config.step)?).await?,
+    };
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), serde_json::from_str(CALIBRATION)?);
+    let monitor = Arc::new(RwLock::new(Monitor::new(trained.ensembles, tracker)));
+    let journal = Arc::new(SqliteJournal::in_memory()?);
+    let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());
+    let surroundings =
+        Surroundings { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
+    let mode = config.mode.min(homeostat_core::Mode::Recommend);
+    let mut cycle = Cycle::new(monitor, driver, mode, surroundings);
+    let mut at = from;
+    let mut feed = feed(&config)?;
+    let mut n_turns = 0_u64;
+    let mut totals = Totals::default();
+    while at <= end {
+        feed.push(&matrices, at, at)?;
+        let windows: Vec<Window> = feed.windows_at(at)?;
+        let turn = cycle.turn(at, &windows, &Switch::Released).await;
+        totals.count(&turn);
+        print(&lines(at, &turn)?);
+        at = at + config.step;
+        n_turns += 1;
+    }
+    tracing::info!(steps = n_turns, opened = totals.opened, executed = totals.would_execute, "replayed");
+    Ok(())
+}
+
+#[derive(Default)]
+struct Totals {
+    opened: usize,
+    would_execute: usize,
+}
+
+impl Totals {
+    fn count(&mut self, turn: &Turn) {
+        self.opened += turn.changes.iter().filter(|change| change.name() == "opened").count();
+        self.would_execute += turn
+            .events
+            .iter()
+            .filter(|event| matches!(event, DriverEvent::Decided { decision: Decision::Propose { held_back_by, .. }, .. } if held_back_by.iter().all(|refusal| refusal.code() == "mode")))
+            .count();
+    }
+}
+
+fn feed(config: &Config) -> anyhow::Result<Feed> {
+    Ok(Feed::new(FeedConfig {
+        queries: config.queries.clone(),
+        rule: config.subjects.clone(),
+        step: config.step,
+        n_steps: WINDOW_ROWS,
+        subjects_max: usize::MAX,
+    })?)
+}
+
+/// One JSON object a line for each incident change and each decision.
+fn lines(at: Timestamp, turn: &Turn) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for change in &turn.changes {
+        let line = json!({ "at": at, "change": change.name(), "incident": change.incident() });
+        text.push_str(&serde_json::to_string(&line).context("an incident as JSON")?);
+        text.push('\n');
+    }
+    for event in &turn.events {
+        let DriverEvent::Decided { incident, decision } = event else { continue };
+        let refusals: Vec<_> = decision
+            .refusals()
+            .iter()
+            .map(|refusal| json!({ "code": refusal.code(), "why": refusal.to_string() }))
+            .collect();
+        let decided = match decision {
+            Decision::Execute(_) => "execute",
+            Decision::Propose { .. } => "propose",
+            Decision::Refuse { .. } => "refuse",
+        };
+        let line = json!({
+            "at": at, "incident_id": incident, "decision": decided,
+            "action": decision.action().map(homeostat_core::ActionKind::name), "refusals": refusals,
+        });
+        text.push_str(&serde_json::to_string(&line).context("a decision as JSON")?);
+        text.push('\n');
+    }
+    Ok(text)
+}

@@ -1,0 +1,173 @@
+//! `homeostat serve`: the service.
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use anyhow::{Context, bail};
+use homeostat_announce::{Announcer, Outbox, Router};
+use homeostat_core::{Mode, Subject};
+use homeostat_detect::{Calibration, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_ingest::PrometheusSource;
+use homeostat_remediate::{Driver, Executor, PausePoint, Rails, SqliteJournal};
+
+use crate::cli::{PauseAt, ServeArgs};
+use crate::config::{self, Config};
+use crate::cycle::Cycle;
+use crate::http::{self, Api};
+use crate::metrics::Metrics;
+use crate::no_executor::NoExecutor;
+use crate::service::{Service, tracker_file};
+use crate::source;
+use crate::training::Trained;
+
+/// The calibration that ships with homeostat, measured on simulated faults.
+pub(crate) const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
+
+pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = Arc::new(load(args)?);
+    std::fs::create_dir_all(&config.storage)
+        .with_context(|| format!("storage.path: making {}", config.storage.display()))?;
+    let journal = Arc::new(SqliteJournal::open(&config.storage.join("journal.db"))?);
+    let outbox = Outbox::open(&config.storage.join("outbox.db"))?;
+    let router = Router::new("homeostat", config.channels.clone())
+        .map_err(|problems| anyhow::anyhow!("channels: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let announcer = Announcer::new(router, outbox)?;
+    let metrics = Arc::new(Metrics::new());
+    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _);
+    // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
+    let address = args.listen_address.unwrap_or(config.listen_address);
+    if !address.ip().is_loopback() {
+        bail!("--web.listen-address {address}: only loopback is accepted, there is no authentication yet");
+    }
+    let server = http::listen(address, api.clone()).await?;
+    let source = PrometheusSource::new(source::config_of(&config)?)?;
+    let executor = executor(&config).await?;
+    let trained = tokio::select! {
+        trained = models(&config, &source) => trained?,
+        () = terminated() => return Ok(()),
+    };
+    let tracker = tracker(&config.storage)?;
+    let monitor = Arc::new(RwLock::new(Monitor::new(trained.ensembles, tracker)));
+    api.ready(Arc::clone(&monitor));
+    let driver = driver(args, &config, executor, journal);
+    let surroundings =
+        Surroundings { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
+    let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, surroundings);
+    let mut service = Service::new(Arc::clone(&config), source, cycle, monitor, announcer, metrics)?;
+    tracing::info!(mode = %config.mode, %address, "watching");
+    service.recover().await;
+    service.run(terminated()).await;
+    tracing::info!("ended");
+    server.abort();
+    Ok(())
+}
+
+fn load(args: &ServeArgs) -> anyhow::Result<Config> {
+    let loaded = config::load(&args.config.file).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the config can't be used:\n{}", lines.join("\n"))
+    })?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut config = loaded.config;
+    if let Some(storage) = &args.storage {
+        config.storage.clone_from(storage);
+    }
+    if args.onnx_library.is_some() {
+        config.detection.onnx_library.clone_from(&args.onnx_library);
+    }
+    Ok(config)
+}
+
+/// Models from the bundle that the config names, or trained on history pulled now.
+async fn models(config: &Arc<Config>, source: &PrometheusSource) -> anyhow::Result<Trained> {
+    if let Some(path) = &config.detection.bundle {
+        return source::load_bundle(path, config);
+    }
+    let trained = source::train_on_history(config, source).await?;
+    if trained.ensembles.is_empty() {
+        bail!(
+            "no model could be trained: {}",
+            trained.failures.first().map_or_else(
+                || "the history holds no subject; check that the queries answer and that `subjects` names their labels".to_owned(),
+                |(subject, error)| format!("{subject}: {error}")
+            )
+        );
+    }
+    Ok(trained)
+}
+
+fn tracker(storage: &Path) -> anyhow::Result<Tracker> {
+    let calibration: Calibration = serde_json::from_str(CALIBRATION).context("the shipped calibration")?;
+    let mut tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
+    match std::fs::read_to_string(tracker_file(storage)) {
+        Ok(json) => {
+            if let Err(error) = tracker.restore(&json) {
+                tracing::warn!(%error, "the tracker's saved state can't be used; incidents that go on open anew");
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, "the tracker's saved state can't be read; incidents that go on open anew"),
+    }
+    Ok(tracker)
+}
+
+fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journal: Arc<SqliteJournal>) -> Driver {
+    let own_subjects = config.own_workload.iter().cloned().collect::<std::collections::BTreeSet<Subject>>();
+    let own_namespaces = own_subjects.iter().map(|subject| subject.namespace.clone()).collect();
+    let rails = Rails { own_subjects, own_namespaces, ..Rails::default() };
+    let driver = Driver::new(executor, journal, config.policies.clone(), rails);
+    match args.pause_at {
+        None => driver,
+        Some(wanted) => driver.with_pause(Arc::new(move |point| pause(wanted, point))),
+    }
+}
+
+/// Stands still at the point that a crash test asked for, until it is killed.
+fn pause(wanted: PauseAt, point: PausePoint) {
+    let is_here = match point {
+        PausePoint::AfterJournal => wanted == PauseAt::AfterJournal,
+        PausePoint::AfterApply => wanted == PauseAt::AfterApply,
+    };
+    if is_here {
+        tracing::warn!(?point, "paused for a crash test");
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
+    #[cfg(feature = "kubernetes")]
+    if let Some(kubernetes) = &config.kubernetes {
+        use homeostat_remediate::kubernetes::{ConnectSpec, KubernetesExecutor};
+        let spec = ConnectSpec {
+            kubeconfig: kubernetes.kubeconfig.clone(),
+            context: kubernetes.context.clone(),
+            timeout: kubernetes.timeout,
+        };
+        return Ok(Arc::new(KubernetesExecutor::connect(&spec).await.context("kubernetes")?));
+    }
+    if config.mode == Mode::Execute {
+        tracing::warn!("there is no `kubernetes` section: nothing can be executed");
+    }
+    Ok(Arc::new(NoExecutor))
+}
+
+/// SIGTERM or Ctrl-C.
+async fn terminated() {
+    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(term) => term,
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM can't be watched for; use Ctrl-C");
+            let _ = tokio::signal::ctrl_c().await;
+            return;
+        }
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+

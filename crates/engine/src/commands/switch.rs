@@ -1,0 +1,26 @@
+//! `homeostat stop` and `resume`: the kill switch by hand.
+
+use anyhow::Context;
+
+use crate::cli::{ResumeArgs, StopArgs};
+use crate::clock;
+use crate::control::{Control, Note};
+use crate::outcome::print;
+
+pub(super) fn stop(args: &StopArgs) -> anyhow::Result<()> {
+    let note = Note { reason: args.reason.clone(), at: clock::now() };
+    Control::new(&args.storage.path)
+        .stop(&note)
+        .with_context(|| format!("stopping: {} can't be written", args.storage.path.display()))?;
+    print("Remediation is stopped: nothing new is done from the next cycle on. Detection goes on.\n");
+    Ok(())
+}
+
+pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
+    let note = Note { reason: args.reason.clone(), at: clock::now() };
+    let was_engaged = Control::new(&args.storage.path)
+        .resume(&note)
+        .with_context(|| format!("resuming: {} can't be written", args.storage.path.display()))?;
+    print(if was_engaged { "Remediation may go on from the next cycle on.\n" } else { "Remediation wasn't stopped.\n" });
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! `homeostat train`: models from Prometheus or from an export, saved as a bundle.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use homeostat_detect::{Bundle, BundleInfo};
+use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
+
+use crate::cli::TrainArgs;
+use crate::config;
+use crate::outcome::print;
+use crate::source;
+use crate::training::Trained;
+
+pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    if args.output.exists() {
+        bail!("--output {}: is there already; choose another name or move it away", args.output.display());
+    }
+    let loaded = config::load(&args.config.file).map_err(|problems| {
+        anyhow::anyhow!("the config can't be used:\n{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
+    let config = Arc::new(loaded.config);
+    let trained: Trained = match &args.input {
+        Some(input) => {
+            let matrices: Vec<Option<Matrix>> =
+                read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
+            let (start, end) = source::range(&config, &matrices)?;
+            source::train(&config, source::history_windows(&config, &matrices, start, end)?).await?
+        }
+        None => {
+            let prometheus = PrometheusSource::new(source::config_of(&config)?)?;
+            source::train_on_history(&config, &prometheus).await?
+        }
+    };
+    if trained.ensembles.is_empty() {
+        bail!("no model could be trained, see above");
+    }
+    let n_subjects = trained.ensembles.len();
+    Bundle { ensembles: trained.ensembles }.save(&args.output, &BundleInfo::default())?;
+    print(&format!("{n_subjects} subjects trained; the bundle is {}\n", args.output.display()));
+    Ok(())
+}

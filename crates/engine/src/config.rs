@@ -1,0 +1,72 @@
+//! The config file: what it may say, its defaults, and reading it with every problem at once.
+
+mod detection;
+mod load;
+mod queries;
+mod remediation;
+mod source;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use homeostat_announce::ChannelSpec;
+use homeostat_core::{Calendar, Mode, Subject, Topology};
+use homeostat_ingest::{QuerySet, SubjectRule};
+use homeostat_remediate::Policy;
+
+pub(crate) use detection::Detection;
+pub(crate) use load::{Loaded, load};
+pub(crate) use source::DataSource;
+
+/// Everything a service is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// How far it may go, over all policies.
+    pub(crate) mode: Mode,
+    /// Time between rows of a window, and between cycles.
+    pub(crate) step: Duration,
+    /// How far back models are trained.
+    pub(crate) history: Duration,
+    /// How long to wait for late samples: a cycle ends its windows this long before now.
+    pub(crate) offset: Duration,
+    /// Where the metrics are.
+    pub(crate) source: DataSource,
+    /// What is asked, which are the features.
+    pub(crate) queries: QuerySet,
+    /// How series name subjects.
+    pub(crate) subjects: SubjectRule,
+    /// How to detect.
+    pub(crate) detection: Detection,
+    /// Who depends on whom.
+    pub(crate) topology: Topology,
+    /// Planned events.
+    pub(crate) calendar: Calendar,
+    /// What may be done.
+    pub(crate) policies: Vec<Policy>,
+    /// Where escalations go.
+    pub(crate) channels: BTreeMap<String, ChannelSpec>,
+    /// Where actions are done; none is fine for `observe` and `recommend` without targets.
+    pub(crate) kubernetes: Option<KubernetesConfig>,
+    /// homeostat's own workload, which it never acts on.
+    pub(crate) own_workload: Option<Subject>,
+    /// Where the journal and the kill switch are.
+    pub(crate) storage: PathBuf,
+    /// Where to listen; loopback.
+    pub(crate) listen_address: SocketAddr,
+}
+
+/// How to reach the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KubernetesConfig {
+    /// The kubeconfig; in the cluster itself none is needed.
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context in it.
+    pub(crate) context: Option<String>,
+    /// Longest wait for one answer.
+    pub(crate) timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! `detectors`, `incidents`, `onnx`, `bundle`, `topology` and `calendar`: how to detect and what is known beforehand.
+
+use std::path::{Path, PathBuf};
+
+use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
+use homeostat_detect::FalseAlarmBudget;
+use homeostat_settings::Reader;
+
+use super::load::path_in;
+
+/// The detectors there are, in the order of their votes.
+pub(crate) const DETECTORS: [&str; 4] = ["forest", "dbscan", "forecast", "autoencoder"];
+
+/// How to detect.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Detection {
+    /// Which detectors vote; at least one.
+    pub(crate) detectors: Vec<&'static str>,
+    /// False alarms that are acceptable, for each subject.
+    pub(crate) budget: FalseAlarmBudget,
+    /// The native ONNX Runtime; without it the embedded backend runs the autoencoder.
+    pub(crate) onnx_library: Option<PathBuf>,
+    /// Models saved by `homeostat train`; without it they are trained at start.
+    pub(crate) bundle: Option<PathBuf>,
+    /// Seed of all training.
+    pub(crate) seed: u64,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
+    let place = reader.node("detectors").map_or(reader.place(), |node| node.place);
+    let mut detectors = Vec::new();
+    for name in reader.texts("detectors").unwrap_or_else(|| DETECTORS.map(str::to_owned).to_vec()) {
+        match DETECTORS.iter().find(|known| **known == name) {
+            Some(known) if detectors.contains(known) => {
+                reader.problem(place, format!("detectors: {known} is named twice"));
+            }
+            Some(known) => detectors.push(*known),
+            None => reader.problem(place, format!("detectors: {name:?} is none of {}", DETECTORS.join(", "))),
+        }
+    }
+    if detectors.is_empty() {
+        reader.problem(place, format!("detectors: name at least one of {}", DETECTORS.join(", ")));
+    }
+    if detectors.contains(&"autoencoder") && !cfg!(feature = "onnx") {
+        reader.problem(place, "detectors: this homeostat was built without `onnx`, leave autoencoder out");
+    }
+    let budget = reader.section("incidents", |incidents| incidents.parsed::<FalseAlarmBudget>("false_alarm_budget"));
+    let onnx_library = reader.section("onnx", |onnx| onnx.text("library")).flatten();
+    Detection {
+        detectors,
+        budget: budget.flatten().unwrap_or_default(),
+        onnx_library: onnx_library.map(|path| path_in(base, &path)),
+        bundle: reader.text("bundle").map(|path| path_in(base, &path)),
+        seed: reader.count("seed", 0..=u32::MAX).map_or(1, u64::from),
+    }
+}
+
+pub(super) fn read_topology(reader: &mut Reader<'_>) -> Topology {
+    let mut topology = Topology::new();
+    let file = reader.file();
+    for (idx, item) in reader.items("topology").iter().enumerate() {
+        let mut entry = Reader::new(file, &format!("topology[{idx}]"), item, reader.problems());
+        let caller = entry.parsed::<Subject>("workload");
+        let caller = entry.require("workload", caller);
+        let texts = entry.texts("depends_on");
+        for text in entry.require("depends_on", texts).unwrap_or_default() {
+            match (text.parse::<Subject>(), &caller) {
+                (Ok(dependency), Some(caller)) => topology.add(caller.clone(), dependency),
+                (Ok(_), None) => {}
+                (Err(error), _) => {
+                    let place = entry.node("depends_on").map_or(item.place, |node| node.place);
+                    entry.problem(place, format!("topology[{idx}].depends_on: {error}"));
+                }
+            }
+        }
+        entry.finish();
+    }
+    topology
+}
+
+pub(super) fn read_calendar(reader: &mut Reader<'_>) -> Calendar {
+    let file = reader.file();
+    let mut events = Vec::new();
+    for (idx, item) in reader.items("calendar").iter().enumerate() {
+        let mut entry = Reader::new(file, &format!("calendar[{idx}]"), item, reader.problems());
+        let name = entry.text("name");
+        let name = entry.require("name", name);
+        let start = entry.parsed::<Timestamp>("start");
+        let start = entry.require("start", start);
+        let end = entry.parsed::<Timestamp>("end");
+        let end = entry.require("end", end);
+        let namespaces = entry.texts("namespaces").unwrap_or_default();
+        let workloads = entry.texts("workloads").unwrap_or_default();
+        if let (Some(name), Some(start), Some(end)) = (name, start, end) {
+            if end <= start {
+                let place = entry.node("end").map_or(item.place, |node| node.place);
+                entry.problem(place, format!("calendar[{idx}].end: must be after the start, {start}"));
+            }
+            events.push(PlannedEvent { name, start, end, namespaces, workloads });
+        }
+        entry.finish();
+    }
+    Calendar { events }
+}

@@ -1,0 +1,144 @@
+//! From a file to a [`Config`], or to all its problems.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use homeostat_core::Mode;
+use homeostat_settings::{Node, Place, Problem, Reader, expand, parse_documents};
+
+use super::{Config, detection, queries, remediation, source};
+
+/// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
+const STEP_MIN: Duration = Duration::from_secs(1);
+/// Longest step: with an hour between rows nothing is found in time to matter.
+const STEP_MAX: Duration = Duration::from_secs(3600);
+/// Where `serve` listens unless told otherwise. Loopback: there is no authentication yet.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9476);
+
+/// A config, and what is legal in it but probably not meant.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The config.
+    pub(crate) config: Config,
+    /// Lint.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Reads a config file and the policy files it names. Paths in it are relative to the file's own directory.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    let file = path.display().to_string();
+    let one = |line, message: String| vec![Problem { file: file.clone(), place: Place { line, column: 1 }, message }];
+    let text = std::fs::read_to_string(path).map_err(|error| one(1, format!("can't be read: {error}")))?;
+    let text = expand(&file, &text)?;
+    let documents = parse_documents(&file, &text).map_err(|problem| vec![problem])?;
+    let [root] = documents.as_slice() else {
+        return Err(one(1, format!("a config is one YAML document, this file has {}", documents.len())));
+    };
+    let base = path.parent().map(Path::to_owned).unwrap_or_default();
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let config = read(&file, root, &base, &mut problems, &mut warnings);
+    problems.sort();
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings }),
+        Some(_) | None => Err(problems),
+    }
+}
+
+fn read(
+    file: &str,
+    root: &Node,
+    base: &Path,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) -> Option<Config> {
+    let mut reader = Reader::new(file, "", root, problems);
+    let mode = reader.parsed::<Mode>("mode").unwrap_or_default();
+    let times = reader.section("global", Times::read).unwrap_or_default();
+    let source = source::read(&mut reader, times.step);
+    let queries = queries::read(&mut reader, times.step);
+    let subjects = queries::read_subjects(&mut reader);
+    let detection = detection::read(&mut reader, base);
+    let topology = detection::read_topology(&mut reader);
+    let calendar = detection::read_calendar(&mut reader);
+    let remediation = remediation::read(&mut reader, base, mode, warnings);
+    let storage = reader.section("storage", |storage| storage.text("path")).flatten().map(|path| base.join(path));
+    let storage = match storage {
+        Some(path) => path,
+        None => base.join("homeostat-data"),
+    };
+    let listen_address = reader.section("server", read_server).flatten().unwrap_or(LISTEN_DEFAULT);
+    reader.finish();
+    Some(Config {
+        mode,
+        step: times.step,
+        history: times.history,
+        offset: times.offset,
+        source: source?,
+        queries: queries?,
+        subjects,
+        detection,
+        topology,
+        calendar,
+        policies: remediation.policies,
+        channels: remediation.channels,
+        kubernetes: remediation.kubernetes,
+        own_workload: remediation.own_workload,
+        storage,
+        listen_address,
+    })
+}
+
+/// `global`: the times everything shares.
+struct Times {
+    step: Duration,
+    history: Duration,
+    offset: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        // A minute is the usual scrape interval; two weeks show a weekly season twice; 30 s is what Prometheus's own
+        // long-term stores wait before they call a sample complete.
+        Self {
+            step: Duration::from_secs(60),
+            history: Duration::from_secs(14 * 86_400),
+            offset: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Times {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let default = Self::default();
+        let step = reader.duration("step").unwrap_or(default.step);
+        if !(STEP_MIN..=STEP_MAX).contains(&step) {
+            let place = reader.node("step").map_or(reader.place(), |node| node.place);
+            reader.problem(place, "global.step: must lie between 1s and 1h");
+        }
+        let history = reader.duration("history").unwrap_or(default.history);
+        if history < step.saturating_mul(60) {
+            let place = reader.node("history").map_or(reader.place(), |node| node.place);
+            reader.problem(place, "global.history: must be at least 60 steps, or nothing can be learned from it");
+        }
+        Self { step, history, offset: reader.duration("offset").unwrap_or(default.offset) }
+    }
+}
+
+fn read_server(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    let address = reader.parsed::<SocketAddr>("listen_address")?;
+    if !address.ip().is_loopback() {
+        let place = reader.node("listen_address").map_or(reader.place(), |node| node.place);
+        reader.problem(
+            place,
+            format!("server.listen_address: {address} isn't loopback; there is no authentication yet, so only 127.0.0.1 or [::1] is accepted"),
+        );
+    }
+    Some(address)
+}
+
+/// A path from the config, relative to the config's directory.
+pub(super) fn path_in(base: &Path, text: &str) -> PathBuf {
+    base.join(text)
+}

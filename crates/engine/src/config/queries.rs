@@ -1,0 +1,119 @@
+//! `queries`, `preset` and `subjects`: what is asked of Prometheus and what it means.
+
+use std::time::Duration;
+
+use homeostat_core::{Direction, Signal, WorkloadKind};
+use homeostat_ingest::{Absent, Across, Query, QuerySet, SubjectRule, preset};
+use homeostat_settings::{Node, Reader, Value};
+
+/// Queries a config may name. Each is a request a cycle and a column of every window; the type of an incident needs ten.
+const QUERIES_MAX: usize = 64;
+
+pub(super) fn read(reader: &mut Reader<'_>, step: Duration) -> Option<QuerySet> {
+    let mut queries = read_preset(reader, step);
+    let own = reader.named("queries");
+    let file = reader.file();
+    for (name, _, node) in own {
+        let query = read_query(file, name, node, reader);
+        // A query of the same name replaces the preset's: that is how one expression is adapted.
+        match queries.iter_mut().find(|known| known.name == query.name) {
+            Some(known) => *known = query,
+            None => queries.push(query),
+        }
+    }
+    if queries.len() > QUERIES_MAX {
+        let place = reader.node("queries").map_or(reader.place(), |node| node.place);
+        reader.problem(place, format!("queries: {} are given, at most {QUERIES_MAX} are accepted", queries.len()));
+        return None;
+    }
+    match QuerySet::new(queries) {
+        Ok(set) => Some(set),
+        Err(error) => {
+            let place = reader.node("queries").map_or(reader.place(), |node| node.place);
+            reader.problem(place, format!("queries: {error}"));
+            None
+        }
+    }
+}
+
+fn read_preset(reader: &mut Reader<'_>, step: Duration) -> Vec<Query> {
+    let Some(name) = reader.text("preset") else { return Vec::new() };
+    // `rate` needs at least two scrapes within its window whatever the scrape interval; four steps or five minutes.
+    let rate_window = step.saturating_mul(4).max(Duration::from_secs(60));
+    match preset(&name, rate_window) {
+        Ok(queries) => queries,
+        Err(error) => {
+            let place = reader.node("preset").map_or(reader.place(), |node| node.place);
+            reader.problem(place, format!("preset: {error}"));
+            Vec::new()
+        }
+    }
+}
+
+fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
+    let path = format!("queries.{name}");
+    let mut reader = Reader::new(file, &path, node, outer.problems());
+    // `name: expr` is enough for a feature that is only scored and explained.
+    if let Value::Text(expr) = &node.value {
+        return Query { expr: expr.clone(), ..query_default(name) };
+    }
+    let expr = reader.text("expr");
+    let expr = reader.require("expr", expr);
+    let signal = reader.parsed::<Signal>("signal");
+    let mut choice = |key: &'static str, names: &[&str]| {
+        reader.get(key, |value| match value {
+            Value::Text(text) => names
+                .iter()
+                .position(|known| known == text)
+                .ok_or_else(|| format!("{text:?} is none of {}", names.join(", "))),
+            other => Err(format!("must be one of {}, not {}", names.join(", "), other.kind())),
+        })
+    };
+    let direction = choice("direction", &["up", "down", "both"]);
+    let across = choice("across", &["max", "sum", "mean"]);
+    let absent = choice("absent", &["hole", "zero"]);
+    let deviation_min = reader.number("deviation_min", 0.0..=f64::MAX).unwrap_or(0.0);
+    reader.finish();
+    Query {
+        expr: expr.unwrap_or_default(),
+        signal: signal.unwrap_or(Signal::Other),
+        direction: [Direction::Up, Direction::Down, Direction::Both][direction.unwrap_or(2)],
+        deviation_min,
+        across: [Across::Max, Across::Sum, Across::Mean][across.unwrap_or(0)],
+        absent: [Absent::Hole, Absent::Zero][absent.unwrap_or(0)],
+        ..query_default(name)
+    }
+}
+
+fn query_default(name: &str) -> Query {
+    Query {
+        name: name.to_owned(),
+        expr: String::new(),
+        signal: Signal::Other,
+        direction: Direction::Both,
+        deviation_min: 0.0,
+        across: Across::Max,
+        absent: Absent::Hole,
+    }
+}
+
+pub(super) fn read_subjects(reader: &mut Reader<'_>) -> SubjectRule {
+    reader
+        .section("subjects", |subjects| {
+            let default = SubjectRule::default();
+            let kind = subjects.get("kind", |value| match value {
+                Value::Text(text) => WorkloadKind::ALL
+                    .into_iter()
+                    .find(|kind| kind.name() == text)
+                    .ok_or_else(|| format!("{text:?} is none of {}", WorkloadKind::ALL.map(WorkloadKind::name).join(", "))),
+                other => Err(format!("must be a kind of workload, not {}", other.kind())),
+            });
+            SubjectRule {
+                namespace_label: subjects.text("namespace_label").unwrap_or(default.namespace_label),
+                name_label: subjects.text("name_label").unwrap_or(default.name_label),
+                kind: kind.unwrap_or(default.kind),
+                namespace_fixed: subjects.text("namespace"),
+            }
+        })
+        .unwrap_or_default()
+}

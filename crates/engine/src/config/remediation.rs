@@ -1,0 +1,115 @@
+//! `policies`, `channels`, `kubernetes` and `own_workload`: what may be done, by whom, and who is told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use homeostat_announce::ChannelSpec;
+use homeostat_core::{Mode, Subject};
+use homeostat_remediate::{Policy, lint_policies, load_policies};
+use homeostat_settings::{Node, Problem, Reader, Value};
+
+use super::KubernetesConfig;
+use super::load::path_in;
+
+/// What the config says about remediation.
+pub(super) struct Remediation {
+    pub(super) policies: Vec<Policy>,
+    pub(super) channels: BTreeMap<String, ChannelSpec>,
+    pub(super) kubernetes: Option<KubernetesConfig>,
+    pub(super) own_workload: Option<Subject>,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &mut Vec<Problem>) -> Remediation {
+    let channels = read_channels(reader);
+    let policies = read_policies(reader, base, warnings);
+    let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
+        kubeconfig: kubernetes.text("kubeconfig").map(|path| path_in(base, &path)),
+        context: kubernetes.text("context"),
+        timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
+    });
+    let policies_place = reader.node("policies").map_or(reader.place(), |node| node.place);
+    for policy in &policies {
+        if let Some(channel) = &policy.escalation_channel
+            && !channels.contains_key(channel)
+        {
+            let message = format!(
+                "policy {}: escalation_channel {channel:?} isn't configured; add it under `channels`, for instance `{channel}: {{type: log}}`",
+                policy.name
+            );
+            reader.problem(policies_place, message);
+        }
+        if mode == Mode::Execute && policy.auto_execute && kubernetes.is_none() {
+            let message = format!("policy {} executes, but there is no `kubernetes` section to execute with", policy.name);
+            reader.problem(policies_place, message);
+        }
+        #[cfg(feature = "kubernetes")]
+        if policy.auto_execute && !homeostat_remediate::kubernetes_supports(policy.action) {
+            let message = format!(
+                "policy {}: {} can't be executed by the Kubernetes executor yet; set auto_execute: false to have it proposed",
+                policy.name, policy.action
+            );
+            reader.problem(policies_place, message);
+        }
+    }
+    if kubernetes.is_some() && !cfg!(feature = "kubernetes") {
+        let place = reader.node("kubernetes").map_or(reader.place(), |node| node.place);
+        reader.problem(place, "kubernetes: this homeostat was built without the Kubernetes executor");
+    }
+    Remediation { policies, channels, kubernetes, own_workload: reader.parsed("own_workload") }
+}
+
+fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<Problem>) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    for name in reader.texts("policies").unwrap_or_default() {
+        let path = path_in(base, &name);
+        let file = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match load_policies(&text, &file) {
+                Ok(loaded) => {
+                    warnings.extend(lint_policies(&loaded, &file));
+                    policies.extend(loaded);
+                }
+                Err(problems) => reader.problems().extend(problems),
+            },
+            Err(error) => {
+                let place = reader.node("policies").map_or(reader.place(), |node| node.place);
+                reader.problem(place, format!("policies: {file} can't be read: {error}"));
+            }
+        }
+    }
+    policies
+}
+
+fn read_channels(reader: &mut Reader<'_>) -> BTreeMap<String, ChannelSpec> {
+    let file = reader.file();
+    let mut channels = BTreeMap::new();
+    for (name, _, node) in reader.named("channels") {
+        let mut entry = Reader::new(file, &format!("channels.{name}"), node, reader.problems());
+        if let Some(channel) = read_channel(name, node, &mut entry) {
+            channels.insert(name.clone(), channel);
+        }
+        entry.finish();
+    }
+    channels
+}
+
+fn read_channel(name: &str, node: &Node, entry: &mut Reader<'_>) -> Option<ChannelSpec> {
+    let kind = entry.get("type", |value| match value {
+        Value::Text(text) if text == "log" || text == "webhook" => Ok(text.clone()),
+        Value::Text(text) => Err(format!("{text:?} isn't there yet; log and webhook are")),
+        other => Err(format!("must be log or webhook, not {}", other.kind())),
+    });
+    match entry.require("type", kind)?.as_str() {
+        "webhook" => {
+            let url = entry.text("url");
+            let url = entry.require("url", url)?;
+            if !(url.starts_with("http://") || url.starts_with("https://")) {
+                let place = entry.node("url").map_or(node.place, |node| node.place);
+                entry.problem(place, format!("channels.{name}.url: must begin with http:// or https://"));
+            }
+            Some(ChannelSpec::Webhook { url })
+        }
+        _ => Some(ChannelSpec::Log),
+    }
+}

@@ -1,0 +1,121 @@
+//! One turn of the loop: windows in; incidents, decisions and actions out. `serve`, `demo` and `replay` all turn this.
+//!
+//! It reads no clock and no file: `now`, windows and the kill switch come in.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use homeostat_core::{Incident, IncidentChange, IncidentState, Mode, Signal, Subject, Timestamp, Window};
+use homeostat_detect::{Monitor, Surroundings};
+use homeostat_remediate::{Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput};
+
+use crate::control::Switch;
+
+/// The models, shared with the HTTP API, which scores windows with them.
+pub(crate) type SharedMonitor = Arc<RwLock<Monitor>>;
+
+/// What turns, and what it knows.
+pub(crate) struct Cycle {
+    monitor: SharedMonitor,
+    driver: Driver,
+    mode: Mode,
+    /// Topology, calendar and recent roll-outs.
+    pub(crate) surroundings: Surroundings,
+}
+
+/// What one turn did.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// Subjects that were scored.
+    pub(crate) n_scored: usize,
+    /// Subjects without a model.
+    pub(crate) without_model: Vec<Subject>,
+    /// What happened to incidents, in order.
+    pub(crate) changes: Vec<IncidentChange>,
+    /// What remediation did, in order.
+    pub(crate) events: Vec<DriverEvent>,
+    /// Incidents that are open now.
+    pub(crate) open: Vec<Incident>,
+    /// Why incidents couldn't be recorded, if so.
+    pub(crate) journal_trouble: Option<JournalError>,
+}
+
+impl Cycle {
+    /// Puts the parts together.
+    pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, surroundings: Surroundings) -> Self {
+        Self { monitor, driver, mode, surroundings }
+    }
+
+    /// The driver.
+    pub(crate) fn driver(&mut self) -> &mut Driver {
+        &mut self.driver
+    }
+
+    /// One turn at `now` over windows that end at the newest step.
+    pub(crate) async fn turn(&mut self, now: Timestamp, windows: &[Window], switch: &Switch) -> Turn {
+        let mut turn = self.observe(now, windows);
+        let signals = self.signals(windows);
+        let kill_switch = match switch {
+            Switch::Engaged { reason } => KillSwitch { engaged: true, why: reason.clone() },
+            Switch::Released => KillSwitch::default(),
+        };
+        let input = TickInput {
+            incidents: &turn.open,
+            signals: &signals,
+            kill_switch: &kill_switch,
+            mode: self.mode,
+            topology: &self.surroundings.topology,
+            calendar: &self.surroundings.calendar,
+        };
+        turn.events = self.driver.tick(now, &input).await;
+        turn
+    }
+
+    /// Scores, tracks, and records what changed before anybody acts on it (I32).
+    fn observe(&mut self, now: Timestamp, windows: &[Window]) -> Turn {
+        let mut monitor = self.monitor.write().unwrap_or_else(PoisonError::into_inner);
+        let observed = monitor.observe(now, windows, &self.surroundings);
+        let open = monitor.open_incidents().filter(|incident| incident.state != IncidentState::Resolved).cloned().collect();
+        drop(monitor);
+        let mut turn = Turn {
+            n_scored: observed.assessments.len(),
+            without_model: observed.unknown_subjects,
+            changes: observed.changes,
+            open,
+            ..Turn::default()
+        };
+        for change in &turn.changes {
+            let note = Note::Incident(Box::new(change.incident().clone()));
+            if let Err(error) = self.driver.journal().note(&note, now) {
+                turn.journal_trouble = Some(error);
+            }
+        }
+        turn
+    }
+
+    /// What verification looks at: the newest row of every feature of every subject, judged by its model.
+    fn signals(&self, windows: &[Window]) -> BTreeMap<Subject, SubjectSignals> {
+        let monitor = self.monitor.read().unwrap_or_else(PoisonError::into_inner);
+        let mut signals = BTreeMap::new();
+        for window in windows {
+            let Some(states) = monitor.feature_states(window.subject()) else { continue };
+            let at = window.grid().end();
+            let features = window.schema().features();
+            let mut subject = SubjectSignals::default();
+            for ((feature, state), value) in features.iter().zip(states).zip(window.last_row()) {
+                let value = Some(*value).filter(|value| value.is_finite());
+                subject.observations.push(Observation {
+                    feature: feature.name.clone(),
+                    at,
+                    value,
+                    normal: state.normal,
+                });
+                if feature.signal == Signal::Traffic {
+                    subject.traffic = value;
+                }
+            }
+            signals.insert(window.subject().clone(), subject);
+        }
+        signals
+    }
+}

@@ -1,0 +1,32 @@
+//! Structured logs on standard error. One correlation id runs from the window that alarmed to the action that was taken.
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::cli::{LogArgs, LogFormat};
+
+/// Starts logging. An unusable `--log.level` is the caller's mistake.
+pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
+    let filter = EnvFilter::builder()
+        .parse(&args.level)
+        .map_err(|error| format!("--log.level {:?}: {error}; use error, warn, info, debug or trace", args.level))?;
+    let layer = match args.format {
+        LogFormat::Logfmt => tracing_logfmt::builder()
+            .with_span_path(false)
+            .with_span_name(false)
+            .with_target(false)
+            .layer()
+            .with_writer(std::io::stderr)
+            .boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_target(false)
+            .with_writer(std::io::stderr)
+            .boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|error| error.to_string())
+}

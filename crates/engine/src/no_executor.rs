@@ -1,0 +1,101 @@
+//! The executor of a service that has no cluster: it looks at nothing and does nothing.
+
+use async_trait::async_trait;
+use homeostat_core::{ActionKind, Plan, Subject, Timestamp};
+use homeostat_remediate::{Applied, ApplyError, Executor, InspectError, Inspected, Journaled, Progress, Trace};
+
+/// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
+pub(crate) struct NoExecutor;
+
+const WHY: &str = "no `kubernetes` section is configured";
+
+#[async_trait]
+impl Executor for NoExecutor {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn supports(&self, kind: ActionKind) -> bool {
+        match kind {
+            ActionKind::RolloutRestart | ActionKind::RolloutUndo => false,
+        }
+    }
+
+    fn write_of(&self, _plan: &Plan) -> String {
+        String::new()
+    }
+
+    async fn inspect(&self, _subject: &Subject, _now: Timestamp) -> Result<Inspected, InspectError> {
+        Err(InspectError::Unavailable { why: WHY.to_owned() })
+    }
+
+    async fn trace(&self, _plan: &Plan) -> Result<Trace, InspectError> {
+        Err(InspectError::Unavailable { why: WHY.to_owned() })
+    }
+
+    async fn apply(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {
+        Err(ApplyError::Rejected { why: WHY.to_owned() })
+    }
+
+    async fn undo(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {
+        Err(ApplyError::Rejected { why: WHY.to_owned() })
+    }
+
+    async fn progress(&self, _plan: &Plan) -> Result<Progress, InspectError> {
+        Err(InspectError::Unavailable { why: WHY.to_owned() })
+    }
+}
+
+/// The executor of a replay: every target is there and at rest, so that policy and history alone decide; it does nothing.
+pub(crate) struct PretendExecutor;
+
+#[async_trait]
+impl Executor for PretendExecutor {
+    fn name(&self) -> &'static str {
+        "pretend"
+    }
+
+    fn supports(&self, kind: ActionKind) -> bool {
+        match kind {
+            ActionKind::RolloutRestart | ActionKind::RolloutUndo => true,
+        }
+    }
+
+    fn write_of(&self, plan: &Plan) -> String {
+        format!("nothing; in reality {}", plan.action.kind())
+    }
+
+    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
+        Ok(Inspected {
+            uid: format!("replay-{subject}"),
+            resource_version: "0".to_owned(),
+            kind: subject.kind,
+            seen_at: now,
+            revision: Some("2".to_owned()),
+            revision_previous: Some("1".to_owned()),
+            replicas_wanted: 1,
+            replicas_available: 1,
+            rollout_in_progress: false,
+            paused: false,
+            autoscaler: None,
+            gitops: None,
+            has_persistent_volume: false,
+        })
+    }
+
+    async fn trace(&self, _plan: &Plan) -> Result<Trace, InspectError> {
+        Ok(Trace::NotApplied)
+    }
+
+    async fn apply(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {
+        Err(ApplyError::Rejected { why: "a replay does nothing".to_owned() })
+    }
+
+    async fn undo(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {
+        Err(ApplyError::Rejected { why: "a replay does nothing".to_owned() })
+    }
+
+    async fn progress(&self, _plan: &Plan) -> Result<Progress, InspectError> {
+        Ok(Progress::Gone)
+    }
+}

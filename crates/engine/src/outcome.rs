@@ -1,0 +1,54 @@
+//! How a command ends, for the shell and for people.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// How a command ended. The numbers are an interface, the same as promtool's.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It did what was asked: 0.
+    Done,
+    /// It couldn't: 1. The error is printed with its whole chain.
+    Failed(anyhow::Error),
+    /// It was asked wrongly: 2.
+    Usage(String),
+    /// What was checked has problems, which are printed already: 1.
+    Problems,
+}
+
+impl Outcome {
+    /// Prints what is left to say and gives the exit code.
+    pub(crate) fn exit_code(self) -> ExitCode {
+        // A closed stderr leaves nobody to tell.
+        let mut stderr = std::io::stderr().lock();
+        match self {
+            Self::Done => ExitCode::SUCCESS,
+            Self::Problems => ExitCode::from(1),
+            Self::Failed(error) => {
+                let _ = writeln!(stderr, "homeostat: {error:#}");
+                ExitCode::from(1)
+            }
+            Self::Usage(why) => {
+                let _ = writeln!(stderr, "homeostat: {why}\nTry `homeostat --help`.");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+impl From<anyhow::Result<()>> for Outcome {
+    fn from(result: anyhow::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Writes to standard output. A reader that went away (`| head`) ends the program quietly, like other tools.
+pub(crate) fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(0);
+    }
+}

@@ -1,0 +1,260 @@
+//! The running service: pulls, scores, decides and acts at every step, until it is told to end.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use homeostat_announce::{Announcer, Escalation};
+use homeostat_core::{Incident, Timestamp, Window};
+use homeostat_ingest::{Feed, FeedConfig, PrometheusSource};
+use homeostat_remediate::DriverEvent;
+
+use crate::chronicle;
+use crate::clock;
+use crate::config::Config;
+use crate::control::{Control, Switch};
+use crate::cycle::{Cycle, SharedMonitor, Turn};
+use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::pull::{Pulled, pull};
+
+/// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
+const WINDOW_ROWS: usize = 64;
+/// Steps that each cycle asks for again: samples that came late fill the holes they left.
+const OVERLAP_STEPS: u32 = 3;
+/// Subjects watched at most; with 64 rows of 64 features each they take 330 MB.
+const SUBJECTS_MAX: usize = 10_000;
+/// The tracker's state between runs.
+const TRACKER_FILE: &str = "tracker.json";
+
+/// Everything a cycle needs.
+pub(crate) struct Service {
+    config: Arc<Config>,
+    source: PrometheusSource,
+    feed: Feed,
+    cycle: Cycle,
+    monitor: SharedMonitor,
+    announcer: Announcer,
+    control: Control,
+    metrics: Arc<Metrics>,
+    was_stopped: bool,
+    tracker_file: PathBuf,
+}
+
+impl Service {
+    /// Puts the parts together; nothing runs yet.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        source: PrometheusSource,
+        cycle: Cycle,
+        monitor: SharedMonitor,
+        announcer: Announcer,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let feed = Feed::new(FeedConfig {
+            queries: config.queries.clone(),
+            rule: config.subjects.clone(),
+            step: config.step,
+            n_steps: WINDOW_ROWS,
+            subjects_max: SUBJECTS_MAX,
+        })?;
+        Ok(Self {
+            control: Control::new(&config.storage),
+            tracker_file: tracker_file(&config.storage),
+            was_stopped: false,
+            config,
+            source,
+            feed,
+            cycle,
+            monitor,
+            announcer,
+            metrics,
+        })
+    }
+
+    /// Finds out what became of actions that were under way when the process before this one ended (I6).
+    pub(crate) async fn recover(&mut self) {
+        let now = clock::now();
+        let events = self.cycle.driver().recover(now).await;
+        let turn = Turn { events, ..Turn::default() };
+        chronicle::log(&turn);
+        self.tell(&turn, &[], now).await;
+    }
+
+    /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
+    /// at a time.
+    pub(crate) async fn run(&mut self, end: impl Future<Output = ()>) {
+        let mut ticker = tokio::time::interval(self.config.step);
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => return,
+                _ = ticker.tick() => {}
+            }
+            // The end may come during a cycle; a write under way is journaled and found again at the next start, but there
+            // is no need to begin another.
+            self.cycle_once().await;
+        }
+    }
+
+    async fn cycle_once(&mut self) {
+        let began = tokio::time::Instant::now();
+        let now = clock::now();
+        let at = (now - self.config.offset).align_down(self.config.step);
+        let pulled = self.pull(at).await;
+        let result = if pulled.failures.is_empty() { "ok" } else { "partial" };
+        let windows = match self.windows(&pulled, at) {
+            Ok(windows) => windows,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "this cycle's data can't be used");
+                Vec::new()
+            }
+        };
+        let switch = self.switch();
+        let turn = self.cycle.turn(now, &windows, &switch).await;
+        chronicle::log(&turn);
+        self.tell(&turn, &turn.open, now).await;
+        self.save_tracker();
+        self.measure(&turn, &pulled, result, began.elapsed());
+    }
+
+    async fn pull(&self, at: Timestamp) -> Pulled {
+        let step = self.config.step;
+        // After an outage: as many steps as the windows hold.
+        let reach = step.saturating_mul(u32::try_from(WINDOW_ROWS - 1).unwrap_or(u32::MAX));
+        let from = match self.feed.end() {
+            Some(end) => (end - step * OVERLAP_STEPS).max(at - reach),
+            None => at - reach,
+        };
+        let pulled = pull(&self.source, &self.config.queries, from.min(at), at, step).await;
+        for (query, error) in &pulled.failures {
+            tracing::warn!(query, %error, "no answer to a query; its features are holes in this cycle");
+        }
+        for warning in pulled.warnings() {
+            tracing::warn!(warning, "Prometheus warns that its answer may be partial");
+        }
+        pulled
+    }
+
+    fn windows(&mut self, pulled: &Pulled, at: Timestamp) -> anyhow::Result<Vec<Window>> {
+        let start = self.feed.end().map_or(at, |end| end.min(at));
+        let reach = self.config.step * (OVERLAP_STEPS);
+        let from = if self.feed.end().is_none() { at - self.config.step * (WINDOW_ROWS as u32 - 1) } else { start - reach };
+        let pushed = self.feed.push(&pulled.matrices, from, at)?;
+        if pushed.subjects_refused > 0 {
+            tracing::warn!(refused = pushed.subjects_refused, limit = SUBJECTS_MAX, "too many subjects; narrow the queries");
+        }
+        for (query, unplaced) in self.config.queries.queries().iter().zip(&pushed.unplaced) {
+            if unplaced.is_any() {
+                tracing::debug!(query = query.name, ?unplaced, "series or samples without a place");
+            }
+        }
+        Ok(self.feed.windows_at(at)?)
+    }
+
+    /// Reads the kill switch, and records that a human released it.
+    fn switch(&mut self) -> Switch {
+        let switch = self.control.read();
+        let is_stopped = matches!(switch, Switch::Engaged { .. });
+        match &switch {
+            Switch::Engaged { reason } if !self.was_stopped => tracing::warn!(reason, "remediation is stopped"),
+            Switch::Released => {
+                let journal_says_stopped = self.cycle.driver().journal().kill_switch().is_ok_and(|known| known.engaged);
+                if journal_says_stopped && let Some(note) = self.control.last_resume() {
+                    match self.cycle.driver().resume(&note.reason, note.at) {
+                        Ok(()) => tracing::warn!(reason = note.reason, "remediation goes on"),
+                        Err(error) => tracing::error!(%error, "the release of the kill switch couldn't be recorded"),
+                    }
+                }
+            }
+            Switch::Engaged { .. } => {}
+        }
+        self.was_stopped = is_stopped;
+        switch
+    }
+
+    /// Hands incident changes and calls for a human to the outbox, and lets it deliver.
+    async fn tell(&mut self, turn: &Turn, open: &[Incident], now: Timestamp) {
+        for change in &turn.changes {
+            if let Err(error) = self.announcer.announce(change, now) {
+                tracing::error!(%error, "a change of an incident couldn't be queued for announcing");
+            }
+        }
+        for event in &turn.events {
+            let DriverEvent::Escalate(call) = event else { continue };
+            let Some(incident) = self.incident_of(call, open) else { continue };
+            let escalation = Escalation {
+                incident,
+                channel: call.channel.clone().unwrap_or_default(),
+                reason: format!("{}: {}", call.reason, call.message),
+                history: call.history.clone(),
+                suggested_action: None,
+            };
+            match self.announcer.escalate(&escalation, now) {
+                Ok(_) => {
+                    let driver = self.cycle.driver();
+                    if let Err(error) = driver.escalation_delivered(&call.incident, &call.reason, now) {
+                        tracing::error!(%error, "an escalation is queued, but that couldn't be recorded; it may come twice");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "an escalation couldn't be queued; it is tried again after a restart"),
+            }
+        }
+        self.announcer.flush(now).await;
+    }
+
+    fn incident_of(&mut self, call: &homeostat_remediate::Escalation, open: &[Incident]) -> Option<Incident> {
+        if let Some(incident) = open.iter().find(|incident| incident.id == call.incident) {
+            return Some(incident.clone());
+        }
+        let recorded = self.cycle.driver().journal().incidents().ok()?;
+        recorded.into_iter().rev().find(|incident| incident.id == call.incident)
+    }
+
+    /// Keeps the tracker's state: a restart must not forget an open incident.
+    fn save_tracker(&self) {
+        let state = self.monitor.read().unwrap_or_else(PoisonError::into_inner).save_tracker();
+        let saved = state.map_err(anyhow::Error::from).and_then(|json| replace_file(&self.tracker_file, &json));
+        if let Err(error) = saved {
+            tracing::error!(error = format!("{error:#}"), "the tracker's state couldn't be saved; a restart would forget open incidents");
+        }
+    }
+
+    fn measure(&self, turn: &Turn, pulled: &Pulled, result: &'static str, took: Duration) {
+        let metrics = &self.metrics;
+        metrics.cycles.get_or_create(&ResultLabel { result }).inc();
+        metrics.cycle_seconds.observe(took.as_secs_f64());
+        metrics.last_cycle_timestamp_seconds.set(clock::now().as_millis() / 1000);
+        metrics.samples.inc_by(pulled.n_samples() as u64);
+        metrics.series.set(pulled.n_series() as i64);
+        metrics.source_warnings.inc_by(pulled.warnings().count() as u64);
+        metrics.samples_dropped.inc_by(pulled.n_dropped());
+        metrics.subjects.set(turn.n_scored as i64);
+        metrics.subjects_without_model.set(turn.without_model.len() as i64);
+        metrics.incidents_open.set(turn.open.len() as i64);
+        metrics.stopped.set(i64::from(self.was_stopped));
+        for change in &turn.changes {
+            let labels = ChangeLabels { r#type: change.incident().incident_type.name(), change: change.name() };
+            metrics.incident_changes.get_or_create(&labels).inc();
+        }
+        for event in &turn.events {
+            metrics.remediation_events.get_or_create(&EventLabel { event: chronicle::event_name(event) }).inc();
+        }
+        if let Ok(backlog) = self.announcer.backlog(clock::now()) {
+            metrics.outbox_pending.set(backlog.n_pending as i64);
+        }
+    }
+}
+
+/// Where the tracker's state is kept.
+pub(crate) fn tracker_file(storage: &Path) -> PathBuf {
+    storage.join(TRACKER_FILE)
+}
+
+/// Writes beside the file and moves it there: a reader never sees half.
+fn replace_file(path: &Path, text: &str) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, text).with_context(|| format!("writing {}", partial.display()))?;
+    std::fs::rename(&partial, path).with_context(|| format!("writing {}", path.display()))
+}

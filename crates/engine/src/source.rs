@@ -1,0 +1,118 @@
+//! From the config to models: the Prometheus client, the history that models are trained on, and saved bundles.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use homeostat_core::{Seed, Timestamp, Window};
+use homeostat_detect::{Bundle, OnnxRuntime};
+use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusConfig, PrometheusSource};
+
+use crate::clock;
+use crate::config::Config;
+use crate::pull::pull;
+use crate::training::{self, Trained};
+
+/// Rows of history for each subject: 20 160 are two weeks of minutes. More would take memory for seasons we don't model.
+const HISTORY_ROWS_MAX: u128 = 50_000;
+/// Subjects trained at most in one process; each takes about a second and a few hundred KiB.
+const SUBJECTS_MAX: usize = 10_000;
+
+/// The client's config.
+pub(crate) fn config_of(config: &Config) -> anyhow::Result<PrometheusConfig> {
+    let source = &config.source;
+    let url = source.url.parse().context("datasources[0].url")?;
+    let mut prometheus = PrometheusConfig::new(url, Seed::new(config.detection.seed).fork("retry"));
+    prometheus.timeout = source.timeout;
+    prometheus.concurrency_max = source.concurrency_max as usize;
+    prometheus.limits.series_max = source.series_max as usize;
+    prometheus.delay = config.offset;
+    Ok(prometheus)
+}
+
+/// Pulls the history that the config asks for and trains on it.
+pub(crate) async fn train_on_history(config: &Arc<Config>, source: &PrometheusSource) -> anyhow::Result<Trained> {
+    let end = (clock::now() - config.offset).align_down(config.step);
+    let start = (end - config.history).align_down(config.step);
+    tracing::info!(from = %start, to = %end, server = source.server(), "pulling history");
+    let pulled = pull(source, &config.queries, start, end, config.step).await;
+    for (query, error) in &pulled.failures {
+        tracing::error!(query, %error, "no history for a query");
+    }
+    if let Some((query, _)) = pulled.failures.first() {
+        bail!("the history is incomplete ({query} and maybe others failed, see above); a model of half the features would be worse than none");
+    }
+    for warning in pulled.warnings() {
+        bail!("Prometheus warns that the history may be partial, so nothing is trained on it: {warning}");
+    }
+    let windows = history_windows(config, &pulled.matrices, start, end)?;
+    train(config, windows).await
+}
+
+/// Windows of the whole range, one for each subject.
+pub(crate) fn history_windows(
+    config: &Config,
+    matrices: &[Option<Matrix>],
+    start: Timestamp,
+    end: Timestamp,
+) -> anyhow::Result<Vec<Window>> {
+    let n_rows = end.since(start).as_millis() / config.step.as_millis().max(1) + 1;
+    if n_rows > HISTORY_ROWS_MAX {
+        bail!("global.history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it or lengthen global.step");
+    }
+    let mut feed = Feed::new(FeedConfig {
+        queries: config.queries.clone(),
+        rule: config.subjects.clone(),
+        step: config.step,
+        n_steps: usize::try_from(n_rows)?,
+        subjects_max: SUBJECTS_MAX,
+    })?;
+    feed.push(matrices, start, end)?;
+    Ok(feed.windows_at(end)?)
+}
+
+/// Trains off the async threads: it takes seconds to minutes of computing.
+pub(crate) async fn train(config: &Arc<Config>, windows: Vec<Window>) -> anyhow::Result<Trained> {
+    let runtime = training::onnx_runtime(config.detection.onnx_library.as_deref())?;
+    tracing::info!(subjects = windows.len(), backend = runtime.backend(), "training");
+    let config = Arc::clone(config);
+    let trained = tokio::task::spawn_blocking(move || {
+        let spec = training::ensemble_spec(&config.detection);
+        training::train(&windows, &spec, &runtime, Seed::new(config.detection.seed), |_| {})
+    })
+    .await
+    .context("training")?;
+    for (subject, error) in &trained.failures {
+        tracing::warn!(%subject, %error, "not trained; this subject isn't watched");
+    }
+    for (subject, ensemble) in &trained.ensembles {
+        for missing in ensemble.missing() {
+            tracing::warn!(%subject, detector = missing.detector, why = missing.why, "trained without a detector");
+        }
+    }
+    tracing::info!(subjects = trained.ensembles.len(), "trained");
+    Ok(trained)
+}
+
+/// Loads a bundle that fits the config.
+pub(crate) fn load_bundle(path: &Path, config: &Config) -> anyhow::Result<Trained> {
+    let runtime: OnnxRuntime = training::onnx_runtime(config.detection.onnx_library.as_deref())?;
+    let bundle = Bundle::load(path, config.queries.schema(), &runtime)?;
+    tracing::info!(bundle = %path.display(), subjects = bundle.ensembles.len(), "models loaded");
+    Ok(Trained { ensembles: bundle.ensembles, failures: Vec::new() })
+}
+
+/// First and last step with a sample.
+pub(crate) fn range(config: &Config, matrices: &[Option<Matrix>]) -> anyhow::Result<(Timestamp, Timestamp)> {
+    let stamps = || matrices.iter().flatten().flat_map(Matrix::series).flat_map(|series| series.samples().iter().map(|sample| sample.at));
+    let (Some(first), Some(last)) = (stamps().min(), stamps().max()) else {
+        bail!("the export holds no samples");
+    };
+    let start = first.align_down(config.step);
+    let start = if start < first { start + config.step } else { start };
+    let end = last.align_down(config.step);
+    if end.since(start) < config.step * 2 {
+        bail!("the export holds less than two steps of {}", homeostat_core::format_duration(config.step));
+    }
+    Ok((start, end))
+}

@@ -1,0 +1,40 @@
+# The same commands for developers and for CI. `just` lists them.
+
+default:
+    @just --list
+
+# Format, lints, unit and property tests: everything that needs no real parts.
+check:
+    ./test quick
+
+# Everything, with real Prometheus and a real Kubernetes API.
+e2e:
+    ./test
+
+# The simulated shop.
+demo:
+    cargo run --release -- demo
+
+# Criterion benches, one per detector.
+bench:
+    cargo bench -p homeostat-benches
+
+# Benches as tests: each runs once, so that none rots.
+bench-test:
+    cargo bench -p homeostat-benches -- --test
+
+# Prints every figure that is quick to measure, as `figure NAME VALUE UNIT`.
+figures:
+    benches/figures
+
+# Builds every room alone, which finds a borrowed feature.
+rooms:
+    for room in crates/*/; do (cd $room && cargo check --quiet) || exit 1; done
+
+# Licences and advisories.
+deny:
+    cargo deny check
+
+# Rewrites golden files after a wanted change.
+bless:
+    HOMEOSTAT_BLESS=1 cargo test --workspace
