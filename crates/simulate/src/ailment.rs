@@ -40,10 +40,11 @@ pub(crate) struct Ailment {
 impl ActiveFault {
     /// Whether this pod suffers from it.
     pub(crate) fn afflicts(&self, slot: usize, n_slots: usize, pod: &Pod) -> bool {
+        let share = (self.fault.severity.value() * n_slots as f64).ceil();
         let in_share = match self.fault.kind {
-            FaultKind::OomKill | FaultKind::ReplicaLoss | FaultKind::CrashLoop => {
-                (slot as f64) < (self.fault.severity.value() * n_slots as f64).ceil()
-            }
+            FaultKind::OomKill | FaultKind::CrashLoop => (slot as f64) < share,
+            // The last one stays, if there was more than one: losing all is an outage, not a loss of replicas.
+            FaultKind::ReplicaLoss => (slot as f64) < share.min(n_slots.saturating_sub(1).max(1) as f64),
             FaultKind::BadDeployment => self.code_bad == Some(pod.code),
             FaultKind::MemoryLeak
             | FaultKind::DependencyFailure

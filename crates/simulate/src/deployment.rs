@@ -138,6 +138,7 @@ impl Deployment {
                 match pod.state {
                     PodState::Ready { since } => {
                         at = at.max(since);
+                        pod.took_over = pods[slot].is_ready();
                         pods[slot] = pod;
                     }
                     PodState::Waiting { .. } | PodState::Pending => waiting.push((slot, pod)),

@@ -29,7 +29,7 @@ pub enum FaultKind {
     ErrorBurst,
     /// Requests are slow.
     Latency,
-    /// A share of the pods is gone and finds no node.
+    /// A share of the pods is gone and finds no node; one stays if there were several.
     ReplicaLoss,
     /// A share of the pods dies soon after each start.
     CrashLoop,

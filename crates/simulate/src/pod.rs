@@ -26,6 +26,8 @@ pub(crate) struct Pod {
     pub(crate) state: PodState,
     /// Memory that will never be given back, share of the limit.
     pub(crate) leaked: f64,
+    /// The pod before it in its slot served until it was ready: nothing was missing in between.
+    pub(crate) took_over: bool,
     kills_in_a_row: u32,
 }
 
@@ -52,13 +54,21 @@ impl Pod {
     /// A pod whose container starts now.
     pub(crate) fn starting(at: Timestamp, startup: Duration, revision: u64, code: u64) -> Self {
         let state = PodState::Waiting { until: at + startup };
-        Self { created_at: at, revision, code, state, leaked: 0.0, kills_in_a_row: 0 }
+        Self { created_at: at, revision, code, state, leaked: 0.0, took_over: false, kills_in_a_row: 0 }
     }
 
     /// A pod that has run for long.
     pub(crate) fn settled(at: Timestamp, revision: u64, code: u64) -> Self {
         let since = at - Duration::from_secs(86_400);
-        Self { created_at: since, revision, code, state: PodState::Ready { since }, leaked: 0.0, kills_in_a_row: 0 }
+        Self {
+            created_at: since,
+            revision,
+            code,
+            state: PodState::Ready { since },
+            leaked: 0.0,
+            took_over: false,
+            kills_in_a_row: 0,
+        }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -70,6 +80,7 @@ impl Pod {
         let mut n_restarts = 0;
         if obstacle.no_node {
             self.state = PodState::Pending;
+            self.took_over = false;
             return 0;
         }
         if self.state == PodState::Pending {
@@ -104,6 +115,7 @@ impl Pod {
         }
         self.kills_in_a_row = self.kills_in_a_row.saturating_add(1);
         self.leaked = 0.0;
+        self.took_over = false;
         self.state = PodState::Waiting { until: now + self.backoff() + startup };
     }
 
@@ -116,9 +128,10 @@ impl Pod {
         Duration::from_secs(seconds.min(BACKOFF_S_MAX))
     }
 
-    /// Share of the step that ends `now` in which it served.
+    /// Share of the step that ends `now` in which its slot served.
     pub(crate) fn share_ready(&self, now: Timestamp, step: Duration) -> f64 {
         match self.state {
+            PodState::Ready { .. } if self.took_over => 1.0,
             PodState::Ready { since } => (now.since(since).as_secs_f64() / step.as_secs_f64()).min(1.0),
             PodState::Waiting { .. } | PodState::Pending => 0.0,
         }

@@ -162,7 +162,7 @@ impl Service {
                 continue;
             }
             // Pods get unequal shares of the work, so they don't all die in the same minute.
-            let uneven = 1.0 - 0.05 * (slot % 5) as f64;
+            let uneven = 1.0 - 0.12 * (slot % 5) as f64;
             let leak_per_s = ailment(&self.faults, slot, n_slots, pod).leak_per_s * free * uneven;
             pod.leaked += leak_per_s * step_s * pod.share_ready(now, step);
             let memory = usual.max(0.0) * pod.memory_fill(now) + pod.leaked;

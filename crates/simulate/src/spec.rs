@@ -169,6 +169,8 @@ impl ShopSpec {
             if self.services[..idx].iter().any(|earlier| earlier.name == service.name) {
                 return Err(ShopSpecError::Duplicate(service.name.clone()));
             }
+        }
+        for service in &self.services {
             service.check()?;
             if let Some(call) = service.calls.iter().find(|call| self.service(&call.to).is_none()) {
                 return Err(ShopSpecError::UnknownCallee { caller: service.name.clone(), callee: call.to.clone() });
