@@ -107,20 +107,22 @@ impl FaultKind {
         Self::CrashLoop,
     ];
 
-    /// The type an incident of this fault should have.
-    pub const fn incident_type(self) -> IncidentType {
+    /// The types that name it rightly, the best first. Two faults that look the same from outside share their names:
+    /// whether a service "fails its requests" or "is a failing dependency" is a question of where one stands, and a
+    /// container that is killed for memory leaked first. A slower leak earns `oom-killed` only with its first kill.
+    pub const fn incident_types(self) -> &'static [IncidentType] {
         match self {
-            Self::MemoryLeak => IncidentType::MemoryLeak,
-            Self::OomKill => IncidentType::OomKilled,
-            Self::BadDeployment => IncidentType::BadDeployment,
-            Self::DependencyFailure => IncidentType::DependencyFailure,
-            Self::CpuSpike => IncidentType::CpuSpike,
-            Self::TrafficSurge | Self::Campaign => IncidentType::TrafficSurge,
-            Self::TrafficDrop => IncidentType::TrafficDrop,
-            Self::ErrorBurst => IncidentType::ErrorBurst,
-            Self::Latency => IncidentType::Latency,
-            Self::ReplicaLoss => IncidentType::ReplicaLoss,
-            Self::CrashLoop => IncidentType::CrashLoop,
+            Self::MemoryLeak => &[IncidentType::MemoryLeak],
+            Self::OomKill => &[IncidentType::OomKilled, IncidentType::MemoryLeak],
+            Self::BadDeployment => &[IncidentType::BadDeployment],
+            Self::DependencyFailure => &[IncidentType::DependencyFailure, IncidentType::ErrorBurst],
+            Self::CpuSpike => &[IncidentType::CpuSpike],
+            Self::TrafficSurge | Self::Campaign => &[IncidentType::TrafficSurge],
+            Self::TrafficDrop => &[IncidentType::TrafficDrop],
+            Self::ErrorBurst => &[IncidentType::ErrorBurst, IncidentType::DependencyFailure],
+            Self::Latency => &[IncidentType::Latency],
+            Self::ReplicaLoss => &[IncidentType::ReplicaLoss],
+            Self::CrashLoop => &[IncidentType::CrashLoop],
         }
     }
 

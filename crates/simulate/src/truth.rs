@@ -10,7 +10,8 @@ use crate::fault::FaultKind;
 pub struct FaultTruth {
     /// What went wrong.
     pub kind: FaultKind,
-    /// The types that name it rightly, the best first. A leak that has led to OOM kills is rightly called either.
+    /// The types that name it rightly, the best first: [`FaultKind::incident_types`], and for a leak that has led to a
+    /// kill also `oom-killed`.
     pub incident_types: Vec<IncidentType>,
     /// Where the cause is.
     pub subject: Subject,

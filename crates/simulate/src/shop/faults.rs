@@ -87,7 +87,7 @@ impl Shop {
             }
             self.truths.push(FaultTruth {
                 kind: fault.kind,
-                incident_types: vec![fault.kind.incident_type()],
+                incident_types: fault.kind.incident_types().to_vec(),
                 subject: fault.subject.clone(),
                 affected: self.affected_by(&fault),
                 start: fault.start,

@@ -181,7 +181,7 @@ fn a_failing_database_hurts_its_callers_and_theirs() {
     assert!(mean(&shop, &service("catalog"), Signal::ErrorRatio, 5) < 0.01);
     let truth = &shop.truths()[0];
     assert_eq!(truth.affected, ["checkout", "frontend", "orders", "payment-api"].map(service));
-    assert_eq!(truth.kind.incident_type(), IncidentType::DependencyFailure);
+    assert_eq!(truth.incident_types[0], IncidentType::DependencyFailure);
 }
 
 #[test]
