@@ -9,15 +9,15 @@ use homeostat_simulate::EndedBy;
 use crate::proportion::Proportion;
 use crate::scorecard::{FaultLine, Scorecard};
 
-/// Widths of the table's columns but the last; with two spaces between, the last one has 21 left.
-const WIDTHS: [usize; 4] = [18, 13, 8, 20];
+/// Widths of the table's columns but the last; with two spaces between, the last one has 16 left.
+const WIDTHS: [usize; 4] = [18, 12, 6, 20];
 
 /// Width of the labels below the table.
 const LABEL_WIDTH: usize = 34;
 
 pub(super) fn render(card: &Scorecard) -> String {
     let mut text = String::new();
-    row(&mut text, ["fault", "at", "found in", "called", "ended"]);
+    row(&mut text, ["fault", "at", "after", "called", "ended"]);
     for line in &card.faults {
         let found = line.delay().map_or_else(|| "-".to_owned(), short);
         let called = line.typed.map_or_else(|| "-".to_owned(), |typed| typed.to_string());
@@ -109,15 +109,16 @@ fn must_be_0(n: usize, suffix: &str) -> String {
 
 fn ended(line: &FaultLine) -> String {
     if line.truth.harmless {
-        return if line.n_actions > 0 { "harmless, acted on (!)" } else { "harmless, left alone" }.to_owned();
+        return if line.n_actions > 0 { "acted on in vain" } else { "harmless" }.to_owned();
     }
     let Some(end) = &line.truth.end else { return "goes on".to_owned() };
     let after = short(end.at.since(line.truth.start));
+    // "Unseen": an action cured it, and verification didn't find so.
     match &end.by {
-        EndedBy::Itself => format!("by itself, {after}"),
-        EndedBy::Rollout { marker: None } => format!("by others, {after}"),
-        EndedBy::Rollout { marker: Some(_) } if line.recovered => format!("cured, {after}"),
-        EndedBy::Rollout { marker: Some(_) } => format!("cured unseen, {after}"),
+        EndedBy::Itself => format!("by itself {after}"),
+        EndedBy::Rollout { marker: None } => format!("by others {after}"),
+        EndedBy::Rollout { marker: Some(_) } if line.recovered => format!("cured {after}"),
+        EndedBy::Rollout { marker: Some(_) } => format!("unseen {after}"),
     }
 }
 
