@@ -166,7 +166,7 @@ fn explains(truth: &FaultTruth, at: Timestamp) -> bool {
     truth.start <= at && at <= truth.over_at() + AFTERMATH
 }
 
-/// Whether a harmful fault of its own, or none but a harmful one it suffers from, was there to answer at this moment.
+/// Whether it had a harmful fault of its own to answer at this moment.
 fn has_own_fault(truths: &[FaultTruth], subject: &Subject, at: Timestamp) -> bool {
     truths.iter().any(|truth| !truth.harmless && truth.subject == *subject && explains(truth, at))
 }

@@ -107,6 +107,24 @@ impl FaultKind {
         Self::CrashLoop,
     ];
 
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MemoryLeak => "memory-leak",
+            Self::OomKill => "oom-kill",
+            Self::BadDeployment => "bad-deployment",
+            Self::DependencyFailure => "dependency-failure",
+            Self::CpuSpike => "cpu-spike",
+            Self::TrafficSurge => "traffic-surge",
+            Self::Campaign => "campaign",
+            Self::TrafficDrop => "traffic-drop",
+            Self::ErrorBurst => "error-burst",
+            Self::Latency => "latency",
+            Self::ReplicaLoss => "replica-loss",
+            Self::CrashLoop => "crash-loop",
+        }
+    }
+
     /// The types that name it rightly, the best first. Two faults that look the same from outside share their names:
     /// whether a service "fails its requests" or "is a failing dependency" is a question of where one stands, and a
     /// container that is killed for memory leaked first. A slower leak earns `oom-killed` only with its first kill.
@@ -215,6 +233,13 @@ mod tests {
             assert!(Severity::new(value).is_err(), "{value}");
         }
         assert_eq!(Severity::new(1.0), Ok(Severity::FULL));
+    }
+
+    #[test]
+    fn the_name_is_the_serialised_form() {
+        for kind in FaultKind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("plain data"), kind.name());
+        }
     }
 
     #[test]

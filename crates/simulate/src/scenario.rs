@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, FaultKind, Severity};
 use crate::random::Noise;
+use crate::shop::{ScheduleError, Shop};
 use crate::spec::ShopSpec;
 
 /// Of all scenarios, these are quiet: what is opened in them is a false alarm, and calibration needs to see some.
@@ -30,6 +31,29 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// The four stories of the demo in the standard shop, twelve hours, in this order: a memory leak in `payment-api`, a
+    /// bad deployment of `catalog`, a failure of the database below `payment-api` and `orders`, and a harmless campaign.
+    /// They are hours apart, so that each can be found, acted on and verified before the next.
+    pub fn showcase(spec: &ShopSpec, from: Timestamp) -> Self {
+        let stories = [
+            (FaultKind::MemoryLeak, "payment-api", 30, 240),
+            (FaultKind::BadDeployment, "catalog", 180, 240),
+            (FaultKind::DependencyFailure, "ledger-db", 360, 60),
+            (FaultKind::Campaign, "frontend", 540, 120),
+        ];
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let faults = stories.into_iter().filter_map(|(kind, name, begins, lasts)| {
+            let subject = spec.service(name)?.subject(&spec.namespace);
+            Some(Fault::new(kind, subject, from + minutes(begins), Severity::MODERATE).lasting(minutes(lasts)))
+        });
+        Self { from, until: from + minutes(720), faults: faults.collect() }
+    }
+
+    /// Schedules all its faults; the first that can't be is the error, those before it stay scheduled.
+    pub fn schedule_on(&self, shop: &mut Shop) -> Result<(), ScheduleError> {
+        self.faults.iter().try_for_each(|fault| shop.schedule(fault.clone()))
+    }
+
     /// Draws one: quiet, or one fault of any kind that can befall the service drawn, at any severity from mild to full,
     /// lasting one to four hours if nothing cures it.
     pub fn draw(spec: &ShopSpec, from: Timestamp, seed: Seed) -> Self {
@@ -69,6 +93,21 @@ mod tests {
     fn the_same_seed_draws_the_same_scenario() {
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));
+    }
+
+    #[test]
+    fn every_scenario_can_be_played() {
+        let from = Timestamp::from_secs(1_000_020);
+        let spec = ShopSpec::default();
+        let drawn = (0..40).map(|seed| Scenario::draw(&spec, from, Seed::new(seed)));
+        for scenario in drawn.chain([Scenario::showcase(&spec, from)]) {
+            let mut shop = Shop::new(spec.clone(), Seed::new(1), from).expect("a shop");
+            scenario.schedule_on(&mut shop).expect("scheduled");
+            shop.advance_to(scenario.until);
+            assert_eq!(shop.truths().len(), scenario.faults.len());
+            assert!(shop.truths().iter().all(|truth| truth.end.is_some()), "{scenario:?}");
+        }
+        assert_eq!(Scenario::showcase(&spec, from).faults.len(), 4);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct ShopSpec {
 pub struct ServiceSpec {
     /// Its workload's name.
     pub name: String,
-    /// `Deployment`, or `External` for something that is only watched.
+    /// `External` is only watched; anything else has pods and rolls out as a Deployment does.
     pub kind: WorkloadKind,
     /// Pods wanted, 1 to [`REPLICAS_MAX`].
     pub replicas: u32,

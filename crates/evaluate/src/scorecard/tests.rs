@@ -1,5 +1,5 @@
-use homeostat_core::{Annotation, Incident, IncidentType};
-use homeostat_simulate::{EndedBy, FaultEnd, FaultKind};
+use homeostat_core::{Annotation, Incident, IncidentType, Seed};
+use homeostat_simulate::{EndedBy, Fault, FaultEnd, FaultKind, Severity, Shop, ShopSpec};
 
 use super::*;
 use crate::fixture::{at, incident, restart, truth};
@@ -155,4 +155,21 @@ fn nothing_at_all_is_a_scorecard_too() {
     let card = Scorecard::of(Observed { from: at(5), until: at(5), n_subjects: 0 }, &[], &[], &[]);
     assert_eq!(card.false_incidents_per_subject_week, None);
     assert!(card.text().contains("none to count"));
+}
+
+/// A real shop, and an operator who knows the answer: the marker of the action is what ties it to the cure.
+#[test]
+fn an_operator_who_restarts_a_leaking_service_in_time_gets_full_marks() {
+    let mut shop = Shop::new(ShopSpec::default(), Seed::new(5), at(0)).expect("a shop");
+    let leak = incident("cart", IncidentType::MemoryLeak, 20);
+    let action = restart(&leak, Verification::Recovered);
+    let fault = Fault::new(FaultKind::MemoryLeak, leak.subject.clone(), at(10), Severity::FULL);
+    shop.schedule(fault).expect("scheduled");
+    shop.advance_to(action.executed_at);
+    let seen = shop.inspect(&leak.subject).expect("an object");
+    shop.restart(&leak.subject, &seen.uid, &seen.resource_version, action.plan.as_str()).expect("accepted");
+    shop.advance_to(at(60));
+    let card = card(shop.truths(), &[leak], &[action]);
+    assert_eq!((card.automated_recovery, card.typed_right), (proportion(1, 1), proportion(1, 1)));
+    assert!(card.n_wrongly_verified == 0 && card.mttr_s < card.mttr_unaided_s);
 }

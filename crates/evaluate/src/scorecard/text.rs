@@ -22,8 +22,10 @@ pub(super) fn render(card: &Scorecard) -> String {
         let found = line.delay().map_or_else(|| "-".to_owned(), short);
         let called = line.typed.map_or_else(|| "-".to_owned(), |typed| typed.to_string());
         let mark = if is_misnamed(line) { "!" } else { "" };
-        let kind = kind_name(line);
-        row(&mut text, [&kind, &line.truth.subject.name, &found, &format!("{called}{mark}"), &ended(line)]);
+        row(
+            &mut text,
+            [line.truth.kind.name(), &line.truth.subject.name, &found, &format!("{called}{mark}"), &ended(line)],
+        );
     }
     if card.faults.iter().any(is_misnamed) {
         text.push_str("! isn't what it is\n");
@@ -120,11 +122,6 @@ fn ended(line: &FaultLine) -> String {
         EndedBy::Rollout { marker: Some(_) } if line.recovered => format!("cured {after}"),
         EndedBy::Rollout { marker: Some(_) } => format!("unseen {after}"),
     }
-}
-
-/// The serialised name, kebab-case.
-fn kind_name(line: &FaultLine) -> String {
-    serde_json::to_value(line.truth.kind).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn seconds(seconds: u64) -> String {

@@ -269,6 +269,18 @@ fn time_ends_what_no_action_cures() {
 }
 
 #[test]
+fn a_restart_finds_no_node_for_lost_replicas_either() {
+    let mut shop = after(with(FaultKind::ReplicaLoss, service("frontend"), Severity::FULL), 5);
+    assert_eq!(shop.inspect(&service("frontend")).expect("an object").replicas_available, 1);
+    restart(&mut shop, &service("frontend"), "m");
+    let shop = after(shop, 15);
+    let seen = shop.inspect(&service("frontend")).expect("an object");
+    assert!(seen.replicas_available == 1 && seen.rollout_in_progress);
+    assert_eq!(shop.progress(&service("frontend"), &seen.uid, "m"), ShopProgress::Stalled);
+    assert_eq!(shop.truths()[0].end, None);
+}
+
+#[test]
 fn a_leak_that_no_restart_cures_comes_back() {
     let mut shop = after(shop(2), 30);
     let fault = Fault::new(FaultKind::MemoryLeak, service("cart"), shop.now(), Severity::FULL).cured_by(Cure::Time);
