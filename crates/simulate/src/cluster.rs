@@ -2,6 +2,9 @@
 //!
 //! It judges nothing: an action that helps nobody is carried out like any other.
 
+#[cfg(test)]
+mod tests;
+
 use homeostat_core::Subject;
 
 use crate::deployment::{Deployment, Revision};

@@ -20,6 +20,8 @@ mod deployment;
 mod export;
 mod fault;
 mod features;
+#[cfg(test)]
+mod fixture;
 mod load;
 mod pod;
 mod random;
