@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 
 use crate::scratch::Scratch;
 
@@ -18,6 +20,8 @@ pub struct Certificates {
     pub server_key: PathBuf,
     /// The key that signs service-account tokens.
     pub service_account_key: PathBuf,
+    /// Its public half: the API server reads that out of an RSA key by itself, but not out of this one.
+    pub service_account_public_key: PathBuf,
 }
 
 impl Certificates {
@@ -42,11 +46,13 @@ impl Certificates {
         let server_key = KeyPair::generate()?;
         let server_certificate = server.signed_by(&server_key, &issuer)?;
 
+        let service_account_key = KeyPair::generate()?;
         Ok(Self {
             authority: scratch.write("ca.crt", authority_certificate.pem())?,
             server: scratch.write("apiserver.crt", server_certificate.pem())?,
             server_key: scratch.write("apiserver.key", server_key.serialize_pem())?,
-            service_account_key: scratch.write("service-account.key", KeyPair::generate()?.serialize_pem())?,
+            service_account_key: scratch.write("service-account.key", service_account_key.serialize_pem())?,
+            service_account_public_key: scratch.write("service-account.pub", service_account_key.public_key_pem())?,
         })
     }
 }

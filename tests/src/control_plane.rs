@@ -295,7 +295,7 @@ impl ApiServer {
         path_flag(&mut command, "--tls-cert-file", &self.certificates.server);
         path_flag(&mut command, "--tls-private-key-file", &self.certificates.server_key);
         path_flag(&mut command, "--client-ca-file", &self.certificates.authority);
-        path_flag(&mut command, "--service-account-key-file", &self.certificates.service_account_key);
+        path_flag(&mut command, "--service-account-key-file", &self.certificates.service_account_public_key);
         path_flag(&mut command, "--service-account-signing-key-file", &self.certificates.service_account_key);
         path_flag(&mut command, "--token-auth-file", &self.tokens);
         path_flag(&mut command, "--audit-policy-file", &self.policy);

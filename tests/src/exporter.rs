@@ -48,15 +48,20 @@ impl Page {
         self.0.clear();
     }
 
+    /// Every series: its name, its labels as text (`{a="b"}` or nothing), its value.
+    pub fn series(&self) -> impl Iterator<Item = (&str, &str, f64)> {
+        self.0.iter().flat_map(|(name, series)| {
+            series.iter().map(move |(labels, value)| (name.as_str(), labels.as_str(), *value))
+        })
+    }
+
     /// The page as Prometheus reads it.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (name, series) in &self.0 {
-            for (labels, value) in series {
-                // Writing to a String can't fail.
-                let _ = writeln!(text, "{name}{labels} {}", number(*value));
-            }
+        for (name, labels, value) in self.series() {
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "{name}{labels} {}", number(value));
         }
         text
     }

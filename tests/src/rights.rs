@@ -81,8 +81,7 @@ impl ControlPlane {
     /// As [`ControlPlane::grant_in`].
     pub async fn grant_everywhere(&self, identity: &Identity, rules: &[PolicyRule]) -> Result<()> {
         let client = self.client().await?;
-        let role =
-            ClusterRole { metadata: generated("test-"), rules: Some(rules.to_vec()), ..ClusterRole::default() };
+        let role = ClusterRole { metadata: generated("test-"), rules: Some(rules.to_vec()), ..ClusterRole::default() };
         let role = Api::<ClusterRole>::all(client.clone()).create(&PostParams::default(), &role).await?;
         let binding = ClusterRoleBinding {
             metadata: generated("test-"),
@@ -149,10 +148,8 @@ async fn wait_in_force(
             continue;
         }
         let what = format!("{} may {verb} {resource}", identity.user);
-        wait::until_true(&what, Duration::from_secs(10), || {
-            may(client, identity, namespace, &group, &resource, verb)
-        })
-        .await?;
+        wait::until_true(&what, Duration::from_secs(10), || may(client, identity, namespace, &group, &resource, verb))
+            .await?;
     }
     Ok(())
 }

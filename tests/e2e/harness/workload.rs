@@ -1,6 +1,6 @@
 //! Deployments roll out, restart, are replaced, and suffer.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use homeostat_tests::control_plane::ControlPlane;
 use homeostat_tests::{need_parts, wait, workload};
 use serde_json::{Value, json};
@@ -53,7 +53,8 @@ async fn an_oom_kill_is_seen_in_the_pods_status_and_stays() -> Result<()> {
     workload::scale(&client, "oom", "cart", 3).await?;
     workload::wait_rolled_out(&client, "oom", "cart").await?;
     let pods = workload::pods_of(&client, "oom", "cart").await?;
-    let status: Value = serde_json::to_value(&pods[0].status)?;
+    let killed = pods.iter().find(|other| other.metadata.name.as_deref() == Some(&*pod)).context("the pod is gone")?;
+    let status: Value = serde_json::to_value(&killed.status)?;
     assert_eq!(status["containerStatuses"][0]["restartCount"], json!(3));
     assert_eq!(status["containerStatuses"][0]["lastState"]["terminated"]["reason"], json!("OOMKilled"));
     Ok(())
