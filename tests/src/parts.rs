@@ -1,5 +1,6 @@
 //! Finds the parts that `tests/parts/install` installed. The two follow the same rules.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -45,7 +46,7 @@ impl Parts {
         let mut missing = Vec::new();
         let mut need = |path: PathBuf| {
             if !path.is_file() {
-                missing.push(path.display().to_string());
+                missing.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
             }
             path
         };
@@ -66,7 +67,7 @@ impl Parts {
         if missing.is_empty() {
             Ok(parts)
         } else {
-            bail!("run ./test (or tests/parts/install) first; missing: {}", missing.join(", "))
+            bail!("run ./test (or tests/parts/install) first; missing in {}: {}", root.display(), missing.join(", "))
         }
     }
 
@@ -93,7 +94,9 @@ impl Parts {
 #[allow(clippy::panic, reason = "a test can't go on, and CI must see it")]
 pub fn skip(test: &str, reason: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} can't be skipped in CI: {reason}");
-    eprintln!("SKIP {test}: {reason}");
+    // Past the test runner's capture, which hides what a passing test prints; on a line of its own.
+    let line = format!("\nSKIP {test}: {reason}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// The parts, or a loud `SKIP` and a return from the test (which then must return `anyhow::Result<()>`).
