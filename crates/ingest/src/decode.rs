@@ -61,8 +61,11 @@ pub enum DecodeError {
         /// The `resultType` found.
         found: String,
     },
-    /// Not this API's JSON, or only half of it.
-    #[error("this is no whole query_range answer: {0}")]
+    /// It stops in the middle: a connection or a file that broke off. Get it again.
+    #[error("the answer stops in the middle: {0}")]
+    CutShort(String),
+    /// Not this API's JSON.
+    #[error("this is no query_range answer: {0}")]
     Malformed(String),
 }
 
@@ -72,7 +75,7 @@ pub enum DecodeError {
 pub fn decode_matrix(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let matrix = decode_page(&mut json, limits)?;
-    json.end().map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    json.end().map_err(unread)?;
     Ok(matrix)
 }
 
@@ -86,6 +89,10 @@ pub fn decode_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, Decod
     Ok(if pages.len() == 1 { pages.swap_remove(0) } else { Matrix::join(pages) })
 }
 
+fn unread(error: serde_json::Error) -> DecodeError {
+    if error.is_eof() { DecodeError::CutShort(error.to_string()) } else { DecodeError::Malformed(error.to_string()) }
+}
+
 type Json<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
 
 fn decode_page(json: &mut Json<'_>, limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
@@ -94,7 +101,7 @@ fn decode_page(json: &mut Json<'_>, limits: &DecodeLimits) -> Result<Matrix, Dec
     if let Some((what, limit)) = gathered.passed {
         return Err(DecodeError::TooMuch { what, limit });
     }
-    let answer = read.map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let answer = read.map_err(unread)?;
     match answer.status {
         Some(Status::Error) => {
             return Err(DecodeError::Failed {

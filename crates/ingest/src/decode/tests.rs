@@ -92,8 +92,8 @@ fn another_result_type_is_refused_by_name() {
 #[test]
 fn what_is_not_a_whole_answer_is_malformed() {
     let whole = answer(r#"{"metric":{},"values":[[0,"1"]]}"#);
-    let mut texts: Vec<String> = (0..whole.len()).map(|end| whole[..end].to_owned()).collect();
-    texts.extend(["<html>", "[]", "null", "{}", r#"{"status":"success"}"#, r#"{"status":"maybe"}"#].map(String::from));
+    let mut texts =
+        ["<html>", "[]", "null", "{}", r#"{"status":"success"}"#, r#"{"status":"maybe"}"#].map(String::from).to_vec();
     texts.push(format!("{whole} {whole}"));
     texts.push(r#"{"status":"success","data":{"resultType":"matrix"}}"#.into());
     texts.push(answer(r#"{"metric":{},"values":[[0,"one"]]}"#));
@@ -102,6 +102,14 @@ fn what_is_not_a_whole_answer_is_malformed() {
     texts.push(answer(r#"{"metric":{},"values":[[1e300,"1"]]}"#));
     for text in texts {
         assert!(matches!(decode(&text), Err(DecodeError::Malformed(_))), "{text}");
+    }
+}
+
+#[test]
+fn every_half_of_an_answer_is_cut_short() {
+    let whole = answer(r#"{"metric":{"pod":"a"},"values":[[0,"1"]]}"#);
+    for end in 0..whole.len() {
+        assert!(matches!(decode(&whole[..end]), Err(DecodeError::CutShort(_))), "{}", &whole[..end]);
     }
 }
 
@@ -130,9 +138,10 @@ fn pages_one_after_another_are_one_matrix() {
     let text = format!("{}\n{}\n", page(0), page(60));
     let matrix = decode_pages(text.as_bytes(), &DecodeLimits::default()).expect("two pages");
     assert_eq!(matrix.series()[0].samples(), [sample(0, 1.0), sample(60_000, 2.0), sample(120_000, 2.0)]);
-    let cut = &text[..text.len() - 5];
-    assert!(matches!(decode_pages(cut.as_bytes(), &DecodeLimits::default()), Err(DecodeError::Malformed(_))));
-    assert!(matches!(decode_pages(b"", &DecodeLimits::default()), Err(DecodeError::Malformed(_))));
+    for cut in [&text[..text.len() - 5], ""] {
+        let found = decode_pages(cut.as_bytes(), &DecodeLimits::default());
+        assert!(matches!(found, Err(DecodeError::CutShort(_))), "{found:?}");
+    }
 }
 
 proptest! {
