@@ -104,9 +104,12 @@ fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>, ExportError> {
 }
 
 fn read_file(file: &Path, limits: &DecodeLimits, bytes_max: u64) -> Result<Matrix, ExportError> {
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::UnexpectedEof => ExportError::CutShort { file: file.to_owned(), why: source.to_string() },
-        _other_kind => ExportError::Io { file: file.to_owned(), source },
+    let failed = |source: io::Error| {
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            ExportError::CutShort { file: file.to_owned(), why: source.to_string() }
+        } else {
+            ExportError::Io { file: file.to_owned(), source }
+        }
     };
     let opened = File::open(file).map_err(failed)?;
     if opened.metadata().map_err(failed)?.len() == 0 {

@@ -16,6 +16,8 @@ pub struct PrometheusConfig {
     pub url: ServerUrl,
     /// Headers of every request, such as `Authorization` or `X-Scope-OrgID`.
     pub headers: Vec<(String, Secret)>,
+    /// Certificate authorities to trust instead of the machine's, as PEM text.
+    pub ca_pem: Option<String>,
     /// Longest wait for a connection. Ten times a slow handshake: longer means that nobody is there.
     pub connect_timeout: Duration,
     /// Longest wait for one answer, body included; the server is told to give up then, too.
@@ -46,6 +48,7 @@ impl PrometheusConfig {
         Self {
             url,
             headers: Vec::new(),
+            ca_pem: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             deadline: Duration::from_secs(120),

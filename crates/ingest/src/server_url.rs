@@ -24,6 +24,10 @@ impl ServerUrl {
         self.url.as_str()
     }
 
+    pub(crate) fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// The URL without credentials.
     pub fn shown(&self) -> &str {
         &self.shown

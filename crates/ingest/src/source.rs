@@ -1,23 +1,24 @@
-//! The Prometheus client: range queries in pages, with retries, limits and counters. The only file here that touches
-//! the network; what an answer means is decided in `decode` and `fetch_error`.
+//! The Prometheus client: range queries in pages, with retries, limits and counters. What goes over the wire is in
+//! `exchange`; what an answer means is decided in `decode` and `fetch_error`.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use homeostat_core::{Seed, Timestamp};
 use prometheus_http_query::Client;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::decode::{DecodeError, DecodeLimits, decode_matrix};
-use crate::fetch_error::{FetchError, Refused};
+use crate::decode::{DecodeError, DecodeLimits};
+use crate::fetch_error::FetchError;
 use crate::matrix::Matrix;
 use crate::prometheus_config::PrometheusConfig;
 use crate::range::{POINTS_MAX, Page, pages};
 use crate::stats::{Counters, FetchStats, add, add_time};
+
+mod client;
+mod exchange;
 
 /// Why no client could be made; each is a matter of the config.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,13 @@ pub enum SourceError {
         /// The setting.
         name: &'static str,
     },
-    /// The HTTP client could not be made, for instance because no root certificates can be read.
+    /// The configured certificate authorities can't be used.
+    #[error("the certificate authorities can't be read: {why}; give PEM text with one or more certificates")]
+    Authorities {
+        /// What is wrong with them.
+        why: String,
+    },
+    /// The HTTP client could not be made, for instance because the machine has no root certificates.
     #[error("the HTTP client can't be made: {0}")]
     Client(String),
 }
@@ -89,21 +96,7 @@ impl PrometheusSource {
                 return Err(SourceError::Zero { name });
             }
         }
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // An error means that someone else was faster, which is just as good.
-            let _installed = rustls::crypto::ring::default_provider().install_default();
-        }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("homeostat/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers(&config)?)
-            .connect_timeout(config.connect_timeout)
-            // A redirect would turn the POST into a GET, and may lead the credentials elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            // Prometheus is inside; a proxy from the environment is meant for the way out.
-            .no_proxy()
-            .build()
-            .map_err(|error| SourceError::Client(chain(&error)))?;
-        let client = Client::from(http, config.url.expose()).map_err(|error| SourceError::Client(chain(&error)))?;
+        let client = client::client(&config)?;
         // More permits than a semaphore can hold are as good as none missing.
         let slots = Semaphore::new(config.concurrency_max.min(Semaphore::MAX_PERMITS));
         let shared = Shared {
@@ -148,24 +141,28 @@ impl PrometheusSource {
         let shared = &*self.shared;
         let pages = pages(start, end, step, shared.points_max).map_err(|error| FetchError::from_range(error, expr))?;
         let deadline = Instant::now() + shared.config.deadline;
-        let mut samples_left = shared.config.limits.samples_max;
+        let limits = shared.config.limits;
+        let mut n_samples = 0;
         let mut matrices = Vec::with_capacity(pages.len());
         for page in pages {
-            let limits = DecodeLimits { samples_max: samples_left, ..shared.config.limits };
-            let ask = Ask { expr, page, step, deadline, limits };
-            let matrix = shared.page(&ask).await?;
-            samples_left = samples_left.saturating_sub(matrix.n_samples());
+            let matrix = shared.page(&Ask { expr, page, step, deadline, limits }).await?;
+            n_samples += matrix.n_samples();
+            if n_samples > limits.samples_max {
+                return Err(too_much(expr, "samples", limits.samples_max));
+            }
             matrices.push(matrix);
         }
         let matrix = if matrices.len() == 1 { matrices.swap_remove(0) } else { Matrix::join(matrices) };
         // Series that come and go add up over the pages.
-        let series_max = shared.config.limits.series_max;
-        if matrix.series().len() > series_max {
-            let why = DecodeError::TooMuch { what: "series", limit: series_max }.to_string();
-            return Err(FetchError::TooMuch { expr: expr.to_owned(), why });
+        if matrix.series().len() > limits.series_max {
+            return Err(too_much(expr, "series", limits.series_max));
         }
         Ok(matrix)
     }
+}
+
+fn too_much(expr: &str, what: &'static str, limit: usize) -> FetchError {
+    FetchError::TooMuch { expr: expr.to_owned(), why: DecodeError::TooMuch { what, limit }.to_string() }
 }
 
 /// One page to be asked for.
@@ -255,153 +252,10 @@ impl Shared {
         };
         add(by_result, 1);
     }
-
-    /// Sends one request and reads its whole answer.
-    async fn exchange(&self, ask: &Ask<'_>) -> Result<Matrix, Failed> {
-        let mut response = self.send(ask).await?;
-        if response.status().as_u16() == 405 && !self.post_refused.swap(true, Ordering::Relaxed) {
-            response = self.send(ask).await?;
-        }
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
-        let bytes_max = if status.is_success() { self.config.bytes_max } else { ERROR_BYTES_MAX };
-        let body = self.body(ask, response, bytes_max).await?;
-        let limits = ask.limits;
-        // Decoding a large answer takes long enough to hold up everything else on this thread.
-        let decoded = tokio::task::spawn_blocking(move || decode_matrix(&body, &limits)).await;
-        let decoded = decoded.unwrap_or_else(|error| Err(DecodeError::Malformed(error.to_string())));
-        let server = self.config.url.shown();
-        match decoded {
-            Ok(matrix) if status.is_success() => Ok(matrix),
-            Ok(_matrix) => {
-                Err(Failed { error: garbled(server, ask, format!("data under status {status}")), again: false })
-            }
-            Err(error @ (DecodeError::CutShort(_) | DecodeError::Malformed(_) | DecodeError::WrongType { .. }))
-                if status.is_success() =>
-            {
-                let again = matches!(error, DecodeError::CutShort(_));
-                Err(Failed { error: garbled(server, ask, error.to_string()), again })
-            }
-            Err(body) => {
-                let error = Refused { server, expr: ask.expr, status: status.as_u16(), retry_after, body }.error();
-                // A 500 is a fault in the server that asking at once won't mend; 429, 502, 503 and 504 ask us to return.
-                let again = matches!(error, FetchError::ServerBusy { .. }) && status.as_u16() != 500;
-                Err(Failed { error, again })
-            }
-        }
-    }
-
-    async fn send(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Failed> {
-        let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
-        let timeout_ms = i64::try_from(self.config.timeout.as_millis()).unwrap_or(i64::MAX);
-        let mut query = self
-            .client
-            .query_range(ask.expr, seconds(ask.page.start), seconds(ask.page.end), ask.step.as_secs_f64())
-            .timeout(timeout_ms)
-            // Newer servers stop at the limit themselves; one more than ours, so that we see it was passed.
-            .query("limit", ask.limits.series_max.saturating_add(1));
-        if let Some(lookback) = self.config.lookback {
-            query = query.query("lookback_delta", format!("{}ms", lookback.as_millis()));
-        }
-        let by_get = self.post_refused.load(Ordering::Relaxed);
-        let sent = if by_get { query.get_raw().await } else { query.post_raw().await };
-        sent.map_err(|error| {
-            let why = transport_words(&error);
-            let error = FetchError::Unreachable { server: self.config.url.shown().to_owned(), why };
-            Failed { error, again: true }
-        })
-    }
-
-    /// Reads the body as far as `bytes_max`; more is an error for an answer and is cut off for an error's text.
-    async fn body(&self, ask: &Ask<'_>, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, Failed> {
-        let is_answer = response.status().is_success();
-        let too_much = || {
-            let why = format!(
-                "the answer has more than {bytes_max} bytes; narrow or aggregate the query, or raise the limit"
-            );
-            Failed { error: FetchError::TooMuch { expr: ask.expr.to_owned(), why }, again: false }
-        };
-        let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        if is_answer && announced > bytes_max {
-            return Err(too_much());
-        }
-        let mut body = Vec::with_capacity(announced.min(bytes_max));
-        loop {
-            let chunk = response.chunk().await.map_err(|error| {
-                let why = format!("it broke off after {} bytes: {}", body.len(), inner_words(&error));
-                Failed { error: garbled(self.config.url.shown(), ask, why), again: true }
-            })?;
-            let Some(chunk) = chunk else { return Ok(body) };
-            add(&self.counters.bytes, chunk.len() as u64);
-            if body.len() + chunk.len() > bytes_max {
-                if is_answer {
-                    return Err(too_much());
-                }
-                return Ok(body);
-            }
-            body.extend_from_slice(&chunk);
-        }
-    }
-}
-
-/// Most bytes of an error's text that are read. Prometheus's errors repeat the query, which has at most some KiB.
-const ERROR_BYTES_MAX: usize = 64 << 10;
-
-fn garbled(server: &str, ask: &Ask<'_>, why: String) -> FetchError {
-    FetchError::Garbled { server: server.to_owned(), expr: ask.expr.to_owned(), why }
-}
-
-fn headers(config: &PrometheusConfig) -> Result<HeaderMap, SourceError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &config.headers {
-        let wrong = || SourceError::Header { name: name.clone() };
-        let header: HeaderName = name.parse().map_err(|_| wrong())?;
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        headers.append(header, value);
-    }
-    Ok(headers)
-}
-
-/// `Retry-After` in seconds. Its other form, a date, needs a clock that agrees with the server's; it counts as absent.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn retry_after_of(error: &FetchError) -> Option<Duration> {
     if let FetchError::ServerBusy { retry_after, .. } = error { *retry_after } else { None }
-}
-
-fn transport_words(error: &prometheus_http_query::Error) -> String {
-    if let prometheus_http_query::Error::Client(client) = error
-        && let Some(inner) = client.inner()
-    {
-        return inner_words(inner);
-    }
-    chain(error)
-}
-
-/// What stands behind a transport error: its own text would repeat the URL.
-fn inner_words(error: &reqwest::Error) -> String {
-    match error.source() {
-        Some(source) => chain(source),
-        None if error.is_timeout() => "timed out".to_owned(),
-        None => "the transport failed".to_owned(),
-    }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let words = source.to_string();
-        // Some layers repeat the one below.
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -111,13 +111,16 @@ fn a_sum_that_overflows_is_a_hole() {
     assert_eq!(columns(&aligned.windows[0]), [[None]]);
 }
 
-/// Series as (workload, pod, points), a few of each so that they meet.
-fn any_series() -> impl Strategy<Value = Vec<(usize, usize, Vec<(i64, f64)>)>> {
+/// Workload, pod and (step, value) points.
+type Plain = (usize, usize, Vec<(i64, f64)>);
+
+/// A few of each, so that they meet.
+fn any_series() -> impl Strategy<Value = Vec<Plain>> {
     let points = proptest::collection::vec((-2i64..8, -1e6f64..1e6), 0..8);
     proptest::collection::vec((0usize..3, 0usize..3, points), 0..8)
 }
 
-fn built(list: &[(usize, usize, Vec<(i64, f64)>)]) -> Vec<Series> {
+fn built(list: &[Plain]) -> Vec<Series> {
     list.iter()
         .map(|(workload, pod, points)| {
             let points: Vec<(i64, f64)> = points.iter().map(|(step, value)| (step * 60, *value)).collect();
@@ -162,7 +165,7 @@ proptest! {
         other.reverse();
         let n = other.len().max(1);
         other.rotate_left(turn % n);
-        let bits = |list: &[(usize, usize, Vec<(i64, f64)>)]| -> Vec<(String, Vec<u64>)> {
+        let bits = |list: &[Plain]| -> Vec<(String, Vec<u64>)> {
             align(&queries, &[matrix(built(list))], &SubjectRule::default(), &grid(6))
                 .windows
                 .iter()

@@ -200,7 +200,7 @@ async fn a_busy_server_is_asked_again_until_it_answers() {
 #[tokio::test]
 async fn retry_after_is_waited_for() {
     let server = FakeServer::start(|request| match request.number {
-        0 => Reply::status(503, "busy".into()).with_header("Retry-After", "1"),
+        0 => Reply::status_asking_for(503, "1"),
         _ => Reply::ok(one_series()),
     })
     .await;
@@ -211,7 +211,7 @@ async fn retry_after_is_waited_for() {
 
 #[tokio::test]
 async fn a_server_that_wants_long_to_be_left_alone_is() {
-    let server = FakeServer::start(|_| Reply::status(429, "busy".into()).with_header("Retry-After", "3600")).await;
+    let server = FakeServer::start(|_| Reply::status_asking_for(429, "3600")).await;
     let error = pull(&source(config(&server.url()))).await.expect_err("busy");
     let FetchError::ServerBusy { retry_after, .. } = error else { panic!("{error}") };
     assert_eq!(retry_after, Some(Duration::from_secs(3600)));
@@ -377,5 +377,49 @@ proptest! {
             prop_assert_eq!(whole, split);
             Ok(())
         })?;
+    }
+}
+
+#[tokio::test]
+async fn one_failed_query_does_not_take_the_others_with_it() {
+    use crate::query::tests::query;
+    use crate::query::{Absent, Across, QuerySet};
+    let server = FakeServer::start(|request| match request.param("query").as_deref() {
+        Some("bad_metric") => Reply::status(400, error_json("bad_data", "parse error")),
+        Some("partial_metric") => Reply::ok(one_series().replacen('{', r#"{"warnings":["store b is down"],"#, 1)),
+        _ => Reply::ok(one_series()),
+    })
+    .await;
+    let names = ["good", "bad", "partial"];
+    let queries = names.map(|name| query(name, Across::Max, Absent::Hole)).to_vec();
+    let queries = QuerySet::new(queries).expect("queries");
+    let source = source(config(&server.url()));
+    let pull = source.pull(&queries, Timestamp::from_secs(0), Timestamp::from_secs(120), STEP).await;
+    let answered: Vec<bool> = pull.matrices.iter().map(Option::is_some).collect();
+    assert_eq!(answered, [true, false, true]);
+    assert_eq!(
+        pull.failed.iter().map(|(name, error)| (name.as_str(), error.reason())).collect::<Vec<_>>(),
+        [("bad", "bad-query")]
+    );
+    assert_eq!(pull.partial(&queries).collect::<Vec<_>>(), [("partial", "store b is down")]);
+}
+
+#[tokio::test]
+async fn pages_that_add_up_to_too_much_are_too_much() {
+    let server = FakeServer::start(honest).await;
+    let mut config = config(&server.url());
+    config.limits.samples_max = 40;
+    let source = PrometheusSource::with_points_max(config, 20).expect("a source");
+    let (start, end) = (Timestamp::from_secs(0), Timestamp::from_secs(99));
+    let error = source.range("up", start, end, Duration::from_secs(1)).await.expect_err("59 samples");
+    assert!(error.to_string().contains("more than 40 samples"), "{error}");
+    assert!(server.requests().len() < 5, "it stops as soon as it knows");
+}
+
+#[test]
+fn authorities_that_are_none_are_refused() {
+    for pem in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let config = PrometheusConfig { ca_pem: Some(pem.into()), ..config("https://localhost:1") };
+        assert!(PrometheusSource::new(config).is_err(), "{pem:?}");
     }
 }

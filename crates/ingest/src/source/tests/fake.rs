@@ -36,14 +36,8 @@ impl Reply {
         Self::Whole(status, Vec::new(), body)
     }
 
-    pub(super) fn with_header(self, name: &'static str, value: &'static str) -> Self {
-        match self {
-            Self::Whole(status, mut headers, body) => {
-                headers.push((name, value));
-                Self::Whole(status, headers, body)
-            }
-            other => other,
-        }
+    pub(super) fn status_asking_for(status: u16, retry_after: &'static str) -> Self {
+        Self::Whole(status, vec![("Retry-After", retry_after)], "busy".to_owned())
     }
 }
 
