@@ -1,0 +1,152 @@
+//! Samples of several queries onto one grid: a [`Window`] for each subject.
+//!
+//! Nothing is resampled, carried forward or interpolated: a sample lands on the row of exactly its own moment, and a
+//! row without a sample is a hole. That keeps a window from knowing anything its moment didn't.
+
+use std::collections::BTreeMap;
+
+use homeostat_core::{Grid, Subject, Window};
+use ndarray::Array2;
+
+use crate::matrix::{Matrix, Series};
+use crate::query::{Absent, Across, Query, QuerySet};
+use crate::subject_rule::SubjectRule;
+
+/// What of one query found no place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The query's name.
+    pub query: String,
+    /// Series without the labels that name a subject. Not zero means: the query or the rule is wrong.
+    pub series_unmatched: u64,
+    /// Samples within the grid's time but between its moments. Not zero means: fetched with another step or start.
+    pub samples_off_grid: u64,
+}
+
+/// What aligning gives.
+#[derive(Clone, Debug)]
+pub struct Aligned {
+    /// One window for each subject with at least one sample on the grid, sorted by subject, all with one schema.
+    pub windows: Vec<Window>,
+    /// For each query, in order, what found no place.
+    pub unplaced: Vec<Unplaced>,
+}
+
+/// Aligns the answers to `queries` on `grid`.
+///
+/// `matrices[i]` answers `queries[i]`; `None`, or a list too short, means that the query got no answer, so its column
+/// is all holes, whatever its [`Absent`] says.
+pub fn align(queries: &QuerySet, matrices: &[Option<Matrix>], rule: &SubjectRule, grid: &Grid) -> Aligned {
+    let placed = place(queries, matrices, rule, grid);
+    let answered: Vec<bool> = (0..queries.n_queries()).map(|idx| is_whole(matrices, idx)).collect();
+    let mut windows = Vec::with_capacity(placed.values.len());
+    for (subject, mut values) in placed.values {
+        fill_zeros(queries, &mut values, |_, feature_idx| answered[feature_idx]);
+        // The array was made for this grid and schema, so it always is a window.
+        windows.extend(Window::new(subject, *grid, queries.schema().clone(), values));
+    }
+    Aligned { windows, unplaced: placed.unplaced }
+}
+
+/// Whether query `idx` was answered, with nothing missing: only then absence says something.
+pub(crate) fn is_whole(matrices: &[Option<Matrix>], idx: usize) -> bool {
+    matrices.get(idx).and_then(Option::as_ref).is_some_and(|matrix| !matrix.is_partial())
+}
+
+/// Measurements on the grid, before zeros are filled in.
+pub(crate) struct Placed {
+    /// `(n_steps, n_features)` for each subject with at least one sample; holes are NaN.
+    pub(crate) values: BTreeMap<Subject, Array2<f64>>,
+    pub(crate) unplaced: Vec<Unplaced>,
+}
+
+pub(crate) fn place(queries: &QuerySet, matrices: &[Option<Matrix>], rule: &SubjectRule, grid: &Grid) -> Placed {
+    let shape = (grid.n_steps(), queries.n_queries());
+    let mut placed = Placed { values: BTreeMap::new(), unplaced: Vec::with_capacity(queries.n_queries()) };
+    for (feature_idx, query) in queries.queries().iter().enumerate() {
+        let mut unplaced = Unplaced { query: query.name.clone(), ..Unplaced::default() };
+        let series = matrices.get(feature_idx).and_then(Option::as_ref).map(Matrix::series).unwrap_or_default();
+        for (subject, group) in by_subject(series, rule, &mut unplaced) {
+            let column = aggregated(query, &group, grid, &mut unplaced);
+            if column.iter().all(|value| value.is_nan()) {
+                continue;
+            }
+            let values = placed.values.entry(subject).or_insert_with(|| Array2::from_elem(shape, f64::NAN));
+            values.column_mut(feature_idx).assign(&ndarray::ArrayView1::from(&column));
+        }
+        placed.unplaced.push(unplaced);
+    }
+    placed
+}
+
+fn by_subject<'a>(
+    series: &'a [Series],
+    rule: &SubjectRule,
+    unplaced: &mut Unplaced,
+) -> BTreeMap<Subject, Vec<&'a Series>> {
+    let mut groups: BTreeMap<Subject, Vec<&Series>> = BTreeMap::new();
+    for one in series {
+        match rule.subject(one.labels()) {
+            Some(subject) => groups.entry(subject).or_default().push(one),
+            None => unplaced.series_unmatched += 1,
+        }
+    }
+    groups
+}
+
+/// One value for each step over the series that have a sample there; NaN where none has. The series come sorted by
+/// labels, so a sum is the same whatever order the server sent them in.
+fn aggregated(query: &Query, group: &[&Series], grid: &Grid, unplaced: &mut Unplaced) -> Vec<f64> {
+    let mut column = vec![f64::NAN; grid.n_steps()];
+    let mut counts = vec![0_u32; grid.n_steps()];
+    for series in group {
+        for sample in series.between(grid.start(), grid.end()) {
+            let Some(step_idx) = grid.index_of(sample.at) else {
+                unplaced.samples_off_grid += 1;
+                continue;
+            };
+            let cell = &mut column[step_idx];
+            *cell = match (counts[step_idx], query.across) {
+                (0, _) => sample.value,
+                (_, Across::Max) => cell.max(sample.value),
+                (_, Across::Sum | Across::Mean) => *cell + sample.value,
+            };
+            counts[step_idx] += 1;
+        }
+    }
+    if query.across == Across::Mean {
+        for (cell, count) in column.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
+            *cell /= f64::from(count);
+        }
+    }
+    column
+}
+
+/// Fills the holes that mean zero: see [`Absent::Zero`]. `answered(step_idx, feature_idx)` says whether that query
+/// was answered whole for that step.
+pub(crate) fn fill_zeros(queries: &QuerySet, values: &mut Array2<f64>, answered: impl Fn(usize, usize) -> bool) {
+    let zero_columns: Vec<usize> = queries
+        .queries()
+        .iter()
+        .enumerate()
+        .filter(|(_, query)| query.absent == Absent::Zero)
+        .map(|(feature_idx, _)| feature_idx)
+        .collect();
+    if zero_columns.is_empty() {
+        return;
+    }
+    for (step_idx, mut row) in values.rows_mut().into_iter().enumerate() {
+        // Measured, before anything is filled: a filled zero is no sign of life.
+        if row.iter().all(|value| value.is_nan()) {
+            continue;
+        }
+        for &feature_idx in &zero_columns {
+            if row[feature_idx].is_nan() && answered(step_idx, feature_idx) {
+                row[feature_idx] = 0.0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Prometheus `query_range` JSON to a [`Matrix`], in one pass and without a tree in between.
+//!
+//! It accepts what the servers that speak this API send (Prometheus, Thanos, Mimir, VictoriaMetrics): keys in any
+//! order, unknown keys, escapes in numbers. It does no I/O and knows no query.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeSeed;
+
+use crate::matrix::{Dropped, Matrix, Series};
+
+mod answer;
+mod values;
+
+use answer::{AnswerSeed, Status};
+
+/// What one answer may hold. More is an error, never a cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Most series. Each costs its labels, some 500 bytes, whether it has samples or not.
+    pub series_max: usize,
+    /// Most samples over all series, 16 bytes each.
+    pub samples_max: usize,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self {
+            // Queries are aggregated to workloads; 10 000 workloads are more than one shard can score, so more
+            // series than that is a query that forgot its `sum by`.
+            series_max: 10_000,
+            // 20 million samples are 320 MB: two weeks of minutes for a thousand workloads, the largest training
+            // window we size for.
+            samples_max: 20_000_000,
+        }
+    }
+}
+
+/// Why bytes are no matrix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The server says that the query failed, with its own words.
+    #[error("Prometheus answers {kind}: {message}")]
+    Failed {
+        /// Its `errorType`.
+        kind: String,
+        /// Its `error`.
+        message: String,
+    },
+    /// Too much for the limits; narrow the query.
+    #[error("the answer has more than {limit} {what}; narrow or aggregate the query, or raise the limit")]
+    TooMuch {
+        /// `series` or `samples`.
+        what: &'static str,
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// The answer isn't a matrix: the query was not a range query.
+    #[error("the answer is a {found}, not a matrix; ask query_range, not query")]
+    WrongType {
+        /// The `resultType` found.
+        found: String,
+    },
+    /// It stops in the middle: a connection or a file that broke off. Get it again.
+    #[error("the answer stops in the middle: {0}")]
+    CutShort(String),
+    /// Not this API's JSON.
+    #[error("this is no query_range answer: {0}")]
+    Malformed(String),
+}
+
+/// Decodes one `query_range` answer.
+///
+/// Samples that are not finite are dropped, duplicates and disorder are put right; [`Matrix::dropped`] counts both.
+pub fn decode_matrix(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let matrix = decode_page(&mut json, limits)?;
+    json.end().map_err(unread)?;
+    Ok(matrix)
+}
+
+/// Decodes one or several answers, one after another, as an export of many pages is; the limits hold for each page.
+pub fn decode_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut pages = vec![decode_page(&mut json, limits)?];
+    while json.end().is_err() {
+        pages.push(decode_page(&mut json, limits)?);
+    }
+    Ok(if pages.len() == 1 { pages.swap_remove(0) } else { Matrix::join(pages) })
+}
+
+fn unread(error: serde_json::Error) -> DecodeError {
+    if error.is_eof() { DecodeError::CutShort(error.to_string()) } else { DecodeError::Malformed(error.to_string()) }
+}
+
+type Json<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+
+fn decode_page(json: &mut Json<'_>, limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+    let mut gathered = Gathered::new(*limits);
+    let read = AnswerSeed { into: &mut gathered }.deserialize(&mut *json);
+    if let Some((what, limit)) = gathered.passed {
+        return Err(DecodeError::TooMuch { what, limit });
+    }
+    let answer = read.map_err(unread)?;
+    match answer.status {
+        Some(Status::Error) => {
+            return Err(DecodeError::Failed {
+                kind: answer.error_type.unwrap_or_else(|| "error".to_owned()),
+                message: answer.error.unwrap_or_else(|| "no reason given".to_owned()),
+            });
+        }
+        None => return Err(DecodeError::Malformed("there is no status".to_owned())),
+        Some(Status::Success) => {}
+    }
+    match gathered.result_type {
+        Some(kind) if kind != "matrix" => return Err(DecodeError::WrongType { found: kind }),
+        None => return Err(DecodeError::Malformed("there is no resultType".to_owned())),
+        Some(_) if !gathered.has_result => return Err(DecodeError::Malformed("there is no result".to_owned())),
+        Some(_) => {}
+    }
+    let mut warnings = answer.warnings;
+    if answer.is_partial {
+        warnings.push("the server says that this answer is partial".to_owned());
+    }
+    Ok(Matrix::new(gathered.series, gathered.dropped).with_notes(warnings, answer.infos))
+}
+
+/// What the visitors have read so far. The limits live here because a serde error can't carry one.
+struct Gathered {
+    limits: DecodeLimits,
+    n_samples: usize,
+    passed: Option<(&'static str, usize)>,
+    result_type: Option<String>,
+    has_result: bool,
+    series: Vec<Series>,
+    dropped: Dropped,
+}
+
+impl Gathered {
+    fn new(limits: DecodeLimits) -> Self {
+        Self {
+            limits,
+            n_samples: 0,
+            passed: None,
+            result_type: None,
+            has_result: false,
+            series: Vec::new(),
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// Counts samples; an error once there are too many.
+    fn count_samples<E: serde::de::Error>(&mut self, n_more: usize) -> Result<(), E> {
+        self.n_samples += n_more;
+        if self.n_samples > self.limits.samples_max {
+            self.passed = Some(("samples", self.limits.samples_max));
+            return Err(E::custom("too many samples"));
+        }
+        Ok(())
+    }
+
+    /// Makes room for one more series; an error once there are too many.
+    fn count_series<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        if self.series.len() >= self.limits.series_max {
+            self.passed = Some(("series", self.limits.series_max));
+            return Err(E::custom("too many series"));
+        }
+        Ok(())
+    }
+}
+
+/// A key or a short text, borrowed where the JSON has no escapes.
+struct Text;
+
+impl<'de> DeserializeSeed<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> serde::de::Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use homeostat_core::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::matrix::Sample;
+
+fn decode(text: &str) -> Result<Matrix, DecodeError> {
+    decode_matrix(text.as_bytes(), &DecodeLimits::default())
+}
+
+fn answer(result: &str) -> String {
+    format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#)
+}
+
+fn sample(millis: i64, value: f64) -> Sample {
+    Sample { at: Timestamp::from_millis(millis), value }
+}
+
+#[test]
+fn what_prometheus_documents_is_read() {
+    let text = r#"{"status":"success","data":{"resultType":"matrix","result":[
+        {"metric":{"__name__":"up","job":"prometheus"},"values":[[1435781430.781,"1"],[1435781445.781,"0.5"]]},
+        {"metric":{"__name__":"up","job":"node"},"values":[[1435781430,"1e-3"]]}]}}"#;
+    let matrix = decode(text).expect("a matrix");
+    assert_eq!(matrix.series().len(), 2);
+    assert_eq!(matrix.series()[0].labels()["job"], "node", "series are sorted by labels");
+    assert_eq!(matrix.series()[0].samples(), [sample(1_435_781_430_000, 1e-3)]);
+    assert_eq!(matrix.series()[1].samples(), [sample(1_435_781_430_781, 1.0), sample(1_435_781_445_781, 0.5)]);
+    assert_eq!((matrix.n_samples(), matrix.dropped(), matrix.is_partial()), (3, Dropped::default(), false));
+}
+
+#[test]
+fn what_is_no_number_is_a_counted_hole() {
+    let text = answer(r#"{"metric":{},"values":[[0,"NaN"],[60,"+Inf"],[120,"-Inf"],[180,"7"]]}"#);
+    let matrix = decode(&text).expect("a matrix");
+    assert_eq!(matrix.series()[0].samples(), [sample(180_000, 7.0)]);
+    assert_eq!(matrix.dropped().not_finite, 3);
+}
+
+#[test]
+fn disorder_and_duplicates_are_put_right_and_counted() {
+    let text = answer(r#"{"metric":{},"values":[[60,"1"],[0,"2"],[60,"3"]]}"#);
+    let matrix = decode(&text).expect("a matrix");
+    assert_eq!(matrix.series()[0].samples(), [sample(0, 2.0), sample(60_000, 1.0)]);
+    assert_eq!((matrix.dropped().duplicate, matrix.dropped().unordered), (1, 1));
+}
+
+#[test]
+fn histograms_are_counted_and_unknown_keys_are_skipped() {
+    let text = answer(
+        r#"{"metric":{"le":"1"},"new":{"a":[1]},"histograms":[[0,{"count":"1","sum":"2","buckets":[]}],[60,{}]]}"#,
+    );
+    let matrix = decode(&text).expect("a matrix");
+    assert_eq!((matrix.dropped().histogram, matrix.n_samples(), matrix.series().len()), (2, 0, 1));
+}
+
+#[test]
+fn warnings_and_partial_answers_are_kept_and_infos_are_apart() {
+    let text = r#"{"warnings":["store gone"],"infos":["not a counter"],"isPartial":true,
+        "data":{"result":[],"resultType":"matrix"},"status":"success"}"#;
+    let matrix = decode(text).expect("keys may come in any order");
+    assert_eq!(matrix.warnings(), ["store gone", "the server says that this answer is partial"]);
+    assert_eq!(matrix.infos(), ["not a counter"]);
+    assert!(matrix.is_partial() && matrix.series().is_empty());
+}
+
+#[test]
+fn escaped_text_is_read_as_plain_text() {
+    let text = answer(r#"{"m\u0065tric":{"a\nb":"\u00e4"},"values":[[0,"\u002bInf"],[60,"\u0031"]]}"#);
+    let matrix = decode(&text).expect("a matrix");
+    assert_eq!(matrix.series()[0].labels()["a\nb"], "ä");
+    assert_eq!(matrix.series()[0].samples(), [sample(60_000, 1.0)]);
+}
+
+#[test]
+fn a_failed_query_keeps_the_servers_words() {
+    let text = r#"{"status":"error","data":null,"errorType":"bad_data","error":"parse error: unexpected ("}"#;
+    assert_eq!(
+        decode(text),
+        Err(DecodeError::Failed { kind: "bad_data".into(), message: "parse error: unexpected (".into() })
+    );
+}
+
+#[test]
+fn another_result_type_is_refused_by_name() {
+    for (kind, result) in [("vector", r#"[{"metric":{},"value":[0,"1"]}]"#), ("scalar", r#"[0,"1"]"#)] {
+        let text = format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#);
+        assert_eq!(decode(&text), Err(DecodeError::WrongType { found: kind.into() }));
+    }
+}
+
+#[test]
+fn what_is_not_a_whole_answer_is_malformed() {
+    let whole = answer(r#"{"metric":{},"values":[[0,"1"]]}"#);
+    let mut texts =
+        ["<html>", "[]", "null", "{}", r#"{"status":"success"}"#, r#"{"status":"maybe"}"#].map(String::from).to_vec();
+    texts.push(format!("{whole} {whole}"));
+    texts.push(r#"{"status":"success","data":{"resultType":"matrix"}}"#.into());
+    texts.push(answer(r#"{"metric":{},"values":[[0,"one"]]}"#));
+    texts.push(answer(r#"{"metric":{},"values":[[0]]}"#));
+    texts.push(answer(r#"{"metric":{},"values":[[0,"1",2]]}"#));
+    texts.push(answer(r#"{"metric":{},"values":[[1e300,"1"]]}"#));
+    for text in texts {
+        assert!(matches!(decode(&text), Err(DecodeError::Malformed(_))), "{text}");
+    }
+}
+
+#[test]
+fn every_half_of_an_answer_is_cut_short() {
+    let whole = answer(r#"{"metric":{"pod":"a"},"values":[[0,"1"]]}"#);
+    for end in 0..whole.len() {
+        assert!(matches!(decode(&whole[..end]), Err(DecodeError::CutShort(_))), "{}", &whole[..end]);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_series_stop_at_the_limit_by_name() {
+    let one = r#"{"metric":{},"values":[[0,"1"]]}"#;
+    let text = answer(&vec![one; 100_000].join(","));
+    let limits = DecodeLimits { series_max: 100, samples_max: 1_000_000 };
+    let error = decode_matrix(text.as_bytes(), &limits).expect_err("too many series");
+    assert_eq!(error, DecodeError::TooMuch { what: "series", limit: 100 });
+    let limits = DecodeLimits { series_max: 1_000_000, samples_max: 99_999 };
+    let error = decode_matrix(text.as_bytes(), &limits).expect_err("too many samples");
+    assert_eq!(error, DecodeError::TooMuch { what: "samples", limit: 99_999 });
+}
+
+#[test]
+fn exactly_the_limit_is_allowed() {
+    let one = r#"{"metric":{},"values":[[0,"1"]]}"#;
+    let limits = DecodeLimits { series_max: 1, samples_max: 1 };
+    assert!(decode_matrix(answer(one).as_bytes(), &limits).is_ok());
+}
+
+#[test]
+fn pages_one_after_another_are_one_matrix() {
+    let page = |from: i64| answer(&format!(r#"{{"metric":{{}},"values":[[{from},"1"],[{},"2"]]}}"#, from + 60));
+    let text = format!("{}\n{}\n", page(0), page(60));
+    let matrix = decode_pages(text.as_bytes(), &DecodeLimits::default()).expect("two pages");
+    assert_eq!(matrix.series()[0].samples(), [sample(0, 1.0), sample(60_000, 2.0), sample(120_000, 2.0)]);
+    for cut in [&text[..text.len() - 5], ""] {
+        let found = decode_pages(cut.as_bytes(), &DecodeLimits::default());
+        assert!(matches!(found, Err(DecodeError::CutShort(_))), "{found:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode_matrix(&bytes, &DecodeLimits::default());
+    }
+
+    #[test]
+    fn an_answer_with_one_byte_changed_never_panics(at in 0usize..400, byte in any::<u8>()) {
+        let text = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},
+            "values":[[1,"1"],[2,"NaN"]],"histograms":[[1,{}]]}]},"warnings":["w"],"isPartial":false}"#;
+        let mut bytes = text.as_bytes().to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(matrix) = decode_matrix(&bytes, &DecodeLimits::default()) {
+            for series in matrix.series() {
+                prop_assert!(series.samples().iter().all(|sample| sample.value.is_finite()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_finite_sample_comes_back_exactly(
+        points in proptest::collection::btree_map(-10_000_000_000_000i64..10_000_000_000_000, -1e300f64..1e300, 0..30),
+    ) {
+        let values: Vec<String> =
+            points.iter().map(|(ms, value)| format!("[{},\"{value}\"]", *ms as f64 / 1000.0)).collect();
+        let text = answer(&format!(r#"{{"metric":{{}},"values":[{}]}}"#, values.join(",")));
+        let matrix = decode(&text).expect("a matrix");
+        let found: Vec<(i64, f64)> =
+            matrix.series()[0].samples().iter().map(|sample| (sample.at.as_millis(), sample.value)).collect();
+        let wanted: Vec<(i64, f64)> = points.into_iter().collect();
+        prop_assert_eq!(found, wanted);
+    }
+}

@@ -1,0 +1,164 @@
+//! What was pulled, as files: a folder with `<query name>.json` or `<query name>.json.gz` for each query, each one
+//! `query_range` answer or several, one after another. Anything that can record Prometheus's answers can write one.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use crate::decode::{DecodeError, DecodeLimits, decode_pages};
+use crate::matrix::Matrix;
+use crate::query::QuerySet;
+
+mod answer_json;
+
+/// Most bytes of one file, unpacked: 2 GiB hold some 80 million samples, four times what decoding allows. A small
+/// gzip can unpack to anything; this is where it stops.
+const FILE_BYTES_MAX: u64 = 2 << 30;
+
+/// Why an export can't be read or written. All are for a person to mend; each names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// Queries without a file, all of them.
+    #[error("{dir} has no file for {names}; expected <query>.json or <query>.json.gz", dir = dir.display(), names = queries.join(", "))]
+    Missing {
+        /// The folder.
+        dir: PathBuf,
+        /// The queries' names.
+        queries: Vec<String>,
+    },
+    /// Both `.json` and `.json.gz` are there, and they may differ.
+    #[error("{plain} and its .gz are both there; remove one", plain = plain.display())]
+    Ambiguous {
+        /// The file without `.gz`.
+        plain: PathBuf,
+    },
+    /// The file is empty, which no recording is.
+    #[error("{file} is empty; record it again", file = file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file stops in the middle.
+    #[error("{file} stops in the middle ({why}); it was not copied whole, record or copy it again", file = file.display())]
+    CutShort {
+        /// The file.
+        file: PathBuf,
+        /// Where or how.
+        why: String,
+    },
+    /// The file holds something else, or too much.
+    #[error("{file}: {why}", file = file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: DecodeError,
+    },
+    /// The file unpacks to more than is safe.
+    #[error("{file} holds more than {limit} bytes; export a shorter range", file = file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// The system refused.
+    #[error("{file}: {source}", file = file.display())]
+    Io {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Reads the export in `dir`: one matrix for each query, in the queries' order. Files of other names are left alone.
+pub fn read_export(dir: &Path, queries: &QuerySet, limits: &DecodeLimits) -> Result<Vec<Matrix>, ExportError> {
+    let mut files = Vec::with_capacity(queries.n_queries());
+    let mut missing = Vec::new();
+    for query in queries.queries() {
+        match find(dir, &query.name)? {
+            Some(file) => files.push(file),
+            None => missing.push(query.name.clone()),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(ExportError::Missing { dir: dir.to_owned(), queries: missing });
+    }
+    files.into_iter().map(|file| read_file(&file, limits, FILE_BYTES_MAX)).collect()
+}
+
+fn find(dir: &Path, name: &str) -> Result<Option<PathBuf>, ExportError> {
+    let (plain, packed) = (dir.join(format!("{name}.json")), dir.join(format!("{name}.json.gz")));
+    let exists = |file: &Path| file.try_exists().map_err(|source| ExportError::Io { file: file.to_owned(), source });
+    match (exists(&plain)?, exists(&packed)?) {
+        (true, true) => Err(ExportError::Ambiguous { plain }),
+        (true, false) => Ok(Some(plain)),
+        (false, true) => Ok(Some(packed)),
+        (false, false) => Ok(None),
+    }
+}
+
+fn read_file(file: &Path, limits: &DecodeLimits, bytes_max: u64) -> Result<Matrix, ExportError> {
+    let failed = |source: io::Error| {
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            ExportError::CutShort { file: file.to_owned(), why: source.to_string() }
+        } else {
+            ExportError::Io { file: file.to_owned(), source }
+        }
+    };
+    let opened = File::open(file).map_err(failed)?;
+    if opened.metadata().map_err(failed)?.len() == 0 {
+        return Err(ExportError::Empty { file: file.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    let mut read: Box<dyn Read> = if file.extension().is_some_and(|end| end == "gz") {
+        Box::new(MultiGzDecoder::new(opened))
+    } else {
+        Box::new(opened)
+    };
+    let n_read = read.by_ref().take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if n_read as u64 > bytes_max {
+        return Err(ExportError::TooLarge { file: file.to_owned(), limit: bytes_max });
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ExportError::Empty { file: file.to_owned() });
+    }
+    decode_pages(&bytes, limits).map_err(|why| match why {
+        DecodeError::CutShort(why) => ExportError::CutShort { file: file.to_owned(), why },
+        DecodeError::Failed { .. }
+        | DecodeError::TooMuch { .. }
+        | DecodeError::WrongType { .. }
+        | DecodeError::Malformed(_) => ExportError::Unreadable { file: file.to_owned(), why },
+    })
+}
+
+/// Writes the answers to `queries` into `dir`, packed, so that [`read_export`] gives the same matrices (but for the
+/// counts of what was dropped: that is gone). `matrices[i]` answers `queries[i]`; missing ones are not written.
+///
+/// Each file is written beside its place and moved there, so a file of the export is whole or isn't there.
+pub fn write_export(dir: &Path, queries: &QuerySet, matrices: &[Matrix]) -> Result<(), ExportError> {
+    std::fs::create_dir_all(dir).map_err(|source| ExportError::Io { file: dir.to_owned(), source })?;
+    for (query, matrix) in queries.queries().iter().zip(matrices) {
+        let file = dir.join(format!("{}.json.gz", query.name));
+        let unfinished = dir.join(format!("{}.json.gz.tmp", query.name));
+        write_file(&unfinished, matrix)
+            .and_then(|()| std::fs::rename(&unfinished, &file))
+            .map_err(|source| ExportError::Io { file, source })?;
+    }
+    Ok(())
+}
+
+fn write_file(file: &Path, matrix: &Matrix) -> io::Result<()> {
+    let mut packed = GzEncoder::new(BufWriter::new(File::create(file)?), Compression::default());
+    answer_json::write(&mut packed, matrix)?;
+    packed.write_all(b"\n")?;
+    packed.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

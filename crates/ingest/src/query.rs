@@ -1,0 +1,160 @@
+//! What is asked of Prometheus, and what the answer means. A query is one feature of every window.
+
+use std::sync::Arc;
+
+use homeostat_core::{Direction, Feature, Schema, Signal};
+use serde::{Deserialize, Serialize};
+
+/// How several series of one subject become one value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Across {
+    /// The largest: for ratios and latencies, where one bad pod must not drown among good ones.
+    #[default]
+    Max,
+    /// The sum: for rates and counts.
+    Sum,
+    /// The arithmetic mean.
+    Mean,
+}
+
+/// What it means that a query has no sample for a subject at a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Absent {
+    /// Nothing is known: a hole.
+    #[default]
+    Hole,
+    /// Nothing happened: zero. Only for counts of events whose series doesn't exist until the first event, such as
+    /// OOM kills. It fills a step only if the query was answered whole for that step and the subject has a
+    /// measurement of another feature there: a subject that went dark has holes, not zeros.
+    Zero,
+}
+
+/// One query, which is one feature of every window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Query {
+    /// Its name: unique, lower-case letters, digits, `-` and `_`. Also the name of its file in an export.
+    pub name: String,
+    /// PromQL, one series (or a few) for each subject.
+    pub expr: String,
+    /// What it measures.
+    pub signal: Signal,
+    /// Which deviations matter.
+    #[serde(default)]
+    pub direction: Direction,
+    /// A deviation smaller than this, in the query's own unit, is never unusual.
+    #[serde(default)]
+    pub deviation_min: f64,
+    /// How several series of one subject become one value.
+    #[serde(default)]
+    pub across: Across,
+    /// What the absence of a sample means.
+    #[serde(default)]
+    pub absent: Absent,
+}
+
+/// Why a list of queries can't be used; each says what to change in the config.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum QueryError {
+    /// A name that can't be a file name or a label.
+    #[error("query name {0:?}: use 1 to 64 lower-case letters, digits, - and _, starting with a letter")]
+    Name(String),
+    /// No PromQL.
+    #[error("query {0:?} has no expr")]
+    NoExpr(String),
+    /// The features don't fit together.
+    #[error(transparent)]
+    Schema(#[from] homeostat_core::SchemaError),
+}
+
+/// Queries that fit together: names usable and unique, at least one. Their order is the order of a window's columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuerySet {
+    queries: Vec<Query>,
+    schema: Arc<Schema>,
+}
+
+impl QuerySet {
+    /// Checks and wraps queries.
+    pub fn new(queries: Vec<Query>) -> Result<Self, QueryError> {
+        for query in &queries {
+            if !is_name(&query.name) {
+                return Err(QueryError::Name(query.name.clone()));
+            }
+            if query.expr.trim().is_empty() {
+                return Err(QueryError::NoExpr(query.name.clone()));
+            }
+        }
+        let features = queries
+            .iter()
+            .map(|query| Feature {
+                name: query.name.clone(),
+                signal: query.signal,
+                direction: query.direction,
+                deviation_min: query.deviation_min,
+            })
+            .collect();
+        Ok(Self { schema: Arc::new(Schema::new(features)?), queries })
+    }
+
+    /// The queries, in column order.
+    pub fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// Number of queries, which is the number of columns.
+    pub fn n_queries(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// The features that all windows share.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+}
+
+/// 64: it stays a readable column title, metric label and file name everywhere.
+const NAME_LEN_MAX: usize = 64;
+
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME_LEN_MAX
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn query(name: &str, across: Across, absent: Absent) -> Query {
+        Query {
+            name: name.into(),
+            expr: format!("{}_metric", name.replace('-', "_")),
+            signal: Signal::Other,
+            direction: Direction::Both,
+            deviation_min: 0.0,
+            across,
+            absent,
+        }
+    }
+
+    #[test]
+    fn names_that_could_leave_a_folder_or_break_a_label_are_refused() {
+        for name in ["", "../up", "Up", "a b", "a/b", "1a", "-", "é", &"a".repeat(65)] {
+            let queries = vec![query(name, Across::Max, Absent::Hole)];
+            assert_eq!(QuerySet::new(queries), Err(QueryError::Name(name.into())));
+        }
+        assert!(QuerySet::new(vec![query("oom-kills_2", Across::Max, Absent::Hole)]).is_ok());
+    }
+
+    #[test]
+    fn no_query_two_of_one_name_and_no_expr_are_refused() {
+        let one = query("cpu", Across::Max, Absent::Hole);
+        assert!(matches!(QuerySet::new(vec![]), Err(QueryError::Schema(_))));
+        assert!(matches!(QuerySet::new(vec![one.clone(), one.clone()]), Err(QueryError::Schema(_))));
+        let blank = Query { expr: "  ".into(), ..one };
+        assert_eq!(QuerySet::new(vec![blank]), Err(QueryError::NoExpr("cpu".into())));
+    }
+}
