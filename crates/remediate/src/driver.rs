@@ -159,13 +159,14 @@ impl Driver {
             }
             Err(error) => events.push(DriverEvent::JournalTrouble { why: error.to_string() }),
         }
+        self.call_for_ends(now, &mut events);
         events
     }
 
     /// One cycle: carries every action in flight one step on, then decides on incidents that changed or whose wait ran out.
     pub async fn tick(&mut self, now: Timestamp, input: &TickInput<'_>) -> Vec<DriverEvent> {
         let mut events = Vec::new();
-        self.watch_for_storm(input, now);
+        self.watch_for_storm(input, now, &mut events);
         let kill_switch = self.kill_switch(input, now, &mut events);
         let input = TickInput { kill_switch: &kill_switch, ..*input };
         let in_flight = match self.journal.in_flight() {
@@ -203,10 +204,21 @@ impl Driver {
         }
     }
 
-    /// A storm lasts until there were few enough incidents for a while (I18).
-    fn watch_for_storm(&mut self, input: &TickInput<'_>, now: Timestamp) {
-        if input.incidents.len() > self.rails.open_max {
+    /// A storm lasts until there were few enough incidents for a while. One call is made for all of it (I18), on the
+    /// incident that opened first.
+    fn watch_for_storm(&mut self, input: &TickInput<'_>, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let n_open = input.incidents.len();
+        if n_open > self.rails.open_max {
+            let begins = self.storm_until.is_none();
             self.storm_until = Some(now + self.rails.storm_clear);
+            let first = input.incidents.iter().min_by_key(|incident| (incident.opened_at, &incident.id));
+            if let Some(first) = first.filter(|_| begins) {
+                let message = format!(
+                    "{n_open} incidents are open, more than {}: nothing is done about any of them until that has passed",
+                    self.rails.open_max
+                );
+                self.escalate(first, None, "storm", message, now, events);
+            }
         } else if self.storm_until.is_some_and(|until| until <= now) {
             self.storm_until = None;
         }

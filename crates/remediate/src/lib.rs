@@ -20,6 +20,8 @@ mod problem;
 mod rails;
 mod refusal;
 mod stage;
+#[cfg(test)]
+mod test_plan;
 mod verify;
 
 pub use decide::{Decision, Proposal, Situation, decide};

@@ -107,6 +107,10 @@ pub fn policy_for<'a>(policies: &'a [Policy], incident: &Incident) -> Option<&'a
 }
 
 /// Whether some policy is for this type of incident, but elsewhere: "out of scope" tells more than "no policy".
-pub(crate) fn policy_elsewhere<'a>(policies: &'a [Policy], kind: IncidentType, subject: &Subject) -> Option<&'a Policy> {
+pub(crate) fn policy_elsewhere<'a>(
+    policies: &'a [Policy],
+    kind: IncidentType,
+    subject: &Subject,
+) -> Option<&'a Policy> {
     policies.iter().find(|policy| policy.incident_type == kind && !policy.scope.contains(subject))
 }

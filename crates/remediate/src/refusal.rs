@@ -109,6 +109,8 @@ impl Refusal {
             Self::IncidentNotOpen { state: IncidentState::Resolved | IncidentState::Open } => NextStep::Note,
             // Expected, or called for by the dependency's own incident.
             Self::PlannedEvent { .. } | Self::DependencyFirst { mutual: false, .. } => NextStep::Note,
+            // One call for the whole storm, which the driver makes when it begins (I18).
+            Self::Storm { .. } => NextStep::Note,
             // The next attempt for the same incident comes when the cooldown is over; its last one called somebody already.
             Self::CooldownActive { same_incident: true, .. }
             | Self::InFlight { .. }
@@ -137,7 +139,6 @@ impl Refusal {
             | Self::MaxAttempts { .. }
             | Self::TargetAttempts { .. }
             | Self::StartLimit { .. }
-            | Self::Storm { .. }
             | Self::NotInspected { .. }
             | Self::TargetNotFound { .. }
             | Self::ScaledToZero

@@ -1,6 +1,8 @@
 //! Carrying journaled actions on: apply, find out what became of a write, verify, take back. Each step asks the stage
 //! machine through the journal, so that a driver that died anywhere is followed by one that goes on from there.
 
+use std::time::Duration;
+
 use homeostat_core::{IncidentState, Plan, Timestamp};
 
 use super::{Driver, DriverEvent, OBSERVATIONS_MAX, PausePoint, TickInput};
@@ -9,6 +11,13 @@ use crate::history::PastAction;
 use crate::journal::{Journaled, Note};
 use crate::stage::{JournalEvent, Stage};
 use crate::verify::{Observation, Verdict, VerifyInput, verify};
+
+/// Why an action is cancelled that nobody needs to be called for.
+const NOT_OPEN: &str = "the incident isn't open any more";
+
+/// How far back a restart looks for ended actions that nobody was called for. Dying between an end and its call is a
+/// matter of milliseconds; a day covers the longest outage after which a call still makes sense.
+const CALL_LATE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 impl Driver {
     /// One step for one action.
@@ -27,7 +36,13 @@ impl Driver {
                     self.apply_if_still_right(journaled, input, now, events).await;
                 }
             }
-            Stage::Verifying => self.verify(&action, input, now, events).await,
+            Stage::Verifying => {
+                self.verify(&action, input, now, events).await;
+                // What didn't help, or hurt, is taken back without waiting for the next cycle.
+                if self.action(journaled, now, events).is_some_and(|action| action.stage == Stage::UndoDue) {
+                    self.undo(journaled, Stage::UndoDue, input, now, events).await;
+                }
+            }
             Stage::UndoDue | Stage::Undoing => self.undo(journaled, action.stage, input, now, events).await,
             Stage::Settling => self.settle(journaled, now, events).await,
             Stage::NotApplied
@@ -88,6 +103,28 @@ impl Driver {
         }
     }
 
+    /// After start: calls a human for ends that were journaled by a driver that died before it could call (I33).
+    pub(super) fn call_for_ends(&mut self, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let Ok(history) = self.journal.history(now) else { return };
+        for action in history.actions.iter().filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {
+            let why = action.why.clone().unwrap_or_default();
+            let calls = match action.stage {
+                Stage::NotRecovered | Stage::Unknown | Stage::Undone | Stage::Stuck => true,
+                Stage::NotApplied => why != NOT_OPEN,
+                Stage::Planned
+                | Stage::Applying
+                | Stage::Verifying
+                | Stage::UndoDue
+                | Stage::Undoing
+                | Stage::Settling
+                | Stage::Recovered => false,
+            };
+            if calls {
+                self.escalate_end(&action.plan, action.stage, &why, now, events);
+            }
+        }
+    }
+
     /// Looks for the plan's marker on its target (I6). Read only; what it means is journaled, but for `NotApplied`, which
     /// leaves the choice to the caller.
     async fn find_out(
@@ -142,7 +179,7 @@ impl Driver {
         let is_open =
             |incident: &homeostat_core::Incident| incident.id == plan.incident && incident.state == IncidentState::Open;
         if !input.incidents.iter().any(is_open) {
-            self.give_up(plan, "the incident isn't open any more", false, now, events);
+            self.give_up(plan, NOT_OPEN, false, now, events);
         } else if !is_in_time(plan, now) {
             self.give_up(plan, "it wasn't applied in time", true, now, events);
         } else if input.kill_switch.engaged || input.mode < homeostat_core::Mode::Execute {

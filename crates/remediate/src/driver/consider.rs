@@ -8,7 +8,7 @@ use super::{Considered, Driver, DriverEvent, TickInput};
 use crate::decide::{Decision, Proposal, Situation, decide};
 use crate::executor::InspectError;
 use crate::history::History;
-use crate::journal::{Intent, Journaled, Note, ReadError};
+use crate::journal::{Intent, Note, ReadError};
 use crate::refusal::{NextStep, Refusal};
 
 /// How soon to ask again when a reason passes by itself: one usual cycle.
@@ -39,7 +39,7 @@ impl Driver {
         let policies = self.policies.clone();
         let proposal = Proposal::new(incident, &policies);
         let decision = self.decision(&proposal, input, &history, now).await;
-        let wait = if decision.next_step() == NextStep::Wait { AGAIN_AFTER_WAIT } else { AGAIN_ANYWAY };
+        let wait = if passes_by_itself(&decision) { AGAIN_AFTER_WAIT } else { AGAIN_ANYWAY };
         self.considered.insert(incident.id.clone(), Considered { facts, at: now, again_at: now + wait });
         self.follow(&proposal, decision, input, now, events).await;
     }
@@ -96,7 +96,7 @@ impl Driver {
                     traffic_before: signals.and_then(|signals| signals.traffic),
                 };
                 match self.journal.record(&intent, now) {
-                    Ok(journaled) => self.start(&journaled, now, events).await,
+                    Ok(journaled) => self.apply(&journaled, now, events).await,
                     Err(error) => self.refuse(incident, &error.to_string(), now, events),
                 }
             }
@@ -104,10 +104,6 @@ impl Driver {
                 self.escalate_decision(proposal, &decision, now, events);
             }
         }
-    }
-
-    async fn start(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        self.apply(journaled, now, events).await;
     }
 
     fn escalate_decision(
@@ -182,4 +178,10 @@ impl Driver {
             )
         )
     }
+}
+
+/// Whether time alone may change the decision soon: something is to be waited for, or a cooldown runs.
+fn passes_by_itself(decision: &Decision) -> bool {
+    let runs_out = |refusal: &Refusal| matches!(refusal, Refusal::CooldownActive { .. });
+    decision.next_step() == NextStep::Wait || decision.refusals().iter().any(runs_out)
 }
