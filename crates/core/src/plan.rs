@@ -55,7 +55,9 @@ pub enum Inverse {
     NothingToUndo,
     /// Return to this revision.
     RolloutUndo {
-        /// The revision, as the cluster names it.
+        /// The revision, as the cluster names it. Written under another name than the action's own: both are flattened
+        /// into one plan.
+        #[serde(rename = "inverse_to_revision")]
         to_revision: String,
     },
     /// It can't be taken back.
@@ -139,5 +141,43 @@ mod duration_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_undoes_is_read_back_as_it_was() {
+        let subject = Subject::deployment("shop", "cart");
+        let at = Timestamp::from_secs(1000);
+        let incident = IncidentId::of(&subject, at);
+        let minute = Duration::from_secs(60);
+        let plan = Plan {
+            id: PlanId::of(&incident, 1),
+            incident,
+            correlation: CorrelationId::of(&subject, at),
+            incident_type: IncidentType::BadDeployment,
+            policy: "undo".into(),
+            attempt: 1,
+            target: Target { subject, uid: "u".into(), resource_version: "1".into() },
+            action: Action::RolloutUndo { to_revision: "6".into() },
+            inverse: Inverse::RolloutUndo { to_revision: "7".into() },
+            undo_if_failed: true,
+            verify: VerifySpec {
+                features: vec!["errors".into()],
+                window: minute,
+                settle: minute,
+                fresh_points_min: 3,
+                traffic_floor: 0.5,
+                replicas_before: 3,
+            },
+            decided_at: at,
+            apply_before: at + minute,
+            deadline: at + minute,
+        };
+        let json = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan, "{json}");
     }
 }
