@@ -6,6 +6,10 @@
 
 mod executor;
 mod inspected;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 
 pub use executor::{Applied, ApplyError, Executor, InspectError, Progress, Trace};
 pub use inspected::{Autoscaler, GitOpsOwner, Inspected};
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{ACTION_ID, CORRELATION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
