@@ -91,7 +91,9 @@ pub enum InspectError {
         subject: Subject,
     },
     /// We aren't allowed to look: refuse, and tell the operator which right is missing.
-    #[error("not allowed to {verb} {resource} in namespace {namespace}: grant it (see `homeostat rbac`) or take the policy out")]
+    #[error(
+        "not allowed to {verb} {resource} in namespace {namespace}: grant it (see `homeostat rbac`) or take the policy out"
+    )]
     Forbidden {
         /// The missing verb.
         verb: String,
