@@ -50,15 +50,25 @@ impl ApiServer {
     /// One Deployment.
     pub(super) async fn deployment(&self, namespace: &str, name: &str) -> Result<Deployment, CallError> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        self.within_time(api.get(name)).await
+        let deployment = self.within_time(api.get(name)).await?;
+        // Any JSON object reads as a Deployment in which everything is missing; an object without a UID is none.
+        if deployment.metadata.uid.as_deref().is_none_or(str::is_empty) {
+            return Err(CallError::NoAnswer { why: "the answer is no Deployment: it has no UID".to_owned() });
+        }
+        Ok(deployment)
     }
 
     /// Sends exactly this merge patch, once.
-    pub(super) async fn patch_deployment(&self, namespace: &str, name: &str, patch: &str) -> Result<Deployment, CallError> {
+    pub(super) async fn patch_deployment(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &str,
+    ) -> Result<Deployment, CallError> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(Deployment::url_path(&(), Some(namespace))).patch(name, &params, &Patch::Merge(()));
-        let mut request =
-            request.map_err(|error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(&error)) })?;
+        let mut request = request
+            .map_err(|error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(&error)) })?;
         // The journaled text itself, byte by byte, not what a serialiser would make of it.
         *request.body_mut() = patch.as_bytes().to_vec();
         self.within_time(self.client.request(request)).await

@@ -73,13 +73,17 @@ async fn after_refusal(api: &ApiServer, plan: &Plan, code: u16, answer: String) 
     let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
     let resource_version = deployment.metadata.resource_version.as_deref().unwrap_or_default();
     if uid != target.uid {
-        return Err(ApplyError::Stale { why: format!("another object has the name: UID was {}, is {uid}", target.uid) });
+        return Err(ApplyError::Stale {
+            why: format!("another object has the name: UID was {}, is {uid}", target.uid),
+        });
     }
     if restart::is_marked(&deployment, &plan.id) {
         if restart::is_in_effect(&deployment, plan) {
             return Ok(Applied { resource_version: resource_version.to_owned() });
         }
-        return Err(ApplyError::Unknown { why: format!("{answer}; it was written before and has been overwritten since") });
+        return Err(ApplyError::Unknown {
+            why: format!("{answer}; it was written before and has been overwritten since"),
+        });
     }
     if code == 409 {
         let was = &target.resource_version;

@@ -34,7 +34,9 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(12);
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// It isn't known where the cluster is, or the configuration is wrong: fix the configuration.
-    #[error("no usable Kubernetes configuration: {why}; name a kubeconfig file, or run in a pod with a service account")]
+    #[error(
+        "no usable Kubernetes configuration: {why}; name a kubeconfig file, or run in a pod with a service account"
+    )]
     NoConfig {
         /// The whole chain of causes.
         why: String,
@@ -85,7 +87,8 @@ async fn load(spec: &ConnectSpec) -> Result<Config, ConnectError> {
         let kubeconfig = Kubeconfig::read_from(path).map_err(|error| no_config(chain(&error)))?;
         return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_config(chain(&error)));
     }
-    let in_pod = if spec.context.is_none() { Config::incluster().map_err(|error| chain(&error)) } else { Err(String::new()) };
+    let in_pod =
+        if spec.context.is_none() { Config::incluster().map_err(|error| chain(&error)) } else { Err(String::new()) };
     match in_pod {
         Ok(config) => Ok(config),
         Err(not_in_pod) => Config::from_kubeconfig(&options).await.map_err(|error| {

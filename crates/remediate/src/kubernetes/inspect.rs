@@ -60,7 +60,9 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
         return Err(InspectError::NotFound { subject: subject.clone() });
     }
     let (Some(uid), Some(resource_version)) = (metadata.uid.clone(), metadata.resource_version.clone()) else {
-        return Err(InspectError::Unavailable { why: format!("{subject}: the answer names no UID or no resourceVersion") });
+        return Err(InspectError::Unavailable {
+            why: format!("{subject}: the answer names no UID or no resourceVersion"),
+        });
     };
     Ok(Inspected {
         uid,
@@ -72,7 +74,7 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
         replicas_wanted: rollout::replicas_wanted(&deployment),
         replicas_available: rollout::replicas_available(&deployment),
         rollout_in_progress: rollout::is_in_progress(&deployment),
-        paused: deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or(false),
+        paused: deployment.spec.paused.unwrap_or(false),
         autoscaler: autoscaler(api, subject).await?,
         gitops: ownership::gitops_owner(metadata),
         has_persistent_volume: ownership::has_persistent_volume(&deployment),
@@ -86,9 +88,10 @@ async fn revision_previous(
     subject: &Subject,
     deployment: &Deployment,
 ) -> Result<Option<String>, InspectError> {
-    let selector = deployment.spec.as_ref().map(|spec| spec.selector.clone()).unwrap_or_default();
-    let selector = Selector::try_from(selector)
-        .map_err(|error| InspectError::Unavailable { why: format!("{subject}: its selector can't be read: {error}") })?;
+    let selector = deployment.spec.selector.clone();
+    let selector = Selector::try_from(selector).map_err(|error| InspectError::Unavailable {
+        why: format!("{subject}: its selector can't be read: {error}"),
+    })?;
     let listed = api.list::<ReplicaSet>(&subject.namespace, ListParams::default().labels_from(&selector)).await;
     match listed.map_err(|error| inspect_error(error, subject, "list", "replicasets.apps")) {
         Ok(sets) => Ok(ownership::revision_previous(deployment, &sets).map(|revision| revision.to_string())),

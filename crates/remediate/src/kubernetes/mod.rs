@@ -17,7 +17,7 @@ mod restart;
 mod rollout;
 
 #[cfg(test)]
-mod fake_api;
+mod testing;
 
 use async_trait::async_trait;
 use homeostat_core::{ActionKind, Inverse, Plan, Subject, Timestamp};
@@ -80,7 +80,9 @@ impl Executor for KubernetesExecutor {
     /// Always [`ApplyError::Rejected`], with the reason: a restart leaves nothing to put back.
     async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
         let why = match &plan.plan().inverse {
-            Inverse::NothingToUndo => "a restart changed nothing that could be put back; the template is as it was".to_owned(),
+            Inverse::NothingToUndo => {
+                "a restart changed nothing that could be put back; the template is as it was".to_owned()
+            }
             Inverse::RolloutUndo { to_revision } => format!(
                 "this executor can't go back to revision {to_revision} yet; use \
                  `kubectl rollout undo --to-revision={to_revision}`"

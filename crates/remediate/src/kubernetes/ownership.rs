@@ -39,7 +39,7 @@ pub(super) fn gitops_owner(metadata: &ObjectMeta) -> Option<GitOpsOwner> {
 /// The autoscaler that targets the Deployment of this name, if one of them does. KEDA's come as these, too.
 pub(super) fn autoscaler_of(name: &str, autoscalers: &[HorizontalPodAutoscaler]) -> Option<Autoscaler> {
     autoscalers.iter().find_map(|autoscaler| {
-        let spec = autoscaler.spec.as_ref()?;
+        let spec = &autoscaler.spec;
         let target = &spec.scale_target_ref;
         let group = target.api_version.as_deref().and_then(|version| version.split_once('/')).map(|(group, _)| group);
         // `extensions` is where Deployments lived before `apps`; the autoscaler still takes it.
@@ -67,7 +67,7 @@ pub(super) fn revision_previous(deployment: &Deployment, replica_sets: &[Replica
 
 /// Whether pods of the Deployment mount a persistent volume claim. Claims made per pod and deleted with it don't count.
 pub(super) fn has_persistent_volume(deployment: &Deployment) -> bool {
-    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let pod = deployment.spec.template.spec.as_ref();
     pod.is_some_and(|pod| pod.volumes.iter().flatten().any(|volume| volume.persistent_volume_claim.is_some()))
 }
 

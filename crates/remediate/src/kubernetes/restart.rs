@@ -29,7 +29,11 @@ pub(super) fn patch_of(plan: &Plan) -> Result<String, String> {
     match plan.target.subject.kind {
         WorkloadKind::Deployment => {}
         kind @ (WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::External) => {
-            return Err(format!("{} is a {}; this executor restarts Deployments only", plan.target.subject, kind.name()));
+            return Err(format!(
+                "{} is a {}; this executor restarts Deployments only",
+                plan.target.subject,
+                kind.name()
+            ));
         }
     }
     let restarted_at = match &plan.action {
@@ -72,6 +76,6 @@ fn annotation<'a>(deployment: &'a Deployment, key: &str) -> Option<&'a str> {
 }
 
 fn restart_of(deployment: &Deployment) -> Option<&str> {
-    let template = &deployment.spec.as_ref()?.template;
+    let template = &deployment.spec.template;
     template.metadata.as_ref()?.annotations.as_ref()?.get(RESTARTED_AT).map(String::as_str)
 }

@@ -49,7 +49,7 @@ pub(super) fn is_in_progress(deployment: &Deployment) -> bool {
 
 /// Replicas wanted; the API's default is 1.
 pub(super) fn replicas_wanted(deployment: &Deployment) -> u32 {
-    let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let replicas = deployment.spec.replicas.unwrap_or(1);
     u32::try_from(replicas).unwrap_or(0)
 }
 
@@ -72,7 +72,7 @@ fn only_pods_are_missing(deployment: &Deployment) -> bool {
 }
 
 fn progressing(status: &DeploymentStatus) -> Option<&DeploymentCondition> {
-    status.conditions.iter().flatten().find(|condition| condition.type_ == PROGRESSING)
+    status.conditions.iter().flatten().find(|condition| condition.type_.as_deref() == Some(PROGRESSING))
 }
 
 /// All replicas, updated ones, available ones.
