@@ -29,6 +29,10 @@ pub struct Announcer {
     outbox: Arc<Outbox>,
     sinks: BTreeMap<String, Arc<dyn Sink>>,
     n_dropped: AtomicU64,
+    /// How many were overdue at the last flush, so that it's logged when it gets worse and not every few seconds.
+    n_overdue_seen: AtomicU64,
+    /// Two flushes at once would deliver the same rows twice.
+    flushing: tokio::sync::Mutex<()>,
 }
 
 /// Why an announcer can't be built.
@@ -79,7 +83,14 @@ impl Announcer {
             let sink = sink_of(spec).map_err(|why| BuildError::Channel { channel: channel.clone(), why })?;
             sinks.insert(channel.clone(), sink);
         }
-        Ok(Self { router, outbox: Arc::new(outbox), sinks, n_dropped: AtomicU64::new(0) })
+        Ok(Self {
+            router,
+            outbox: Arc::new(outbox),
+            sinks,
+            n_dropped: AtomicU64::new(0),
+            n_overdue_seen: AtomicU64::new(0),
+            flushing: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Queues a change for every channel that wants changes. After `Ok` it survives the process.
@@ -109,8 +120,9 @@ impl Announcer {
     /// Tries what is due, all channels at once, each in order until its first failure: a receiver that is down gets one
     /// request a flush, and what waits behind a message it chokes on gets its turn at the next.
     ///
-    /// `now` is the moment of the flush; pauses are counted from it.
+    /// `now` is the moment of the flush; pauses are counted from it. A second call waits for the first.
     pub async fn flush(&self, now: Timestamp) -> Result<Flushed, OutboxError> {
+        let _flushing = self.flushing.lock().await;
         let mut channels = JoinSet::new();
         for (channel, sink) in &self.sinks {
             channels.spawn(flush_channel(Arc::clone(&self.outbox), Arc::clone(sink), channel.clone(), now));
@@ -129,8 +141,22 @@ impl Announcer {
                 Err(error) => tracing::error!(%error, "a channel's delivery broke off"),
             }
         }
-        failed = failed.or(self.outbox.prune().err());
+        failed = failed.or(self.outbox.prune().err()).or(self.sound_the_alarm(now).err());
         failed.map_or(Ok(flushed), Err)
+    }
+
+    fn sound_the_alarm(&self, now: Timestamp) -> Result<(), OutboxError> {
+        let backlog = self.outbox.backlog(now)?;
+        if backlog.n_overdue > self.n_overdue_seen.swap(backlog.n_overdue, Ordering::Relaxed) {
+            tracing::error!(
+                n_overdue = backlog.n_overdue,
+                n_pending_escalations = backlog.n_pending_escalations,
+                n_refused_escalations = backlog.n_refused_escalations,
+                oldest_s = backlog.oldest.as_secs(),
+                "events aren't delivered: look at the channels"
+            );
+        }
+        Ok(())
     }
 
     /// How much is waiting; `n_overdue` is what should alarm.

@@ -144,3 +144,14 @@ async fn a_refused_connection_is_a_failure_like_others() {
     assert_eq!(announcer.flush(noon()).await.unwrap(), flushed(0, 1, 0));
     assert_eq!(announcer.backlog(noon()).unwrap().n_pending_escalations, 1);
 }
+
+#[tokio::test]
+async fn two_flushes_at_once_deliver_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(&[Reply::Status(200)]).await;
+    let announcer = announcer(directory.path(), &receiver.url());
+    announcer.escalate(&escalation("pagerduty-p1"), noon()).unwrap();
+    let (one, other) = tokio::join!(announcer.flush(noon()), announcer.flush(noon()));
+    assert_eq!(one.unwrap().n_accepted + other.unwrap().n_accepted, 1);
+    assert_eq!(receiver.requests().len(), 1);
+}
