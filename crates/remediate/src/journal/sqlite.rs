@@ -1,50 +1,204 @@
-//! The journal in one SQLite file.
+//! The journal in one SQLite file that anyone can read with `sqlite3`: append-only, hash-chained, fsynced at each row.
 
-use std::sync::{Mutex, PoisonError};
+mod chain;
+mod schema;
+#[cfg(test)]
+mod tests;
 
-use homeostat_core::{PlanId, Timestamp};
-use rusqlite::Connection;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::{Intent, Journal, JournalError, Journaled};
+use homeostat_core::{Incident, IncidentId, PlanId, Timestamp};
+use rusqlite::{Connection, OpenFlags};
 
-/// A journal in SQLite.
+pub use chain::ChainHead;
+
+use super::fold::{Entry, Folded};
+use super::{
+    ChainError, DecisionRecord, Intent, Journal, JournalError, Journaled, KillSwitch, Note, OpenError, ReadError,
+};
+use crate::escalation::Escalation;
+use crate::history::History;
+use crate::stage::{JournalEvent, Stage};
+
+/// How long a write waits for a foreign lock, such as a backup's. Longer would hold up the whole cycle; after it the
+/// write counts as not done and the next cycle asks again.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+/// A journal in SQLite: WAL and `synchronous=FULL`, so that a row that was answered with `Ok` survives power loss.
+///
+/// A write is one fsync (milliseconds) under a mutex; the driver's few rows a cycle don't merit a thread of their own.
 pub struct SqliteJournal {
-    connection: Mutex<Connection>,
+    inner: Mutex<Inner>,
 }
 
-fn not_written(error: rusqlite::Error) -> JournalError {
-    JournalError::NotWritten { what: "intent".to_owned(), why: error.to_string() }
+struct Inner {
+    connection: Connection,
+    folded: Folded,
+    head: ChainHead,
+    /// A write wasn't confirmed: what is in the file must be read back before anything else.
+    unsure: bool,
+    /// Held while the journal is open; the system releases it when the process dies, however it dies.
+    _lock: Option<File>,
 }
 
 impl SqliteJournal {
-    /// A journal that lasts as long as the process: for tests and the demo.
-    pub fn in_memory() -> Result<Self, JournalError> {
-        let connection = Connection::open_in_memory().map_err(not_written)?;
-        connection
-            .execute_batch("CREATE TABLE intents (plan TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, body TEXT NOT NULL)")
-            .map_err(not_written)?;
-        Ok(Self { connection: Mutex::new(connection) })
+    /// Opens or creates the journal at `path`, takes its lock (`path` with `.lock`) and reads it through.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
+        Self::with(connection, path, Some(lock))
+    }
+
+    /// A journal that lasts as long as the process: for tests, replays and the demo.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        let path = Path::new(":memory:");
+        let connection = Connection::open_in_memory()
+            .map_err(|error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() })?;
+        Self::with(connection, path, None)
+    }
+
+    fn with(connection: Connection, path: &Path, lock: Option<File>) -> Result<Self, OpenError> {
+        let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+        connection.busy_timeout(BUSY_WAIT).map_err(unusable)?;
+        schema::prepare(&connection, path)?;
+        let (folded, head) = chain::read(&connection)
+            .map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
+        let inner = Inner { connection, folded, head, unsure: false, _lock: lock };
+        Ok(Self { inner: Mutex::new(inner) })
+    }
+
+    /// Reads the whole file and checks each row's hash, its link to the row before, and that it may follow.
+    ///
+    /// Rows cut off at the end leave a shorter chain that holds: compare the head with one kept elsewhere.
+    pub fn verify_chain(&self) -> Result<ChainHead, ChainError> {
+        let inner = self.lock_inner();
+        chain::read(&inner.connection).map(|(_, head)| head)
+    }
+
+    /// A panic of another thread between two statements leaves either a whole row or none, so the lock's poison says
+    /// nothing about the file.
+    fn lock_inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readable(&self) -> Result<MutexGuard<'_, Inner>, ReadError> {
+        let mut inner = self.lock_inner();
+        inner.read_back_if_unsure().map_err(|why| ReadError { why })?;
+        Ok(inner)
+    }
+}
+
+impl Inner {
+    fn read_back_if_unsure(&mut self) -> Result<(), String> {
+        if self.unsure {
+            let (folded, head) = chain::read(&self.connection).map_err(|error| error.to_string())?;
+            (self.folded, self.head, self.unsure) = (folded, head, false);
+        }
+        Ok(())
+    }
+
+    /// Writes one row. `Ok(false)`: nothing new, no row.
+    fn write(&mut self, entry: Entry, what: &str, now: Timestamp) -> Result<bool, JournalError> {
+        let not_written = |why: String| JournalError::NotWritten { what: what.to_owned(), why };
+        self.read_back_if_unsure().map_err(not_written)?;
+        if !self.folded.accepts(&entry).map_err(|error| not_written(error.to_string()))? {
+            return Ok(false);
+        }
+        let row = chain::Row::after(&self.head, &entry, self.folded.plan_of(&entry), now).map_err(not_written)?;
+        if let Err(error) = row.insert(&self.connection) {
+            // The row was refused inside its transaction; without a commit nothing of it can be in the file.
+            self.roll_back();
+            return Err(not_written(error.to_string()));
+        }
+        if let Err(error) = self.connection.execute_batch("COMMIT") {
+            self.unsure = true;
+            self.roll_back();
+            return Err(JournalError::NotConfirmed { what: what.to_owned(), why: error.to_string() });
+        }
+        self.head = row.into_head();
+        self.folded.take(entry, now).map_err(|error| {
+            self.unsure = true;
+            JournalError::NotConfirmed { what: what.to_owned(), why: error.to_string() }
+        })?;
+        Ok(true)
+    }
+
+    /// Leaves the transaction if there still is one. If even that fails, the next BEGIN fails too, as not written.
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "the journal's transaction can't be rolled back");
+        }
+    }
+}
+
+/// The lock is a file of its own, because SQLite's own locks would keep people with `sqlite3` from reading.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let unusable = |error: std::io::Error| OpenError::Unusable { path: lock_path.clone(), why: error.to_string() };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
 }
 
 impl Journal for SqliteJournal {
     fn record(&self, intent: &Intent, now: Timestamp) -> Result<Journaled, JournalError> {
-        let body = serde_json::to_string(intent)
-            .map_err(|error| JournalError::NotWritten { what: "intent".to_owned(), why: error.to_string() })?;
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        connection
-            .execute("INSERT INTO intents VALUES (?1, ?2, ?3)", (intent.plan.id.as_str(), now.as_millis(), body))
-            .map_err(not_written)?;
+        let what = format!("intent {}", intent.plan.id);
+        self.lock_inner().write(Entry::Intent(Box::new(intent.clone())), &what, now)?;
         Ok(Journaled::new(intent.plan.clone()))
     }
 
-    fn recorded(&self) -> Result<Vec<PlanId>, JournalError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut statement = connection.prepare("SELECT body FROM intents ORDER BY rowid").map_err(not_written)?;
-        let bodies = statement
-            .query_map((), |row| row.get::<_, String>(0))
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(not_written)?;
-        Ok(bodies.iter().filter_map(|body| serde_json::from_str::<Intent>(body).ok()).map(|i| i.plan.id).collect())
+    fn append(&self, plan: &PlanId, event: &JournalEvent, now: Timestamp) -> Result<Stage, JournalError> {
+        let what = format!("{} of {plan}", event.name());
+        let mut inner = self.lock_inner();
+        inner.write(Entry::Step { plan: plan.clone(), event: event.clone() }, &what, now)?;
+        let stage = inner.folded.action(plan).map(|action| action.stage);
+        stage.ok_or_else(|| JournalError::NotConfirmed {
+            what,
+            why: "the plan isn't in the journal any more".to_owned(),
+        })
+    }
+
+    fn note(&self, note: &Note, now: Timestamp) -> Result<bool, JournalError> {
+        self.lock_inner().write(Entry::Note(note.clone()), note.name(), now)
+    }
+
+    fn in_flight(&self) -> Result<Vec<Journaled>, ReadError> {
+        Ok(self.readable()?.folded.in_flight().map(|action| Journaled::new(action.plan.clone())).collect())
+    }
+
+    fn history(&self, now: Timestamp) -> Result<History, ReadError> {
+        Ok(self.readable()?.folded.history(now))
+    }
+
+    fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
+        Ok(self.readable()?.folded.incidents())
+    }
+
+    fn decision(&self, incident: &IncidentId) -> Result<Option<DecisionRecord>, ReadError> {
+        Ok(self.readable()?.folded.decision(incident).cloned())
+    }
+
+    fn is_escalated(&self, incident: &IncidentId, reason: &str) -> Result<bool, ReadError> {
+        Ok(self.readable()?.folded.is_escalated(incident, reason))
+    }
+
+    fn escalations_undelivered(&self) -> Result<Vec<Escalation>, ReadError> {
+        Ok(self.readable()?.folded.escalations_undelivered())
+    }
+
+    fn kill_switch(&self) -> Result<KillSwitch, ReadError> {
+        Ok(self.readable()?.folded.kill_switch())
     }
 }

@@ -1,0 +1,70 @@
+//! How much was done already: attempts (I3), cooldown (I4), actions in flight and starts (I1, I18).
+//!
+//! Every comparison grows stricter when the clock steps back (I28): an earlier `now` leaves more attempts inside their
+//! windows and more of a cooldown to wait.
+
+use std::time::Duration;
+
+use homeostat_core::Subject;
+
+use crate::decide::Facts;
+use crate::policy::Policy;
+use crate::rails::ACTIONS_IN_FLIGHT_MAX;
+use crate::refusal::Refusal;
+
+/// Whether there is budget left.
+pub(super) fn left(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
+    let subject = &facts.proposal.incident.subject;
+    in_flight(facts, found);
+    if let Some(policy) = facts.proposal.policy {
+        cooldown(facts, policy, subject, found);
+        attempts(facts, policy, subject, found);
+    }
+    let rails = facts.rails;
+    let n_attempts = facts.history.attempts_on(subject, rails.target_window, facts.now);
+    if n_attempts >= rails.target_attempts_max {
+        found.push(Refusal::TargetAttempts {
+            n_attempts,
+            attempts_max: rails.target_attempts_max,
+            window_s: rails.target_window.as_secs(),
+        });
+    }
+    let n_starts = facts.history.starts(rails.starts_window, facts.now);
+    if n_starts >= rails.starts_max {
+        let window_s = rails.starts_window.as_secs();
+        found.push(Refusal::StartLimit { n_starts, starts_max: rails.starts_max, window_s });
+    }
+}
+
+/// One at a time over all targets, which includes one at a time on each (I1).
+fn in_flight(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
+    if facts.history.in_flight().count() >= ACTIONS_IN_FLIGHT_MAX
+        && let Some(action) = facts.history.in_flight().next()
+    {
+        found.push(Refusal::InFlight { plan: action.plan.id.clone(), subject: action.plan.target.subject.clone() });
+    }
+}
+
+fn cooldown(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut Vec<Refusal>) {
+    let Some(last) = facts.history.last_ended(subject) else { return };
+    let over_at = last.stage_at + policy.cooldown_after_action;
+    if over_at > facts.now {
+        let remaining = over_at.since(facts.now);
+        // Rounded up: "0s remain" would read as over.
+        let remaining_s = remaining.as_secs() + u64::from(remaining > Duration::from_secs(remaining.as_secs()));
+        let same_incident = last.plan.incident == facts.proposal.incident.id;
+        found.push(Refusal::CooldownActive { remaining_s, after: last.plan.id.clone(), same_incident });
+    }
+}
+
+fn attempts(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut Vec<Refusal>) {
+    let kind = facts.proposal.incident.incident_type;
+    let n_attempts = facts.history.attempts(subject, kind, policy.attempts_window, facts.now);
+    if n_attempts >= policy.max_attempts {
+        found.push(Refusal::MaxAttempts {
+            n_attempts,
+            max_attempts: policy.max_attempts,
+            window_s: policy.attempts_window.as_secs(),
+        });
+    }
+}

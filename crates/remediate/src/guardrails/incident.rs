@@ -1,0 +1,70 @@
+//! Is there something to act on, and is it this incident that should be acted on?
+
+use homeostat_core::{Annotation, Incident, IncidentState};
+
+use crate::decide::{Facts, ends_within};
+use crate::refusal::Refusal;
+
+/// Reasons that stop everything, whatever the incident: kill switch (I11), storm (I18); and an incident that isn't open.
+pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
+    let situation = facts.situation;
+    if situation.kill_switch.engaged {
+        found.push(Refusal::KillSwitch { why: situation.kill_switch.why.clone() });
+    }
+    let (n_open, open_max) = (situation.open.len(), facts.rails.open_max);
+    if situation.is_storm || n_open > open_max {
+        found.push(Refusal::Storm { n_open, open_max });
+    }
+    let incident = facts.proposal.incident;
+    match incident.state {
+        IncidentState::Open => too_old(facts, incident, found),
+        state @ (IncidentState::Stale | IncidentState::Resolved) => found.push(Refusal::IncidentNotOpen { state }),
+    }
+}
+
+/// An incident that nothing was heard of for a while is no ground to act on; nor is one from the future, for then the
+/// clock stepped back and nobody knows its age (I8, I28).
+fn too_old(facts: &Facts<'_>, incident: &Incident, found: &mut Vec<Refusal>) {
+    if incident.updated_at > facts.now {
+        let why = format!("the incident is of {}, later than now: the clock stepped back", incident.updated_at);
+        found.push(Refusal::StaleDecision { why });
+    } else if facts.now.since(incident.updated_at) > facts.rails.incident_age_max {
+        let why = format!("nothing was heard of the incident since {}", incident.updated_at);
+        found.push(Refusal::StaleDecision { why });
+    }
+}
+
+/// Something else explains it: a planned event (I29), or a dependency's own incident (I24).
+pub(super) fn explained(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
+    let incident = facts.proposal.incident;
+    if let Some(name) = incident.planned_event().map(ToOwned::to_owned).or_else(|| event_in_the_way(facts)) {
+        found.push(Refusal::PlannedEvent { name });
+    }
+    let topology = facts.situation.topology;
+    let dependencies = topology.all_dependencies_of(&incident.subject);
+    let open_dependency = facts
+        .situation
+        .open
+        .iter()
+        .find(|other| other.state != IncidentState::Resolved && dependencies.contains(&other.subject))
+        .map(|other| (other.subject.clone(), other.id.clone()));
+    let annotated = incident.annotations.iter().find_map(|annotation| match annotation {
+        Annotation::DependencyAffected { dependency, incident } => Some((dependency.clone(), incident.clone())),
+        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } => None,
+    });
+    if let Some((dependency, other)) = open_dependency.or(annotated) {
+        let mutual = topology.all_dependencies_of(&dependency).contains(&incident.subject);
+        found.push(Refusal::DependencyFirst { dependency, incident: other, mutual });
+    }
+}
+
+/// An event that covers the subject now, or that begins before the action would have to be over.
+fn event_in_the_way(facts: &Facts<'_>) -> Option<String> {
+    let subject = &facts.proposal.incident.subject;
+    let until = facts.proposal.policy.map_or(facts.now, |policy| facts.now + ends_within(policy, facts.rails));
+    let in_the_way = facts.situation.calendar.events.iter().find(|event| {
+        let first = event.start.max(facts.now);
+        first <= until && event.covers(subject, first)
+    });
+    in_the_way.map(|event| event.name.clone())
+}

@@ -1,0 +1,122 @@
+//! What was done before, as far as deciding and verifying need it. Plain data; the journal fills it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use homeostat_core::{IncidentId, IncidentType, Plan, Subject, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::stage::{JournalEvent, Stage};
+
+/// The longest window that budgets and cooldowns may look back. History is kept this long; a policy that wants more is
+/// refused when it is loaded, for its budget couldn't be counted.
+pub const LOOK_BACK_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// One action, from its intent on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastAction {
+    /// The plan.
+    pub plan: Plan,
+    /// When its intent was journaled. Attempts are counted by it, so that a crash can't lose one (I3).
+    pub intended_at: Timestamp,
+    /// Where it stands.
+    pub stage: Stage,
+    /// When it came to this stage.
+    pub stage_at: Timestamp,
+    /// When the write was accepted, if it was.
+    pub applied_at: Option<Timestamp>,
+    /// Why it is in this stage, where the journal says so.
+    pub why: Option<String>,
+    /// Requests a second before the action.
+    pub traffic_before: Option<f64>,
+}
+
+impl PastAction {
+    /// An action whose intent was just journaled.
+    pub(crate) fn intended(plan: Plan, traffic_before: Option<f64>, at: Timestamp) -> Self {
+        Self { plan, intended_at: at, stage: Stage::Planned, stage_at: at, applied_at: None, why: None, traffic_before }
+    }
+
+    /// Goes to the next stage.
+    pub(crate) fn step(&mut self, event: &JournalEvent, at: Timestamp) -> Result<(), crate::stage::IllegalEvent> {
+        self.stage = self.stage.next(event)?;
+        self.stage_at = at;
+        if matches!(event, JournalEvent::Applied { .. }) {
+            self.applied_at = Some(at);
+        }
+        if let Some(why) = event.why() {
+            self.why = Some(why.to_owned());
+        }
+        Ok(())
+    }
+
+    /// One line for people: what was tried and what came of it.
+    pub fn summary(&self) -> String {
+        let why = self.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        format!(
+            "{} {} attempt {}: {} of {}, {}{why}",
+            self.intended_at,
+            self.plan.id,
+            self.plan.attempt,
+            self.plan.action.kind(),
+            self.plan.target.subject,
+            self.stage
+        )
+    }
+}
+
+/// What was done before.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct History {
+    /// Actions in flight, and those that began within [`LOOK_BACK_MAX`]; oldest intent first.
+    pub actions: Vec<PastAction>,
+    /// Policies that were stopped because they made something worse, and why (I17).
+    pub frozen: BTreeMap<String, String>,
+}
+
+impl History {
+    /// Actions that haven't ended.
+    pub fn in_flight(&self) -> impl Iterator<Item = &PastAction> {
+        self.actions.iter().filter(|action| !action.stage.is_end())
+    }
+
+    /// Attempts on this subject for this type of incident in the window that ends now (I3).
+    pub fn attempts(&self, subject: &Subject, kind: IncidentType, window: Duration, now: Timestamp) -> u32 {
+        self.count(window, now, |action| &action.plan.target.subject == subject && action.plan.incident_type == kind)
+    }
+
+    /// Attempts on this subject, whatever for (I3).
+    pub fn attempts_on(&self, subject: &Subject, window: Duration, now: Timestamp) -> u32 {
+        self.count(window, now, |action| &action.plan.target.subject == subject)
+    }
+
+    /// Attempts on anything (I18).
+    pub fn starts(&self, window: Duration, now: Timestamp) -> u32 {
+        self.count(window, now, |_| true)
+    }
+
+    /// A clock that steps back makes `now` earlier and the count larger, never smaller: stricter (I28). An intent in the
+    /// future counts.
+    fn count(&self, window: Duration, now: Timestamp, counts: impl Fn(&PastAction) -> bool) -> u32 {
+        let n = self.actions.iter().filter(|action| action.intended_at + window > now && counts(action)).count();
+        u32::try_from(n).unwrap_or(u32::MAX)
+    }
+
+    /// The action on this subject that ended last.
+    pub fn last_ended(&self, subject: &Subject) -> Option<&PastAction> {
+        self.actions
+            .iter()
+            .filter(|action| action.stage.is_end() && &action.plan.target.subject == subject)
+            .max_by_key(|action| action.stage_at)
+    }
+
+    /// Everything that was tried for this incident, oldest first.
+    pub fn of_incident<'a>(&'a self, incident: &'a IncidentId) -> impl Iterator<Item = &'a PastAction> {
+        self.actions.iter().filter(move |action| &action.plan.incident == incident)
+    }
+
+    /// The number of the next attempt for this incident, from 1.
+    pub fn next_attempt(&self, incident: &IncidentId) -> u32 {
+        self.of_incident(incident).map(|action| action.plan.attempt).max().unwrap_or(0).saturating_add(1)
+    }
+}
