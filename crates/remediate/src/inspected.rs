@@ -21,11 +21,12 @@ pub struct Inspected {
     pub replicas_wanted: u32,
     /// Replicas available.
     pub replicas_available: u32,
-    /// A roll-out is going on (not all replicas are updated and available, or it isn't observed yet).
+    /// A roll-out is going on: it isn't observed yet, not all replicas are updated, or the updated ones aren't available
+    /// for the first time yet. Pods that fail *after* their roll-out had completed are an incident, not a roll-out.
     pub rollout_in_progress: bool,
     /// Roll-outs are paused: a restart would do nothing until somebody resumes.
     pub paused: bool,
-    /// An autoscaler targets it.
+    /// An autoscaler targets it, or may do so. `None` means that somebody looked and there is none.
     pub autoscaler: Option<Autoscaler>,
     /// A GitOps controller manages it.
     pub gitops: Option<GitOpsOwner>,
@@ -33,15 +34,24 @@ pub struct Inspected {
     pub has_persistent_volume: bool,
 }
 
-/// An autoscaler and its bounds.
+/// What is known of an autoscaler. Not knowing is a variant, so that `is_some()` fails closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Autoscaler {
-    /// Its object's name.
-    pub name: String,
-    /// Fewest replicas.
-    pub replicas_min: u32,
-    /// Most replicas.
-    pub replicas_max: u32,
+pub enum Autoscaler {
+    /// It targets the object.
+    Seen {
+        /// Its object's name.
+        name: String,
+        /// Fewest replicas.
+        replicas_min: u32,
+        /// Most replicas.
+        replicas_max: u32,
+    },
+    /// Autoscalers can't be listed, so there may be one. A restart leaves the replica count alone and needn't care;
+    /// anything that scales must take it as an autoscaler (I21).
+    NotVisible {
+        /// Why not, with the right that is missing.
+        why: String,
+    },
 }
 
 /// Who keeps the object as Git says.

@@ -15,6 +15,8 @@ mod guardrails;
 mod history;
 mod inspected;
 mod journal;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod policy;
 mod problem;
 mod rails;
@@ -34,6 +36,8 @@ pub use journal::{
     ChainError, ChainHead, DecisionRecord, Intent, Journal, JournalError, Journaled, KillSwitch, Note, OpenError,
     Outcome, ReadError, SqliteJournal,
 };
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{ACTION_ID, CORRELATION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
 pub use policy::{
     ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action, lint, load_policies,
     policy_for,

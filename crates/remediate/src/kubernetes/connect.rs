@@ -1,0 +1,115 @@
+//! Finding the cluster and its credentials, and making sure that somebody answers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::api::{ApiServer, CallError, chain};
+
+/// Which cluster to act on.
+#[derive(Clone, Debug)]
+pub struct ConnectSpec {
+    /// A kubeconfig file. Without one: the service account when running in a pod, else `$KUBECONFIG` or
+    /// `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig; without one, its current context. Naming one means a kubeconfig, even in a pod.
+    pub context: Option<String>,
+    /// How long each call to the API server may take, from sending to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+impl Default for ConnectSpec {
+    fn default() -> Self {
+        Self { kubeconfig: None, context: None, timeout: TIMEOUT_DEFAULT }
+    }
+}
+
+/// The default of [`ConnectSpec::timeout`]. API servers answer a read of one object in milliseconds and give up on
+/// a write waiting for admission webhooks after 10 s (their default), so a little more than that.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(12);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It isn't known where the cluster is, or the configuration is wrong: fix the configuration.
+    #[error(
+        "no usable Kubernetes configuration: {why}; name a kubeconfig file, or run in a pod with a service account"
+    )]
+    NoConfig {
+        /// The whole chain of causes.
+        why: String,
+    },
+    /// Nobody answers there: it may pass, try again.
+    #[error("the API server at {url} can't be reached: {why}")]
+    Unreachable {
+        /// Where it should be.
+        url: String,
+        /// The whole chain of causes.
+        why: String,
+    },
+    /// It doesn't accept our credentials: renew them.
+    #[error("the API server at {url} doesn't accept the credentials: {why}; renew them or name another context")]
+    Unauthorised {
+        /// Where it is.
+        url: String,
+        /// Its answer.
+        why: String,
+    },
+}
+
+/// Loads the configuration, builds a client and asks the API server for its version.
+pub(super) async fn connect(spec: &ConnectSpec) -> Result<ApiServer, ConnectError> {
+    let config = tuned(load(spec).await?, spec.timeout);
+    let url = config.cluster_url.to_string();
+    let client = Client::try_from(config).map_err(|error| ConnectError::NoConfig { why: chain(&error) })?;
+    let api = ApiServer::new(client, spec.timeout);
+    match api.version().await {
+        Ok(version) => {
+            tracing::info!(url, version, "connected to the Kubernetes API server");
+            Ok(api)
+        }
+        // Only 401 says that the credentials are bad. Where anonymous users may not ask for the version, it's 403
+        // although nothing is wrong with us; the calls that matter will say so themselves.
+        Err(CallError::Answered { code: 401, message, .. }) => Err(ConnectError::Unauthorised { url, why: message }),
+        Err(CallError::Answered { code: 403, .. }) => Ok(api),
+        Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
+            Err(ConnectError::Unreachable { url, why: error.to_string() })
+        }
+    }
+}
+
+async fn load(spec: &ConnectSpec) -> Result<Config, ConnectError> {
+    let no_config = |why: String| ConnectError::NoConfig { why };
+    let options = KubeConfigOptions { context: spec.context.clone(), ..KubeConfigOptions::default() };
+    if let Some(path) = &spec.kubeconfig {
+        let kubeconfig = Kubeconfig::read_from(path).map_err(|error| no_config(chain(&error)))?;
+        return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_config(chain(&error)));
+    }
+    let in_pod =
+        if spec.context.is_none() { Config::incluster().map_err(|error| chain(&error)) } else { Err(String::new()) };
+    match in_pod {
+        Ok(config) => Ok(config),
+        Err(not_in_pod) => Config::from_kubeconfig(&options).await.map_err(|error| {
+            let kubeconfig = chain(&error);
+            no_config(if not_in_pod.is_empty() { kubeconfig } else { format!("{kubeconfig}; in a pod: {not_in_pod}") })
+        }),
+    }
+}
+
+/// The configuration with our own habits.
+fn tuned(mut config: Config, timeout: Duration) -> Config {
+    // The client would repeat a write on 429, 503 and 504 by itself. An executor makes one attempt a call, and what
+    // follows an unclear one is for the driver to decide, with the marker in hand (I6).
+    config.default_retry = false;
+    config.connect_timeout = Some(timeout);
+    config.write_timeout = Some(timeout);
+    if let (Ok(name), Ok(value)) = ("user-agent".parse(), USER_AGENT.parse()) {
+        config.headers.push((name, value));
+    }
+    config
+}
+
+/// How the API server's audit log knows us.
+const USER_AGENT: &str = concat!("homeostat/", env!("CARGO_PKG_VERSION"));

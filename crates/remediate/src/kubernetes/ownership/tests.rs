@@ -1,0 +1,58 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kubernetes::testing::{deployment, items};
+
+const REPLICA_SETS: &str = include_str!("../fixtures/replica_sets.json");
+const AUTOSCALERS: &str = include_str!("../fixtures/autoscalers.json");
+
+#[test]
+fn gitops_is_known_by_its_traces() {
+    let manager = |name: &str| json!({ "metadata": { "managedFields": [{ "manager": name, "operation": "Update" }] } });
+    let label = |key: &str| json!({ "metadata": { "labels": { key: "x" } } });
+    let annotation = |key: &str| json!({ "metadata": { "annotations": { key: "x" } } });
+    let cases: [(Value, Option<GitOpsOwner>); 9] = [
+        (json!({}), None),
+        (annotation("argocd.argoproj.io/tracking-id"), Some(GitOpsOwner::ArgoCd)),
+        (label("argocd.argoproj.io/instance"), Some(GitOpsOwner::ArgoCd)),
+        (manager("argocd-controller"), Some(GitOpsOwner::ArgoCd)),
+        (label("kustomize.toolkit.fluxcd.io/name"), Some(GitOpsOwner::Flux)),
+        (label("helm.toolkit.fluxcd.io/name"), Some(GitOpsOwner::Flux)),
+        // Every Helm chart sets it, so it proves no Argo CD.
+        (label("app.kubernetes.io/instance"), None),
+        (label("my.argocd.argoproj.io.example/x"), None),
+        (manager("kubectl-client-side-apply"), None),
+    ];
+    for (changes, expected) in cases {
+        assert_eq!(gitops_owner(&deployment(changes.clone()).metadata), expected, "{changes}");
+    }
+}
+
+#[test]
+fn the_autoscaler_is_the_one_of_this_kind_and_name() {
+    let autoscalers: Vec<HorizontalPodAutoscaler> = items(AUTOSCALERS);
+    let expected = Autoscaler::Seen { name: "payment".into(), replicas_min: 3, replicas_max: 12 };
+    assert_eq!(autoscaler_of("payment-api", &autoscalers), Some(expected));
+    assert_eq!(autoscaler_of("cart-api", &autoscalers), None);
+    assert_eq!(autoscaler_of("payment-api", &[]), None);
+}
+
+#[test]
+fn the_previous_revision_is_the_next_lower_of_its_own_replica_sets() {
+    let sets: Vec<ReplicaSet> = items(REPLICA_SETS);
+    assert_eq!(revision_previous(&deployment(json!({})), &sets), Some(1));
+    assert_eq!(revision_previous(&deployment(json!({ "metadata": { "uid": "recreated" } })), &sets), None);
+    let first = json!({ "metadata": { "annotations": { REVISION: "1" } } });
+    assert_eq!(revision_previous(&deployment(first), &sets), None, "nothing is before the first");
+    let unnumbered = json!({ "metadata": { "annotations": null } });
+    assert_eq!(revision_previous(&deployment(unnumbered), &sets), None);
+}
+
+#[test]
+fn a_mounted_claim_is_a_persistent_volume() {
+    let with = |volume: Value| json!({ "spec": { "template": { "spec": { "volumes": [volume] } } } });
+    let claim = with(json!({ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }));
+    assert!(has_persistent_volume(&deployment(claim)));
+    assert!(!has_persistent_volume(&deployment(with(json!({ "name": "tmp", "emptyDir": {} })))));
+    assert!(!has_persistent_volume(&deployment(json!({}))));
+}
