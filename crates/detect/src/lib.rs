@@ -6,12 +6,28 @@
 //!
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
 
+mod budget;
 mod detector;
 mod enricher;
+mod ensemble;
+mod feature_state;
+mod fusion;
+mod hysteresis;
+mod residual;
 mod scaler;
+mod tail;
 mod trail;
 
+pub use budget::{FalseAlarmBudget, NotABudget};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
+pub use ensemble::{
+    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, Misfit, MissingDetector, RestoreError, SavedEnsemble,
+};
+pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
+pub use fusion::VOTES_MIN;
+pub use hysteresis::Hysteresis;
+pub use residual::Residual;
 pub use scaler::Scaler;
+pub use tail::Tail;
 pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
