@@ -3,6 +3,7 @@
 //! It keeps no incidents and types nothing; that is the tracker's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use homeostat_core::{Assessment, Fused, NamedVote, NotReady, Schema, Scoring, Timestamp, Vote, Window};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,11 @@ impl Ensemble {
     /// The features it was trained on.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// The time between rows it was trained on.
+    pub fn step(&self) -> Duration {
+        self.enricher.step()
     }
 
     /// Detectors that were wanted and couldn't be trained. Each is a failed vote in every assessment.

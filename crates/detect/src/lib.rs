@@ -7,18 +7,23 @@
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
 
 mod budget;
+mod confidence;
 mod detector;
 mod enricher;
 mod ensemble;
 mod feature_state;
 mod fusion;
 mod hysteresis;
+mod monitor;
 mod residual;
 mod scaler;
 mod tail;
+mod tracker;
 mod trail;
+mod typing;
 
 pub use budget::{FalseAlarmBudget, NotABudget};
+pub use confidence::{Calibration, LabelledOutcome};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
@@ -27,7 +32,10 @@ pub use ensemble::{
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;
+pub use monitor::{Monitor, Observed};
 pub use residual::Residual;
 pub use scaler::Scaler;
 pub use tail::Tail;
+pub use tracker::{SUBJECTS_MAX, SubjectRow, Surroundings, Tracker, TrackerTimes};
 pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
+pub use typing::{Circumstances, DEVIATING_MIN, incident_type, sharpened};

@@ -15,7 +15,7 @@ const KNOTS_MAX: usize = 256;
 /// The mean excess is at least this share of the body's width (median to where the tail begins); of where the tail begins,
 /// where the body has no width; or this much, where that is 0, too. Without a floor, a detector that scored all
 /// calibration rows alike would call the next digit impossible.
-const MEAN_EXCESS_FLOOR: f64 = 0.05;
+const MEAN_EXCESS_FLOOR: f64 = 0.01;
 
 /// How rare a raw score is among normal rows: `score -> -ln P(normal row scores at least as high)`.
 ///
