@@ -8,10 +8,12 @@
 
 mod detector;
 mod enricher;
+mod forest;
 mod scaler;
 mod trail;
 
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
+pub use forest::{Forest, ForestSpec, IsolationForest};
 pub use scaler::Scaler;
 pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
