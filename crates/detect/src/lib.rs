@@ -12,6 +12,7 @@ mod detector;
 mod enricher;
 mod ensemble;
 mod feature_state;
+mod forest;
 mod fusion;
 mod hysteresis;
 mod monitor;
@@ -30,6 +31,7 @@ pub use ensemble::{
     AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, Misfit, MissingDetector, RestoreError, SavedEnsemble,
 };
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
+pub use forest::{Forest, ForestSpec, IsolationForest};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;
 pub use monitor::{Monitor, Observed};
