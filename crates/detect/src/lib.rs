@@ -6,12 +6,22 @@
 //!
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
 
+#[cfg(feature = "onnx")]
+mod autoencoder;
 mod detector;
 mod enricher;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod scaler;
 mod trail;
 
+#[cfg(feature = "onnx")]
+pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
+#[cfg(feature = "onnx")]
+pub use onnx::{
+    BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
+};
 pub use scaler::Scaler;
 pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
