@@ -6,9 +6,13 @@
 //!
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
 
+#[cfg(feature = "onnx")]
+mod autoencoder;
 mod budget;
 mod confidence;
 mod detector;
+mod detector;
+mod enricher;
 mod enricher;
 mod ensemble;
 mod feature_state;
@@ -16,6 +20,8 @@ mod forest;
 mod fusion;
 mod hysteresis;
 mod monitor;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod residual;
 mod scaler;
 mod tail;
@@ -23,9 +29,13 @@ mod tracker;
 mod trail;
 mod typing;
 
+#[cfg(feature = "onnx")]
+pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
 pub use budget::{FalseAlarmBudget, NotABudget};
 pub use confidence::{Calibration, LabelledOutcome};
 pub use detector::{Detector, ScoreError, TrainError};
+pub use detector::{Detector, ScoreError, TrainError};
+pub use enricher::{Enriched, Enricher, Pushed};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
     AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, Misfit, MissingDetector, RestoreError, SavedEnsemble,
@@ -35,6 +45,10 @@ pub use forest::{Forest, ForestSpec, IsolationForest};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;
 pub use monitor::{Monitor, Observed};
+#[cfg(feature = "onnx")]
+pub use onnx::{
+    BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
+};
 pub use residual::Residual;
 pub use scaler::Scaler;
 pub use tail::Tail;
