@@ -23,7 +23,7 @@ pub use model::DetectorSpec;
 pub(crate) use model::Model;
 #[cfg(test)]
 pub(crate) use model::Scripted;
-pub use saved::{RestoreError, SavedEnsemble};
+pub use saved::{LoadOptions, RestoreError, SavedEnsemble};
 pub use training::EnsembleSpec;
 
 /// The trained detectors of one subject.

@@ -4,15 +4,14 @@
 //! keeps the last [`TRAIL_ROWS_MAX`] of them, scaled and detrended, in a [`Trail`]; every [`Detector`] scores the trail's
 //! newest row; the votes are fused; the tracker turns assessments into incidents.
 //!
-//! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
+//! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes; only [`Bundle`] touches files.
 
 #[cfg(feature = "onnx")]
 mod autoencoder;
 mod budget;
+mod bundle;
 mod confidence;
 mod detector;
-mod detector;
-mod enricher;
 mod enricher;
 mod ensemble;
 mod feature_state;
@@ -32,13 +31,13 @@ mod typing;
 #[cfg(feature = "onnx")]
 pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
 pub use budget::{FalseAlarmBudget, NotABudget};
+pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
 pub use confidence::{Calibration, LabelledOutcome};
 pub use detector::{Detector, ScoreError, TrainError};
-pub use detector::{Detector, ScoreError, TrainError};
-pub use enricher::{Enriched, Enricher, Pushed};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
-    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, Misfit, MissingDetector, RestoreError, SavedEnsemble,
+    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, Misfit, MissingDetector, RestoreError,
+    SavedEnsemble,
 };
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
 pub use forest::{Forest, ForestSpec, IsolationForest};

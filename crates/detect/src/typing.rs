@@ -24,7 +24,7 @@ pub struct Circumstances {
 ///
 /// A roll-out goes before memory: what leaks or fails since a roll-out is cured by taking that back. A killed
 /// container goes before both: it is a fact, not an inference. Of errors and latency, the farther out wins.
-const RULES: [(IncidentType, fn(&Signs) -> bool); 12] = [
+const RULES: [Rule; 12] = [
     (IncidentType::OomKilled, |signs| signs.up(Signal::OomKills)),
     (IncidentType::BadDeployment, |signs| {
         let worse = signs.up(Signal::ErrorRatio) || signs.up(Signal::Latency) || signs.up(Signal::Restarts);
@@ -51,6 +51,9 @@ const RULES: [(IncidentType, fn(&Signs) -> bool); 12] = [
     }),
     (IncidentType::Latency, |signs| signs.up(Signal::Latency)),
 ];
+
+/// A type, and when the signs speak for it.
+type Rule = (IncidentType, fn(&Signs) -> bool);
 
 /// The type this evidence speaks for; [`IncidentType::Unknown`] if no rule holds.
 pub fn incident_type(evidence: &[Evidence], circumstances: Circumstances) -> IncidentType {
@@ -127,7 +130,8 @@ mod tests {
     fn the_table_says_what_an_engineer_would() {
         use IncidentType as T;
         use Signal as S;
-        let cases: &[(&[(Signal, f64)], Circumstances, IncidentType)] = &[
+        type Case = (&'static [(Signal, f64)], Circumstances, IncidentType);
+        let cases: &[Case] = &[
             (&[(S::OomKills, 200.0), (S::Memory, 9.0), (S::Restarts, 200.0)], PLAIN, T::OomKilled),
             (&[(S::Memory, 9.0)], PLAIN, T::MemoryLeak),
             (&[(S::Memory, 9.0), (S::Traffic, 9.0), (S::Cpu, 5.0)], PLAIN, T::TrafficSurge),

@@ -4,8 +4,11 @@
 
 use homeostat_core::{Scoring, Seed};
 
+#[cfg(feature = "onnx")]
+use crate::autoencoder::{Autoencoder, AutoencoderSpec};
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::enricher::Enriched;
+use crate::forest::{Forest, ForestSpec};
 use crate::residual::Residual;
 use crate::trail::Trail;
 
@@ -14,6 +17,11 @@ use crate::trail::Trail;
 pub enum DetectorSpec {
     /// Distance from the rows before; nothing to choose.
     Residual,
+    /// Isolation forest.
+    Forest(ForestSpec),
+    /// Reconstruction by a small network, an ONNX model.
+    #[cfg(feature = "onnx")]
+    Autoencoder(AutoencoderSpec),
     /// A detector of the tests that does what it is told.
     #[cfg(test)]
     Scripted(Scripted),
@@ -22,13 +30,21 @@ pub enum DetectorSpec {
 impl DetectorSpec {
     /// Every detector with its default options, in the order of their votes.
     pub fn all_default() -> Vec<Self> {
-        vec![Self::Residual]
+        vec![
+            Self::Residual,
+            Self::Forest(ForestSpec::default()),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(AutoencoderSpec::default()),
+        ]
     }
 
     /// The detector's stable name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Residual => Residual::NAME,
+            Self::Forest(_) => "forest",
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(_) => "autoencoder",
             #[cfg(test)]
             Self::Scripted(scripted) => scripted.name,
         }
@@ -39,14 +55,22 @@ impl DetectorSpec {
 #[derive(Clone, Debug)]
 pub(crate) enum Model {
     Residual(Residual),
+    Forest(Forest),
+    #[cfg(feature = "onnx")]
+    Autoencoder(Box<Autoencoder>),
     #[cfg(test)]
     Scripted(Scripted),
 }
 
 impl Model {
-    pub(crate) fn train(spec: &DetectorSpec, history: &Enriched, _seed: Seed) -> Result<Self, TrainError> {
+    pub(crate) fn train(spec: &DetectorSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
         match spec {
             DetectorSpec::Residual => Ok(Self::Residual(Residual::new(history))),
+            DetectorSpec::Forest(spec) => Forest::train(spec, history, seed).map(Self::Forest),
+            #[cfg(feature = "onnx")]
+            DetectorSpec::Autoencoder(spec) => {
+                Autoencoder::train(spec, history, seed).map(|trained| Self::Autoencoder(Box::new(trained)))
+            }
             #[cfg(test)]
             DetectorSpec::Scripted(scripted) => scripted.train().map(Self::Scripted),
         }
@@ -55,6 +79,9 @@ impl Model {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Residual(residual) => residual.name(),
+            Self::Forest(forest) => forest.name(),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(autoencoder) => autoencoder.name(),
             #[cfg(test)]
             Self::Scripted(scripted) => scripted.name,
         }
@@ -63,6 +90,9 @@ impl Model {
     pub(crate) fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
         match self {
             Self::Residual(residual) => residual.score(trail),
+            Self::Forest(forest) => forest.score(trail),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(autoencoder) => autoencoder.score(trail),
             #[cfg(test)]
             Self::Scripted(scripted) => scripted.score(trail),
         }
@@ -71,7 +101,9 @@ impl Model {
     /// What it expected of each feature at the newest row, in the feature's own unit, if it forecasts.
     pub(crate) fn expected(&self) -> Option<&[f64]> {
         match self {
-            Self::Residual(_) => None,
+            Self::Residual(_) | Self::Forest(_) => None,
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(_) => None,
             #[cfg(test)]
             Self::Scripted(_) => None,
         }

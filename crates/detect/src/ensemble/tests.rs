@@ -179,7 +179,8 @@ fn one_shot_scoring_keeps_nothing() {
 fn the_next_scores_after_save_and_load_are_the_same_bit_for_bit() {
     let mut ensemble = trained(&two(), 600);
     ensemble.assess(&live(600, 50, 40..50));
-    let mut loaded = Ensemble::restore(&ensemble.save().expect("plain data")).expect("what was saved");
+    let mut loaded =
+        Ensemble::restore(&ensemble.save().expect("plain data"), &LoadOptions::default()).expect("what was saved");
     let next = live(650, 50, 10..20);
     assert_eq!(loaded.assess_rows(&next), ensemble.assess_rows(&next));
 }
@@ -189,7 +190,7 @@ fn every_prefix_of_a_saved_state_is_refused_without_a_panic() {
     let state = trained(&two(), 150).save().expect("plain data").state;
     for end in (0..state.len()).step_by(97) {
         let cut = SavedEnsemble { state: state[..end].to_vec(), onnx: None };
-        assert!(Ensemble::restore(&cut).is_err(), "{end} of {}", state.len());
+        assert!(Ensemble::restore(&cut, &LoadOptions::default()).is_err(), "{end} of {}", state.len());
     }
 }
 
