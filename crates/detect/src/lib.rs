@@ -6,12 +6,16 @@
 //!
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
 
+#[cfg(test)]
+mod contract;
+mod dbscan;
 mod detector;
 mod enricher;
 mod forest;
 mod scaler;
 mod trail;
 
+pub use dbscan::{Dbscan, DbscanSpec};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use forest::{Forest, ForestSpec, IsolationForest};
