@@ -11,6 +11,9 @@ mod autoencoder;
 mod budget;
 mod bundle;
 mod confidence;
+#[cfg(test)]
+mod contract;
+mod dbscan;
 mod detector;
 mod enricher;
 mod ensemble;
@@ -33,6 +36,7 @@ pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, Autoenco
 pub use budget::{FalseAlarmBudget, NotABudget};
 pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
 pub use confidence::{Calibration, LabelledOutcome};
+pub use dbscan::{Dbscan, DbscanSpec};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
