@@ -102,6 +102,7 @@ impl Enricher {
 pub struct Enriched {
     start: Timestamp,
     step: Duration,
+    scaler: Scaler,
     channels: Vec<Array2<f64>>,
 }
 
@@ -124,12 +125,17 @@ impl Enriched {
                 }
             }
         }
-        Self { start: grid.start(), step: grid.step(), channels }
+        Self { start: grid.start(), step: grid.step(), scaler: scaler.clone(), channels }
     }
 
     /// One channel, `(n_rows, n_features)`; holes are NaN.
     pub fn channel(&self, channel: Channel) -> &Array2<f64> {
         &self.channels[channel.index()]
+    }
+
+    /// The statistics it was scaled with.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
     }
 
     /// Number of rows.

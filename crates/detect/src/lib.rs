@@ -10,6 +10,7 @@
 mod autoencoder;
 mod detector;
 mod enricher;
+mod forest;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod scaler;
@@ -19,6 +20,7 @@ mod trail;
 pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
+pub use forest::{Forest, ForestSpec, IsolationForest};
 #[cfg(feature = "onnx")]
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
