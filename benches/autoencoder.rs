@@ -3,6 +3,8 @@
 //! `ORT_DYLIB_PATH` names the native library; without it only the embedded backend is measured. `score/…/batchN` is one
 //! run of N windows; `score/…/row` is a whole detector step: filling the window, running the model, the error.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up has nothing to measure")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;

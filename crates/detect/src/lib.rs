@@ -25,6 +25,7 @@ mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod residual;
+#[cfg(feature = "onnx")]
 mod scaler;
 mod tail;
 mod tracker;

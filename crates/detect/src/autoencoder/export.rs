@@ -42,7 +42,7 @@ pub(crate) fn onnx_bytes(net: &Net<f32>, mean: &[f32], scale: &[f32]) -> Vec<u8>
         let output = format!("dense{idx}");
         node("Gemm", &[&previous, &format!("weights{idx}"), &format!("bias{idx}")], &output);
         previous = output;
-        if idx + 1 < net.layers.len() {
+        if net.is_rectified(idx) {
             let output = format!("rectified{idx}");
             node("Relu", &[&previous], &output);
             previous = output;

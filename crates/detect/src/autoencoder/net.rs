@@ -14,24 +14,37 @@ pub(crate) struct Dense<A> {
     pub(crate) bias: Array1<A>,
 }
 
-/// Dense layers with a rectifier, `max(x, 0)`, between each two; the last is linear.
+/// Encoder and decoder: dense layers, a rectifier `max(x, 0)` after each but the code's and the last, which are linear.
+///
+/// A rectified code loses what the rectifier cuts off for good: on held-out rows its error was a tenth to a half higher.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Net<A> {
     pub(crate) layers: Vec<Dense<A>>,
 }
 
+/// The last layer starts this much smaller, so that training starts from "everything is as on average" (error 1), not
+/// from noise: without it, 512 features never got below error 1 in the time there is.
+const LAST_LAYER_START: f64 = 0.1;
+
 impl<A: NdFloat> Net<A> {
-    /// A net of these widths, input first. Weights are uniform in ±√(6 / n_in), biases zero
-    /// (He et al., Delving deep into rectifiers, 2015, equation 10).
+    /// A net of these widths, input first. Weights are uniform in ±√(6 / (n_in + n_out)), biases zero
+    /// (Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16).
     pub(crate) fn new(widths: &[usize], rng: &mut impl Rng) -> Self {
-        let layers = widths.windows(2).map(|pair| {
+        let layers = widths.windows(2).enumerate().map(|(idx, pair)| {
             let (n_in, n_out) = (pair[0], pair[1]);
-            let bound = (6.0 / n_in.max(1) as f64).sqrt();
+            let start = if idx + 2 == widths.len() { LAST_LAYER_START } else { 1.0 };
+            let bound = start * (6.0 / (n_in + n_out).max(1) as f64).sqrt();
             let weights =
                 Array2::from_shape_simple_fn((n_in, n_out), || cast::<A>(bound * (2.0 * rng.random::<f64>() - 1.0)));
             Dense { weights, bias: Array1::zeros(n_out) }
         });
         Self { layers: layers.collect() }
+    }
+
+    /// Whether a rectifier follows this layer.
+    pub(crate) fn is_rectified(&self, layer_idx: usize) -> bool {
+        let n_layers = self.layers.len();
+        layer_idx + 1 < n_layers && layer_idx + 1 != n_layers / 2
     }
 
     /// Number of weights and biases.
@@ -52,7 +65,7 @@ impl<A: NdFloat> Net<A> {
         for (idx, layer) in self.layers.iter().enumerate() {
             let input = outputs.last().unwrap_or(inputs);
             let mut output = input.dot(&layer.weights) + &layer.bias;
-            if idx + 1 < self.layers.len() {
+            if self.is_rectified(idx) {
                 output.mapv_inplace(|value| if value > A::zero() { value } else { A::zero() });
             }
             outputs.push(output);
@@ -77,6 +90,8 @@ impl<A: NdFloat> Net<A> {
             layers.push(Dense { weights: input.t().dot(&delta), bias: delta.sum_axis(Axis(0)) });
             if idx > 0 {
                 delta = delta.dot(&layer.weights.t());
+            }
+            if idx > 0 && self.is_rectified(idx - 1) {
                 // The rectifier passes a gradient only where it passed the value.
                 Zip::from(&mut delta).and(&outputs[idx - 1]).for_each(|error, value| {
                     if *value <= A::zero() {

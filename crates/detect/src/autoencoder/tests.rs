@@ -174,10 +174,10 @@ fn a_hole_has_no_error_and_a_feature_never_seen_in_training_doesnt_count() {
 
 #[test]
 fn too_short_a_history_and_bad_options_are_refused() {
-    let short = window(history(150, 2, 1));
+    let short = window(history(120, 2, 1));
     let enriched = Enriched::new(&short, &Scaler::fit(&short));
     let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too short");
-    assert!(matches!(error, TrainError::TooFewRows { needed: 200, .. }), "{error}");
+    assert!(matches!(error, TrainError::TooFewRows { needed: 120, .. }), "{error}");
     for bad in [
         AutoencoderSpec { epochs_max: 0, ..spec() },
         AutoencoderSpec { windows_max: 10, ..spec() },

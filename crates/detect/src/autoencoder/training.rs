@@ -16,15 +16,15 @@ use super::{
 use crate::detector::TrainError;
 use crate::enricher::Enriched;
 
-/// Fewest usable windows: three hours of minutes. Below, the net learns them by heart and calls everything else unusual.
-const WINDOWS_MIN: usize = 200;
+/// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
+const WINDOWS_MIN: usize = 120;
 
 /// Windows in a mini-batch: the matrix products are long enough to be fast, and an epoch still takes many steps.
 const BATCH_WINDOWS: usize = 64;
 
-/// Most weights visited in a training, over all windows and epochs: 48 GFlop, about a second of one core. An epoch on
+/// Most weights visited in a training, over all windows and epochs: 36 GFlop, about a second of one core. An epoch on
 /// the default 4096 windows of 8 features visits 43 million.
-const VISITS_MAX: usize = 8_000_000_000;
+const VISITS_MAX: usize = 6_000_000_000;
 
 /// Fewest epochs, however wide the windows: with fewer, the net hasn't left its random start.
 const EPOCHS_MIN: usize = 5;
