@@ -74,6 +74,9 @@ pub struct TailProbability {
 }
 
 impl TailProbability {
+    /// Nothing unusual: p is 1.
+    pub const CERTAIN: Self = Self { surprise_nats: 0.0 };
+
     /// From `-ln p`: finite and not negative.
     pub fn from_surprise(surprise_nats: f64) -> Result<Self, NotAScore> {
         RawScore::new(surprise_nats).map(|checked| Self { surprise_nats: checked.value() })

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use homeostat_core::{Timestamp, Window};
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
 use crate::scaler::{Scaler, residual};
 use crate::trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
 
 /// A scaler with the trail it has filled so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Enricher {
     scaler: Scaler,
     step: Duration,
@@ -48,6 +49,17 @@ impl Enricher {
     /// The time between rows.
     pub fn step(&self) -> Duration {
         self.step
+    }
+
+    /// Whether its parts fit each other; one that was read from a file may not.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let n_features = self.scaler.n_features();
+        self.trail.n_features() == n_features && self.recent.len() == n_features && !self.step.is_zero()
+    }
+
+    /// The same statistics with an empty trail.
+    pub(crate) fn emptied(&self) -> Self {
+        Self::new(self.scaler.clone(), self.step)
     }
 
     /// The rows so far.
@@ -102,6 +114,7 @@ impl Enricher {
 pub struct Enriched {
     start: Timestamp,
     step: Duration,
+    scaler: Scaler,
     channels: Vec<Array2<f64>>,
 }
 
@@ -124,12 +137,17 @@ impl Enriched {
                 }
             }
         }
-        Self { start: grid.start(), step: grid.step(), channels }
+        Self { start: grid.start(), step: grid.step(), scaler: scaler.clone(), channels }
     }
 
     /// One channel, `(n_rows, n_features)`; holes are NaN.
     pub fn channel(&self, channel: Channel) -> &Array2<f64> {
         &self.channels[channel.index()]
+    }
+
+    /// The statistics it was scaled with.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
     }
 
     /// Number of rows.

@@ -4,14 +4,58 @@
 //! keeps the last [`TRAIL_ROWS_MAX`] of them, scaled and detrended, in a [`Trail`]; every [`Detector`] scores the trail's
 //! newest row; the votes are fused; the tracker turns assessments into incidents.
 //!
-//! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes.
+//! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes; only [`Bundle`] touches files.
 
+#[cfg(feature = "onnx")]
+mod autoencoder;
+mod budget;
+mod bundle;
+mod confidence;
+#[cfg(test)]
+mod contract;
+mod dbscan;
 mod detector;
 mod enricher;
+mod ensemble;
+mod feature_state;
+mod forest;
+mod fusion;
+mod hysteresis;
+mod monitor;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod residual;
+#[cfg(feature = "onnx")]
 mod scaler;
+mod tail;
+mod tracker;
 mod trail;
+mod typing;
 
+#[cfg(feature = "onnx")]
+pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
+pub use budget::{FalseAlarmBudget, NotABudget};
+pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
+pub use confidence::{Calibration, LabelledOutcome};
+pub use dbscan::{Dbscan, DbscanSpec};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
+pub use ensemble::{
+    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, Misfit, MissingDetector, RestoreError,
+    SavedEnsemble,
+};
+pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
+pub use forest::{Forest, ForestSpec, IsolationForest};
+pub use fusion::VOTES_MIN;
+pub use hysteresis::Hysteresis;
+pub use monitor::{Monitor, Observed};
+#[cfg(feature = "onnx")]
+pub use onnx::{
+    BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
+};
+pub use residual::Residual;
 pub use scaler::Scaler;
+pub use tail::Tail;
+pub use tracker::{SUBJECTS_MAX, SubjectRow, Surroundings, Tracker, TrackerTimes};
 pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
+pub use typing::{Circumstances, DEVIATING_MIN, incident_type, sharpened};

@@ -77,6 +77,13 @@ impl Scaler {
     /// A difference in the feature's own unit as training deviations of this channel: the direction that doesn't matter
     /// and everything within `deviation_min` become 0, and it is cut at ±[`CLIP`]. NaN stays NaN.
     pub fn scaled(&self, feature_idx: usize, channel: Channel, difference: f64) -> f64 {
+        let deviation = self.features[feature_idx].deviation[channel.index()];
+        (self.shrunk(feature_idx, difference) / deviation).clamp(-CLIP, CLIP)
+    }
+
+    /// The part of a difference that matters, in the feature's own unit: the direction that doesn't matter and
+    /// everything within `deviation_min` become 0, and what is beyond loses `deviation_min`. NaN stays NaN.
+    pub fn shrunk(&self, feature_idx: usize, difference: f64) -> f64 {
         let scale = &self.features[feature_idx];
         let directed = match scale.direction {
             Direction::Up => {
@@ -96,12 +103,11 @@ impl Scaler {
             Direction::Both => difference,
         };
         // Shrunk, not cut to zero, so that a slightly larger fault never scores far higher by a jump.
-        let shrunk = if directed.abs() <= scale.deviation_min {
+        if directed.abs() <= scale.deviation_min {
             directed * 0.0
         } else {
             directed - scale.deviation_min.copysign(directed)
-        };
-        (shrunk / scale.deviation[channel.index()]).clamp(-CLIP, CLIP)
+        }
     }
 }
 

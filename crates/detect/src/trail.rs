@@ -1,6 +1,7 @@
 //! The last rows of one subject, scaled and detrended: what every detector scores.
 
 use homeostat_core::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Rows kept. The longest look-back is 20 rows for a residual and 20 for the autoencoder on top of it; 64 leaves room and
 /// keeps eight features in 24 KiB.
@@ -53,7 +54,8 @@ impl Channel {
 
 /// A ring of the last [`TRAIL_ROWS_MAX`] rows of one subject. Consecutive rows are one step apart; a step without data
 /// is a row of holes. A hole is NaN in every channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "SavedTrail", into = "SavedTrail")]
 pub struct Trail {
     n_features: usize,
     /// `[slot][channel][feature]`.
@@ -118,6 +120,35 @@ impl Trail {
             return None;
         }
         Some(((self.n_pushed - 1 - back as u64) % TRAIL_ROWS_MAX as u64) as usize)
+    }
+}
+
+/// A trail as it is saved: the same fields, with a length that has to be checked.
+#[derive(Serialize, Deserialize)]
+struct SavedTrail {
+    n_features: usize,
+    cells: Vec<f64>,
+    stamps: Vec<Timestamp>,
+    n_pushed: u64,
+}
+
+impl From<Trail> for SavedTrail {
+    fn from(trail: Trail) -> Self {
+        let Trail { n_features, cells, stamps, n_pushed } = trail;
+        Self { n_features, cells, stamps: stamps.to_vec(), n_pushed }
+    }
+}
+
+impl TryFrom<SavedTrail> for Trail {
+    type Error = &'static str;
+    fn try_from(saved: SavedTrail) -> Result<Self, Self::Error> {
+        let SavedTrail { n_features, cells, stamps, n_pushed } = saved;
+        if Some(cells.len()) != n_features.checked_mul(TRAIL_ROWS_MAX * CHANNELS.len()) {
+            return Err("a saved trail has another number of cells than its features need");
+        }
+        let stamps =
+            stamps.try_into().map_err(|_| "a saved trail has another number of rows than this version keeps")?;
+        Ok(Self { n_features, cells, stamps, n_pushed })
     }
 }
 

@@ -1,0 +1,234 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
+use ndarray::Array2;
+use rand::Rng;
+
+use super::*;
+use crate::enricher::Enricher;
+use crate::scaler::Scaler;
+
+const STEP: Duration = Duration::from_secs(60);
+
+/// Correlated features: two hidden causes, one slow and one fast, plus a little noise.
+fn history(n_rows: usize, n_features: usize, seed: u64) -> Array2<f64> {
+    let mut rng = Seed::new(seed).rng();
+    let mut fast = 0.0;
+    let mut values = Array2::zeros((n_rows, n_features));
+    for row in 0..n_rows {
+        fast = 0.7 * fast + rng.random::<f64>() - 0.5;
+        let slow = (row as f64 / 40.0).sin();
+        for feature in 0..n_features {
+            let weight = feature as f64 / n_features as f64;
+            let noise = 0.05 * (rng.random::<f64>() - 0.5);
+            values[[row, feature]] = 10.0 + weight * slow + (1.0 - weight) * 3.0 * fast + noise;
+        }
+    }
+    values
+}
+
+fn window(values: Array2<f64>) -> Window {
+    let features = (0..values.ncols()).map(|idx| Feature {
+        name: format!("f{idx}"),
+        signal: Signal::Other,
+        direction: Direction::Both,
+        deviation_min: 0.0,
+    });
+    let schema = Schema::new(features.collect()).expect("a schema");
+    let grid = Grid::new(Timestamp::from_secs(0), STEP, values.nrows()).expect("a grid");
+    Window::new(Subject::deployment("shop", "cart"), grid, Arc::new(schema), values).expect("a window")
+}
+
+/// A quick spec: tests run on an unoptimised build.
+fn spec() -> AutoencoderSpec {
+    AutoencoderSpec { epochs_max: 15, ..AutoencoderSpec::default() }
+}
+
+fn trained(n_features: usize) -> (Autoencoder, Scaler) {
+    let window = window(history(600, n_features, 1));
+    let scaler = Scaler::fit(&window);
+    let enriched = Enriched::new(&window, &scaler);
+    (Autoencoder::train(&spec(), &enriched, Seed::new(7)).expect("it trains"), scaler)
+}
+
+/// The score of every row.
+fn scorings(detector: &mut Autoencoder, scaler: &Scaler, values: &Array2<f64>) -> Vec<Scoring> {
+    let mut enricher = Enricher::new(scaler.clone(), STEP);
+    let rows = values.rows().into_iter().enumerate();
+    rows.map(|(idx, row)| {
+        enricher.push(Timestamp::from_secs(60 * idx as i64), row.iter().copied());
+        detector.score(enricher.trail()).expect("it scores")
+    })
+    .collect()
+}
+
+fn raw(scoring: &Scoring) -> f64 {
+    match scoring {
+        Scoring::Scored(raw) => raw.value(),
+        Scoring::NotReady(why) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn it_learns_to_reconstruct_and_a_broken_relation_stands_out() {
+    for n_features in [1, 4] {
+        let (mut detector, scaler) = trained(n_features);
+        let mut values = history(300, n_features, 2);
+        let last = values.nrows() - 1;
+        let normal: Vec<f64> = scorings(&mut detector, &scaler, &values)[50..].iter().map(raw).collect();
+        let mut sorted = normal.clone();
+        sorted.sort_by(f64::total_cmp);
+        values[[last, 0]] += 12.0;
+        let broken = raw(&scorings(&mut detector, &scaler, &values)[last]);
+        let largest = sorted[sorted.len() - 1];
+        assert!(broken > 2.0 * largest, "{n_features} features: {broken} against at most {largest}");
+        if n_features > 1 {
+            let errors = detector.errors();
+            let largest = errors.iter().flatten().copied().fold(0.0, f64::max);
+            assert_eq!(errors[0], Some(largest), "the feature that broke explains it: {errors:?}");
+        }
+    }
+}
+
+#[test]
+fn training_lowers_the_error_well_below_the_variance() {
+    let window = window(history(600, 4, 1));
+    let enriched = Enriched::new(&window, &Scaler::fit(&window));
+    let trained = training::train(&AutoencoderSpec::default(), &enriched, Seed::new(7)).expect("it trains");
+    let (first, last) = trained.losses;
+    // Everything reconstructed as its mean would have an error of 1.
+    assert!(last < 0.5 * first && last < 0.3, "{first} → {last}");
+}
+
+#[test]
+fn the_same_history_and_seed_give_the_same_bytes_and_another_seed_others() {
+    let window = window(history(300, 3, 1));
+    let enriched = Enriched::new(&window, &Scaler::fit(&window));
+    let saved = |seed| Autoencoder::train(&spec(), &enriched, Seed::new(seed)).expect("it trains").saved();
+    assert_eq!(saved(7), saved(7));
+    assert_ne!(saved(7), saved(8));
+}
+
+#[test]
+fn the_next_score_is_the_same_after_save_and_load_bit_for_bit() {
+    let (mut detector, scaler) = trained(4);
+    let values = history(120, 4, 3);
+    let written = serde_json::to_vec(&detector.saved()).expect("it is written");
+    let read = serde_json::from_slice(&written).expect("it is read");
+    let mut loaded = Autoencoder::load(read, &OnnxRuntime::embedded()).expect("it loads");
+    let mut cloned = detector.clone();
+    let before = scorings(&mut detector, &scaler, &values);
+    assert_eq!(before, scorings(&mut loaded, &scaler, &values));
+    assert_eq!(before, scorings(&mut cloned, &scaler, &values));
+    assert_eq!(loaded.errors(), detector.errors());
+}
+
+#[test]
+fn a_larger_fault_never_scores_lower() {
+    for n_features in [1, 4] {
+        let (mut detector, scaler) = trained(n_features);
+        let calm = history(200, n_features, 4);
+        for feature in 0..n_features {
+            let mut before = 0.0;
+            for size in [8.0, 16.0, 32.0, 64.0, 1e3, 1e9] {
+                let mut values = calm.clone();
+                values[[199, feature]] += size;
+                let score = raw(&scorings(&mut detector, &scaler, &values)[199]);
+                assert!(score >= before, "feature {feature} of {n_features}, size {size}: {score} after {before}");
+                before = score;
+            }
+        }
+    }
+}
+
+#[test]
+fn too_few_rows_and_too_many_holes_are_not_ready() {
+    let (mut detector, scaler) = trained(4);
+    let mut values = history(60, 4, 5);
+    values.slice_mut(ndarray::s![30..40, ..]).fill(f64::NAN);
+    values.slice_mut(ndarray::s![50, 0..3]).fill(f64::NAN);
+    let scorings = scorings(&mut detector, &scaler, &values);
+    assert_eq!(scorings[0], Scoring::NotReady(NotReady::TooFewSteps));
+    assert_eq!(scorings[8], Scoring::NotReady(NotReady::TooManyHoles), "residuals need rows before them");
+    assert_eq!(scorings[35], Scoring::NotReady(NotReady::TooManyHoles));
+    assert_eq!(scorings[50], Scoring::NotReady(NotReady::TooManyHoles), "one of four measurements isn't enough");
+    assert!(matches!(scorings[29], Scoring::Scored(_)) && matches!(scorings[59], Scoring::Scored(_)));
+}
+
+#[test]
+fn a_hole_has_no_error_and_a_feature_never_seen_in_training_doesnt_count() {
+    let mut values = history(600, 3, 1);
+    values.column_mut(2).fill(f64::NAN);
+    let training = window(values);
+    let scaler = Scaler::fit(&training);
+    let enriched = Enriched::new(&training, &scaler);
+    let mut detector = Autoencoder::train(&spec(), &enriched, Seed::new(7)).expect("it trains");
+    let mut values = history(60, 3, 2);
+    values[[59, 1]] = f64::NAN;
+    let scored = scorings(&mut detector, &scaler, &values);
+    assert!(detector.errors()[0].is_some());
+    assert_eq!(detector.errors()[1..], [None, None]);
+    assert_eq!(Some(raw(&scored[59])), detector.errors()[0]);
+}
+
+#[test]
+fn too_short_a_history_and_bad_options_are_refused() {
+    let short = window(history(120, 2, 1));
+    let enriched = Enriched::new(&short, &Scaler::fit(&short));
+    let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too short");
+    assert!(matches!(error, TrainError::TooFewRows { needed: 120, .. }), "{error}");
+    for bad in [
+        AutoencoderSpec { epochs_max: 0, ..spec() },
+        AutoencoderSpec { windows_max: 10, ..spec() },
+        AutoencoderSpec { learning_rate: f64::NAN, ..spec() },
+        AutoencoderSpec { learning_rate: 0.0, ..spec() },
+    ] {
+        let error = Autoencoder::train(&bad, &enriched, Seed::new(1)).expect_err("a bad option");
+        assert!(matches!(error, TrainError::BadOption { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_trail_of_other_features_is_an_error() {
+    let (mut detector, _) = trained(4);
+    let error = detector.score(&Trail::new(3)).expect_err("another shape");
+    assert_eq!(error, ScoreError::Shape { found: 3, wanted: 4 });
+}
+
+#[test]
+fn a_description_that_doesnt_fit_the_model_is_refused() {
+    let saved = trained(2).0.saved();
+    let feature = saved.meta.features[0];
+    for meta in [
+        AutoencoderMeta { n_rows: 0, ..saved.meta.clone() },
+        AutoencoderMeta { n_rows: 9, ..saved.meta.clone() },
+        AutoencoderMeta { n_rows: TRAIL_ROWS_MAX + 1, ..saved.meta.clone() },
+        AutoencoderMeta { features: vec![], ..saved.meta.clone() },
+        AutoencoderMeta { features: vec![feature; 3], ..saved.meta.clone() },
+        AutoencoderMeta { features: vec![feature; 100_000], ..saved.meta.clone() },
+        AutoencoderMeta { features: vec![AutoencoderFeature { mean: f32::NAN, ..feature }; 2], ..saved.meta.clone() },
+    ] {
+        let saved = AutoencoderSaved { meta, ..saved.clone() };
+        let error = Autoencoder::load(saved, &OnnxRuntime::embedded()).expect_err("it doesn't fit");
+        assert!(matches!(error, OnnxError::Model { .. }), "{error}");
+    }
+}
+
+#[test]
+fn training_on_stuck_features_gives_a_score_for_the_first_movement() {
+    let mut values = history(400, 3, 1);
+    values.column_mut(1).fill(5.0);
+    let training = window(values);
+    let scaler = Scaler::fit(&training);
+    let enriched = Enriched::new(&training, &scaler);
+    let mut detector = Autoencoder::train(&spec(), &enriched, Seed::new(7)).expect("it trains");
+    let mut values = history(80, 3, 2);
+    values.column_mut(1).fill(5.0);
+    let calm = scorings(&mut detector, &scaler, &values);
+    let calm_errors = detector.errors().to_vec();
+    values[[79, 1]] = 6.0;
+    let moved = scorings(&mut detector, &scaler, &values);
+    assert!(raw(&moved[79]) > raw(&calm[79]) + 20.0);
+    assert_eq!(detector.errors()[0], calm_errors[0], "it says nothing of the others");
+}

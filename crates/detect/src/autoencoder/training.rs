@@ -1,0 +1,232 @@
+//! Trains the net: picks windows from a history, scales them, and runs Adam for a bounded number of steps.
+//!
+//! Single-threaded and seeded. Matrix products use the processor's widest instructions, so the last bits of a model may
+//! differ between kinds of processor, never between two runs on one.
+
+use homeostat_core::Seed;
+use ndarray::{Array2, Axis};
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use super::export::onnx_bytes;
+use super::net::{Adam, Net};
+use super::{
+    AutoencoderFeature, AutoencoderMeta, AutoencoderSpec, CHANNEL, Coverage, INPUTS_MAX, NAME, clipped, put_row,
+};
+use crate::detector::TrainError;
+use crate::enricher::Enriched;
+
+/// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
+const WINDOWS_MIN: usize = 120;
+
+/// Windows in a mini-batch: the matrix products are long enough to be fast, and an epoch still takes many steps.
+const BATCH_WINDOWS: usize = 64;
+
+/// Most weights visited in a training, over all windows and epochs: 36 GFlop, about a second of one core. An epoch on
+/// the default 4096 windows of 8 features visits 43 million.
+const VISITS_MAX: usize = 6_000_000_000;
+
+/// Fewest epochs, however wide the windows: with fewer, the net hasn't left its random start.
+const EPOCHS_MIN: usize = 5;
+
+/// Most cells of the training matrix: 16 MiB of values and as much of mask.
+const CELLS_MAX: usize = 4 << 20;
+
+/// A feature's deviation among the detrended, clipped values is never taken as smaller: its cut at ±10 is then at most
+/// 200 of its own deviations for the net, and one spike can't throw the others' reconstruction far off.
+const SCALE_MIN: f32 = 0.05;
+
+/// Widths from a window to its code.
+struct Architecture {
+    n_rows: usize,
+    n_hidden: usize,
+    n_code: usize,
+}
+
+impl Architecture {
+    /// One feature has only its own past to be reconstructed from: more rows, a smaller net.
+    fn of(n_features: usize) -> Self {
+        if n_features == 1 {
+            Self { n_rows: 20, n_hidden: 16, n_code: 5 }
+        } else {
+            Self { n_rows: 8, n_hidden: 64, n_code: 16 }
+        }
+    }
+}
+
+/// A trained net with its scaling.
+pub(super) struct Trained {
+    pub(super) net: Net<f32>,
+    pub(super) meta: AutoencoderMeta,
+    /// By feature.
+    pub(super) scale: Vec<f32>,
+    /// Mean squared error, in the net's scale, of the first and of the last epoch.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests ask whether it learned"))]
+    pub(super) losses: (f32, f32),
+}
+
+impl Trained {
+    pub(super) fn onnx_bytes(&self) -> Vec<u8> {
+        let n_rows = self.meta.n_rows;
+        let mean: Vec<f32> = self.meta.features.iter().map(|feature| feature.mean).collect();
+        onnx_bytes(&self.net, &mean.repeat(n_rows), &self.scale.repeat(n_rows))
+    }
+}
+
+/// Windows as the net reads them.
+struct Windows {
+    /// Scaled, `(n_windows, n_in)`; 0 in a hole.
+    values: Array2<f32>,
+    /// 1 where there is a measurement, `(n_windows, n_in)`.
+    mask: Array2<f32>,
+}
+
+pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> Result<Trained, TrainError> {
+    spec.check()?;
+    let seed = seed.fork(NAME);
+    let n_features = enriched.n_features();
+    let architecture = Architecture::of(n_features);
+    let n_inputs = architecture.n_rows * n_features;
+    if n_inputs == 0 || n_inputs > INPUTS_MAX {
+        let why = format!(
+            "{n_features} features are too many for it, {} are the most: split the subject's queries, or leave it out",
+            INPUTS_MAX / architecture.n_rows
+        );
+        return Err(TrainError::BadOption { detector: NAME, why });
+    }
+    let (features, scale) = statistics(enriched);
+    let meta = AutoencoderMeta { n_rows: architecture.n_rows, features };
+    let windows = windows(spec, enriched, &meta, &scale, seed.fork("windows"))?;
+    let widths = [n_inputs, architecture.n_hidden, architecture.n_code, architecture.n_hidden, n_inputs];
+    let mut net = Net::new(&widths, &mut seed.fork("weights").rng());
+    silence_still_inputs(&mut net, &windows);
+    let losses = descend(spec, &mut net, &windows, seed.fork("order"));
+    if !losses.1.is_finite() {
+        let why = "training diverged; try a smaller learning_rate".to_owned();
+        return Err(TrainError::Failed { detector: NAME, why });
+    }
+    Ok(Trained { net, meta, scale, losses })
+}
+
+impl AutoencoderSpec {
+    fn check(&self) -> Result<(), TrainError> {
+        let wrong = |why: String| Err(TrainError::BadOption { detector: NAME, why });
+        if !(1..=1000).contains(&self.epochs_max) {
+            return wrong(format!("epochs_max must be 1 to 1000, not {}", self.epochs_max));
+        }
+        if !(WINDOWS_MIN..=100_000).contains(&self.windows_max) {
+            return wrong(format!("windows_max must be {WINDOWS_MIN} to 100000, not {}", self.windows_max));
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate <= 0.1) {
+            return wrong(format!("learning_rate must be above 0 and at most 0.1, not {}", self.learning_rate));
+        }
+        Ok(())
+    }
+}
+
+/// Mean and deviation of each feature's clipped residuals.
+fn statistics(enriched: &Enriched) -> (Vec<AutoencoderFeature>, Vec<f32>) {
+    let columns = enriched.channel(CHANNEL).columns().into_iter().map(|column| {
+        let present = || column.iter().filter(|value| !value.is_nan()).map(|value| clipped(*value));
+        let n_present = present().count();
+        let mean = present().sum::<f64>() / n_present.max(1) as f64;
+        let variance = present().map(|value| (value - mean).powi(2)).sum::<f64>() / n_present.max(1) as f64;
+        let feature = AutoencoderFeature { mean: mean as f32, seen: n_present > 0 };
+        (feature, (variance.sqrt() as f32).max(SCALE_MIN))
+    });
+    columns.unzip()
+}
+
+/// A sample of the history's windows with enough data in them, in the history's order.
+fn windows(
+    spec: &AutoencoderSpec,
+    enriched: &Enriched,
+    meta: &AutoencoderMeta,
+    scale: &[f32],
+    seed: Seed,
+) -> Result<Windows, TrainError> {
+    let n_inputs = meta.n_inputs();
+    let mut cells = vec![0.0; n_inputs];
+    let mut last_rows: Vec<usize> = (meta.n_rows.saturating_sub(1)..enriched.n_rows())
+        .filter(|last| fill(&mut cells, enriched, meta, *last).suffices())
+        .collect();
+    if last_rows.len() < WINDOWS_MIN {
+        return Err(TrainError::TooFewRows { detector: NAME, found: last_rows.len(), needed: WINDOWS_MIN });
+    }
+    // By chance and not every n-th: a regular choice would see only one phase of an hourly job.
+    let n_windows = spec.windows_max.min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(last_rows.len());
+    let mut rng = seed.rng();
+    for idx in 0..n_windows {
+        let other = rng.random_range(idx..last_rows.len());
+        last_rows.swap(idx, other);
+    }
+    last_rows.truncate(n_windows);
+    last_rows.sort_unstable();
+
+    let mut values = Array2::zeros((n_windows, n_inputs));
+    let mut mask = Array2::zeros((n_windows, n_inputs));
+    let residuals = enriched.channel(CHANNEL);
+    let n_features = meta.features.len();
+    for (idx, last) in last_rows.into_iter().enumerate() {
+        fill(&mut cells, enriched, meta, last);
+        let first = last + 1 - meta.n_rows;
+        for (input, cell) in cells.iter().enumerate() {
+            let (row, feature) = (input / n_features, input % n_features);
+            values[[idx, input]] = (cell - meta.features[feature].mean) / scale[feature];
+            mask[[idx, input]] = if residuals[[first + row, feature]].is_nan() { 0.0 } else { 1.0 };
+        }
+    }
+    Ok(Windows { values, mask })
+}
+
+/// Writes the window that ends with row `last` as the net reads it, before scaling.
+fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: usize) -> Coverage {
+    let first = last + 1 - meta.n_rows;
+    let mut coverage = Coverage::default();
+    for (idx, cells) in cells.chunks_exact_mut(meta.features.len()).enumerate() {
+        let row = enriched.channel(CHANNEL).row(first + idx).to_vec();
+        coverage.add(put_row(cells, &row, &meta.features), first + idx == last);
+    }
+    coverage
+}
+
+/// An input that never moved in training says nothing about the others: without this, its first movement would reach
+/// them through weights that are still as random as at the start.
+fn silence_still_inputs(net: &mut Net<f32>, windows: &Windows) {
+    let Some(first) = net.layers.first_mut() else { return };
+    for (mut weights, values) in first.weights.rows_mut().into_iter().zip(windows.values.columns()) {
+        // Centred, so a still input is nothing but rounding.
+        if values.iter().all(|value| value.abs() < 1e-4) {
+            weights.fill(0.0);
+        }
+    }
+}
+
+/// Runs Adam; mean losses of the first and the last epoch.
+fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: Seed) -> (f32, f32) {
+    let n_windows = windows.values.nrows();
+    let n_affordable = VISITS_MAX / (net.n_parameters() * n_windows).max(1);
+    let n_epochs = n_affordable.max(EPOCHS_MIN).min(spec.epochs_max);
+    let n_steps = n_epochs * n_windows.div_ceil(BATCH_WINDOWS);
+    let mut adam = Adam::new(net);
+    let mut rng = seed.rng();
+    let mut order: Vec<usize> = (0..n_windows).collect();
+    let mut losses = Vec::with_capacity(n_epochs);
+    let mut step = 0_usize;
+    for _ in 0..n_epochs {
+        order.shuffle(&mut rng);
+        let mut sum = 0.0;
+        for batch in order.chunks(BATCH_WINDOWS) {
+            let values = windows.values.select(Axis(0), batch);
+            let mask = windows.mask.select(Axis(0), batch);
+            let (loss, gradient) = net.loss_and_gradient(&values, &mask);
+            // Large steps to get near, small ones to settle.
+            let rate = spec.learning_rate * (1.0 - 0.9 * step as f64 / n_steps as f64);
+            adam.step(net, &gradient, rate as f32);
+            sum += loss * batch.len() as f32;
+            step += 1;
+        }
+        losses.push(sum / n_windows as f32);
+    }
+    (losses.first().copied().unwrap_or(f32::NAN), losses.last().copied().unwrap_or(f32::NAN))
+}

@@ -1,0 +1,279 @@
+//! How many false incidents are tolerable, and the alarm threshold that keeps to it.
+//!
+//! It doesn't know what is scored: a series of fused surprises in, a threshold out. Nothing here sees a label; every
+//! opening on the held-out history counts as false, which errs towards fewer alarms.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use homeostat_core::{format_duration, parse_duration};
+use serde::{Deserialize, Serialize};
+
+use crate::hysteresis::Hysteresis;
+
+/// So many false incidents in so long, for each subject: `1 per 7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FalseAlarmBudget {
+    incidents: u32,
+    per: Duration,
+}
+
+/// A text that is no budget.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no false-alarm budget: write it like 1 per 7d (at least 1 incident, and a duration of at least a minute)"
+)]
+pub struct NotABudget(String);
+
+/// The shortest time a budget may be about: below a minute every scrape would be its own period.
+const PER_MIN: Duration = Duration::from_secs(60);
+
+impl FalseAlarmBudget {
+    /// False incidents a day that are tolerable.
+    pub fn incidents_per_day(&self) -> f64 {
+        f64::from(self.incidents) * 86_400.0 / self.per.as_secs_f64()
+    }
+}
+
+impl Default for FalseAlarmBudget {
+    /// One a week for each subject.
+    fn default() -> Self {
+        Self { incidents: 1, per: Duration::from_secs(7 * 86_400) }
+    }
+}
+
+impl FromStr for FalseAlarmBudget {
+    type Err = NotABudget;
+    fn from_str(text: &str) -> Result<Self, NotABudget> {
+        let wrong = || NotABudget(text.to_owned());
+        let mut words = text.split_whitespace();
+        let (Some(incidents), Some("per"), Some(per), None) = (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(wrong());
+        };
+        let incidents: u32 = incidents.parse().map_err(|_| wrong())?;
+        let per = parse_duration(per).map_err(|_| wrong())?;
+        if incidents == 0 || per < PER_MIN { Err(wrong()) } else { Ok(Self { incidents, per }) }
+    }
+}
+
+impl fmt::Display for FalseAlarmBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.incidents, format_duration(self.per))
+    }
+}
+
+impl Serialize for FalseAlarmBudget {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FalseAlarmBudget {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Base levels tried, highest first: the higher, the nearer the extrapolation starts to where it must end.
+const BASE_QUANTILES: [f64; 6] = [0.995, 0.98, 0.95, 0.9, 0.8, 0.5];
+
+/// Clusters wanted above the base level: with 20, the mean excess is known within about a quarter.
+const CLUSTERS_WANTED: usize = 20;
+
+/// With fewer clusters than this no tail can be fitted at all.
+const CLUSTERS_MIN: usize = 5;
+
+/// An excess beyond so many robust means (median / ln 2) is cut there. Of exponential excesses one in 20 000 is; a real
+/// incident in the history is, too, and mustn't make us blind to the next one.
+const EXCESS_MEANS_MAX: f64 = 10.0;
+
+/// No threshold lies below this: a single detector's one-in-twenty row (3 nats, less the dead zone of 2).
+const THRESHOLD_NATS_MIN: f64 = 1.0;
+
+/// The fused surprise, in nats, above which incidents open as often as the budget allows.
+///
+/// `fused` are the fused surprises of consecutive rows that nothing was fitted on, one a `step`; `None` is a row without
+/// a score. Peaks over threshold (Davison & Smith 1990; declustering by runs: Leadbetter 1991): each row gets its
+/// [opening level](Hysteresis::opening_level), so that "an incident opens at threshold u" is "the level reaches u"; runs of levels above a base
+/// level are clusters, a cluster ending after `close_rows` rows below it; their peaks' excesses over the base level are
+/// taken as exponential. With n clusters at a rate λ and a mean excess β, the predictive tail, β being itself uncertain,
+/// is `P(excess > x) = (1 + x / (nβ))^-n`, so that the rate of openings is the budget B at
+/// `u = base + nβ ((λ/B)^(1/n) - 1)`, which is `base + β ln(λ/B)` for many clusters and further out for few.
+pub(crate) fn threshold_nats(
+    fused: &[Option<f64>],
+    step: Duration,
+    budget: &FalseAlarmBudget,
+    hysteresis: &Hysteresis,
+) -> f64 {
+    let values: Vec<f64> = fused.iter().map(|value| value.unwrap_or(0.0)).collect();
+    let n_scored = fused.iter().flatten().count();
+    let observed_days = n_scored as f64 * step.as_secs_f64() / 86_400.0;
+    let reach = hysteresis.of_rows as usize;
+    let levels: Vec<f64> =
+        (0..values.len()).map(|at| hysteresis.opening_level(&values[at.saturating_sub(reach - 1)..=at])).collect();
+    let Some((base, excesses)) = clusters(&levels, hysteresis.close_rows as usize) else {
+        return without_a_tail(&levels, step, budget);
+    };
+    let n = excesses.len() as f64;
+    let mean_excess = cut_mean(excesses);
+    let ratio = n / observed_days / budget.incidents_per_day();
+    // A budget looser than the base level's own rate stays at the base level: fewer alarms than allowed.
+    let beyond = n * mean_excess * (ratio.max(1.0).powf(1.0 / n) - 1.0);
+    (base + beyond).max(THRESHOLD_NATS_MIN)
+}
+
+/// When too little stands out to fit a tail: above everything seen, and above what one perfectly calibrated detector
+/// exceeds at the budget's rate, `ln(rows a day / incidents a day)` less the dead zone.
+fn without_a_tail(levels: &[f64], step: Duration, budget: &FalseAlarmBudget) -> f64 {
+    let rows_per_day = 86_400.0 / step.as_secs_f64();
+    let one_detector = (rows_per_day / budget.incidents_per_day()).ln() - crate::fusion::DEAD_ZONE_NATS;
+    levels.iter().copied().fold(one_detector.max(THRESHOLD_NATS_MIN), f64::max)
+}
+
+/// The highest base level that leaves enough clusters, and each cluster's peak excess over it.
+fn clusters(levels: &[f64], gap_rows: usize) -> Option<(f64, Vec<f64>)> {
+    let mut sorted = levels.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let mut best: Option<(f64, Vec<f64>)> = None;
+    for quantile in BASE_QUANTILES {
+        let base = *sorted.get(((sorted.len().max(1) - 1) as f64 * quantile) as usize)?;
+        let excesses = peak_excesses(levels, base, gap_rows);
+        if best.as_ref().is_none_or(|(_, most)| excesses.len() > most.len()) {
+            let enough = excesses.len() >= CLUSTERS_WANTED;
+            best = Some((base, excesses));
+            if enough {
+                break;
+            }
+        }
+    }
+    best.filter(|(_, excesses)| excesses.len() >= CLUSTERS_MIN)
+}
+
+fn peak_excesses(levels: &[f64], base: f64, gap_rows: usize) -> Vec<f64> {
+    let mut peaks: Vec<f64> = Vec::new();
+    let mut rows_below = gap_rows;
+    for level in levels {
+        if *level > base {
+            let excess = level - base;
+            match peaks.last_mut() {
+                Some(peak) if rows_below < gap_rows => *peak = peak.max(excess),
+                Some(_) | None => peaks.push(excess),
+            }
+            rows_below = 0;
+        } else {
+            rows_below = rows_below.saturating_add(1);
+        }
+    }
+    peaks
+}
+
+/// The mean, each excess cut at [`EXCESS_MEANS_MAX`] robust means; `excesses` isn't empty.
+fn cut_mean(mut excesses: Vec<f64>) -> f64 {
+    excesses.sort_by(f64::total_cmp);
+    let median = excesses[excesses.len() / 2];
+    let cut = EXCESS_MEANS_MAX * median / std::f64::consts::LN_2;
+    excesses.iter().map(|excess| excess.min(cut)).sum::<f64>() / excesses.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use homeostat_core::Seed;
+    use rand::Rng;
+
+    use crate::hysteresis::Gate;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn written_and_read_back() {
+        let budget: FalseAlarmBudget = "3 per 1d".parse().expect("a budget");
+        assert_eq!(budget.incidents_per_day(), 3.0);
+        assert_eq!(budget.to_string().parse(), Ok(budget));
+        assert_eq!(FalseAlarmBudget::default().to_string(), "1 per 1w");
+        for text in ["", "1", "1 per", "0 per 7d", "1 per 0", "1 per 1s", "-1 per 7d", "1 a 7d", "1 per 7d 2"] {
+            assert!(text.parse::<FalseAlarmBudget>().is_err(), "{text}");
+        }
+    }
+
+    /// Surprises of an exponential with memory: each row mixes the previous one in, as smoothed residuals do.
+    fn surprises(seed: Seed, n_rows: usize, memory: f64) -> Vec<Option<f64>> {
+        let mut rng = seed.rng();
+        let mut last = 0.0_f64;
+        (0..n_rows)
+            .map(|_| {
+                let fresh = -(1.0 - rng.random::<f64>()).ln();
+                last = (memory * last).max(fresh);
+                Some((2.0 * last - 2.0).max(0.0))
+            })
+            .collect()
+    }
+
+    fn openings(fused: &[Option<f64>], threshold: f64) -> usize {
+        let rule = Hysteresis::default();
+        let (mut gate, mut open, mut n) = (Gate::default(), false, 0);
+        for value in fused {
+            gate.push(&rule, value.map(|value| value / threshold));
+            if !open && gate.opens(&rule) {
+                (open, n) = (true, n + 1);
+            } else if open && gate.is_calm(&rule) {
+                open = false;
+            }
+        }
+        n
+    }
+
+    #[test]
+    fn the_budget_is_roughly_realised_on_noise_that_was_never_seen() {
+        let budget: FalseAlarmBudget = "1 per 1d".parse().expect("a budget");
+        for memory in [0.0, 0.5, 0.8] {
+            let mut realised = Vec::new();
+            for round in 0..20 {
+                let seed = Seed::new(round).fork("budget");
+                let threshold = threshold_nats(
+                    &surprises(seed.fork("fit"), 3 * 1440, memory),
+                    MINUTE,
+                    &budget,
+                    &Hysteresis::default(),
+                );
+                let n_days = 100;
+                let n = openings(&surprises(seed.fork("fresh"), n_days * 1440, memory), threshold);
+                realised.push(n as f64 / n_days as f64);
+            }
+            let mean = realised.iter().sum::<f64>() / realised.len() as f64;
+            assert!((0.3..=1.5).contains(&mean), "memory {memory}: {mean} a day, {realised:?}");
+        }
+    }
+
+    #[test]
+    fn a_tighter_budget_and_a_shorter_history_move_the_threshold_out() {
+        let rule = Hysteresis::default();
+        let fused = surprises(Seed::new(5), 4000, 0.5);
+        let loose = threshold_nats(&fused, MINUTE, &"1 per 1d".parse().expect("a budget"), &rule);
+        let tight = threshold_nats(&fused, MINUTE, &"1 per 30d".parse().expect("a budget"), &rule);
+        assert!(tight > loose, "{tight} {loose}");
+    }
+
+    #[test]
+    fn one_real_incident_in_the_history_does_not_blind() {
+        let rule = Hysteresis::default();
+        let mut fused = surprises(Seed::new(6), 4000, 0.5);
+        let before = threshold_nats(&fused, MINUTE, &FalseAlarmBudget::default(), &rule);
+        fused[2000..2030].fill(Some(5000.0));
+        let after = threshold_nats(&fused, MINUTE, &FalseAlarmBudget::default(), &rule);
+        assert!(after < 3.0 * before, "{after} {before}");
+    }
+
+    #[test]
+    fn nothing_to_fit_still_gives_a_threshold() {
+        let rule = Hysteresis::default();
+        for fused in [vec![], vec![None; 500], vec![Some(0.0); 500]] {
+            let threshold = threshold_nats(&fused, MINUTE, &FalseAlarmBudget::default(), &rule);
+            assert!((threshold - (10_080.0_f64.ln() - 2.0)).abs() < 1e-9, "{threshold}");
+        }
+        let high = threshold_nats(&[Some(50.0); 3], MINUTE, &FalseAlarmBudget::default(), &rule);
+        assert_eq!(high, 50.0);
+    }
+}

@@ -1,0 +1,158 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Direction, Feature, Grid, Seed, Signal, Timestamp, Window};
+use ndarray::Array2;
+use rand::Rng;
+
+use super::*;
+use crate::ensemble::EnsembleSpec;
+
+fn schema(names: &[&str]) -> Schema {
+    let feature = |name: &&str| Feature {
+        name: (*name).into(),
+        signal: Signal::Other,
+        direction: Direction::Both,
+        deviation_min: 0.0,
+    };
+    Schema::new(names.iter().map(feature).collect()).expect("a schema")
+}
+
+fn window(name: &str, from: i64, n_rows: usize) -> Window {
+    let mut rng = Seed::new(5).fork(name).fork(&from.to_string()).rng();
+    let values = Array2::from_shape_fn((n_rows, 2), |_| rng.random::<f64>());
+    let grid = Grid::new(Timestamp::from_secs(60 * from), Duration::from_secs(60), n_rows).expect("a grid");
+    Window::new(Subject::deployment("shop", name), grid, Arc::new(schema(&["a", "b"])), values).expect("a window")
+}
+
+/// Two subjects with every detector.
+fn bundle() -> Bundle {
+    let ensembles = ["cart", "redis"].map(|name| {
+        let ensemble = Ensemble::train(&EnsembleSpec::default(), &window(name, 0, 400), Seed::new(1));
+        (Subject::deployment("shop", name), ensemble.expect("enough history"))
+    });
+    let provenance = Provenance {
+        trained_at: Timestamp::from_secs(24_000),
+        source: "a test".into(),
+        history_start: Timestamp::from_secs(0),
+        history_end: Timestamp::from_secs(23_940),
+    };
+    Bundle { provenance, ensembles: BTreeMap::from(ensembles), calibration: Calibration::unknown() }
+}
+
+fn load(dir: &Path) -> Result<Bundle, BundleLoadError> {
+    Bundle::load(dir, |_| None, &LoadOptions::default())
+}
+
+/// A saved bundle, and every file in it.
+fn saved() -> (tempfile::TempDir, PathBuf, Vec<PathBuf>) {
+    let room = tempfile::tempdir().expect("a directory");
+    let dir = room.path().join("bundle");
+    bundle().save(&dir).expect("room to write");
+    let manifest: Manifest = serde_json::from_slice(&fs::read(dir.join(MANIFEST)).expect("a file")).expect("JSON");
+    let files = manifest.files.keys().map(|name| dir.join(name)).collect();
+    (room, dir, files)
+}
+
+#[test]
+fn the_next_scores_after_loading_are_the_same_bit_for_bit() {
+    let room = tempfile::tempdir().expect("a directory");
+    let dir = room.path().join("bundle");
+    let mut before = bundle();
+    before.save(&dir).expect("room to write");
+    let mut after = load(&dir).expect("what was saved");
+    assert_eq!(after.provenance, before.provenance);
+    for (subject, ensemble) in &mut before.ensembles {
+        let next = window(&subject.name, 400, 60);
+        let loaded = after.ensembles.get_mut(subject).expect("the same subjects");
+        assert_eq!(loaded.assess_rows(&next), ensemble.assess_rows(&next), "{subject}");
+    }
+}
+
+#[test]
+fn a_file_cut_in_half_is_named() {
+    let (_room, dir, files) = saved();
+    assert!(files.len() >= 5, "two subjects and the calibration: {files:?}");
+    for path in files {
+        let whole = fs::read(&path).expect("a file");
+        fs::write(&path, &whole[..whole.len() / 2]).expect("room to write");
+        let error = load(&dir).expect_err("half a file");
+        assert!(matches!(&error, BundleLoadError::Damaged { path: named, .. } if *named == path), "{error}");
+        fs::write(&path, &whole).expect("room to write");
+    }
+    assert!(load(&dir).is_ok());
+}
+
+#[test]
+fn a_flipped_bit_and_a_missing_file_are_named() {
+    let (_room, dir, files) = saved();
+    for path in files {
+        let whole = fs::read(&path).expect("a file");
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        fs::write(&path, &flipped).expect("room to write");
+        assert!(matches!(load(&dir), Err(BundleLoadError::Damaged { .. })), "{}", path.display());
+        fs::remove_file(&path).expect("a file");
+        assert!(matches!(load(&dir), Err(BundleLoadError::Missing { .. })), "{}", path.display());
+        fs::write(&path, &whole).expect("room to write");
+    }
+}
+
+#[test]
+fn another_format_says_to_train_again_and_half_a_manifest_is_damaged() {
+    let (_room, dir, _) = saved();
+    let manifest = fs::read_to_string(dir.join(MANIFEST)).expect("a file");
+    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 1", "\"format\": 2", 1)).expect("room to write");
+    let error = load(&dir).expect_err("another format");
+    assert!(matches!(error, BundleLoadError::OtherFormat { found: 2, .. }));
+    assert!(error.to_string().contains("train again"), "{error}");
+    fs::write(dir.join(MANIFEST), &manifest[..manifest.len() / 2]).expect("room to write");
+    assert!(matches!(load(&dir), Err(BundleLoadError::Damaged { .. })));
+}
+
+#[test]
+fn another_schema_is_refused_and_the_difference_named() {
+    let (_room, dir, _) = saved();
+    let load_for =
+        |names: &'static [&'static str]| Bundle::load(&dir, |_| Some(schema(names)), &LoadOptions::default());
+    assert!(load_for(&["a", "b"]).is_ok());
+    for (names, difference) in [(&["a", "c"][..], "b where c is wanted"), (&["a"][..], "2 features where 1 are wanted")]
+    {
+        let error = load_for(names).expect_err("another schema");
+        assert!(error.to_string().contains(difference), "{error}");
+    }
+}
+
+#[test]
+fn a_new_bundle_replaces_the_old_one_and_leaves_nothing_behind() {
+    let (room, dir, _) = saved();
+    // What a crash in the middle of writing leaves.
+    fs::create_dir_all(room.path().join("bundle.tmp/half")).expect("room to write");
+    let mut newer = bundle();
+    newer.provenance.source = "another history".into();
+    newer.save(&dir).expect("room to write");
+    assert_eq!(load(&dir).expect("the new one").provenance.source, "another history");
+    let names: Vec<_> =
+        fs::read_dir(room.path()).expect("a directory").map(|one| one.expect("an entry").file_name()).collect();
+    assert_eq!(names, ["bundle"]);
+}
+
+#[test]
+fn a_write_that_was_interrupted_between_two_renames_says_where_the_old_one_is() {
+    let (room, dir, _) = saved();
+    fs::rename(&dir, room.path().join("bundle.old")).expect("a directory");
+    let error = load(&dir).expect_err("nothing there");
+    assert!(error.to_string().contains("bundle.old"), "{error}");
+    assert!(load(&room.path().join("elsewhere")).expect_err("nothing there").to_string().contains("no bundle"));
+}
+
+#[test]
+fn subjects_of_any_name_get_directories_of_their_own_inside_the_bundle() {
+    let names = ["../../etc", "a b", "a-b", "A-b", "", ".", &"x".repeat(300)];
+    let all: std::collections::BTreeSet<String> =
+        names.iter().map(|name| directory(&Subject::deployment("shop", *name))).collect();
+    assert_eq!(all.len(), names.len());
+    for name in all {
+        assert!(name.len() <= 93 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{name}");
+    }
+}

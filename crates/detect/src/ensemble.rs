@@ -1,0 +1,243 @@
+//! All detectors of one subject, their calibration and their memory: windows in, assessments out.
+//!
+//! It keeps no incidents and types nothing; that is the tracker's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Assessment, Fused, NamedVote, NotReady, Schema, Scoring, Timestamp, Vote, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::detector::ScoreError;
+use crate::enricher::Enricher;
+use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
+use crate::fusion::{Fusion, VOTES_MIN};
+use crate::tail::Tail;
+use crate::trail::TRAIL_ROWS_MAX;
+
+mod model;
+mod saved;
+mod training;
+
+pub use model::DetectorSpec;
+pub(crate) use model::Model;
+#[cfg(test)]
+pub(crate) use model::Scripted;
+pub use saved::{LoadOptions, RestoreError, SavedEnsemble};
+pub use training::EnsembleSpec;
+
+/// The trained detectors of one subject.
+///
+/// Rows pass once, in order. A row in which nothing at all was measured isn't taken when it comes: it may still be filled
+/// by the next window. When a later row does come, the steps before it without data become rows of holes (64 at
+/// most), so that cutting the same data into other windows changes nothing.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    schema: Arc<Schema>,
+    enricher: Enricher,
+    members: Vec<Member>,
+    missing: Vec<MissingDetector>,
+    fusion: Fusion,
+    last: Option<AssessedRow>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) model: Model,
+    pub(crate) tail: Tail,
+}
+
+/// A detector that was wanted and couldn't be trained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingDetector {
+    /// Its name.
+    pub detector: String,
+    /// Why, and what would help.
+    pub why: String,
+}
+
+/// What is said of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssessedRow {
+    /// Votes, score and explanation.
+    pub assessment: Assessment,
+    /// Where each feature stands, in the schema's order.
+    pub features: Vec<FeatureState>,
+}
+
+impl Ensemble {
+    /// The features it was trained on.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The time between rows it was trained on.
+    pub fn step(&self) -> Duration {
+        self.enricher.step()
+    }
+
+    /// Detectors that were wanted and couldn't be trained. Each is a failed vote in every assessment.
+    pub fn missing(&self) -> &[MissingDetector] {
+        &self.missing
+    }
+
+    /// Names of the detectors that were trained, in the order of their votes.
+    pub fn detectors(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.members.iter().map(|member| member.model.name())
+    }
+
+    /// The fused surprise at which the score is 1.0, in nats.
+    pub fn threshold_nats(&self) -> f64 {
+        self.fusion.threshold_nats()
+    }
+
+    /// The moment of the newest row it has seen.
+    pub fn newest_at(&self) -> Option<Timestamp> {
+        self.enricher.trail().newest_at()
+    }
+
+    /// Takes the window's rows that are newer than what it has seen, and assesses the newest. It can't fail: what a detector
+    /// can't say is its vote. Without a newer row the last assessment is given again; its `at` says how old it is.
+    pub fn assess(&mut self, window: &Window) -> Assessment {
+        match self.assess_rows(window) {
+            Ok(rows) => match rows.into_iter().last().or_else(|| self.last.clone()) {
+                Some(row) => row.assessment,
+                None => self.without_votes(self.newest_at().unwrap_or(window.grid().end()), &NOTHING_YET),
+            },
+            Err(misfit) => {
+                let vote = Vote::Failed { why: misfit.to_string() };
+                self.without_votes(window.grid().end(), &vote)
+            }
+        }
+    }
+
+    /// Assesses a window on its own: the trail starts empty, detectors start from where they are, and nothing is kept.
+    pub fn assess_once(&self, window: &Window) -> Assessment {
+        let mut fresh = self.clone();
+        fresh.enricher = self.enricher.emptied();
+        fresh.fusion = Fusion::new(self.fusion.threshold_nats());
+        fresh.last = None;
+        fresh.assess(window)
+    }
+
+    /// Takes the window's rows that are newer than what it has seen, and assesses each, oldest first.
+    pub fn assess_rows(&mut self, window: &Window) -> Result<Vec<AssessedRow>, Misfit> {
+        self.check(window)?;
+        let mut rows = Vec::new();
+        for step_idx in 0..window.grid().n_steps() {
+            let at = window.grid().at(step_idx);
+            if self.newest_at().is_some_and(|newest| at <= newest) {
+                continue;
+            }
+            let row = window.row(step_idx);
+            if row.iter().all(|value| value.is_nan()) {
+                continue;
+            }
+            rows.extend(self.holes_before(at).into_iter().map(|hole_at| self.push(hole_at, None)));
+            rows.push(self.push(at, row.as_slice()));
+        }
+        if let Some(newest) = rows.last() {
+            self.last = Some(newest.clone());
+        }
+        Ok(rows)
+    }
+
+    /// Where each feature stood at the newest row, in the schema's order; `None` before the first row since it was loaded.
+    pub fn feature_states(&self) -> Option<&[FeatureState]> {
+        self.last.as_ref().map(|row| row.features.as_slice())
+    }
+
+    fn check(&self, window: &Window) -> Result<(), Misfit> {
+        if **window.schema() != *self.schema {
+            return Err(Misfit::Schema);
+        }
+        if window.grid().step() != self.enricher.step() {
+            return Err(Misfit::Step);
+        }
+        Ok(())
+    }
+
+    /// The steps without data just before `at`, oldest first; at most as many as the trail holds.
+    fn holes_before(&self, at: Timestamp) -> Vec<Timestamp> {
+        let Some(newest) = self.newest_at() else {
+            return Vec::new();
+        };
+        let step = self.enricher.step();
+        let missed = at.since(newest).as_millis() / step.as_millis().max(1);
+        let n_holes = missed.saturating_sub(1).min(TRAIL_ROWS_MAX as u128);
+        (1..=n_holes as u32).rev().map(|back| at - step * back).collect()
+    }
+
+    /// `None` is a row of holes.
+    fn push(&mut self, at: Timestamp, row: Option<&[f64]>) -> AssessedRow {
+        match row {
+            Some(row) => self.enricher.push(at, row.iter().copied()),
+            None => self.enricher.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
+        };
+        let trail = self.enricher.trail();
+        let votes = self.members.iter_mut().map(|member| {
+            let scoring = member.model.score(trail);
+            NamedVote { detector: member.model.name().to_owned(), vote: vote(scoring, &member.tail) }
+        });
+        let votes: Vec<NamedVote> = votes.chain(self.missing.iter().map(missing_vote)).collect();
+        let fused = self.fusion.push(&votes);
+        explained(&self.enricher, &self.members, at, votes, fused)
+    }
+
+    /// An assessment in which every detector says the same.
+    fn without_votes(&self, at: Timestamp, vote: &Vote) -> Assessment {
+        let named = |name: &str| NamedVote { detector: name.to_owned(), vote: vote.clone() };
+        Assessment {
+            at,
+            votes: self.detectors().map(named).chain(self.missing.iter().map(missing_vote)).collect(),
+            fused: Fused::TooFewVotes { n_scored: 0, n_needed: VOTES_MIN },
+            deviations: vec![None; self.schema.n_features()],
+            expected: vec![None; self.schema.n_features()],
+        }
+    }
+}
+
+/// Why a window can't be scored by this ensemble: train again, or put the config back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// The features differ.
+    #[error("the window's features differ from those in training: train again after changing queries")]
+    Schema,
+    /// The step differs.
+    #[error("the window's step differs from that in training: train again after changing the step")]
+    Step,
+}
+
+const NOTHING_YET: Vote = Vote::NotReady { why: NotReady::TooFewSteps };
+
+fn vote(scoring: Result<Scoring, ScoreError>, tail: &Tail) -> Vote {
+    match scoring {
+        Ok(Scoring::Scored(raw)) => Vote::Scored { raw, tail: tail.probability(raw) },
+        Ok(Scoring::NotReady(why)) => Vote::NotReady { why },
+        Err(error) => Vote::Failed { why: error.to_string() },
+    }
+}
+
+fn missing_vote(missing: &MissingDetector) -> NamedVote {
+    NamedVote {
+        detector: missing.detector.clone(),
+        vote: Vote::Failed { why: format!("not trained: {}", missing.why) },
+    }
+}
+
+fn explained(
+    enricher: &Enricher,
+    members: &[Member],
+    at: Timestamp,
+    votes: Vec<NamedVote>,
+    fused: Fused,
+) -> AssessedRow {
+    let forecast = members.iter().find_map(|member| member.model.expected());
+    let features = feature_states(enricher, forecast);
+    let expected = features.iter().map(|state| state.expected).collect();
+    let deviations = strongest_deviations(enricher.trail());
+    AssessedRow { assessment: Assessment { at, votes, fused, deviations, expected }, features }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The closed list of detectors an ensemble can have.
+//!
+//! Adding one is a variant here; the compiler then names every other place.
+
+use homeostat_core::{Scoring, Seed};
+
+#[cfg(feature = "onnx")]
+use crate::autoencoder::{Autoencoder, AutoencoderSpec};
+use crate::detector::{Detector, ScoreError, TrainError};
+use crate::enricher::Enriched;
+use crate::forest::{Forest, ForestSpec};
+use crate::residual::Residual;
+use crate::trail::Trail;
+
+/// A detector to train, with its options.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DetectorSpec {
+    /// Distance from the rows before; nothing to choose.
+    Residual,
+    /// Isolation forest.
+    Forest(ForestSpec),
+    /// Reconstruction by a small network, an ONNX model.
+    #[cfg(feature = "onnx")]
+    Autoencoder(AutoencoderSpec),
+    /// A detector of the tests that does what it is told.
+    #[cfg(test)]
+    Scripted(Scripted),
+}
+
+impl DetectorSpec {
+    /// Every detector with its default options, in the order of their votes.
+    pub fn all_default() -> Vec<Self> {
+        vec![
+            Self::Residual,
+            Self::Forest(ForestSpec::default()),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(AutoencoderSpec::default()),
+        ]
+    }
+
+    /// The detector's stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Residual => Residual::NAME,
+            Self::Forest(_) => "forest",
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(_) => "autoencoder",
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.name,
+        }
+    }
+}
+
+/// A trained detector.
+#[derive(Clone, Debug)]
+pub(crate) enum Model {
+    Residual(Residual),
+    Forest(Forest),
+    #[cfg(feature = "onnx")]
+    Autoencoder(Box<Autoencoder>),
+    #[cfg(test)]
+    Scripted(Scripted),
+}
+
+impl Model {
+    pub(crate) fn train(spec: &DetectorSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+        match spec {
+            DetectorSpec::Residual => Ok(Self::Residual(Residual::new(history))),
+            DetectorSpec::Forest(spec) => Forest::train(spec, history, seed).map(Self::Forest),
+            #[cfg(feature = "onnx")]
+            DetectorSpec::Autoencoder(spec) => {
+                Autoencoder::train(spec, history, seed).map(|trained| Self::Autoencoder(Box::new(trained)))
+            }
+            #[cfg(test)]
+            DetectorSpec::Scripted(scripted) => scripted.train().map(Self::Scripted),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Residual(residual) => residual.name(),
+            Self::Forest(forest) => forest.name(),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(autoencoder) => autoencoder.name(),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.name,
+        }
+    }
+
+    pub(crate) fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+        match self {
+            Self::Residual(residual) => residual.score(trail),
+            Self::Forest(forest) => forest.score(trail),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(autoencoder) => autoencoder.score(trail),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.score(trail),
+        }
+    }
+
+    /// What it expected of each feature at the newest row, in the feature's own unit, if it forecasts.
+    pub(crate) fn expected(&self) -> Option<&[f64]> {
+        match self {
+            Self::Residual(_) | Self::Forest(_) => None,
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(_) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
+        }
+    }
+}
+
+/// A detector that scores the newest level of the first feature, until it breaks.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Scripted {
+    #[serde(skip, default = "scripted_name")]
+    pub(crate) name: &'static str,
+    pub(crate) untrainable: bool,
+    /// Rows after which it fails for good.
+    pub(crate) fails_after: u64,
+}
+
+#[cfg(test)]
+fn scripted_name() -> &'static str {
+    "scripted"
+}
+
+#[cfg(test)]
+impl Scripted {
+    pub(crate) fn level() -> Self {
+        Self { name: scripted_name(), untrainable: false, fails_after: u64::MAX }
+    }
+
+    fn train(&self) -> Result<Self, TrainError> {
+        if self.untrainable {
+            return Err(TrainError::Failed { detector: self.name, why: "told to".into() });
+        }
+        Ok(self.clone())
+    }
+}
+
+#[cfg(test)]
+impl Detector for Scripted {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+        use homeostat_core::{NotReady, RawScore};
+        if trail.n_pushed() > self.fails_after {
+            return Err(ScoreError::Model { why: "told to".into() });
+        }
+        let level = trail.row(0, crate::trail::Channel::Level).map_or(f64::NAN, |row| row[0]);
+        Ok(RawScore::new(level.abs()).map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
+    }
+}

@@ -1,0 +1,219 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Direction, Feature, Grid, Seed, Signal, Subject};
+use ndarray::Array2;
+use rand::Rng;
+
+use super::*;
+use crate::detector::TrainError;
+
+const STEP: Duration = Duration::from_secs(60);
+
+fn feature(name: &str, signal: Signal) -> Feature {
+    Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 }
+}
+
+/// A window of `(n_steps, n_features)` values that starts at row `from` of all time.
+fn window(from: usize, values: Array2<f64>) -> Window {
+    let signals = [Signal::Latency, Signal::Memory, Signal::Other];
+    let features =
+        (0..values.ncols()).map(|idx| feature(&format!("f{idx}"), signals[idx % signals.len()])).collect::<Vec<_>>();
+    let start = Timestamp::from_secs(60 * from as i64);
+    let grid = Grid::new(start, STEP, values.nrows()).expect("a grid");
+    let schema = Arc::new(Schema::new(features).expect("a schema"));
+    Window::new(Subject::deployment("shop", "cart"), grid, schema, values).expect("a window")
+}
+
+/// Roughly normal noise around 10 and 100.
+fn noise(seed: u64, n_rows: usize) -> Array2<f64> {
+    let mut rng = Seed::new(seed).rng();
+    Array2::from_shape_fn((n_rows, 2), |(_, idx)| {
+        let bell: f64 = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+        [10.0, 100.0][idx] + bell
+    })
+}
+
+fn spec(detectors: Vec<DetectorSpec>) -> EnsembleSpec {
+    EnsembleSpec { detectors, ..EnsembleSpec::default() }
+}
+
+fn two() -> EnsembleSpec {
+    spec(vec![DetectorSpec::Residual, DetectorSpec::Scripted(Scripted::level())])
+}
+
+fn trained(spec: &EnsembleSpec, n_rows: usize) -> Ensemble {
+    Ensemble::train(spec, &window(0, noise(1, n_rows)), Seed::new(3)).expect("enough history")
+}
+
+/// `n_rows` of noise from row `from`, with 20 added to the first feature in the rows `fault`.
+fn live(from: usize, n_rows: usize, fault: std::ops::Range<usize>) -> Window {
+    let mut values = noise(2, n_rows);
+    for row in fault {
+        values[[row, 0]] += 20.0;
+    }
+    window(from, values)
+}
+
+#[test]
+fn a_fault_alarms_at_once_and_noise_does_not() {
+    let mut ensemble = trained(&two(), 600);
+    let rows = ensemble.assess_rows(&live(600, 60, 30..40)).expect("the same features");
+    let alarming: Vec<usize> =
+        (0..60).filter(|idx| rows[*idx].assessment.score().is_some_and(|score| score.is_alarming())).collect();
+    assert_eq!(alarming.first(), Some(&30), "{alarming:?}");
+    assert!(alarming.contains(&31));
+}
+
+#[test]
+fn online_scores_equal_the_batch_scores_of_the_same_prefix() {
+    let whole = live(600, 90, 40..50);
+    let mut batch = trained(&two(), 600);
+    let mut online = batch.clone();
+    let wanted = batch.assess_rows(&whole).expect("the same features");
+    let mut found = Vec::new();
+    for end in 1..=90_usize {
+        // Windows overlap, as those of a service do.
+        let part = whole.slice_steps(end.saturating_sub(1 + end % 7), end).expect("rows");
+        found.extend(online.assess_rows(&part).expect("the same features"));
+    }
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn a_gap_is_the_same_whether_it_comes_as_holes_or_as_no_rows() {
+    let mut holed = noise(2, 200);
+    holed.slice_mut(ndarray::s![20..120, ..]).fill(f64::NAN);
+    let whole = window(600, holed);
+    let mut batch = trained(&two(), 600);
+    let mut cut = batch.clone();
+    let wanted = batch.assess_rows(&whole).expect("the same features");
+    let mut found = cut.assess_rows(&whole.slice_steps(0, 20).expect("rows")).expect("the same features");
+    found.extend(cut.assess_rows(&whole.slice_steps(120, 200).expect("rows")).expect("the same features"));
+    assert_eq!(wanted.len(), 20 + TRAIL_ROWS_MAX + 80, "at most a trail full of holes");
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn a_row_that_is_not_there_yet_is_taken_when_it_comes() {
+    let mut ensemble = trained(&two(), 600);
+    let mut values = noise(2, 10);
+    values.row_mut(9).fill(f64::NAN);
+    assert_eq!(ensemble.assess(&window(600, values)).at, Timestamp::from_secs(60 * 608));
+    assert_eq!(ensemble.assess(&window(600, noise(2, 10))).at, Timestamp::from_secs(60 * 609));
+}
+
+#[test]
+fn a_detector_that_breaks_is_a_missing_vote() {
+    let breaking = Scripted { fails_after: 610, ..Scripted::level() };
+    let mut ensemble = trained(
+        &spec(vec![
+            DetectorSpec::Residual,
+            DetectorSpec::Scripted(Scripted::level()),
+            DetectorSpec::Scripted(breaking),
+        ]),
+        600,
+    );
+    let rows = ensemble.assess_rows(&live(600, 30, 20..25)).expect("the same features");
+    assert!(matches!(rows[5].assessment.votes[2].vote, Vote::Scored { .. }));
+    assert!(matches!(rows[15].assessment.votes[2].vote, Vote::Failed { .. }));
+    assert!(rows[20].assessment.score().expect("two votes are left").is_alarming());
+}
+
+#[test]
+fn a_detector_that_cannot_be_trained_is_listed_and_votes_failed() {
+    let untrainable = Scripted { untrainable: true, ..Scripted::level() };
+    let mut three = two();
+    three.detectors.insert(0, DetectorSpec::Scripted(untrainable.clone()));
+    let mut ensemble = trained(&three, 600);
+    assert_eq!(ensemble.missing().len(), 1);
+    let votes = ensemble.assess(&live(600, 5, 0..0)).votes;
+    assert!(votes.iter().any(|named| matches!(&named.vote, Vote::Failed { why } if why.contains("not trained"))));
+    let too_few = spec(vec![DetectorSpec::Residual, DetectorSpec::Scripted(untrainable)]);
+    let error = Ensemble::train(&too_few, &window(0, noise(1, 600)), Seed::new(3));
+    assert!(matches!(error, Err(TrainError::Failed { detector: "ensemble", .. })));
+}
+
+#[test]
+fn another_schema_or_step_is_failed_votes_and_changes_nothing() {
+    let mut ensemble = trained(&two(), 600);
+    let before = ensemble.newest_at();
+    let other = window(700, Array2::zeros((5, 3)));
+    let assessment = ensemble.assess(&other);
+    assert!(assessment.votes.iter().all(|named| matches!(named.vote, Vote::Failed { .. })));
+    assert_eq!((assessment.score(), ensemble.newest_at()), (None, before));
+}
+
+#[test]
+fn a_short_history_is_refused_and_says_what_is_needed() {
+    let error = Ensemble::train(&two(), &window(0, noise(1, 100)), Seed::new(3));
+    assert!(matches!(error, Err(TrainError::TooFewRows { found: 100, needed: 120, .. })), "{error:?}");
+}
+
+#[test]
+fn a_feature_far_above_its_normal_stays_not_normal_however_long_it_lasts() {
+    let mut ensemble = trained(&two(), 600);
+    ensemble.assess(&live(600, 80, 20..80));
+    let latency = ensemble.feature_states().expect("rows were seen")[0];
+    assert!(!latency.normal && latency.deviation.expect("measured") > 10.0);
+    let mut values = noise(2, 1);
+    values[[0, 0]] = f64::NAN;
+    ensemble.assess(&window(680, values));
+    let latency = ensemble.feature_states().expect("rows were seen")[0];
+    assert!(!latency.normal, "a hole is not normal");
+    ensemble.assess(&live(681, 5, 0..0));
+    assert!(ensemble.feature_states().expect("rows were seen")[0].normal);
+}
+
+#[test]
+fn one_shot_scoring_keeps_nothing() {
+    let ensemble = trained(&two(), 600);
+    let fault = live(600, 40, 39..40);
+    let first = ensemble.assess_once(&fault);
+    assert!(first.score().expect("scored").is_alarming());
+    assert_eq!(ensemble.assess_once(&fault), first);
+    assert_eq!(ensemble.newest_at(), Some(Timestamp::from_secs(60 * 599)));
+}
+
+#[test]
+fn the_next_scores_after_save_and_load_are_the_same_bit_for_bit() {
+    let mut ensemble = trained(&two(), 600);
+    ensemble.assess(&live(600, 50, 40..50));
+    let mut loaded =
+        Ensemble::restore(&ensemble.save().expect("plain data"), &LoadOptions::default()).expect("what was saved");
+    let next = live(650, 50, 10..20);
+    assert_eq!(loaded.assess_rows(&next), ensemble.assess_rows(&next));
+}
+
+#[test]
+fn every_prefix_of_a_saved_state_is_refused_without_a_panic() {
+    let state = trained(&two(), 150).save().expect("plain data").state;
+    for end in (0..state.len()).step_by(97) {
+        let cut = SavedEnsemble { state: state[..end].to_vec(), onnx: None };
+        assert!(Ensemble::restore(&cut, &LoadOptions::default()).is_err(), "{end} of {}", state.len());
+    }
+}
+
+#[test]
+fn the_budget_is_roughly_realised_from_training_to_openings() {
+    use crate::hysteresis::{Gate, Hysteresis};
+    let (n_days, mut n_openings) = (40, 0);
+    for round in 0..5 {
+        let daily = EnsembleSpec { budget: "1 per 1d".parse().expect("a budget"), ..two() };
+        let mut ensemble = Ensemble::train(&daily, &window(0, noise(100 + round, 3 * 1440)), Seed::new(round))
+            .expect("enough history");
+        let rows =
+            ensemble.assess_rows(&window(3 * 1440, noise(200 + round, n_days * 1440))).expect("the same features");
+        let (rule, mut gate, mut open) = (Hysteresis::default(), Gate::default(), false);
+        for row in rows {
+            gate.push(&rule, row.assessment.score().map(homeostat_core::Score::value));
+            if !open && gate.opens(&rule) {
+                (open, n_openings) = (true, n_openings + 1);
+            } else if gate.is_calm(&rule) {
+                open = false;
+            }
+        }
+    }
+    let per_day = f64::from(n_openings) / (5 * n_days) as f64;
+    assert!((0.2..=2.5).contains(&per_day), "{per_day} a day");
+}

@@ -1,0 +1,182 @@
+//! How an ensemble is trained: fitted on the first part of the history, calibrated on the rest.
+
+use std::sync::Arc;
+
+use homeostat_core::{NamedVote, RawScore, Schema, Scoring, Seed, Timestamp, Window};
+
+use super::{DetectorSpec, Ensemble, Member, MissingDetector, Model, explained, missing_vote, vote};
+use crate::budget::{FalseAlarmBudget, threshold_nats};
+use crate::detector::{ScoreError, TrainError};
+use crate::enricher::{Enriched, Enricher};
+use crate::fusion::{Fusion, VOTES_MIN, fused_nats};
+use crate::hysteresis::Hysteresis;
+use crate::scaler::Scaler;
+use crate::tail::Tail;
+
+/// The part of the history detectors are fitted on, in thirds; the rest calibrates. Two thirds: a third still shows
+/// enough unusual rows to fit a tail, and a model loses little with the last third of its data.
+const FIT_THIRDS: usize = 2;
+
+/// The shortest history: 80 rows to fit and 40 to calibrate. It is enough to try things out; a week is better.
+const HISTORY_ROWS_MIN: usize = 120;
+
+/// A detector that scored fewer held-out rows than this has no tail worth the name.
+const TAIL_ROWS_MIN: usize = 30;
+
+/// What the ensemble's own errors go by.
+const NAME: &str = "ensemble";
+
+/// Which detectors, and how many false incidents are tolerable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnsembleSpec {
+    /// The detectors, in the order of their votes.
+    pub detectors: Vec<DetectorSpec>,
+    /// False incidents that are tolerable for each subject.
+    pub budget: FalseAlarmBudget,
+    /// The rule by which the tracker will open incidents: the budget is about incidents, not rows.
+    pub hysteresis: Hysteresis,
+}
+
+impl Default for EnsembleSpec {
+    /// Every detector with its defaults, one false incident a week.
+    fn default() -> Self {
+        Self {
+            detectors: DetectorSpec::all_default(),
+            budget: FalseAlarmBudget::default(),
+            hysteresis: Hysteresis::default(),
+        }
+    }
+}
+
+impl Ensemble {
+    /// Trains on one subject's history.
+    ///
+    /// Scaler and detectors are fitted on the first two thirds. The last third then runs through the very path that live
+    /// rows take; its raw scores give the tails, its fused surprises the threshold: nothing is calibrated on rows it was
+    /// fitted on. The ensemble is left as if it had watched the history to its end.
+    ///
+    /// A detector that can't be trained on this history is listed in [`missing`](Ensemble::missing); the error is for a
+    /// history that is too short, an option that is out of range, or fewer detectors left than a score needs.
+    pub fn train(spec: &EnsembleSpec, history: &Window, seed: Seed) -> Result<Self, TrainError> {
+        if let Some(why) = spec.hysteresis.objection() {
+            return Err(TrainError::BadOption { detector: NAME, why: why.to_owned() });
+        }
+        let n_rows = (0..history.grid().n_steps()).filter(|idx| has_data(history, *idx)).count();
+        let too_few = TrainError::TooFewRows { detector: NAME, found: n_rows, needed: HISTORY_ROWS_MIN };
+        if n_rows < HISTORY_ROWS_MIN {
+            return Err(too_few);
+        }
+        let n_fit = history.grid().n_steps() * FIT_THIRDS / 3;
+        let fit = history.slice_steps(0, n_fit).ok_or(too_few)?;
+        let scaler = Scaler::fit(&fit);
+        let enriched = Enriched::new(&fit, &scaler);
+        let mut missing = Vec::new();
+        let mut models = Vec::new();
+        for detector in &spec.detectors {
+            match Model::train(detector, &enriched, seed.fork(detector.name())) {
+                Ok(model) => models.push(model),
+                Err(error @ TrainError::BadOption { .. }) => return Err(error),
+                Err(error @ (TrainError::TooFewRows { .. } | TrainError::Failed { .. })) => {
+                    missing.push(MissingDetector { detector: detector.name().to_owned(), why: error.to_string() });
+                }
+            }
+        }
+        let mut enricher = Enricher::new(scaler, history.grid().step());
+        for step_idx in 0..n_fit {
+            enricher.push(history.grid().at(step_idx), history.row(step_idx).iter().copied());
+        }
+        let held_out = HeldOut::run(&mut enricher, &mut models, history, n_fit);
+        held_out.calibrated(spec, Arc::clone(history.schema()), enricher, models, missing)
+    }
+}
+
+fn has_data(window: &Window, step_idx: usize) -> bool {
+    window.row(step_idx).iter().any(|value| !value.is_nan())
+}
+
+/// What the detectors said of the held-out rows.
+struct HeldOut {
+    moments: Vec<Timestamp>,
+    /// By model, then by row.
+    scorings: Vec<Vec<Result<Scoring, ScoreError>>>,
+}
+
+impl HeldOut {
+    /// Trailing rows without data are left for live windows to fill.
+    fn run(enricher: &mut Enricher, models: &mut [Model], history: &Window, n_fit: usize) -> Self {
+        let n_steps = history.grid().n_steps();
+        let end = (n_fit..n_steps).rev().find(|idx| has_data(history, *idx)).map_or(n_fit, |idx| idx + 1);
+        let mut held_out = Self { moments: Vec::new(), scorings: vec![Vec::new(); models.len()] };
+        for step_idx in n_fit..end {
+            let at = history.grid().at(step_idx);
+            enricher.push(at, history.row(step_idx).iter().copied());
+            held_out.moments.push(at);
+            for (model, scorings) in models.iter_mut().zip(&mut held_out.scorings) {
+                scorings.push(model.score(enricher.trail()));
+            }
+        }
+        held_out
+    }
+
+    /// Tails, then the threshold, then the memory, all from the same rows.
+    fn calibrated(
+        self,
+        spec: &EnsembleSpec,
+        schema: Arc<Schema>,
+        enricher: Enricher,
+        models: Vec<Model>,
+        mut missing: Vec<MissingDetector>,
+    ) -> Result<Ensemble, TrainError> {
+        let mut members = Vec::new();
+        let mut columns = Vec::new();
+        for (model, scorings) in models.into_iter().zip(self.scorings) {
+            let tail = Tail::fit(scorings.iter().filter_map(raw_score));
+            if tail.n_rows() < TAIL_ROWS_MIN {
+                missing.push(too_few_scored(model.name(), tail.n_rows(), scorings.len()));
+            } else {
+                members.push(Member { model, tail });
+                columns.push(scorings.into_iter());
+            }
+        }
+        if members.len() < VOTES_MIN {
+            return Err(too_few_left(members.len(), &missing));
+        }
+        let votes: Vec<Vec<NamedVote>> = self
+            .moments
+            .iter()
+            .map(|_| {
+                let scored = members.iter().zip(&mut columns).filter_map(|(member, column)| {
+                    let vote = vote(column.next()?, &member.tail);
+                    Some(NamedVote { detector: member.model.name().to_owned(), vote })
+                });
+                scored.chain(missing.iter().map(missing_vote)).collect()
+            })
+            .collect();
+        let fused: Vec<Option<f64>> = votes.iter().map(|votes| fused_nats(votes)).collect();
+        let threshold = threshold_nats(&fused, enricher.step(), &spec.budget, &spec.hysteresis);
+        let mut fusion = Fusion::new(threshold);
+        let last = votes.into_iter().zip(&self.moments).map(|(votes, at)| (fusion.push(&votes), votes, *at)).last();
+        let last = last.map(|(fused, votes, at)| explained(&enricher, &members, at, votes, fused));
+        Ok(Ensemble { schema, enricher, members, missing, fusion, last })
+    }
+}
+
+fn raw_score(scoring: &Result<Scoring, ScoreError>) -> Option<RawScore> {
+    match scoring {
+        Ok(Scoring::Scored(raw)) => Some(*raw),
+        Ok(Scoring::NotReady(_)) | Err(_) => None,
+    }
+}
+
+fn too_few_scored(detector: &str, n_scored: usize, n_rows: usize) -> MissingDetector {
+    let why = format!(
+        "it scored {n_scored} of {n_rows} held-out rows, {TAIL_ROWS_MIN} are needed: pull a longer history with fewer holes"
+    );
+    MissingDetector { detector: detector.to_owned(), why }
+}
+
+fn too_few_left(n_left: usize, missing: &[MissingDetector]) -> TrainError {
+    let reasons: Vec<String> = missing.iter().map(|one| format!("{}: {}", one.detector, one.why)).collect();
+    let why = format!("{n_left} detectors could be trained, {VOTES_MIN} are needed ({})", reasons.join("; "));
+    TrainError::Failed { detector: NAME, why }
+}

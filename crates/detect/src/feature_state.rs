@@ -1,0 +1,80 @@
+//! Where each feature stands at the newest row: the explanation, and what recovery is measured by.
+//!
+//! Nothing here depends on a detector's verdict: a row can score low because everybody got used to the fault, while the
+//! memory is still three times its normal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::enricher::Enricher;
+use crate::trail::{CHANNELS, Channel, Trail};
+
+/// A feature within so many training deviations of its training mean is back to normal. Not 3: of the noise of a healthy
+/// service, one row in several hundred lies beyond 3, and several features must be normal at the same time.
+pub const NORMAL_DEVIATIONS_MAX: f64 = 4.0;
+
+/// Rows whose mean stands in for a forecast.
+const EXPECTED_ROWS: usize = 20;
+
+/// One feature at the newest row.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureState {
+    /// What was measured; `None` is a hole.
+    pub value: Option<f64>,
+    /// What was expected of this row, in the feature's own unit: the forecast where there is one, else the mean of the up to
+    /// 20 rows before.
+    pub expected: Option<f64>,
+    /// How far it is from its training mean, in training deviations, signed. It stays large for as long as the feature is
+    /// away, however long that is. The direction that doesn't matter and everything within `deviation_min` are 0.
+    pub deviation: Option<f64>,
+    /// Whether it is there and within [`NORMAL_DEVIATIONS_MAX`]. A hole is not normal: missing data is never recovery (I13).
+    pub normal: bool,
+}
+
+/// All features at the newest row. `forecast` is what a forecaster expected of it.
+pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&[f64]>) -> Vec<FeatureState> {
+    let trail = enricher.trail();
+    (0..trail.n_features())
+        .map(|idx| {
+            let deviation = cell(trail, 0, Channel::Level, idx);
+            FeatureState {
+                value: cell(trail, 0, Channel::Raw, idx),
+                expected: forecast
+                    .and_then(|expected| expected.get(idx).copied())
+                    .filter(|expected| expected.is_finite())
+                    .or_else(|| mean_before(trail, idx)),
+                deviation,
+                normal: deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
+            }
+        })
+        .collect()
+}
+
+/// For each feature the deviation farthest from 0 among its level and its residuals at the newest row, signed: a sudden
+/// fault shows in a residual first, a slow one in the level.
+pub(crate) fn strongest_deviations(trail: &Trail) -> Vec<Option<f64>> {
+    (0..trail.n_features())
+        .map(|idx| {
+            CHANNELS
+                .into_iter()
+                .filter(|channel| *channel != Channel::Raw)
+                .filter_map(|channel| cell(trail, 0, channel, idx))
+                .max_by(|a, b| a.abs().total_cmp(&b.abs()))
+        })
+        .collect()
+}
+
+fn mean_before(trail: &Trail, idx: usize) -> Option<f64> {
+    let values = (1..=EXPECTED_ROWS).filter_map(|back| cell(trail, back, Channel::Raw, idx));
+    // A running mean: a sum of huge values would overflow.
+    values
+        .fold(None, |mean: Option<(f64, f64)>, value| match mean {
+            None => Some((value, 1.0)),
+            Some((mean, n)) => Some((mean + (value - mean) / (n + 1.0), n + 1.0)),
+        })
+        .map(|(mean, _)| mean)
+        .filter(|mean| mean.is_finite())
+}
+
+fn cell(trail: &Trail, back: usize, channel: Channel, idx: usize) -> Option<f64> {
+    trail.row(back, channel).map(|row| row[idx]).filter(|value| value.is_finite())
+}

@@ -1,0 +1,128 @@
+//! The isolation forest as a detector: which rows to give it, and when it can't say.
+//!
+//! The forest itself knows nothing of trails; it is in [`isolation`].
+
+mod grow;
+mod isolation;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use homeostat_core::{NotReady, RawScore, Scoring, Seed};
+use serde::{Deserialize, Serialize};
+
+use crate::detector::{Detector, ScoreError, TrainError};
+use crate::enricher::Enriched;
+use crate::trail::Trail;
+
+pub use isolation::IsolationForest;
+
+const NAME: &str = "forest";
+
+/// Fewest usable rows to grow a forest from: below, "rare" isn't defined.
+const TRAIN_ROWS_MIN: usize = 32;
+
+/// Options of the isolation forest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForestSpec {
+    n_trees: usize,
+    sample_rows_max: usize,
+}
+
+impl Default for ForestSpec {
+    /// 100 trees of 256 rows, as in the paper (Liu, Ting and Zhou 2008, section 4.1): path lengths converge well before
+    /// 100 trees, and larger samples swamp and mask.
+    fn default() -> Self {
+        Self { n_trees: 100, sample_rows_max: 256 }
+    }
+}
+
+impl ForestSpec {
+    /// Most trees: 1 000 of them take 3 MB, and scores moved by less than 1 % long before.
+    pub const N_TREES_MAX: usize = 1_000;
+    /// Most rows a tree is grown from: depth 12 then, and node indices fit in 16 bits.
+    pub const SAMPLE_ROWS_MAX: usize = 4_096;
+
+    /// `n_trees` in 1 to [`Self::N_TREES_MAX`], each grown from at most `sample_rows_max` rows, in 2 to
+    /// [`Self::SAMPLE_ROWS_MAX`].
+    pub fn new(n_trees: usize, sample_rows_max: usize) -> Result<Self, TrainError> {
+        let bad = |why: String| Err(TrainError::BadOption { detector: NAME, why });
+        if !(1..=Self::N_TREES_MAX).contains(&n_trees) {
+            return bad(format!("n_trees must be 1 to {}, not {n_trees}", Self::N_TREES_MAX));
+        }
+        if !(2..=Self::SAMPLE_ROWS_MAX).contains(&sample_rows_max) {
+            return bad(format!("sample_rows_max must be 2 to {}, not {sample_rows_max}", Self::SAMPLE_ROWS_MAX));
+        }
+        Ok(Self { n_trees, sample_rows_max })
+    }
+
+    /// Number of trees.
+    pub fn n_trees(&self) -> usize {
+        self.n_trees
+    }
+
+    /// Most rows a tree is grown from.
+    pub fn sample_rows_max(&self) -> usize {
+        self.sample_rows_max
+    }
+}
+
+/// An isolation forest on how restless the row and its recent past are.
+///
+/// A row is, for each feature, `ln(0.05 + x)` of three magnitudes in training deviations: the distance from the mean of
+/// the previous 3 rows, from that of the previous 20, and the root mean square of the former over the last 10 rows. On
+/// raw levels isolation forests are weak; on these rows they add to every other detector.
+///
+/// The raw score is the paper's anomaly score, in (0, 1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Forest {
+    n_features: usize,
+    forest: IsolationForest,
+    /// The row under way: kept only so that scoring doesn't allocate.
+    #[serde(skip)]
+    row: Vec<f32>,
+}
+
+impl Forest {
+    /// Grows a forest on every training row of which at least half is there.
+    pub fn train(spec: &ForestSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+        let n_features = history.n_features();
+        let rows = row::training_rows(history);
+        if rows.nrows() < TRAIN_ROWS_MIN {
+            return Err(TrainError::TooFewRows { detector: NAME, found: rows.nrows(), needed: TRAIN_ROWS_MIN });
+        }
+        let forest = IsolationForest::fit(rows.view(), spec, seed)?;
+        Ok(Self { n_features, forest, row: Vec::new() })
+    }
+
+    /// The forest alone, for comparison with others.
+    pub fn forest(&self) -> &IsolationForest {
+        &self.forest
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.forest.memory_bytes() + self.row.capacity() * size_of::<f32>()
+    }
+}
+
+impl Detector for Forest {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+        if trail.n_features() != self.n_features {
+            return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
+        }
+        self.row.resize(row::N_MAGNITUDES * self.n_features, f32::NAN);
+        let n_present = row::fill(&mut self.row, self.n_features, |back, channel| trail.row(back, channel));
+        if 2 * n_present < self.row.len() {
+            let short = trail.n_rows() < row::ROWS_NEEDED;
+            return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
+        }
+        RawScore::new(self.forest.score(&self.row))
+            .map(Scoring::Scored)
+            .map_err(|error| ScoreError::Model { why: error.to_string() })
+    }
+}

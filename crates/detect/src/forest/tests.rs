@@ -1,0 +1,124 @@
+use homeostat_core::Seed;
+use ndarray::{Array2, array};
+use rand::Rng;
+
+use super::isolation::path_length_mean;
+use super::*;
+
+/// `n_rows` rows of even noise in [0, 1), the last of them far away.
+fn rows_with_an_outlier(n_rows: usize, n_columns: usize) -> Array2<f64> {
+    let mut rng = Seed::new(3).rng();
+    let mut rows = Array2::from_shape_fn((n_rows, n_columns), |_| rng.random::<f64>());
+    rows.row_mut(n_rows - 1).fill(8.0);
+    rows
+}
+
+fn fitted(rows: &Array2<f64>) -> IsolationForest {
+    IsolationForest::fit(rows.view(), &ForestSpec::default(), Seed::new(1)).expect("a forest")
+}
+
+#[test]
+fn the_mean_path_length_is_that_of_the_paper() {
+    assert_eq!(path_length_mean(1), 0.0);
+    assert_eq!(path_length_mean(2), 1.0);
+    // 2 H(255) - 2 · 255/256, summed as fractions.
+    assert!((path_length_mean(256) - 10.248689925634562).abs() < 1e-12);
+}
+
+#[test]
+fn what_is_far_scores_highest_and_what_is_common_below_a_half() {
+    let rows = rows_with_an_outlier(1000, 4);
+    let scores = fitted(&rows).score_rows(rows.view()).expect("scores");
+    let highest = scores.iter().copied().fold(0.0, f64::max);
+    assert_eq!(scores[999], highest);
+    assert!(scores[999] > 0.7, "{}", scores[999]);
+    let mean = scores[..999].iter().sum::<f64>() / 999.0;
+    assert!((0.35..0.5).contains(&mean), "{mean}");
+}
+
+#[test]
+fn one_by_one_and_in_blocks_are_the_same_bit_for_bit() {
+    let rows = rows_with_an_outlier(101, 3);
+    let forest = fitted(&rows);
+    let together = forest.score_rows(rows.view()).expect("scores");
+    for (idx, score) in together.iter().enumerate() {
+        let alone = forest.score_rows(rows.slice(ndarray::s![idx..=idx, ..])).expect("a score");
+        assert_eq!(alone[0].to_bits(), score.to_bits(), "row {idx}");
+    }
+}
+
+#[test]
+fn equal_rows_all_score_a_half() {
+    let rows = Array2::from_elem((300, 2), 4.0);
+    let forest = fitted(&rows);
+    let scores = forest.score_rows(array![[4.0, 4.0], [-1e300, 9.0], [f64::NAN, 0.0]].view()).expect("scores");
+    for score in scores {
+        assert!((score - 0.5).abs() < 1e-6, "{score}");
+    }
+}
+
+#[test]
+fn a_constant_column_is_never_asked() {
+    let mut rows = rows_with_an_outlier(500, 2);
+    rows.column_mut(1).fill(7.0);
+    let forest = fitted(&rows);
+    let scores = forest.score_rows(array![[0.5, 7.0], [0.5, -1e9], [0.5, f64::NAN]].view()).expect("scores");
+    assert!((scores[0] - scores[1]).abs() < 1e-12 && (scores[0] - scores[2]).abs() < 1e-9);
+}
+
+#[test]
+fn a_hole_scores_between_the_usual_and_the_far() {
+    let rows = rows_with_an_outlier(1000, 2);
+    let forest = fitted(&rows);
+    let scores = forest.score_rows(array![[0.5, 0.5], [0.5, f64::NAN], [0.5, 9.0]].view()).expect("scores");
+    assert!(scores[0] < scores[1] && scores[1] < scores[2], "{scores:?}");
+    // With nothing there, it's the expectation over the training rows: close to their mean score.
+    let nothing = forest.score_rows(array![[f64::NAN, f64::NAN]].view()).expect("a score")[0];
+    assert!((0.3..0.55).contains(&nothing), "{nothing}");
+}
+
+#[test]
+fn holes_in_training_break_nothing() {
+    let mut rows = rows_with_an_outlier(400, 3);
+    let mut rng = Seed::new(9).rng();
+    rows.mapv_inplace(|value| if rng.random::<f64>() < 0.3 { f64::NAN } else { value });
+    rows.column_mut(2).fill(f64::NAN);
+    let scores = fitted(&rows).score_rows(array![[0.5, 0.5, 1.0], [8.0, 8.0, 1.0]].view()).expect("scores");
+    assert!(scores[1] > scores[0] + 0.1, "{scores:?}");
+}
+
+#[test]
+fn values_beyond_single_precision_are_split_and_finite() {
+    let rows = array![[1e300, 1e-320], [-1e300, 0.0], [1e308, 1e-310], [0.0, 5e-324]];
+    let scores = fitted(&rows).score_rows(rows.view()).expect("scores");
+    assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
+}
+
+#[test]
+fn bad_options_shapes_and_too_few_rows_are_refused() {
+    assert!(matches!(ForestSpec::new(0, 256), Err(TrainError::BadOption { .. })));
+    assert!(matches!(ForestSpec::new(100, 1), Err(TrainError::BadOption { .. })));
+    assert!(matches!(ForestSpec::new(100, 5000), Err(TrainError::BadOption { .. })));
+    let one = array![[1.0]];
+    let fit = IsolationForest::fit(one.view(), &ForestSpec::default(), Seed::new(1));
+    assert!(matches!(fit, Err(TrainError::TooFewRows { found: 1, needed: 2, .. })));
+    let forest = fitted(&rows_with_an_outlier(50, 2));
+    assert_eq!(forest.score_rows(one.view()), Err(ScoreError::Shape { found: 1, wanted: 2 }));
+}
+
+proptest::proptest! {
+    #[test]
+    fn training_rows_fall_where_they_fell_in_training(seed in 0_u64..1000) {
+        // The share of a tree's rows that go left is exact only if scoring splits as training did: then the mean path
+        // over the whole sample is that of the leaves, weighted by their rows, and so is a row of holes.
+        let mut rng = Seed::new(seed).rng();
+        let rows = Array2::from_shape_fn((64, 2), |_| rng.random::<f64>() * 1e-3 + 1.0);
+        let spec = ForestSpec::new(5, 64).expect("options");
+        let forest = IsolationForest::fit(rows.view(), &spec, Seed::new(seed)).expect("a forest");
+        let scores = forest.score_rows(rows.view()).expect("scores");
+        let path = |score: f64| -score.log2();
+        let mean = scores.iter().map(|score| path(*score)).sum::<f64>() / 64.0;
+        let nothing = forest.score_rows(array![[f64::NAN, f64::NAN]].view()).expect("a score")[0];
+        proptest::prop_assert!((mean - path(nothing)).abs() < 1e-5, "{mean} {}", path(nothing));
+    }
+}

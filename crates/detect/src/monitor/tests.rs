@@ -1,0 +1,130 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Direction, Feature, Grid, IncidentState, Schema, Seed, Signal};
+use ndarray::Array2;
+use rand::Rng;
+
+use super::*;
+use crate::confidence::Calibration;
+use crate::ensemble::{DetectorSpec, EnsembleSpec, Scripted};
+use crate::hysteresis::Hysteresis;
+use crate::tracker::TrackerTimes;
+
+const STEP: Duration = Duration::from_secs(60);
+const TRAINED_ROWS: usize = 600;
+
+fn subject(name: &str) -> Subject {
+    Subject::deployment("shop", name)
+}
+
+/// Latency and memory of a subject: noise, with 20 more latency in the rows `slow` (counted from `from`).
+fn window(name: &str, from: usize, n_rows: usize, slow: std::ops::Range<usize>) -> Window {
+    let mut rng = Seed::new(1).fork(name).fork(&from.to_string()).rng();
+    let mut values = Array2::from_shape_fn((n_rows, 2), |(_, idx)| {
+        [5.0, 100.0][idx] + (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+    });
+    for row in slow {
+        values[[row, 0]] += 20.0;
+    }
+    let feature =
+        |signal: Signal| Feature { name: signal.name().into(), signal, direction: Direction::Up, deviation_min: 0.0 };
+    let schema = Arc::new(Schema::new(vec![feature(Signal::Latency), feature(Signal::Memory)]).expect("a schema"));
+    let grid = Grid::new(Timestamp::from_secs(60 * from as i64), STEP, n_rows).expect("a grid");
+    Window::new(subject(name), grid, schema, values).expect("a window")
+}
+
+fn monitor(names: &[&str]) -> Monitor {
+    let spec = EnsembleSpec {
+        detectors: vec![DetectorSpec::Residual, DetectorSpec::Scripted(Scripted::level())],
+        ..EnsembleSpec::default()
+    };
+    let ensembles = names.iter().map(|name| {
+        let history = window(name, 0, TRAINED_ROWS, 0..0);
+        (subject(name), Ensemble::train(&spec, &history, Seed::new(7).fork(name)).expect("enough history"))
+    });
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+    Monitor::new(ensembles.collect(), tracker)
+}
+
+/// Redis gets slow for 30 minutes, and the cart that calls it with it.
+fn outage() -> [Window; 3] {
+    [
+        window("cart", TRAINED_ROWS, 120, 40..70),
+        window("redis", TRAINED_ROWS, 120, 40..70),
+        window("quiet", TRAINED_ROWS, 120, 0..0),
+    ]
+}
+
+fn around() -> Surroundings {
+    let mut around = Surroundings::default();
+    around.topology.add(subject("cart"), subject("redis"));
+    around
+}
+
+fn names(changes: &[IncidentChange]) -> Vec<(&'static str, &str)> {
+    changes.iter().map(|change| (change.name(), change.incident().subject.name.as_str())).collect()
+}
+
+#[test]
+fn a_dependency_down_is_one_incident_from_opened_to_resolved() {
+    let mut monitor = monitor(&["cart", "redis", "quiet"]);
+    let windows = outage();
+    let observed = monitor.observe(windows[0].grid().end(), &windows, &around());
+    assert_eq!(names(&observed.changes), [("opened", "redis"), ("resolved", "redis")]);
+    assert_eq!(observed.changes[0].incident().affected, [subject("cart")]);
+    assert_eq!(observed.assessments.len(), 3);
+    assert_eq!(monitor.open_incidents().count(), 0);
+}
+
+#[test]
+fn catching_up_gives_the_same_incidents_as_watching_live() {
+    let windows = outage();
+    let mut at_once = monitor(&["cart", "redis", "quiet"]);
+    let mut live = at_once.clone();
+    let wanted = at_once.observe(windows[0].grid().end(), &windows, &around()).changes;
+    let mut found = Vec::new();
+    for end in 1..=windows[0].grid().n_steps() {
+        let part = windows.clone().map(|window| window.slice_steps(end.saturating_sub(10), end).expect("rows"));
+        found.extend(live.observe(part[0].grid().end(), &part, &around()).changes);
+    }
+    assert_eq!(found, wanted);
+    assert!(!wanted.is_empty());
+}
+
+#[test]
+fn a_subject_that_goes_silent_in_an_incident_is_stale_and_still_open() {
+    let mut monitor = monitor(&["redis"]);
+    let fault = window("redis", TRAINED_ROWS, 50, 40..50);
+    let end = fault.grid().end();
+    assert_eq!(names(&monitor.observe(end, &[fault], &around()).changes), [("opened", "redis")]);
+    let observed = monitor.observe(end + Duration::from_secs(3600), &[], &around());
+    assert_eq!(names(&observed.changes), [("stale", "redis")]);
+    assert_eq!(monitor.open_incidents().next().map(|incident| incident.state), Some(IncidentState::Stale));
+}
+
+#[test]
+fn a_subject_without_a_model_is_named_and_the_others_go_on() {
+    let mut monitor = monitor(&["redis"]);
+    let windows = [window("stranger", TRAINED_ROWS, 5, 0..0), window("redis", TRAINED_ROWS, 5, 0..0)];
+    let observed = monitor.observe(windows[0].grid().end(), &windows, &around());
+    assert_eq!(observed.unknown_subjects, [subject("stranger")]);
+    assert_eq!(observed.assessments.len(), 1);
+}
+
+#[test]
+fn feature_states_say_when_a_signal_is_back_to_normal() {
+    let mut monitor = monitor(&["redis"]);
+    let whole = window("redis", TRAINED_ROWS, 60, 20..40);
+    let mut look = |end: usize| {
+        let part = whole.slice_steps(0, end).expect("rows");
+        monitor.observe(part.grid().end(), &[part], &around());
+        let (at, states) = monitor.feature_states(&subject("redis")).expect("rows were seen");
+        (at, states[0])
+    };
+    let (at, during) = look(39);
+    assert!(!during.normal && during.deviation.is_some_and(|deviation| deviation > 10.0), "{during:?}");
+    assert_eq!(at, whole.grid().at(38));
+    assert!(look(60).1.normal);
+    assert!(monitor.feature_states(&subject("stranger")).is_none());
+}

@@ -1,0 +1,276 @@
+//! From assessed rows to incidents: opened by hysteresis, one for each cause, never lost, never resolved by silence.
+//!
+//! It decides nothing about actions. It reads no clock: rows bring their moment, and [`Tracker::pass_time`] brings `now`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use homeostat_core::{
+    Calendar, Incident, IncidentChange, IncidentState, Rollout, Schema, Score, Subject, Timestamp, Topology,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::confidence::Calibration;
+use crate::ensemble::AssessedRow;
+use crate::hysteresis::{Gate, Hysteresis};
+
+mod cause;
+mod evidence;
+mod open;
+
+use cause::Causes;
+use open::Open;
+
+/// Subjects watched at most. Beyond, a subject is left out and counted: ten thousand workloads are more than one
+/// process scores in a scrape interval.
+pub const SUBJECTS_MAX: usize = 10_000;
+
+/// The tracker's options but for its [`Hysteresis`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrackerTimes {
+    /// Without data for so long, and for three steps, an open incident is stale. Prometheus's own staleness is 5 minutes.
+    pub stale_after: Duration,
+    /// A roll-out this long before an incident opened may be its cause.
+    pub rollout_recent: Duration,
+    /// For so long after a roll-out of ours the target and what depends on it can't open an incident (I35), nor can what
+    /// suffered from a dependency after that recovered.
+    pub settle: Duration,
+    /// Rows for which a subject waits before it opens its own incident, while something it depends on looks suspicious:
+    /// symptoms often cross the alarm boundary before their cause does.
+    pub grace_rows: u32,
+}
+
+impl Default for TrackerTimes {
+    fn default() -> Self {
+        Self {
+            stale_after: Duration::from_secs(300),
+            rollout_recent: Duration::from_secs(1800),
+            settle: Duration::from_secs(300),
+            grace_rows: 3,
+        }
+    }
+}
+
+/// What is known of the world around the subjects, as of an observation.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Who depends on whom.
+    pub topology: Topology,
+    /// Planned events.
+    pub calendar: Calendar,
+    /// Roll-outs of the last hours, in any order; ours are marked.
+    pub rollouts: Vec<Rollout>,
+}
+
+/// A row of one subject, on its way into the tracker.
+#[derive(Clone, Copy, Debug)]
+pub struct SubjectRow<'a> {
+    /// Whose.
+    pub subject: &'a Subject,
+    /// What its features are.
+    pub schema: &'a Schema,
+    /// The time between its rows.
+    pub step: Duration,
+    /// The row.
+    pub row: &'a AssessedRow,
+}
+
+/// All subjects' hysteresis and open incidents.
+///
+/// **Opening and closing** follow [`Hysteresis`]. An incident resolves only once the scores have been calm and every
+/// feature of its evidence has been there and normal for `close_rows` rows: a fault everybody got used to is
+/// still a fault, and silence is [`IncidentState::Stale`], never recovery (I13). Both can keep an incident open for long, on
+/// purpose; a lasting new normal needs new training.
+///
+/// **One incident per cause.** A subject whose evidence a failing dependency explains gets no incident while anything it
+/// depends on, directly or not, is in one: it is added to that incident's `affected` (of the oldest, if there are several).
+/// It waits `grace_rows` rows while a dependency only looks suspicious. If it opened first all the same, its
+/// incident stays, is annotated, and re-typed where the table says so, and it joins `affected`, too; it resolves by its own
+/// signals. Evidence of the subject's own (memory, kills, restarts, lost replicas) always opens an incident of its own,
+/// annotated. Within a cycle of dependencies the highest score is taken for the cause.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    hysteresis: Hysteresis,
+    times: TrackerTimes,
+    calibration: Calibration,
+    watches: BTreeMap<Subject, Watch>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Watch {
+    gate: Gate,
+    open: Option<Open>,
+    /// Rows for which it has waited for a suspicious dependency.
+    waited_rows: u32,
+    /// Until then it can't open an incident, because what it depends on has only just recovered.
+    settles_until: Option<Timestamp>,
+}
+
+impl Tracker {
+    /// A tracker without incidents. `hysteresis` is the rule the thresholds were trained for.
+    pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
+        Self { hysteresis, times, calibration, watches: BTreeMap::new() }
+    }
+
+    /// Open and stale incidents, by subject.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.watches.values().filter_map(|watch| watch.open.as_ref().map(Open::incident))
+    }
+
+    /// Everything that must survive a restart, as JSON: without it, a fault everybody got used to would be forgotten open.
+    pub fn save(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&self.watches)
+    }
+
+    /// Takes up where the tracker that was saved stopped. On an error nothing has changed.
+    pub fn restore(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        self.watches = serde_json::from_str(json)?;
+        Ok(())
+    }
+
+    /// Takes the rows of one moment, at most one of each subject, and says what changed, in the order it happened.
+    pub fn step(&mut self, at: Timestamp, rows: &[SubjectRow<'_>], around: &Surroundings) -> Vec<IncidentChange> {
+        let mut changes = Vec::new();
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| row.subject);
+        rows.dedup_by_key(|row| row.subject);
+        for row in &rows {
+            if self.watches.len() < SUBJECTS_MAX && !self.watches.contains_key(row.subject) {
+                self.watches.insert(row.subject.clone(), Watch::default());
+            }
+            if let Some(watch) = self.watches.get_mut(row.subject) {
+                watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
+                if let Some(open) = &mut watch.open {
+                    open.observe(row);
+                }
+            }
+        }
+        changes.extend(self.pass_time(at));
+        self.resolve(at, &mut changes);
+        self.open(at, &rows, around);
+        self.refresh(at, around, &mut changes);
+        changes
+    }
+
+    /// Marks incidents whose data has been silent for too long.
+    pub fn pass_time(&mut self, now: Timestamp) -> Vec<IncidentChange> {
+        let open = self.watches.values_mut().filter_map(|watch| watch.open.as_mut());
+        open.filter_map(|open| open.goes_stale(now)).collect()
+    }
+
+    fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
+        let mut suffered = Vec::new();
+        for watch in self.watches.values_mut() {
+            let calm = watch.gate.is_calm(&self.hysteresis);
+            if let Some(open) = watch.open.take_if(|open| calm && open.is_normal(self.hysteresis.close_rows)) {
+                let incident = open.resolved(at);
+                suffered.extend(incident.affected.iter().cloned());
+                changes.push(IncidentChange::Resolved(incident));
+            }
+        }
+        for subject in suffered {
+            if let Some(watch) = self.watches.get_mut(&subject) {
+                watch.settles_until = Some(at + self.times.settle);
+            }
+        }
+    }
+
+    /// Opens what has to be opened: causes before what suffers from them.
+    fn open(&mut self, at: Timestamp, rows: &[SubjectRow<'_>], around: &Surroundings) {
+        let mut candidates: Vec<SubjectRow<'_>> = Vec::new();
+        for row in rows {
+            let Some(watch) = self.watches.get_mut(row.subject) else { continue };
+            let alarms = row.row.assessment.score().is_some_and(Score::is_alarming);
+            if watch.open.is_none() && alarms && watch.gate.opens(&self.hysteresis) {
+                candidates.push(*row);
+            } else if !watch.gate.is_suspicious(&self.hysteresis) {
+                watch.waited_rows = 0;
+            }
+        }
+        for row in cause::causes_first(candidates, &around.topology) {
+            if self.settles(row.subject, at, around) {
+                continue;
+            }
+            let opening = Open::new(row, at, self.times.stale_after);
+            if !opening.is_its_own() {
+                if let Some(cause) = Causes::of(row.subject, &self.watches, &around.topology).oldest() {
+                    self.affect(&cause, row.subject);
+                    continue;
+                }
+                if self.waits(row.subject, around) {
+                    continue;
+                }
+            }
+            if let Some(watch) = self.watches.get_mut(row.subject) {
+                watch.waited_rows = 0;
+                watch.open = Some(opening);
+            }
+        }
+    }
+
+    /// Whether it must settle: after a roll-out of ours of it or of something it depends on, or after a dependency recovered.
+    fn settles(&self, subject: &Subject, at: Timestamp, around: &Surroundings) -> bool {
+        let after_recovery =
+            self.watches.get(subject).and_then(|watch| watch.settles_until).is_some_and(|until| at < until);
+        let mut ours = around
+            .rollouts
+            .iter()
+            .filter(|rollout| rollout.by_us && rollout.at <= at && at < rollout.at + self.times.settle)
+            .peekable();
+        if after_recovery || ours.peek().is_none() {
+            return after_recovery;
+        }
+        let dependencies = around.topology.all_dependencies_of(subject);
+        ours.any(|rollout| rollout.subject == *subject || dependencies.contains(&rollout.subject))
+    }
+
+    /// Whether to wait one more row, because something it depends on looks suspicious.
+    fn waits(&mut self, subject: &Subject, around: &Surroundings) -> bool {
+        let suspicious = around.topology.all_dependencies_of(subject).iter().any(|dependency| {
+            self.watches.get(dependency).is_some_and(|watch| watch.gate.is_suspicious(&self.hysteresis))
+        });
+        let Some(watch) = self.watches.get_mut(subject) else { return false };
+        if !suspicious || watch.waited_rows >= self.times.grace_rows {
+            return false;
+        }
+        watch.waited_rows += 1;
+        true
+    }
+
+    fn affect(&mut self, cause: &Subject, affected: &Subject) {
+        if let Some(open) = self.watches.get_mut(cause).and_then(|watch| watch.open.as_mut()) {
+            open.affect(affected);
+        }
+    }
+
+    /// Brings annotations, type and confidence of every open incident up to date, and tells what is worth telling.
+    fn refresh(&mut self, at: Timestamp, around: &Surroundings, changes: &mut Vec<IncidentChange>) {
+        let subjects: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
+        for subject in &subjects {
+            let causes = Causes::of(subject, &self.watches, &around.topology);
+            let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) else { continue };
+            open.annotate(at, around, &causes, &self.times, &self.calibration);
+            let joins = if open.is_its_own() { None } else { causes.oldest() };
+            if let Some(cause) = joins {
+                self.affect(&cause, subject);
+            }
+        }
+        for subject in &subjects {
+            if let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) {
+                changes.extend(open.news(at));
+            }
+        }
+    }
+}
+
+/// Whether an incident's state means that data is flowing.
+fn is_flowing(state: IncidentState) -> bool {
+    match state {
+        IncidentState::Open => true,
+        IncidentState::Stale | IncidentState::Resolved => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
