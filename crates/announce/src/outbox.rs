@@ -157,18 +157,17 @@ impl Outbox {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(disk)?;
         let mut enqueued = Enqueued::AlreadyThere;
-        let mut n_dropped = 0;
         for channel in channels {
             let n_rows = transaction.execute(
-                "INSERT OR IGNORE INTO outbox (event_id, channel, kind, state, body, queued_at_ms, next_attempt_at_ms)
-                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?5)",
+                "INSERT INTO outbox (event_id, channel, kind, state, body, queued_at_ms, next_attempt_at_ms)
+                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?5) ON CONFLICT (event_id, channel) DO NOTHING",
                 params![event.id, channel, event.kind.name(), event.body, now.as_millis()],
             );
             if n_rows.map_err(disk)? > 0 {
                 enqueued = Enqueued::New;
             }
         }
-        n_dropped += self.make_room(&transaction, event.kind)?;
+        let n_dropped = self.make_room(&transaction, event.kind)?;
         transaction.commit().map_err(disk)?;
         Ok((enqueued, n_dropped))
     }

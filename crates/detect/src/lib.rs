@@ -25,7 +25,6 @@ mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod residual;
-#[cfg(feature = "onnx")]
 mod scaler;
 mod tail;
 mod tracker;

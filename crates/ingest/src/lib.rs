@@ -3,6 +3,36 @@
 //! Start at [`PrometheusSource::range`] (fetch), [`decode_matrix`] (decode) and [`align`] (align); [`Feed`] keeps
 //! rolling windows and is what both the service and a replay use, so that both see the same.
 //!
+//! ```
+//! use std::time::Duration;
+//! use homeostat_core::{Signal, Timestamp};
+//! use homeostat_ingest::{Feed, FeedConfig, Query, QuerySet, SubjectRule, DecodeLimits, decode_matrix};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let queries = QuerySet::new(vec![Query {
+//!     name: "cpu".into(),
+//!     expr: "sum by (namespace, workload) (rate(cpu_seconds_total[1m]))".into(),
+//!     signal: Signal::Cpu,
+//!     direction: Default::default(),
+//!     deviation_min: 0.05,
+//!     across: Default::default(),
+//!     absent: Default::default(),
+//! }])?;
+//! let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+//!     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[180,"0.7"]]}]}}"#;
+//! let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+//!
+//! let (rule, step) = (SubjectRule::default(), Duration::from_secs(60));
+//! let mut feed = Feed::new(FeedConfig { queries, rule, step, n_steps: 3, subjects_max: 100 })?;
+//! let now = Timestamp::from_secs(180);
+//! feed.push(&[Some(matrix)], Timestamp::from_secs(60), now)?;
+//! let windows = feed.windows_at(now)?;
+//! assert_eq!(windows[0].subject().to_string(), "shop/deployment/cart");
+//! assert_eq!(windows[0].n_present(), 2); // the sample at 120 s is a hole
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! This crate knows no detector and no policy. Decoding and aligning are pure functions; only [`PrometheusSource`]
 //! touches the network, and only [`read_export`] and [`write_export`] touch files.
 

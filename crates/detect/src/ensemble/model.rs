@@ -6,6 +6,7 @@ use homeostat_core::{Scoring, Seed};
 
 #[cfg(feature = "onnx")]
 use crate::autoencoder::{Autoencoder, AutoencoderSpec};
+use crate::dbscan::{Dbscan, DbscanSpec};
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::enricher::Enriched;
 use crate::forest::{Forest, ForestSpec};
@@ -19,6 +20,8 @@ pub enum DetectorSpec {
     Residual,
     /// Isolation forest.
     Forest(ForestSpec),
+    /// Distance from the dense regions of training.
+    Dbscan(DbscanSpec),
     /// Reconstruction by a small network, an ONNX model.
     #[cfg(feature = "onnx")]
     Autoencoder(AutoencoderSpec),
@@ -33,6 +36,7 @@ impl DetectorSpec {
         vec![
             Self::Residual,
             Self::Forest(ForestSpec::default()),
+            Self::Dbscan(DbscanSpec::default()),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(AutoencoderSpec::default()),
         ]
@@ -43,6 +47,7 @@ impl DetectorSpec {
         match self {
             Self::Residual => Residual::NAME,
             Self::Forest(_) => "forest",
+            Self::Dbscan(_) => "dbscan",
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => "autoencoder",
             #[cfg(test)]
@@ -56,6 +61,7 @@ impl DetectorSpec {
 pub(crate) enum Model {
     Residual(Residual),
     Forest(Forest),
+    Dbscan(Dbscan),
     #[cfg(feature = "onnx")]
     Autoencoder(Box<Autoencoder>),
     #[cfg(test)]
@@ -67,6 +73,7 @@ impl Model {
         match spec {
             DetectorSpec::Residual => Ok(Self::Residual(Residual::new(history))),
             DetectorSpec::Forest(spec) => Forest::train(spec, history, seed).map(Self::Forest),
+            DetectorSpec::Dbscan(spec) => Dbscan::train(spec, history, seed).map(Self::Dbscan),
             #[cfg(feature = "onnx")]
             DetectorSpec::Autoencoder(spec) => {
                 Autoencoder::train(spec, history, seed).map(|trained| Self::Autoencoder(Box::new(trained)))
@@ -80,6 +87,7 @@ impl Model {
         match self {
             Self::Residual(residual) => residual.name(),
             Self::Forest(forest) => forest.name(),
+            Self::Dbscan(dbscan) => dbscan.name(),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.name(),
             #[cfg(test)]
@@ -91,6 +99,7 @@ impl Model {
         match self {
             Self::Residual(residual) => residual.score(trail),
             Self::Forest(forest) => forest.score(trail),
+            Self::Dbscan(dbscan) => dbscan.score(trail),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.score(trail),
             #[cfg(test)]
@@ -101,7 +110,7 @@ impl Model {
     /// What it expected of each feature at the newest row, in the feature's own unit, if it forecasts.
     pub(crate) fn expected(&self) -> Option<&[f64]> {
         match self {
-            Self::Residual(_) | Self::Forest(_) => None,
+            Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) => None,
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => None,
             #[cfg(test)]

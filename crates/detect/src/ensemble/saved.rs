@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ensemble, Member, MissingDetector, Model};
 #[cfg(feature = "onnx")]
 use crate::autoencoder::{Autoencoder, AutoencoderSaved};
+use crate::dbscan::Dbscan;
 use crate::enricher::Enricher;
 use crate::forest::Forest;
 use crate::fusion::Fusion;
@@ -73,6 +74,7 @@ struct State {
 enum SavedModel {
     Residual(Residual),
     Forest(Forest),
+    Dbscan(Dbscan),
     /// The network's description, in postcard's format of its own: a program built without networks must still be able to
     /// read the rest, to say what is missing.
     Autoencoder(Vec<u8>),
@@ -131,6 +133,7 @@ fn saved_model(model: &Model, onnx: &mut Option<Vec<u8>>) -> Result<SavedModel, 
     Ok(match model {
         Model::Residual(residual) => SavedModel::Residual(residual.clone()),
         Model::Forest(forest) => SavedModel::Forest(forest.clone()),
+        Model::Dbscan(dbscan) => SavedModel::Dbscan(dbscan.clone()),
         #[cfg(feature = "onnx")]
         Model::Autoencoder(autoencoder) => {
             let saved = autoencoder.saved();
@@ -146,6 +149,7 @@ fn restored_model(saved: SavedModel, onnx: Option<&[u8]>, options: &LoadOptions)
     Ok(match saved {
         SavedModel::Residual(residual) => Model::Residual(residual),
         SavedModel::Forest(forest) => Model::Forest(forest),
+        SavedModel::Dbscan(dbscan) => Model::Dbscan(dbscan),
         SavedModel::Autoencoder(meta) => autoencoder(&meta, onnx, options)?,
         #[cfg(test)]
         SavedModel::Scripted(scripted) => Model::Scripted(scripted),

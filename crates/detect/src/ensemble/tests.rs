@@ -217,3 +217,50 @@ fn the_budget_is_roughly_realised_from_training_to_openings() {
     let per_day = f64::from(n_openings) / (5 * n_days) as f64;
     assert!((0.2..=2.5).contains(&per_day), "{per_day} a day");
 }
+
+#[test]
+fn every_detector_trains_votes_and_goes_by_its_own_name() {
+    let mut ensemble = trained(&EnsembleSpec::default(), 900);
+    assert_eq!(ensemble.missing(), []);
+    let wanted: Vec<&str> = EnsembleSpec::default().detectors.iter().map(DetectorSpec::name).collect();
+    assert_eq!(ensemble.detectors().collect::<Vec<_>>(), wanted);
+    let rows = ensemble.assess_rows(&live(900, 60, 40..45)).expect("the same features");
+    for named in &rows[40].assessment.votes {
+        match &named.vote {
+            Vote::Scored { tail, .. } => assert!(tail.surprise_nats() > 4.0, "{named:?}"),
+            Vote::NotReady { .. } | Vote::Failed { .. } => panic!("{named:?}"),
+        }
+    }
+    assert!(rows[40].assessment.score().is_some_and(|score| score.is_alarming()));
+    assert!(rows[..40].iter().all(|row| row.assessment.score().is_some_and(|score| !score.is_alarming())));
+}
+
+#[test]
+fn training_twice_gives_the_same_bytes() {
+    let save = || trained(&EnsembleSpec::default(), 400).save().expect("plain data");
+    assert_eq!(save(), save());
+}
+
+#[test]
+fn an_option_out_of_range_is_the_configs_fault_not_a_missing_vote() {
+    let mut bad = two();
+    bad.hysteresis.of_rows = 99;
+    let error = Ensemble::train(&bad, &window(0, noise(1, 600)), Seed::new(3));
+    assert!(matches!(error, Err(TrainError::BadOption { .. })), "{error:?}");
+}
+
+#[test]
+fn a_history_of_constants_and_one_of_holes_train_or_say_why_not() {
+    let flat = Ensemble::train(&EnsembleSpec::default(), &window(0, Array2::from_elem((400, 2), 7.0)), Seed::new(3));
+    let mut flat = flat.expect("what never moved is known well");
+    let mut moved = Array2::from_elem((10, 2), 7.0);
+    moved[[9, 0]] = 8.0;
+    let rows = flat.assess_rows(&window(400, moved)).expect("the same features");
+    assert!(rows[8].assessment.score().is_some_and(|score| !score.is_alarming()));
+    assert!(rows[9].assessment.score().is_some_and(|score| score.is_alarming()));
+    let holes = Array2::from_elem((400, 2), f64::NAN);
+    assert!(matches!(
+        Ensemble::train(&EnsembleSpec::default(), &window(0, holes), Seed::new(3)),
+        Err(TrainError::TooFewRows { found: 0, .. })
+    ));
+}

@@ -17,9 +17,11 @@ use crate::stats::add;
 impl Shared {
     /// Sends one request and reads its whole answer.
     pub(super) async fn exchange(&self, ask: &Ask<'_>) -> Result<Matrix, Failed> {
-        let mut response = self.send(ask).await?;
-        if response.status().as_u16() == 405 && !self.post_refused.swap(true, Ordering::Relaxed) {
-            response = self.send(ask).await?;
+        let by_get = self.post_refused.load(Ordering::Relaxed);
+        let mut response = self.send(ask, by_get).await?;
+        if response.status().as_u16() == 405 && !by_get {
+            self.post_refused.store(true, Ordering::Relaxed);
+            response = self.send(ask, true).await?;
         }
         let status = response.status();
         let retry_after = retry_after(response.headers());
@@ -50,7 +52,7 @@ impl Shared {
         }
     }
 
-    async fn send(&self, ask: &Ask<'_>) -> Result<reqwest::Response, Failed> {
+    async fn send(&self, ask: &Ask<'_>, by_get: bool) -> Result<reqwest::Response, Failed> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         let timeout_ms = i64::try_from(self.config.timeout.as_millis()).unwrap_or(i64::MAX);
         let mut query = self
@@ -62,7 +64,6 @@ impl Shared {
         if let Some(lookback) = self.config.lookback {
             query = query.query("lookback_delta", format!("{}ms", lookback.as_millis()));
         }
-        let by_get = self.post_refused.load(Ordering::Relaxed);
         let sent = if by_get { query.get_raw().await } else { query.post_raw().await };
         sent.map_err(|error| {
             let why = transport_words(&error);
@@ -71,7 +72,7 @@ impl Shared {
         })
     }
 
-    /// Reads the body as far as `bytes_max`; more is an error for an answer and is cut off for an error's text.
+    /// Reads the body as far as `bytes_max`. An answer must be whole; of a refusal's text any part will do.
     async fn body(&self, ask: &Ask<'_>, mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, Failed> {
         let is_answer = response.status().is_success();
         let too_much = || {
@@ -86,11 +87,16 @@ impl Shared {
         }
         let mut body = Vec::with_capacity(announced.min(bytes_max));
         loop {
-            let chunk = response.chunk().await.map_err(|error| {
-                let why = format!("it broke off after {} bytes: {}", body.len(), inner_words(&error));
-                Failed { error: garbled(self.config.url.shown(), ask, why), again: true }
-            })?;
-            let Some(chunk) = chunk else { return Ok(body) };
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok(body),
+                Err(error) if is_answer => {
+                    let why = format!("it broke off after {} bytes: {}", body.len(), inner_words(&error));
+                    return Err(Failed { error: garbled(self.config.url.shown(), ask, why), again: true });
+                }
+                // Of a refusal the status says enough.
+                Err(_broken_off) => return Ok(body),
+            };
             add(&self.counters.bytes, chunk.len() as u64);
             if body.len() + chunk.len() > bytes_max {
                 if is_answer {

@@ -124,7 +124,7 @@ async fn an_answer_that_never_ends_is_a_timeout() {
 
 #[tokio::test]
 async fn half_an_answer_is_garbled_and_asked_again() {
-    for reply in [Reply::HalfThenClose(one_series()), Reply::HalfWithoutLength(one_series())] {
+    for reply in [Reply::HalfThenClose(200, one_series()), Reply::HalfWithoutLength(one_series())] {
         let half = reply.clone();
         let server = FakeServer::start(move |_| half.clone()).await;
         let error = pull(&source(config(&server.url()))).await.expect_err("half an answer");
@@ -170,6 +170,15 @@ async fn what_is_not_prometheus_is_garbled() {
         assert_eq!(error.reason(), "garbled", "{error}");
         assert!(error.to_string().contains("check that the URL"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn half_a_refusal_is_still_that_refusal() {
+    let words = error_json("timeout", "query timed out in expression evaluation");
+    let error = pulled_once(Reply::HalfThenClose(503, words.clone())).await.expect_err("refused");
+    assert_eq!(error.reason(), "busy", "{error}");
+    let error = pulled_once(Reply::HalfThenClose(401, words)).await.expect_err("refused");
+    assert_eq!(error.reason(), "denied", "{error}");
 }
 
 #[tokio::test]
@@ -297,6 +306,18 @@ async fn a_server_without_post_is_asked_by_get_from_then_on() {
     }
     let methods: Vec<String> = server.requests().into_iter().map(|request| request.method).collect();
     assert_eq!(methods, ["POST", "GET", "GET"]);
+}
+
+#[tokio::test]
+async fn two_requests_that_both_meet_405_both_go_on_by_get() {
+    let server = FakeServer::start(|request| match request.method.as_str() {
+        "POST" => Reply::status(405, String::new()),
+        _ => Reply::ok(one_series()),
+    })
+    .await;
+    let source = source(config(&server.url()));
+    let (one, other) = tokio::join!(pull(&source), pull(&source));
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
 }
 
 #[tokio::test]

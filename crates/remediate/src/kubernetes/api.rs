@@ -66,9 +66,14 @@ impl ApiServer {
         patch: &str,
     ) -> Result<Deployment, CallError> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let unsendable =
+            |error: &dyn Error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(error)) };
         let request = Request::new(Deployment::url_path(&(), Some(namespace))).patch(name, &params, &Patch::Merge(()));
-        let mut request = request
-            .map_err(|error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(&error)) })?;
+        let mut request = request.map_err(|error| unsendable(&error))?;
+        // The server gives up before we do, so that a slow write can't land after somebody looked for its marker in vain.
+        let server_ms = self.timeout.as_millis() * 3 / 4;
+        let uri = format!("{}&timeout={server_ms}ms", request.uri());
+        *request.uri_mut() = uri.parse().map_err(|error| unsendable(&error))?;
         // The journaled text itself, byte by byte, not what a serialiser would make of it.
         *request.body_mut() = patch.as_bytes().to_vec();
         self.within_time(self.client.request(request)).await

@@ -22,7 +22,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(1500);
 /// The UID in `fixtures/deployment.json`.
 pub(super) const UID: &str = "0226565c-012c-4f73-b048-451bad837fb7";
 
-/// A Deployment as API server 1.36 gave it, six of six replicas available, with `changes` merged in (RFC 7396).
+/// A Deployment recorded from API server 1.36, then renamed and given six of six replicas, with `changes` merged in
+/// (RFC 7396).
 pub(super) fn deployment_json(changes: Value) -> Value {
     let mut object: Value = serde_json::from_str(include_str!("fixtures/deployment.json")).unwrap();
     merge(&mut object, changes);

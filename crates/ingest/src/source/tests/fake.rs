@@ -18,7 +18,7 @@ pub(super) enum Reply {
     /// A whole body whose end is the end of the connection.
     WithoutLength(String),
     /// The length of the whole, half of it, and the end.
-    HalfThenClose(String),
+    HalfThenClose(u16, String),
     /// Half a body whose end is the end of the connection: only its content shows that it is half.
     HalfWithoutLength(String),
     /// Half of it and then nothing.
@@ -175,9 +175,8 @@ async fn write_reply(stream: &mut TcpStream, reply: Reply, done: impl FnOnce()) 
             head(200, Some(body.len()), &[]) + body
         }
         Reply::WithoutLength(body) => head(200, None, &[]) + body,
-        Reply::HalfThenClose(body) | Reply::HalfThenSilence(body) => {
-            head(200, Some(body.len()), &[]) + &body[..body.len() / 2]
-        }
+        Reply::HalfThenClose(status, body) => head(*status, Some(body.len()), &[]) + &body[..body.len() / 2],
+        Reply::HalfThenSilence(body) => head(200, Some(body.len()), &[]) + &body[..body.len() / 2],
         Reply::HalfWithoutLength(body) => head(200, None, &[]) + &body[..body.len() / 2],
         Reply::Silence => String::new(),
     };

@@ -54,7 +54,10 @@ async fn the_journaled_write_is_what_is_sent_once() {
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].body, executor.write_of(&plan()));
     assert_eq!(requests[0].method, "PATCH");
-    assert_eq!(requests[0].path, "/apis/apps/v1/namespaces/shop/deployments/payment-api?&fieldManager=homeostat");
+    assert_eq!(
+        requests[0].path,
+        "/apis/apps/v1/namespaces/shop/deployments/payment-api?&fieldManager=homeostat&timeout=1125ms"
+    );
     assert!(requests[0].head.contains("content-type: application/merge-patch+json"), "{}", requests[0].head);
     assert!(requests[0].head.contains(concat!("user-agent: homeostat/", env!("CARGO_PKG_VERSION"))));
 }
