@@ -3,7 +3,7 @@
 //! There are no containers. Pods get scheduled, run and become ready because KWOK says so; a test plays a fault by
 //! patching a pod's status (see [`crate::workload`]), which KWOK leaves alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ use crate::parts::Parts;
 use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::{ports, wait};
+
+use self::api_server::{ApiServer, path_flag, text, wait_ready};
+
+mod api_server;
 
 /// How many nodes [`ControlPlane::start`] makes: enough to spread three replicas.
 pub const N_NODES: usize = 3;
@@ -41,19 +45,6 @@ pub struct ControlPlane {
     launch: ApiServer,
     admin: Identity,
     pub(crate) scratch: Scratch,
-}
-
-/// What it takes to start the API server, also for the second time.
-#[derive(Debug)]
-struct ApiServer {
-    binary: PathBuf,
-    url: String,
-    port: u16,
-    etcd_url: String,
-    certificates: Certificates,
-    tokens: PathBuf,
-    policy: PathBuf,
-    audit_log: PathBuf,
 }
 
 impl ControlPlane {
@@ -275,35 +266,6 @@ impl ControlPlane {
     }
 }
 
-impl ApiServer {
-    fn start(&self, folder: &Path) -> Result<Process> {
-        let mut command = Command::new(&self.binary);
-        command.args([
-            format!("--etcd-servers={}", self.etcd_url),
-            format!("--secure-port={}", self.port),
-            format!("--service-account-issuer={}", self.url),
-        ]);
-        command.args([
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            // The `kubernetes` service would want an address that isn't loopback.
-            "--endpoint-reconciler-type=none",
-            "--service-cluster-ip-range=10.0.0.0/24",
-            "--authorization-mode=RBAC",
-            "--anonymous-auth=false",
-        ]);
-        path_flag(&mut command, "--tls-cert-file", &self.certificates.server);
-        path_flag(&mut command, "--tls-private-key-file", &self.certificates.server_key);
-        path_flag(&mut command, "--client-ca-file", &self.certificates.authority);
-        path_flag(&mut command, "--service-account-key-file", &self.certificates.service_account_public_key);
-        path_flag(&mut command, "--service-account-signing-key-file", &self.certificates.service_account_key);
-        path_flag(&mut command, "--token-auth-file", &self.tokens);
-        path_flag(&mut command, "--audit-policy-file", &self.policy);
-        path_flag(&mut command, "--audit-log-path", &self.audit_log);
-        Process::start("kube-apiserver", command, folder)
-    }
-}
-
 fn start_etcd(parts: &Parts, folder: &Path) -> Result<(String, Process)> {
     let url = format!("http://127.0.0.1:{}", ports::free()?);
     let peer = format!("http://127.0.0.1:{}", ports::free()?);
@@ -317,25 +279,10 @@ fn start_etcd(parts: &Parts, folder: &Path) -> Result<(String, Process)> {
     Ok((url, Process::start("etcd", command, folder)?))
 }
 
-async fn wait_ready(api_server: &mut Process, client: &Client) -> Result<()> {
-    api_server.ready(START_WITHIN, || async { Ok(Some(text(client, "/readyz").await?)) }).await?;
-    Ok(())
-}
-
-async fn text(client: &Client, path: &str) -> Result<String> {
-    Ok(client.request_text(::http::Request::get(path).body(Vec::new())?).await?)
-}
-
 fn is_ready(node: &Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     // Until the controllers take the taint off, the scheduler leaves the node alone.
     let taken = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).count() > 0;
     ready && !taken && !node.name_any().is_empty()
-}
-
-fn path_flag(command: &mut Command, flag: &str, path: &Path) {
-    let mut argument = std::ffi::OsString::from(format!("{flag}="));
-    argument.push(path);
-    command.arg(argument);
 }
