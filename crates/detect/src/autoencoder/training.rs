@@ -17,7 +17,7 @@ use crate::detector::TrainError;
 use crate::enricher::Enriched;
 
 /// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
-const WINDOWS_MIN: usize = 120;
+pub(super) const WINDOWS_MIN: usize = 120;
 
 /// Windows in a mini-batch: the matrix products are long enough to be fast, and an epoch still takes many steps.
 const BATCH_WINDOWS: usize = 64;
@@ -82,7 +82,6 @@ struct Windows {
 }
 
 pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> Result<Trained, TrainError> {
-    spec.check()?;
     let seed = seed.fork(NAME);
     let n_features = enriched.n_features();
     let architecture = Architecture::of(n_features);
@@ -106,22 +105,6 @@ pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> 
         return Err(TrainError::Failed { detector: NAME, why });
     }
     Ok(Trained { net, meta, scale, losses })
-}
-
-impl AutoencoderSpec {
-    fn check(&self) -> Result<(), TrainError> {
-        let wrong = |why: String| Err(TrainError::BadOption { detector: NAME, why });
-        if !(1..=1000).contains(&self.epochs_max) {
-            return wrong(format!("epochs_max must be 1 to 1000, not {}", self.epochs_max));
-        }
-        if !(WINDOWS_MIN..=100_000).contains(&self.windows_max) {
-            return wrong(format!("windows_max must be {WINDOWS_MIN} to 100000, not {}", self.windows_max));
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate <= 0.1) {
-            return wrong(format!("learning_rate must be above 0 and at most 0.1, not {}", self.learning_rate));
-        }
-        Ok(())
-    }
 }
 
 /// Mean and deviation of each feature's clipped residuals.
@@ -184,8 +167,8 @@ fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: us
     let first = last + 1 - meta.n_rows;
     let mut coverage = Coverage::default();
     for (idx, cells) in cells.chunks_exact_mut(meta.features.len()).enumerate() {
-        let row = enriched.channel(CHANNEL).row(first + idx).to_vec();
-        coverage.add(put_row(cells, &row, &meta.features), first + idx == last);
+        let row = enriched.channel(CHANNEL).row(first + idx);
+        coverage.add(put_row(cells, row, &meta.features), first + idx == last);
     }
     coverage
 }
