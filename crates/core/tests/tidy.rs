@@ -190,7 +190,9 @@ fn architecture_names_tests_that_exist() {
     for path in texts {
         let text = fs::read_to_string(path).expect("readable");
         for line in text.lines() {
-            if let Some(rest) = line.trim_start().strip_prefix("fn ").or_else(|| line.trim_start().strip_prefix("async fn ")) {
+            if let Some(rest) =
+                line.trim_start().strip_prefix("fn ").or_else(|| line.trim_start().strip_prefix("async fn "))
+            {
                 functions.extend(rest.split(['(', '<']).next().map(str::to_owned));
             }
         }
@@ -218,7 +220,9 @@ fn versions_are_pinned_exactly() {
         .nth(1)
         .and_then(|rest| rest.split("\n[").next())
         .expect("workspace dependencies");
-    for line in dependencies.lines().filter(|line| line.contains('=') && !line.starts_with('#') && !line.contains("path =")) {
+    for line in
+        dependencies.lines().filter(|line| line.contains('=') && !line.starts_with('#') && !line.contains("path ="))
+    {
         assert!(line.contains("\"="), "pin it exactly, as \"=1.2.3\": {line}");
     }
 }

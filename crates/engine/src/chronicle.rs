@@ -24,7 +24,12 @@ fn log_change(change: &IncidentChange) {
     let evidence: Vec<String> = incident
         .evidence
         .iter()
-        .map(|part| format!("{}={:.4} expected={:.4} deviation={:+.1}", part.feature, part.observed, part.expected, part.deviation))
+        .map(|part| {
+            format!(
+                "{}={:.4} expected={:.4} deviation={:+.1}",
+                part.feature, part.observed, part.expected, part.deviation
+            )
+        })
         .collect();
     tracing::info!(
         correlation = %incident.correlation,

@@ -1,7 +1,7 @@
 //! The whole loop on the simulated shop: what the demo shows and what calibration learns from.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -60,7 +60,7 @@ impl ClosedLoop {
         mode: Mode,
     ) -> Self {
         let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
-        let monitor = Arc::new(RwLock::new(Monitor::new(trained.ensembles.clone(), tracker)));
+        let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles.clone(), tracker)));
         let surroundings = Surroundings { topology: shop.topology().clone(), ..Surroundings::default() };
         let began_at = shop.now();
         let shop = SharedShop::new(shop);

@@ -1,6 +1,6 @@
 //! The config file: what it may say, its defaults, and reading it with every problem at once.
 
-mod detection;
+pub(crate) mod detection;
 mod load;
 mod queries;
 mod remediation;
@@ -17,7 +17,8 @@ use homeostat_ingest::{QuerySet, SubjectRule};
 use homeostat_remediate::Policy;
 
 pub(crate) use detection::Detection;
-pub(crate) use load::{Loaded, load};
+pub(crate) use load::load;
+pub(crate) use remediation::{DEFAULT_CHANNEL, located};
 pub(crate) use source::DataSource;
 
 /// Everything a service is told.

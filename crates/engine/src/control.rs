@@ -60,7 +60,8 @@ impl Control {
             Err(error) => Switch::Engaged { reason: format!("the switch can't be read: {error}") },
             // An empty or hand-written file (`touch STOP`) stops as well as ours.
             Ok(text) => {
-                let mut reason = serde_json::from_str::<Note>(&text).map_or_else(|_| text.trim().to_owned(), |note| note.reason);
+                let mut reason =
+                    serde_json::from_str::<Note>(&text).map_or_else(|_| text.trim().to_owned(), |note| note.reason);
                 if reason.is_empty() {
                     reason = format!("a file {STOP_FILE} is in the storage directory");
                 }

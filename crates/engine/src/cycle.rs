@@ -3,16 +3,18 @@
 //! It reads no clock and no file: `now`, windows and the kill switch come in.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use homeostat_core::{Incident, IncidentChange, IncidentState, Mode, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{Monitor, Surroundings};
-use homeostat_remediate::{Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput};
+use homeostat_remediate::{
+    Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput,
+};
 
 use crate::control::Switch;
 
 /// The models, shared with the HTTP API, which scores windows with them.
-pub(crate) type SharedMonitor = Arc<RwLock<Monitor>>;
+pub(crate) type SharedMonitor = Arc<Mutex<Monitor>>;
 
 /// What turns, and what it knows.
 pub(crate) struct Cycle {
@@ -73,9 +75,10 @@ impl Cycle {
 
     /// Scores, tracks, and records what changed before anybody acts on it (I32).
     fn observe(&mut self, now: Timestamp, windows: &[Window]) -> Turn {
-        let mut monitor = self.monitor.write().unwrap_or_else(PoisonError::into_inner);
+        let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let observed = monitor.observe(now, windows, &self.surroundings);
-        let open = monitor.open_incidents().filter(|incident| incident.state != IncidentState::Resolved).cloned().collect();
+        let open =
+            monitor.open_incidents().filter(|incident| incident.state != IncidentState::Resolved).cloned().collect();
         drop(monitor);
         let mut turn = Turn {
             n_scored: observed.assessments.len(),
@@ -95,14 +98,15 @@ impl Cycle {
 
     /// What verification looks at: the newest row of every feature of every subject, judged by its model.
     fn signals(&self, windows: &[Window]) -> BTreeMap<Subject, SubjectSignals> {
-        let monitor = self.monitor.read().unwrap_or_else(PoisonError::into_inner);
+        let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let mut signals = BTreeMap::new();
         for window in windows {
-            let Some(states) = monitor.feature_states(window.subject()) else { continue };
-            let at = window.grid().end();
+            let Some((at, states)) = monitor.feature_states(window.subject()) else { continue };
+            // The newest row that was judged; the window may end in rows without data.
+            let Some(row) = window.grid().index_of(at) else { continue };
             let features = window.schema().features();
             let mut subject = SubjectSignals::default();
-            for ((feature, state), value) in features.iter().zip(states).zip(window.last_row()) {
+            for ((feature, state), value) in features.iter().zip(states).zip(window.row(row)) {
                 let value = Some(*value).filter(|value| value.is_finite());
                 subject.observations.push(Observation {
                     feature: feature.name.clone(),

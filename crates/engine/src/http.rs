@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use homeostat_detect::Calibration;
 use homeostat_remediate::Journal;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -27,12 +28,13 @@ pub(crate) struct Api {
     metrics: Arc<Metrics>,
     journal: Arc<dyn Journal>,
     monitor: Arc<OnceLock<SharedMonitor>>,
+    calibration: Arc<Calibration>,
 }
 
 impl Api {
     /// An API that isn't ready yet.
-    pub(crate) fn new(metrics: Arc<Metrics>, journal: Arc<dyn Journal>) -> Self {
-        Self { metrics, journal, monitor: Arc::new(OnceLock::new()) }
+    pub(crate) fn new(metrics: Arc<Metrics>, journal: Arc<dyn Journal>, calibration: Calibration) -> Self {
+        Self { metrics, journal, monitor: Arc::new(OnceLock::new()), calibration: Arc::new(calibration) }
     }
 
     /// Models are there: from now on it scores and is ready.
@@ -44,9 +46,9 @@ impl Api {
 
 /// Starts listening.
 pub(crate) async fn listen(address: SocketAddr, api: Api) -> anyhow::Result<JoinHandle<()>> {
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listening on {address}; another process may have the port, choose one with --web.listen-address"))?;
+    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
+        format!("listening on {address}; another process may have the port, choose one with --web.listen-address")
+    })?;
     let app = router(api);
     Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {

@@ -15,9 +15,11 @@ mod cycle;
 mod http;
 mod logging;
 mod metrics;
+mod no_executor;
 mod outcome;
-mod pull;
+mod service;
 mod shop_executor;
+mod source;
 mod training;
 
 fn main() -> ExitCode {

@@ -90,7 +90,12 @@ impl Metrics {
         };
         registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("cycles", "Cycles by result", metrics.cycles.clone());
-        registry.register_with_unit("cycle_duration", "Length of a cycle", Unit::Seconds, metrics.cycle_seconds.clone());
+        registry.register_with_unit(
+            "cycle_duration",
+            "Length of a cycle",
+            Unit::Seconds,
+            metrics.cycle_seconds.clone(),
+        );
         registry.register_with_unit(
             "last_cycle_timestamp",
             "When the latest cycle ended, Unix time",

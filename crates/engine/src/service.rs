@@ -7,16 +7,15 @@ use std::time::Duration;
 use anyhow::Context;
 use homeostat_announce::{Announcer, Escalation};
 use homeostat_core::{Incident, Timestamp, Window};
-use homeostat_ingest::{Feed, FeedConfig, PrometheusSource};
+use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusSource, Pull};
 use homeostat_remediate::DriverEvent;
 
 use crate::chronicle;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_CHANNEL};
 use crate::control::{Control, Switch};
 use crate::cycle::{Cycle, SharedMonitor, Turn};
 use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
-use crate::pull::{Pulled, pull};
 
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
 const WINDOW_ROWS: usize = 64;
@@ -103,7 +102,7 @@ impl Service {
         let now = clock::now();
         let at = (now - self.config.offset).align_down(self.config.step);
         let pulled = self.pull(at).await;
-        let result = if pulled.failures.is_empty() { "ok" } else { "partial" };
+        let result = if pulled.failed.is_empty() { "ok" } else { "partial" };
         let windows = match self.windows(&pulled, at) {
             Ok(windows) => windows,
             Err(error) => {
@@ -119,7 +118,7 @@ impl Service {
         self.measure(&turn, &pulled, result, began.elapsed());
     }
 
-    async fn pull(&self, at: Timestamp) -> Pulled {
+    async fn pull(&self, at: Timestamp) -> Pull {
         let step = self.config.step;
         // After an outage: as many steps as the windows hold.
         let reach = step.saturating_mul(u32::try_from(WINDOW_ROWS - 1).unwrap_or(u32::MAX));
@@ -127,26 +126,31 @@ impl Service {
             Some(end) => (end - step * OVERLAP_STEPS).max(at - reach),
             None => at - reach,
         };
-        let pulled = pull(&self.source, &self.config.queries, from.min(at), at, step).await;
-        for (query, error) in &pulled.failures {
+        let pulled = self.source.pull(&self.config.queries, from.min(at), at, step).await;
+        for (query, error) in &pulled.failed {
             tracing::warn!(query, %error, "no answer to a query; its features are holes in this cycle");
         }
-        for warning in pulled.warnings() {
-            tracing::warn!(warning, "Prometheus warns that its answer may be partial");
+        for (query, warning) in pulled.partial(&self.config.queries) {
+            tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
         }
         pulled
     }
 
-    fn windows(&mut self, pulled: &Pulled, at: Timestamp) -> anyhow::Result<Vec<Window>> {
+    fn windows(&mut self, pulled: &Pull, at: Timestamp) -> anyhow::Result<Vec<Window>> {
         let start = self.feed.end().map_or(at, |end| end.min(at));
         let reach = self.config.step * (OVERLAP_STEPS);
-        let from = if self.feed.end().is_none() { at - self.config.step * (WINDOW_ROWS as u32 - 1) } else { start - reach };
+        let from =
+            if self.feed.end().is_none() { at - self.config.step * (WINDOW_ROWS as u32 - 1) } else { start - reach };
         let pushed = self.feed.push(&pulled.matrices, from, at)?;
         if pushed.subjects_refused > 0 {
-            tracing::warn!(refused = pushed.subjects_refused, limit = SUBJECTS_MAX, "too many subjects; narrow the queries");
+            tracing::warn!(
+                refused = pushed.subjects_refused,
+                limit = SUBJECTS_MAX,
+                "too many subjects; narrow the queries"
+            );
         }
         for (query, unplaced) in self.config.queries.queries().iter().zip(&pushed.unplaced) {
-            if unplaced.is_any() {
+            if unplaced.series_unmatched > 0 || unplaced.samples_off_grid > 0 {
                 tracing::debug!(query = query.name, ?unplaced, "series or samples without a place");
             }
         }
@@ -186,7 +190,7 @@ impl Service {
             let Some(incident) = self.incident_of(call, open) else { continue };
             let escalation = Escalation {
                 incident,
-                channel: call.channel.clone().unwrap_or_default(),
+                channel: call.channel.clone().unwrap_or_else(|| DEFAULT_CHANNEL.to_owned()),
                 reason: format!("{}: {}", call.reason, call.message),
                 history: call.history.clone(),
                 suggested_action: None,
@@ -198,10 +202,18 @@ impl Service {
                         tracing::error!(%error, "an escalation is queued, but that couldn't be recorded; it may come twice");
                     }
                 }
-                Err(error) => tracing::error!(%error, "an escalation couldn't be queued; it is tried again after a restart"),
+                Err(error) => {
+                    tracing::error!(%error, "an escalation couldn't be queued; it is tried again after a restart")
+                }
             }
         }
-        self.announcer.flush(now).await;
+        match self.announcer.flush(now).await {
+            Ok(flushed) if flushed.n_refused > 0 => {
+                tracing::error!(refused = flushed.n_refused, "a receiver refused what it was sent; mend the channel");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the outbox doesn't work; nothing is announced"),
+        }
     }
 
     fn incident_of(&mut self, call: &homeostat_remediate::Escalation, open: &[Incident]) -> Option<Incident> {
@@ -214,22 +226,26 @@ impl Service {
 
     /// Keeps the tracker's state: a restart must not forget an open incident.
     fn save_tracker(&self) {
-        let state = self.monitor.read().unwrap_or_else(PoisonError::into_inner).save_tracker();
+        let state = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).tracker().save();
         let saved = state.map_err(anyhow::Error::from).and_then(|json| replace_file(&self.tracker_file, &json));
         if let Err(error) = saved {
-            tracing::error!(error = format!("{error:#}"), "the tracker's state couldn't be saved; a restart would forget open incidents");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the tracker's state couldn't be saved; a restart would forget open incidents"
+            );
         }
     }
 
-    fn measure(&self, turn: &Turn, pulled: &Pulled, result: &'static str, took: Duration) {
+    fn measure(&self, turn: &Turn, pulled: &Pull, result: &'static str, took: Duration) {
         let metrics = &self.metrics;
         metrics.cycles.get_or_create(&ResultLabel { result }).inc();
         metrics.cycle_seconds.observe(took.as_secs_f64());
         metrics.last_cycle_timestamp_seconds.set(clock::now().as_millis() / 1000);
-        metrics.samples.inc_by(pulled.n_samples() as u64);
-        metrics.series.set(pulled.n_series() as i64);
-        metrics.source_warnings.inc_by(pulled.warnings().count() as u64);
-        metrics.samples_dropped.inc_by(pulled.n_dropped());
+        let matrices = || pulled.matrices.iter().flatten();
+        metrics.samples.inc_by(matrices().map(Matrix::n_samples).sum::<usize>() as u64);
+        metrics.series.set(matrices().map(|matrix| matrix.series().len()).sum::<usize>() as i64);
+        metrics.source_warnings.inc_by(matrices().map(|matrix| matrix.warnings().len()).sum::<usize>() as u64);
+        metrics.samples_dropped.inc_by(matrices().map(|matrix| matrix.dropped().total()).sum());
         metrics.subjects.set(turn.n_scored as i64);
         metrics.subjects_without_model.set(turn.without_model.len() as i64);
         metrics.incidents_open.set(turn.open.len() as i64);

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use homeostat_core::{Seed, Timestamp, Window};
-use homeostat_detect::{Bundle, OnnxRuntime};
+use homeostat_detect::{Bundle, LoadOptions};
 use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusConfig, PrometheusSource};
 
 use crate::clock;
 use crate::config::Config;
-use crate::pull::pull;
 use crate::training::{self, Trained};
 
 /// Rows of history for each subject: 20 160 are two weeks of minutes. More would take memory for seasons we don't model.
@@ -35,15 +34,17 @@ pub(crate) async fn train_on_history(config: &Arc<Config>, source: &PrometheusSo
     let end = (clock::now() - config.offset).align_down(config.step);
     let start = (end - config.history).align_down(config.step);
     tracing::info!(from = %start, to = %end, server = source.server(), "pulling history");
-    let pulled = pull(source, &config.queries, start, end, config.step).await;
-    for (query, error) in &pulled.failures {
+    let pulled = source.pull(&config.queries, start, end, config.step).await;
+    for (query, error) in &pulled.failed {
         tracing::error!(query, %error, "no history for a query");
     }
-    if let Some((query, _)) = pulled.failures.first() {
-        bail!("the history is incomplete ({query} and maybe others failed, see above); a model of half the features would be worse than none");
+    if let Some((query, _)) = pulled.failed.first() {
+        bail!(
+            "the history is incomplete ({query} and maybe others failed, see above); a model of half the features would be worse than none"
+        );
     }
-    for warning in pulled.warnings() {
-        bail!("Prometheus warns that the history may be partial, so nothing is trained on it: {warning}");
+    if let Some((query, warning)) = pulled.partial(&config.queries).next() {
+        bail!("Prometheus warns that the history of {query} may be partial, so nothing is trained on it: {warning}");
     }
     let windows = history_windows(config, &pulled.matrices, start, end)?;
     train(config, windows).await
@@ -58,7 +59,9 @@ pub(crate) fn history_windows(
 ) -> anyhow::Result<Vec<Window>> {
     let n_rows = end.since(start).as_millis() / config.step.as_millis().max(1) + 1;
     if n_rows > HISTORY_ROWS_MAX {
-        bail!("global.history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it or lengthen global.step");
+        bail!(
+            "global.history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it or lengthen global.step"
+        );
     }
     let mut feed = Feed::new(FeedConfig {
         queries: config.queries.clone(),
@@ -96,15 +99,21 @@ pub(crate) async fn train(config: &Arc<Config>, windows: Vec<Window>) -> anyhow:
 
 /// Loads a bundle that fits the config.
 pub(crate) fn load_bundle(path: &Path, config: &Config) -> anyhow::Result<Trained> {
-    let runtime: OnnxRuntime = training::onnx_runtime(config.detection.onnx_library.as_deref())?;
-    let bundle = Bundle::load(path, config.queries.schema(), &runtime)?;
+    let options = LoadOptions { onnx: training::onnx_runtime(config.detection.onnx_library.as_deref())? };
+    let bundle = Bundle::load(path, |_| Some((**config.queries.schema()).clone()), &options)?;
     tracing::info!(bundle = %path.display(), subjects = bundle.ensembles.len(), "models loaded");
-    Ok(Trained { ensembles: bundle.ensembles, failures: Vec::new() })
+    Ok(Trained { ensembles: bundle.ensembles, ..Trained::default() })
 }
 
 /// First and last step with a sample.
 pub(crate) fn range(config: &Config, matrices: &[Option<Matrix>]) -> anyhow::Result<(Timestamp, Timestamp)> {
-    let stamps = || matrices.iter().flatten().flat_map(Matrix::series).flat_map(|series| series.samples().iter().map(|sample| sample.at));
+    let stamps = || {
+        matrices
+            .iter()
+            .flatten()
+            .flat_map(Matrix::series)
+            .flat_map(|series| series.samples().iter().map(|sample| sample.at))
+    };
     let (Some(first), Some(last)) = (stamps().min(), stamps().max()) else {
         bail!("the export holds no samples");
     };

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use homeostat_core::{Seed, Subject, Window};
-use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, OnnxError, OnnxRuntime, TrainError};
+use homeostat_core::{Seed, Subject, Timestamp, Window};
+use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, OnnxError, OnnxRuntime, TrainError};
 
 use crate::config::Detection;
 
@@ -17,6 +17,8 @@ pub(crate) struct Trained {
     pub(crate) ensembles: BTreeMap<Subject, Ensemble>,
     /// Subjects that couldn't be trained, and why.
     pub(crate) failures: Vec<(Subject, TrainError)>,
+    /// First and last moment of the history, where it was trained now.
+    pub(crate) history: Option<(Timestamp, Timestamp)>,
 }
 
 /// The ONNX backend that the config names: the native library, or the embedded one.
@@ -32,6 +34,18 @@ pub(crate) fn ensemble_spec(detection: &Detection) -> EnsembleSpec {
     let wanted = |spec: &DetectorSpec| detection.detectors.contains(&spec.name());
     let detectors = DetectorSpec::all_default().into_iter().filter(wanted).collect();
     EnsembleSpec { detectors, budget: detection.budget, ..EnsembleSpec::default() }
+}
+
+/// The same ensemble with its network run by `runtime`: training always ends on the embedded backend.
+fn on_runtime(ensemble: Ensemble, runtime: &OnnxRuntime) -> Result<Ensemble, TrainError> {
+    if runtime.backend() == OnnxRuntime::embedded().backend() {
+        return Ok(ensemble);
+    }
+    let options = LoadOptions { onnx: runtime.clone() };
+    ensemble
+        .save()
+        .and_then(|saved| Ensemble::restore(&saved, &options))
+        .map_err(|error| TrainError::Failed { detector: "autoencoder", why: error.to_string() })
 }
 
 /// Trains one ensemble for each window, on all cores; `progress` is told how many are done.
@@ -53,14 +67,16 @@ pub(crate) fn train(
             scope.spawn(|| {
                 while let Some(window) = windows.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let subject = window.subject();
-                    let trained = Ensemble::train(spec, window, runtime, seed.fork(&subject.to_string()));
+                    let trained = Ensemble::train(spec, window, seed.fork(&subject.to_string()))
+                        .and_then(|ensemble| on_runtime(ensemble, runtime));
                     results.lock().unwrap_or_else(PoisonError::into_inner).push((subject.clone(), trained));
                     progress(done.fetch_add(1, Ordering::Relaxed) + 1);
                 }
             });
         }
     });
-    let mut trained = Trained::default();
+    let history = windows.first().map(|window| (window.grid().start(), window.grid().end()));
+    let mut trained = Trained { history, ..Trained::default() };
     for (subject, result) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
         match result {
             Ok(ensemble) => {

@@ -31,6 +31,11 @@ pub struct Dropped {
 }
 
 impl Dropped {
+    /// Everything together.
+    pub fn total(self) -> u64 {
+        self.not_finite + self.duplicate + self.unordered + self.histogram
+    }
+
     /// Adds another count.
     pub fn add(&mut self, other: Dropped) {
         self.not_finite += other.not_finite;

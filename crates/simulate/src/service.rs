@@ -73,6 +73,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Another noise from here on; everything else stays.
+    pub(crate) fn reseed(&mut self, seed: Seed) {
+        self.scatter.noise = Noise::new(seed.fork(&self.subject.to_string()).fork("noise"));
+    }
+
     pub(crate) fn new(spec: ServiceSpec, subject: Subject, edges: Vec<Edge>, seed: Seed, start: Timestamp) -> Self {
         let own = seed.fork(&subject.to_string());
         let deployment = match subject.kind {

@@ -80,6 +80,16 @@ impl Shop {
         })
     }
 
+    /// The same shop at the same moment, with another noise from here on: for many scenarios after one training.
+    #[must_use]
+    pub fn reseeded(&self, seed: Seed) -> Self {
+        let mut shop = self.clone();
+        for service in &mut shop.services {
+            service.reseed(seed);
+        }
+        shop
+    }
+
     /// The shop's time: that of the latest row.
     pub fn now(&self) -> Timestamp {
         self.now

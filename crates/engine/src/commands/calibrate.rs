@@ -45,15 +45,19 @@ pub(super) async fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
 }
 
 /// One scenario in mode observe: what the detectors say of a fault that nobody cures.
-async fn run_scenario(spec: &ShopSpec, shop: &Shop, trained: &Trained, seed: Seed) -> anyhow::Result<Vec<LabelledOutcome>> {
+async fn run_scenario(
+    spec: &ShopSpec,
+    shop: &Shop,
+    trained: &Trained,
+    seed: Seed,
+) -> anyhow::Result<Vec<LabelledOutcome>> {
     let scenario = Scenario::draw(spec, shop.now(), seed);
     let mut shop = shop.reseeded(seed.fork("noise"));
     for fault in scenario.faults {
         shop.schedule(fault).context("scheduling a scenario's fault")?;
     }
     let journal = Arc::new(SqliteJournal::in_memory()?);
-    let mut closed =
-        ClosedLoop::new(shop, trained, Calibration::unknown(), Vec::new(), journal, Mode::Observe).await;
+    let mut closed = ClosedLoop::new(shop, trained, Calibration::unknown(), Vec::new(), journal, Mode::Observe).await;
     while closed.now() < scenario.until {
         closed.step().await;
     }

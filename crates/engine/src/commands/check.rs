@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use homeostat_detect::Bundle;
+use homeostat_detect::{Bundle, LoadOptions};
 use homeostat_remediate::{lint, load_policies};
 use homeostat_settings::Problem;
 
-use crate::config;
+use crate::config::{self, located};
 use crate::outcome::{Outcome, print};
 
 pub(super) fn config(path: &Path) -> Outcome {
     match config::load(path) {
         Ok(loaded) => {
             let config = &loaded.config;
-            print_all("warning", &loaded.warnings);
+            for warning in &loaded.warnings {
+                print(&format!("{warning} [warning]\n"));
+            }
             print(&format!(
                 "{}: OK: mode {}, {} queries every {}, {} policies, {} planned events\n",
                 path.display(),
@@ -37,18 +39,26 @@ pub(super) fn policy(path: &Path) -> Outcome {
     };
     match load_policies(&text, &file) {
         Ok(policies) => {
-            print_all("warning", &lint(&policies, &file));
+            for warning in lint(&policies) {
+                print(&format!("{file}: {warning} [warning]\n"));
+            }
             print(&format!("{file}: OK: {} policies\n", policies.len()));
             Outcome::Done
         }
-        Err(problems) => problems_of(&problems),
+        Err(problems) => problems_of(&problems.into_iter().map(located).collect::<Vec<_>>()),
     }
 }
 
 pub(super) fn bundle(path: &Path) -> Outcome {
-    match Bundle::inspect(path) {
-        Ok(manifest) => {
-            print(&format!("{}: OK: {manifest}\n", path.display()));
+    match Bundle::load(path, |_| None, &LoadOptions::default()) {
+        Ok(bundle) => {
+            print(&format!(
+                "{}: OK: {} subjects, trained at {} on {}\n",
+                path.display(),
+                bundle.ensembles.len(),
+                bundle.provenance.trained_at,
+                bundle.provenance.source
+            ));
             Outcome::Done
         }
         Err(error) => Outcome::Failed(anyhow::Error::new(error)),

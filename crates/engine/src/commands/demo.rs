@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use homeostat_core::{Mode, Seed};
-use homeostat_detect::Calibration;
 use homeostat_remediate::{Journal, Policy, SqliteJournal, load_policies};
 use homeostat_simulate::{Fault, FaultKind, Severity, Shop, ShopSpec};
 
+use super::serve::calibration;
 use crate::cli::DemoArgs;
 use crate::closed_loop::{ClosedLoop, train_on_shop};
 use crate::config::Detection;
@@ -30,8 +30,6 @@ const MINUTE_PACE: Duration = Duration::from_millis(28);
 
 /// The policies of the demo, in the format of a policy file.
 const POLICIES: &str = include_str!("demo/policies.yaml");
-/// How sure incidents are, measured on simulated faults; `models/README.md` has the command that made it.
-const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
 
 pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let seed = Seed::new(args.seed);
@@ -49,9 +47,8 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let (shop, trained) = train_on_shop(&spec, TRAINING_DAYS, seed, &Detection::default(), progress)?;
     print(&story::trained(&trained, TRAINING_DAYS, began.elapsed(), is_live));
-    let calibration: Calibration = serde_json::from_str(CALIBRATION).context("the shipped calibration")?;
     let shop = with_faults(shop)?;
-    let mut closed = ClosedLoop::new(shop, &trained, calibration, policies, journal, Mode::Execute).await;
+    let mut closed = ClosedLoop::new(shop, &trained, calibration()?, policies, journal, Mode::Execute).await;
     let mut story = Story::new(closed.now(), is_live);
     let until = closed.now() + Duration::from_secs(HOURS * 3600);
     let mut pace = tokio::time::interval(MINUTE_PACE);

@@ -31,7 +31,8 @@ fn table(rows: &[(Incident, Option<DecisionRecord>)]) -> String {
     if rows.is_empty() {
         return "No incidents are recorded.\n".to_owned();
     }
-    let mut lines = vec![["ID", "OPENED", "STATE", "TYPE", "SUBJECT", "CONFIDENCE", "DECISION"].map(str::to_owned).to_vec()];
+    let mut lines =
+        vec![["ID", "OPENED", "STATE", "TYPE", "SUBJECT", "CONFIDENCE", "DECISION"].map(str::to_owned).to_vec()];
     lines.extend(rows.iter().map(|(incident, decision)| {
         vec![
             incident.id.to_string(),

@@ -3,7 +3,7 @@
 //! Nothing is executed: the loop runs in mode `recommend` at most, without a cluster, on the export's own time. The same
 //! export gives the same bytes.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
 use homeostat_core::{Timestamp, Window};
@@ -12,7 +12,7 @@ use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
 use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
 use serde_json::json;
 
-use super::serve::CALIBRATION;
+use super::serve::calibration;
 use crate::cli::ReplayArgs;
 use crate::config::{self, Config};
 use crate::control::Switch;
@@ -26,7 +26,10 @@ const WINDOW_ROWS: usize = 5;
 
 pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let loaded = config::load(&args.config.file).map_err(|problems| {
-        anyhow::anyhow!("the config can't be used:\n{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        anyhow::anyhow!(
+            "the config can't be used:\n{}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        )
     })?;
     let config = Arc::new(loaded.config);
     let matrices: Vec<Option<Matrix>> =
@@ -40,8 +43,8 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         Some(path) => source::load_bundle(path, &config)?,
         None => source::train(&config, source::history_windows(&config, &matrices, start, from - config.step)?).await?,
     };
-    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), serde_json::from_str(CALIBRATION)?);
-    let monitor = Arc::new(RwLock::new(Monitor::new(trained.ensembles, tracker)));
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration()?);
+    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
     let journal = Arc::new(SqliteJournal::in_memory()?);
     let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());
     let surroundings =

@@ -1,7 +1,7 @@
 //! `homeostat serve`: the service.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
 use homeostat_announce::{Announcer, Outbox, Router};
@@ -21,7 +21,7 @@ use crate::source;
 use crate::training::Trained;
 
 /// The calibration that ships with homeostat, measured on simulated faults.
-pub(crate) const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
+const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
 
 pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Arc::new(load(args)?);
@@ -29,11 +29,12 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         .with_context(|| format!("storage.path: making {}", config.storage.display()))?;
     let journal = Arc::new(SqliteJournal::open(&config.storage.join("journal.db"))?);
     let outbox = Outbox::open(&config.storage.join("outbox.db"))?;
-    let router = Router::new("homeostat", config.channels.clone())
-        .map_err(|problems| anyhow::anyhow!("channels: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let router = Router::new("homeostat", config.channels.clone()).map_err(|problems| {
+        anyhow::anyhow!("channels: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    })?;
     let announcer = Announcer::new(router, outbox)?;
     let metrics = Arc::new(Metrics::new());
-    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _);
+    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _, calibration()?);
     // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
     let address = args.listen_address.unwrap_or(config.listen_address);
     if !address.ip().is_loopback() {
@@ -47,7 +48,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         () = terminated() => return Ok(()),
     };
     let tracker = tracker(&config.storage)?;
-    let monitor = Arc::new(RwLock::new(Monitor::new(trained.ensembles, tracker)));
+    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
     api.ready(Arc::clone(&monitor));
     let driver = driver(args, &config, executor, journal);
     let surroundings =
@@ -90,7 +91,8 @@ async fn models(config: &Arc<Config>, source: &PrometheusSource) -> anyhow::Resu
         bail!(
             "no model could be trained: {}",
             trained.failures.first().map_or_else(
-                || "the history holds no subject; check that the queries answer and that `subjects` names their labels".to_owned(),
+                || "the history holds no subject; check that the queries answer and that `subjects` names their labels"
+                    .to_owned(),
                 |(subject, error)| format!("{subject}: {error}")
             )
         );
@@ -98,9 +100,13 @@ async fn models(config: &Arc<Config>, source: &PrometheusSource) -> anyhow::Resu
     Ok(trained)
 }
 
+/// How sure incidents are.
+pub(super) fn calibration() -> anyhow::Result<Calibration> {
+    serde_json::from_str(CALIBRATION).context("the shipped calibration")
+}
+
 fn tracker(storage: &Path) -> anyhow::Result<Tracker> {
-    let calibration: Calibration = serde_json::from_str(CALIBRATION).context("the shipped calibration")?;
-    let mut tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
+    let mut tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration()?);
     match std::fs::read_to_string(tracker_file(storage)) {
         Ok(json) => {
             if let Err(error) = tracker.restore(&json) {
@@ -141,7 +147,7 @@ fn pause(wanted: PauseAt, point: PausePoint) {
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_remediate::kubernetes::{ConnectSpec, KubernetesExecutor};
+        use homeostat_remediate::{ConnectSpec, KubernetesExecutor};
         let spec = ConnectSpec {
             kubeconfig: kubernetes.kubeconfig.clone(),
             context: kubernetes.context.clone(),
@@ -170,4 +176,3 @@ async fn terminated() {
         _ = tokio::signal::ctrl_c() => {}
     }
 }
-

@@ -21,6 +21,10 @@ pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
     let was_engaged = Control::new(&args.storage.path)
         .resume(&note)
         .with_context(|| format!("resuming: {} can't be written", args.storage.path.display()))?;
-    print(if was_engaged { "Remediation may go on from the next cycle on.\n" } else { "Remediation wasn't stopped.\n" });
+    print(if was_engaged {
+        "Remediation may go on from the next cycle on.\n"
+    } else {
+        "Remediation wasn't stopped.\n"
+    });
     Ok(())
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use homeostat_detect::{Bundle, BundleInfo};
+use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
 
+use super::serve::calibration;
 use crate::cli::TrainArgs;
+use crate::clock;
 use crate::config;
 use crate::outcome::print;
 use crate::source;
@@ -17,26 +19,32 @@ pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
         bail!("--output {}: is there already; choose another name or move it away", args.output.display());
     }
     let loaded = config::load(&args.config.file).map_err(|problems| {
-        anyhow::anyhow!("the config can't be used:\n{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        anyhow::anyhow!(
+            "the config can't be used:\n{}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        )
     })?;
     let config = Arc::new(loaded.config);
-    let trained: Trained = match &args.input {
+    let (source, trained): (String, Trained) = match &args.input {
         Some(input) => {
             let matrices: Vec<Option<Matrix>> =
                 read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
             let (start, end) = source::range(&config, &matrices)?;
-            source::train(&config, source::history_windows(&config, &matrices, start, end)?).await?
+            let windows = source::history_windows(&config, &matrices, start, end)?;
+            (input.display().to_string(), source::train(&config, windows).await?)
         }
         None => {
             let prometheus = PrometheusSource::new(source::config_of(&config)?)?;
-            source::train_on_history(&config, &prometheus).await?
+            (prometheus.server().to_owned(), source::train_on_history(&config, &prometheus).await?)
         }
     };
     if trained.ensembles.is_empty() {
         bail!("no model could be trained, see above");
     }
     let n_subjects = trained.ensembles.len();
-    Bundle { ensembles: trained.ensembles }.save(&args.output, &BundleInfo::default())?;
+    let (history_start, history_end) = trained.history.unwrap_or_default();
+    let provenance = Provenance { trained_at: clock::now(), source, history_start, history_end };
+    Bundle { provenance, ensembles: trained.ensembles, calibration: calibration()? }.save(&args.output)?;
     print(&format!("{n_subjects} subjects trained; the bundle is {}\n", args.output.display()));
     Ok(())
 }

@@ -9,7 +9,9 @@ use homeostat_settings::Reader;
 use super::load::path_in;
 
 /// The detectors there are, in the order of their votes.
-pub(crate) const DETECTORS: [&str; 4] = ["forest", "dbscan", "forecast", "autoencoder"];
+pub(crate) const DETECTORS: [&str; 5] = ["residual", "forest", "dbscan", "forecast", "autoencoder"];
+/// What votes unless the config says otherwise. `residual` learns nothing; it is there to be compared with.
+const DETECTORS_DEFAULT: [&str; 4] = ["forest", "dbscan", "forecast", "autoencoder"];
 
 /// How to detect.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,10 +28,23 @@ pub(crate) struct Detection {
     pub(crate) seed: u64,
 }
 
+impl Default for Detection {
+    /// All detectors on the embedded backend, the default budget.
+    fn default() -> Self {
+        Self {
+            detectors: DETECTORS_DEFAULT.to_vec(),
+            budget: FalseAlarmBudget::default(),
+            onnx_library: None,
+            bundle: None,
+            seed: 1,
+        }
+    }
+}
+
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     let place = reader.node("detectors").map_or(reader.place(), |node| node.place);
     let mut detectors = Vec::new();
-    for name in reader.texts("detectors").unwrap_or_else(|| DETECTORS.map(str::to_owned).to_vec()) {
+    for name in reader.texts("detectors").unwrap_or_else(|| DETECTORS_DEFAULT.map(str::to_owned).to_vec()) {
         match DETECTORS.iter().find(|known| **known == name) {
             Some(known) if detectors.contains(known) => {
                 reader.problem(place, format!("detectors: {known} is named twice"));

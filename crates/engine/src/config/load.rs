@@ -22,7 +22,7 @@ pub(crate) struct Loaded {
     /// The config.
     pub(crate) config: Config,
     /// Lint.
-    pub(crate) warnings: Vec<Problem>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Reads a config file and the policy files it names. Paths in it are relative to the file's own directory.
@@ -51,13 +51,13 @@ fn read(
     root: &Node,
     base: &Path,
     problems: &mut Vec<Problem>,
-    warnings: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
 ) -> Option<Config> {
     let mut reader = Reader::new(file, "", root, problems);
     let mode = reader.parsed::<Mode>("mode").unwrap_or_default();
     let times = reader.section("global", Times::read).unwrap_or_default();
     let source = source::read(&mut reader, times.step);
-    let queries = queries::read(&mut reader, times.step);
+    let queries = queries::read(&mut reader, times.step, times.scrape_interval);
     let subjects = queries::read_subjects(&mut reader);
     let detection = detection::read(&mut reader, base);
     let topology = detection::read_topology(&mut reader);
@@ -95,6 +95,7 @@ struct Times {
     step: Duration,
     history: Duration,
     offset: Duration,
+    scrape_interval: Duration,
 }
 
 impl Default for Times {
@@ -105,6 +106,7 @@ impl Default for Times {
             step: Duration::from_secs(60),
             history: Duration::from_secs(14 * 86_400),
             offset: Duration::from_secs(30),
+            scrape_interval: Duration::from_secs(30),
         }
     }
 }
@@ -122,7 +124,12 @@ impl Times {
             let place = reader.node("history").map_or(reader.place(), |node| node.place);
             reader.problem(place, "global.history: must be at least 60 steps, or nothing can be learned from it");
         }
-        Self { step, history, offset: reader.duration("offset").unwrap_or(default.offset) }
+        Self {
+            step,
+            history,
+            offset: reader.duration("offset").unwrap_or(default.offset),
+            scrape_interval: reader.duration("scrape_interval").unwrap_or(default.scrape_interval),
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use homeostat_core::{Direction, Signal, WorkloadKind};
-use homeostat_ingest::{Absent, Across, Query, QuerySet, SubjectRule, preset};
+use homeostat_ingest::{Absent, Across, PresetParams, Query, QuerySet, SubjectRule, preset};
 use homeostat_settings::{Node, Reader, Value};
 
 /// Queries a config may name. Each is a request a cycle and a column of every window; the type of an incident needs ten.
 const QUERIES_MAX: usize = 64;
 
-pub(super) fn read(reader: &mut Reader<'_>, step: Duration) -> Option<QuerySet> {
-    let mut queries = read_preset(reader, step);
+pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Option<QuerySet> {
+    let mut queries = read_preset(reader, step, scrape_interval);
     let own = reader.named("queries");
     let file = reader.file();
     for (name, _, node) in own {
@@ -36,12 +36,10 @@ pub(super) fn read(reader: &mut Reader<'_>, step: Duration) -> Option<QuerySet> 
     }
 }
 
-fn read_preset(reader: &mut Reader<'_>, step: Duration) -> Vec<Query> {
+fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Vec<Query> {
     let Some(name) = reader.text("preset") else { return Vec::new() };
-    // `rate` needs at least two scrapes within its window whatever the scrape interval; four steps or five minutes.
-    let rate_window = step.saturating_mul(4).max(Duration::from_secs(60));
-    match preset(&name, rate_window) {
-        Ok(queries) => queries,
+    match preset(&name, &PresetParams::for_intervals(scrape_interval, step)) {
+        Ok(preset) => preset.queries,
         Err(error) => {
             let place = reader.node("preset").map_or(reader.place(), |node| node.place);
             reader.problem(place, format!("preset: {error}"));
@@ -102,10 +100,9 @@ pub(super) fn read_subjects(reader: &mut Reader<'_>) -> SubjectRule {
         .section("subjects", |subjects| {
             let default = SubjectRule::default();
             let kind = subjects.get("kind", |value| match value {
-                Value::Text(text) => WorkloadKind::ALL
-                    .into_iter()
-                    .find(|kind| kind.name() == text)
-                    .ok_or_else(|| format!("{text:?} is none of {}", WorkloadKind::ALL.map(WorkloadKind::name).join(", "))),
+                Value::Text(text) => WorkloadKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+                    format!("{text:?} is none of {}", WorkloadKind::ALL.map(WorkloadKind::name).join(", "))
+                }),
                 other => Err(format!("must be a kind of workload, not {}", other.kind())),
             });
             SubjectRule {

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use homeostat_announce::ChannelSpec;
+use homeostat_announce::{ChannelSpec, SecretUrl};
 use homeostat_core::{Mode, Subject};
-use homeostat_remediate::{Policy, lint_policies, load_policies};
-use homeostat_settings::{Node, Problem, Reader, Value};
+use homeostat_remediate::{Policy, lint, load_policies};
+use homeostat_settings::{Node, Place, Problem, Reader, Value};
 
 use super::KubernetesConfig;
 use super::load::path_in;
+
+/// Where calls for a human go unless a policy says otherwise; it exists without being configured.
+pub(crate) const DEFAULT_CHANNEL: &str = "log";
+/// How long one attempt at a webhook may take.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the config says about remediation.
 pub(super) struct Remediation {
@@ -20,7 +25,7 @@ pub(super) struct Remediation {
     pub(super) own_workload: Option<Subject>,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &mut Vec<Problem>) -> Remediation {
+pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &mut Vec<String>) -> Remediation {
     let channels = read_channels(reader);
     let policies = read_policies(reader, base, warnings);
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
@@ -40,14 +45,18 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
             reader.problem(policies_place, message);
         }
         if mode == Mode::Execute && policy.auto_execute && kubernetes.is_none() {
-            let message = format!("policy {} executes, but there is no `kubernetes` section to execute with", policy.name);
+            let message =
+                format!("policy {} executes, but there is no `kubernetes` section to execute with", policy.name);
             reader.problem(policies_place, message);
         }
         #[cfg(feature = "kubernetes")]
-        if policy.auto_execute && !homeostat_remediate::kubernetes_supports(policy.action) {
+        if let Some(action) = policy.action
+            && policy.auto_execute
+            && !homeostat_remediate::KubernetesExecutor::can_do(action)
+        {
             let message = format!(
-                "policy {}: {} can't be executed by the Kubernetes executor yet; set auto_execute: false to have it proposed",
-                policy.name, policy.action
+                "policy {}: {action} can't be executed by the Kubernetes executor yet; set auto_execute: false to have it proposed",
+                policy.name
             );
             reader.problem(policies_place, message);
         }
@@ -59,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     Remediation { policies, channels, kubernetes, own_workload: reader.parsed("own_workload") }
 }
 
-fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<Problem>) -> Vec<Policy> {
+fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
     let mut policies = Vec::new();
     for name in reader.texts("policies").unwrap_or_default() {
         let path = path_in(base, &name);
@@ -67,10 +76,10 @@ fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<Proble
         match std::fs::read_to_string(&path) {
             Ok(text) => match load_policies(&text, &file) {
                 Ok(loaded) => {
-                    warnings.extend(lint_policies(&loaded, &file));
+                    warnings.extend(lint(&loaded).into_iter().map(|warning| format!("{file}: {warning}")));
                     policies.extend(loaded);
                 }
-                Err(problems) => reader.problems().extend(problems),
+                Err(problems) => reader.problems().extend(problems.into_iter().map(located)),
             },
             Err(error) => {
                 let place = reader.node("policies").map_or(reader.place(), |node| node.place);
@@ -91,7 +100,18 @@ fn read_channels(reader: &mut Reader<'_>) -> BTreeMap<String, ChannelSpec> {
         }
         entry.finish();
     }
+    // Calls for a human that no policy sends elsewhere go to the log: nothing is ever told to nobody.
+    channels.entry(DEFAULT_CHANNEL.to_owned()).or_insert(ChannelSpec::Log { changes: false });
     channels
+}
+
+/// A problem of a policy file, as the config check shows it.
+pub(crate) fn located(problem: homeostat_remediate::Problem) -> Problem {
+    Problem {
+        file: problem.file,
+        place: Place { line: problem.line, column: problem.column },
+        message: problem.message,
+    }
 }
 
 fn read_channel(name: &str, node: &Node, entry: &mut Reader<'_>) -> Option<ChannelSpec> {
@@ -108,8 +128,10 @@ fn read_channel(name: &str, node: &Node, entry: &mut Reader<'_>) -> Option<Chann
                 let place = entry.node("url").map_or(node.place, |node| node.place);
                 entry.problem(place, format!("channels.{name}.url: must begin with http:// or https://"));
             }
-            Some(ChannelSpec::Webhook { url })
+            let changes = entry.flag("changes").unwrap_or(false);
+            let timeout = entry.duration("timeout").unwrap_or(WEBHOOK_TIMEOUT);
+            Some(ChannelSpec::Webhook { url: SecretUrl::from(url.as_str()), changes, timeout })
         }
-        _ => Some(ChannelSpec::Log),
+        _ => Some(ChannelSpec::Log { changes: entry.flag("changes").unwrap_or(false) }),
     }
 }

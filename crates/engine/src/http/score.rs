@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use homeostat_core::{Grid, Subject, Timestamp, Window, parse_duration};
+use homeostat_core::{Assessment, Evidence, Grid, Subject, Timestamp, Window, parse_duration};
+use homeostat_detect::{Circumstances, DEVIATING_MIN, incident_type};
 use ndarray::Array2;
 use serde::Deserialize;
 use serde_json::json;
@@ -43,24 +44,52 @@ pub(super) async fn score(State(api): State<Api>, body: Result<Json<ScoreRequest
     let monitor = Arc::clone(monitor);
     // Scoring clones a model and runs it over the window: milliseconds of computing, off the async threads.
     let answer = tokio::task::spawn_blocking(move || {
-        let monitor = monitor.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(ensemble) = monitor.ensembles().get(&request.subject) else {
+        // A copy, so that scoring on request never holds up the service's own cycle.
+        let found = monitor.lock().unwrap_or_else(PoisonError::into_inner).ensembles().get(&request.subject).cloned();
+        let Some(ensemble) = found else {
             let message = format!("{} has no model; GET /metrics says how many have", request.subject);
             return problem(StatusCode::NOT_FOUND, "not_found", message);
         };
-        let window = match window(&request, ensemble) {
+        let window = match window(&request, &ensemble) {
             Ok(window) => window,
             Err(why) => return problem(StatusCode::BAD_REQUEST, "bad_data", why),
         };
         let assessment = ensemble.assess_once(&window);
-        let confidence = monitor.confidence_of(&window, &assessment);
-        let data = json!({ "subject": request.subject, "assessment": assessment, "type": confidence.0, "confidence": confidence.1 });
+        let typed = assessment.score().map(|score| {
+            let incident_type = incident_type(&evidence(&window, &assessment), Circumstances::default());
+            (incident_type, api.calibration.confidence(incident_type, score))
+        });
+        let data = json!({
+            "subject": request.subject,
+            "assessment": assessment,
+            "type": typed.map(|(incident_type, _)| incident_type),
+            "confidence": typed.map(|(_, confidence)| confidence),
+        });
         Json(json!({ "status": "success", "data": data })).into_response()
     });
     match answer.await {
         Ok(response) => response,
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()),
     }
+}
+
+/// The features that deviate, as typing looks at them. One window tells nothing of roll-outs and dependencies, so the type
+/// may be less sharp than that of an incident the service itself follows.
+fn evidence(window: &Window, assessment: &Assessment) -> Vec<Evidence> {
+    let features = window.schema().features().iter().zip(window.last_row());
+    features
+        .zip(assessment.deviations.iter().zip(&assessment.expected))
+        .filter_map(|((feature, observed), (deviation, expected))| {
+            let deviation = (*deviation).filter(|deviation| deviation.abs() >= DEVIATING_MIN)?;
+            Some(Evidence {
+                feature: feature.name.clone(),
+                signal: feature.signal,
+                observed: *observed,
+                expected: expected.unwrap_or(*observed),
+                deviation,
+            })
+        })
+        .collect()
 }
 
 fn window(request: &ScoreRequest, ensemble: &homeostat_detect::Ensemble) -> Result<Window, String> {
@@ -77,7 +106,10 @@ fn window(request: &ScoreRequest, ensemble: &homeostat_detect::Ensemble) -> Resu
             return Err(format!("features: {name:?} is unknown; the model has {}", known.join(", ")));
         };
         if series.len() != n_steps {
-            return Err(format!("features: {name:?} has {} steps, others have {n_steps}; use null for a hole", series.len()));
+            return Err(format!(
+                "features: {name:?} has {} steps, others have {n_steps}; use null for a hole",
+                series.len()
+            ));
         }
         for (step_idx, value) in series.iter().enumerate() {
             values[[step_idx, feature_idx]] = value.unwrap_or(f64::NAN);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use homeostat_core::{Incident, IncidentId, PlanId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
 
 pub use chain::ChainHead;
 
@@ -34,6 +35,17 @@ pub struct SqliteJournal {
     inner: Mutex<Inner>,
 }
 
+/// One row of the journal, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecordRow {
+    /// When it was written.
+    pub at: String,
+    /// What kind of entry it is.
+    pub kind: String,
+    /// The entry.
+    pub body: serde_json::Value,
+}
+
 struct Inner {
     connection: Connection,
     folded: Folded,
@@ -54,6 +66,17 @@ impl SqliteJournal {
         Self::with(connection, path, Some(lock))
     }
 
+    /// Opens a journal that is there to be read, also while a service writes it: no lock is taken and nothing can be
+    /// written. It shows what was there when it was opened.
+    pub fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
+        connection.busy_timeout(BUSY_WAIT).map_err(unusable)?;
+        schema::check(&connection, path)?;
+        Self::folded(connection, path, None)
+    }
+
     /// A journal that lasts as long as the process: for tests, replays and the demo.
     pub fn in_memory() -> Result<Self, OpenError> {
         let path = Path::new(":memory:");
@@ -66,10 +89,33 @@ impl SqliteJournal {
         let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
         connection.busy_timeout(BUSY_WAIT).map_err(unusable)?;
         schema::prepare(&connection, path)?;
+        Self::folded(connection, path, lock)
+    }
+
+    fn folded(connection: Connection, path: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let (folded, head) = chain::read(&connection)
             .map_err(|error| OpenError::Damaged { path: path.to_owned(), why: error.to_string() })?;
         let inner = Inner { connection, folded, head, unsure: false, _lock: lock };
         Ok(Self { inner: Mutex::new(inner) })
+    }
+
+    /// Every row about an incident, oldest first: when, what kind, and the whole body as JSON.
+    pub fn record_of(&self, incident: &IncidentId) -> Result<Vec<RecordRow>, ReadError> {
+        let inner = self.lock_inner();
+        let failed = |error: rusqlite::Error| ReadError { why: error.to_string() };
+        let mut statement = inner
+            .connection
+            .prepare("SELECT at, kind, body FROM journal WHERE incident = ?1 ORDER BY seq")
+            .map_err(failed)?;
+        let rows = statement
+            .query_map([incident.as_str()], |row| {
+                let body: String = row.get(2)?;
+                // A body that isn't JSON is shown as it is: the chain says whether it was tampered with.
+                let body = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
+                Ok(RecordRow { at: row.get(0)?, kind: row.get(1)?, body })
+            })
+            .map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
     }
 
     /// Reads the whole file and checks each row's hash, its link to the row before, and that it may follow.

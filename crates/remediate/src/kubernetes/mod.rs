@@ -41,6 +41,14 @@ impl KubernetesExecutor {
     pub async fn connect(spec: &ConnectSpec) -> Result<Self, ConnectError> {
         Ok(Self { api: connect::connect(spec).await? })
     }
+
+    /// Whether it can do this kind of action, as a config check asks before anything is connected.
+    pub const fn can_do(kind: ActionKind) -> bool {
+        match kind {
+            ActionKind::RolloutRestart => true,
+            ActionKind::RolloutUndo => false,
+        }
+    }
 }
 
 #[async_trait]
@@ -50,10 +58,7 @@ impl Executor for KubernetesExecutor {
     }
 
     fn supports(&self, kind: ActionKind) -> bool {
-        match kind {
-            ActionKind::RolloutRestart => true,
-            ActionKind::RolloutUndo => false,
-        }
+        Self::can_do(kind)
     }
 
     /// The merge patch; empty for a plan that [`Executor::apply`] rejects without sending anything.

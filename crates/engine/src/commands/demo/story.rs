@@ -34,7 +34,8 @@ pub(super) fn trained(trained: &Trained, days: u32, took: Duration, is_live: boo
     if is_live {
         text.push_str("\r\x1b[K");
     }
-    let detectors: Vec<&str> = trained.ensembles.values().next().map(|one| one.detectors().collect()).unwrap_or_default();
+    let detectors: Vec<&str> =
+        trained.ensembles.values().next().map(|one| one.detectors().collect()).unwrap_or_default();
     let _ = writeln!(
         text,
         "  trained {} services on {days} simulated days in {:.1} s: {}",
@@ -142,7 +143,11 @@ impl Story {
             DriverEvent::Escalate(escalation) => line(
                 &escalation.incident,
                 "escalated",
-                &format!("to {}: {}", escalation.channel.as_deref().unwrap_or("the default channel"), escalation.message),
+                &format!(
+                    "to {}: {}",
+                    escalation.channel.as_deref().unwrap_or("the default channel"),
+                    escalation.message
+                ),
             ),
             DriverEvent::JournalTrouble { why } => self.detail(text, &format!("the journal doesn't work: {why}")),
         }
@@ -186,6 +191,8 @@ fn annotated(annotation: &Annotation) -> String {
     match annotation {
         Annotation::PlannedEvent { name } => format!("planned: {name}"),
         Annotation::RecentRollout { at, revision } => format!("rolled out at {at}, revision {revision}"),
-        Annotation::DependencyAffected { dependency, .. } => format!("depends on {}, which is in an incident", dependency.name),
+        Annotation::DependencyAffected { dependency, .. } => {
+            format!("depends on {}, which is in an incident", dependency.name)
+        }
     }
 }

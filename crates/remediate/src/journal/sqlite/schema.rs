@@ -47,8 +47,34 @@ CREATE VIEW incidents AS
   ORDER BY seq;
 ";
 
+/// A journal that is there to be read: ours, of our version, and not empty.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    match is_new(connection, path)? {
+        true => Err(OpenError::NotAJournal { path: path.to_owned() }),
+        false => Ok(()),
+    }
+}
+
 /// Settings for every connection, and the tables if the file is new.
 pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+    let is_new = is_new(connection, path)?;
+    // The answer is the mode that is in force: `wal` for a file, `memory` in memory.
+    connection
+        .query_row("PRAGMA journal_mode = WAL", (), |row| row.get::<_, String>(0))
+        .and_then(|_| connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"))
+        .map_err(unusable)?;
+    if is_new {
+        // The marks are set inside the same transaction: a crash leaves a whole schema or an empty file.
+        let marks =
+            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+        connection.execute_batch(&format!("{SCHEMA}{marks}")).map_err(unusable)?;
+    }
+    Ok(())
+}
+
+/// Whether the file has no tables yet; an error if it has another program's, or another version's.
+fn is_new(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), (), |row| row.get::<_, i64>(0));
     let n_objects: i64 =
@@ -67,16 +93,5 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), OpenEr
     if n_objects > 0 && version != SCHEMA_VERSION {
         return Err(OpenError::OtherVersion { path: path.to_owned(), found: version, expected: SCHEMA_VERSION });
     }
-    // The answer is the mode that is in force: `wal` for a file, `memory` in memory.
-    connection
-        .query_row("PRAGMA journal_mode = WAL", (), |row| row.get::<_, String>(0))
-        .and_then(|_| connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;"))
-        .map_err(unusable)?;
-    if n_objects == 0 {
-        // The marks are set inside the same transaction: a crash leaves a whole schema or an empty file.
-        let marks =
-            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
-        connection.execute_batch(&format!("{SCHEMA}{marks}")).map_err(unusable)?;
-    }
-    Ok(())
+    Ok(n_objects == 0)
 }
