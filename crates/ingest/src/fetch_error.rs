@@ -124,7 +124,7 @@ impl Refused<'_> {
             DecodeError::Failed { kind, message } => (kind.as_str(), message.clone()),
             DecodeError::TooMuch { .. } => return FetchError::TooMuch { expr, why: self.body.to_string() },
             DecodeError::WrongType { .. } | DecodeError::CutShort(_) | DecodeError::Malformed(_) => {
-                ("", "with no reason that Prometheus would give".to_owned())
+                ("", words_for(self.status).to_owned())
             }
         };
         let why = format!("status {}: {words}", self.status);
@@ -138,6 +138,15 @@ impl Refused<'_> {
             // Redirects, 404 and the like: whatever answers there, it isn't this API.
             _other_status => FetchError::Garbled { server, expr, why },
         }
+    }
+}
+
+/// What to say where the body says nothing that can be read.
+fn words_for(status: u16) -> &'static str {
+    match status {
+        300..=399 => "it redirects; configure the address that it leads to",
+        404 => "there is no such API at this address",
+        _other_status => "no reason given",
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use homeostat_core::{Grid, Seed, Timestamp, Window};
 use homeostat_ingest::{
-    FetchError, PresetParams, PrometheusConfig, PrometheusSource, QuerySet, RetryPolicy, align, preset,
+    FetchError, Matrix, PresetParams, PrometheusConfig, PrometheusSource, QuerySet, RetryPolicy, align, preset,
 };
 
 const STEP: Duration = Duration::from_secs(60);
@@ -65,12 +65,27 @@ fn prometheus(open_metrics: &str) -> Option<Running> {
 }
 
 fn source(running: &Running) -> PrometheusSource {
+    PrometheusSource::new(config(running)).expect("a source")
+}
+
+fn config(running: &Running) -> PrometheusConfig {
     let url = running.url.parse().expect("a URL");
     let mut config = PrometheusConfig::new(url, Seed::new(1));
     // The first request waits for Prometheus to come up, as the service would.
     let (wait_base, wait_max) = (Duration::from_millis(100), Duration::from_millis(200));
     config.retry = RetryPolicy { attempts_max: 500, wait_base, wait_max };
-    PrometheusSource::new(config).expect("a source")
+    config
+}
+
+/// Whether this Prometheus is 2.43 or later, which is when queries got a lookback of their own.
+fn takes_a_lookback() -> bool {
+    let said = Command::new("prometheus").arg("--version").output().expect("prometheus runs");
+    // Older ones say it on standard error.
+    let said = [said.stdout, said.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let version = said.split("version ").nth(1).expect("a version");
+    let mut parts = version.split(['.', ',', '+', '-', ' ']).map(|part| part.parse::<u32>().expect("a number"));
+    (parts.next(), parts.next()) >= (Some(2), Some(43))
 }
 
 /// Series as text, one line a scrape.
@@ -236,14 +251,24 @@ async fn gaps_pages_and_refusals_are_as_prometheus_has_them() {
     let source = source(&running);
     let (start, end) = (Timestamp::from_secs(START_S), Timestamp::from_secs(START_S + 159 * 15));
 
-    // A range that holds one scrape at most (open or closed on the left, as versions differ): no lookback, so the ten
-    // minutes without a sample are ten holes.
-    let matrix = source.range("last_over_time(gauge[14s])", start, end, STEP).await.expect("a matrix");
-    let values: Vec<(i64, f64)> =
-        matrix.series()[0].samples().iter().map(|s| ((s.at.as_millis() / 1000 - START_S) / 15, s.value)).collect();
-    let wanted: Vec<(i64, f64)> =
+    let scrapes = |matrix: &Matrix| -> Vec<(i64, f64)> {
+        let samples = matrix.series()[0].samples().iter();
+        samples.map(|sample| ((sample.at.as_millis() / 1000 - START_S) / 15, sample.value)).collect()
+    };
+    let measured: Vec<(i64, f64)> =
         (0..160).step_by(4).filter(|scrape| !(40..80).contains(scrape)).map(|scrape| (scrape, scrape as f64)).collect();
-    assert_eq!(values, wanted);
+    // A range that holds one scrape at most (open or closed on the left, as versions differ): the ten minutes without a
+    // sample are ten holes.
+    let matrix = source.range("last_over_time(gauge[14s])", start, end, STEP).await.expect("a matrix");
+    assert_eq!(scrapes(&matrix), measured);
+
+    // By itself Prometheus repeats the last sample for five minutes; with a lookback of less than a scrape it doesn't.
+    let flat = source.range("gauge", start, end, STEP).await.expect("a matrix");
+    assert!(scrapes(&flat).contains(&(56, 39.0)), "{:?}", scrapes(&flat));
+    let honest = PrometheusConfig { lookback: Some(Duration::from_secs(14)), ..config(&running) };
+    let honest = PrometheusSource::new(honest).expect("a source");
+    let found = scrapes(&honest.range("gauge", start, end, STEP).await.expect("a matrix"));
+    assert_eq!(found, if takes_a_lookback() { measured } else { scrapes(&flat) });
 
     // 12 h at one second are 43 201 points, which Prometheus would refuse in one piece.
     let early = start - Duration::from_secs(12 * 3600 - 159 * 15);

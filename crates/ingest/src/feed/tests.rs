@@ -154,13 +154,15 @@ fn named(points: &[(usize, i64, f64)]) -> Option<Matrix> {
 
 proptest! {
     #[test]
-    fn step_by_step_gives_what_aligning_all_at_once_gives(cpu in any_points(), oom in any_points(), chunk in 1i64..5) {
+    fn step_by_step_gives_what_aligning_all_at_once_gives(
+        cpu in any_points(), oom in any_points(), chunk in 1i64..9, overlap in 0i64..4,
+    ) {
         let matrices = [named(&cpu), named(&oom)];
         let mut feed = feed(4);
         let mut from = 0;
         while from < 20 {
             let to = (from + chunk - 1).min(19);
-            feed.push(&matrices, minute(from), minute(to)).expect("pushed");
+            feed.push(&matrices, minute((from - overlap).max(0)), minute(to)).expect("pushed");
             let grid = Grid::ending_at(minute(to), STEP, 4).expect("a grid");
             // Before minute 0 nothing was pushed, so nothing was answered there, and nothing was measured either.
             let at_once = align(&feed.config.queries, &matrices, &feed.config.rule, &grid);
