@@ -21,6 +21,9 @@ const TEST_BINS_MAX: usize = 48;
 /// a random walk over three cycles rarely this much.
 const EXPLAINED_MIN: f64 = 0.3;
 
+/// A course within cycles smaller than a hundredth of the feature's deviation is rounding, or doesn't matter.
+const VARIANCE_MIN: f64 = 1e-4;
+
 /// A profile is the mean over this many of the latest cycles: recent, but not one day's accidents.
 const PROFILE_CYCLES: usize = 3;
 
@@ -187,7 +190,7 @@ fn detrended(values: &[f64]) -> Vec<f64> {
 }
 
 /// The share of the variance within cycles that the mean of the *other* cycles explains: 1 for the same course in each,
-/// below 0 for noise. It is an autocorrelation at the period over all cycles at once.
+/// below 0 for noise, 0 where there is next to none. It is an autocorrelation at the period over all cycles at once.
 fn explained(values: &[f64], period: usize) -> f64 {
     let bin = period.div_ceil(TEST_BINS_MAX);
     let cycles: Vec<Vec<f64>> = values
@@ -210,7 +213,8 @@ fn explained(values: &[f64], period: usize) -> f64 {
             total += cycle[bin_idx].powi(2);
         }
     }
-    if total > 0.0 { 1.0 - missed / total } else { 0.0 }
+    let n_bins = n * cycles[0].len() as f64;
+    if total / n_bins > VARIANCE_MIN { 1.0 - missed / total } else { 0.0 }
 }
 
 /// The mean course over all whole cycles, from the first value's phase on.
