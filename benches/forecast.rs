@@ -1,5 +1,8 @@
 //! Forecasting: fitting a history, taking in one row.
 
+#![allow(clippy::expect_used, reason = "a bench that can't be set up must stop")]
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -9,9 +12,9 @@ use homeostat_detect::{Detector, Forecast, ForecastSpec};
 
 fn forecast(criterion: &mut Criterion) {
     for (n_rows, n_features) in [(2_880, 3), (10_080, 8)] {
-        let Some(setup) = setup(n_rows, n_features) else { panic!("a history") };
+        let setup = setup(n_rows, n_features).expect("a history");
         let id = BenchmarkId::from_parameter(format!("{n_rows}steps-{n_features}features"));
-        let Ok(forecast) = Forecast::train(&ForecastSpec::default(), &setup.enriched, SEED) else { panic!("a model") };
+        let forecast = Forecast::train(&ForecastSpec::default(), &setup.enriched, SEED).expect("a model");
         let sum = checksum(&mut forecast.clone(), &setup);
         assert_eq!(sum.to_bits(), checksum(&mut forecast.clone(), &setup).to_bits());
         assert!((500.0..20_000.0).contains(&sum), "2000 scores sum to {sum}");
@@ -33,7 +36,7 @@ fn forecast(criterion: &mut Criterion) {
         });
         group.finish();
     }
-    let Some(setup) = setup(2_880, 3) else { panic!("a history") };
+    let setup = setup(2_880, 3).expect("a history");
     let mut group = criterion.benchmark_group("fit/forecast");
     group.sample_size(10);
     group.bench_function("2880steps-3features", |bencher| {

@@ -1,5 +1,8 @@
 //! Isolation forest: fitting, one row through the detector, many rows through the bare forest.
 
+#![allow(clippy::expect_used, reason = "a bench that can't be set up must stop")]
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -18,8 +21,8 @@ fn fit(criterion: &mut Criterion) {
 fn score(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("score/forest");
     for n_features in [3, 8] {
-        let Some(setup) = setup(2_880, n_features) else { panic!("a history") };
-        let Ok(mut forest) = Forest::train(&ForestSpec::default(), &setup.enriched, SEED) else { panic!("a forest") };
+        let setup = setup(2_880, n_features).expect("a history");
+        let mut forest = Forest::train(&ForestSpec::default(), &setup.enriched, SEED).expect("a forest");
         // The same scores each time, and neither nothing nor nonsense.
         let sum = checksum(&mut forest, &setup);
         assert_eq!(sum.to_bits(), checksum(&mut forest.clone(), &setup).to_bits());
@@ -31,8 +34,8 @@ fn score(criterion: &mut Criterion) {
     }
     for n_columns in [10, 38] {
         let rows = values(10_000, n_columns);
-        let Ok(forest) = IsolationForest::fit(rows.view(), &ForestSpec::default(), SEED) else { panic!("a forest") };
-        let Ok(scores) = forest.score_rows(rows.view()) else { panic!("scores") };
+        let forest = IsolationForest::fit(rows.view(), &ForestSpec::default(), SEED).expect("a forest");
+        let scores = forest.score_rows(rows.view()).expect("scores");
         let sum: f64 = scores.iter().sum();
         assert!((3_000.0..6_000.0).contains(&sum), "10000 scores sum to {sum}");
         group.throughput(Throughput::Elements(10_000));

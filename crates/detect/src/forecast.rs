@@ -121,7 +121,7 @@ impl Forecast {
             + self.features.capacity() * size_of::<FeatureForecast>()
             + self.features.iter().map(FeatureForecast::heap_bytes).sum::<usize>()
             + self.expected.capacity() * size_of::<f64>()
-            + size_of_val(&self.scaler) * self.features.len()
+            + self.scaler.heap_bytes()
     }
 
     /// Brings the states to the row before `at_ms`.

@@ -111,8 +111,9 @@ impl Ets {
         let mut state = EtsState { level: values[0] + self.alpha * errors[0], slope };
         for (value, error) in values.iter().zip(errors).skip(1) {
             let forecast = self.forecast(state);
-            // The series has a deviation of about 1. Not `>`: NaN must fail.
-            if !((forecast - value).abs() <= REPLAY_TOLERANCE) {
+            // The series has a deviation of about 1. Asked for what is right: NaN must fail.
+            let is_close = (forecast - value).abs() <= REPLAY_TOLERANCE;
+            if !is_close {
                 return false;
             }
             state = self.updated(state, *error);
@@ -151,10 +152,11 @@ fn least_squares<const N: usize>(rows: impl Iterator<Item = ([f64; N], f64)>) ->
         if matrix[pivot][pivot].abs() < 1e-13 {
             return None;
         }
+        let above = matrix[pivot];
         for row in pivot + 1..N {
-            let factor = matrix[row][pivot] / matrix[pivot][pivot];
-            for column in pivot..N {
-                matrix[row][column] -= factor * matrix[pivot][column];
+            let factor = matrix[row][pivot] / above[pivot];
+            for (cell, above) in matrix[row].iter_mut().zip(above) {
+                *cell -= factor * above;
             }
             right[row] -= factor * right[pivot];
         }
