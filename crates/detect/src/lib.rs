@@ -8,8 +8,12 @@
 
 #[cfg(feature = "onnx")]
 mod autoencoder;
+#[cfg(test)]
+mod contract;
+mod dbscan;
 mod detector;
 mod enricher;
+mod forecast;
 mod forest;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -18,8 +22,10 @@ mod trail;
 
 #[cfg(feature = "onnx")]
 pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
+pub use dbscan::{Dbscan, DbscanSpec};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
+pub use forecast::{Forecast, ForecastSpec};
 pub use forest::{Forest, ForestSpec, IsolationForest};
 #[cfg(feature = "onnx")]
 pub use onnx::{

@@ -273,3 +273,19 @@ proptest::proptest! {
         }
     }
 }
+
+/// As a bundle saves and loads it, for the contract.
+impl Serialize for Autoencoder {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.saved().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Autoencoder {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let saved = AutoencoderSaved::deserialize(deserializer)?;
+        Self::load(saved, &OnnxRuntime::embedded()).map_err(serde::de::Error::custom)
+    }
+}
+
+crate::contract::detector_contract!(contract, |history: &_, seed| Autoencoder::train(&spec(), history, seed));

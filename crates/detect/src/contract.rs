@@ -1,0 +1,289 @@
+//! The contract every detector keeps, as tests; `detector_contract!` runs them on one detector.
+//!
+//! What a detector finds is tested beside it. This is about what it never does: panic, forget, grow, or depend on
+//! anything but its history, its seed and the rows so far.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Direction, Feature, Grid, Schema, Scoring, Seed, Signal, Subject, Timestamp, Window};
+use ndarray::{Array2, s};
+use rand::Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::detector::{Detector, ScoreError, TrainError};
+use crate::enricher::{Enriched, Enricher};
+use crate::scaler::Scaler;
+use crate::trail::Channel;
+
+/// Runs the contract on one detector: a module name, and how to train it from `(&Enriched, Seed)`. The detector must be
+/// `Detector + Clone + Serialize + DeserializeOwned` and have `memory_bytes(&self) -> usize`.
+macro_rules! detector_contract {
+    ($module:ident, $train:expr) => {
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[test]
+            fn holes_are_scored_or_not_ready_and_never_a_failure() {
+                $crate::contract::holes(&$train);
+            }
+            #[test]
+            fn two_trainings_are_the_same_byte_for_byte() {
+                $crate::contract::deterministic(&$train);
+            }
+            #[test]
+            fn a_larger_fault_never_scores_lower() {
+                $crate::contract::monotone(&$train);
+            }
+            #[test]
+            fn memory_stays_bounded() {
+                $crate::contract::bounded(&$train, |detector| detector.memory_bytes());
+            }
+            #[test]
+            fn the_next_scores_after_save_and_load_are_the_same_bit_for_bit() {
+                $crate::contract::saved_and_loaded(&$train);
+            }
+            #[test]
+            fn another_number_of_features_is_refused() {
+                $crate::contract::other_shape(&$train);
+            }
+            #[test]
+            fn extreme_rows_are_scored() {
+                $crate::contract::extreme_rows(&$train);
+            }
+            #[test]
+            fn extreme_histories_train_or_say_why_not() {
+                $crate::contract::extreme_histories(&$train);
+            }
+        }
+    };
+}
+pub(crate) use detector_contract;
+
+/// One step of all histories here.
+const STEP: Duration = Duration::from_secs(60);
+
+/// Features of the usual history.
+const N_FEATURES: usize = 3;
+
+/// Training rows of the usual history; rows after these are scored.
+const N_TRAIN: usize = 1_000;
+
+/// More than any detector of [`N_FEATURES`] features may hold: 1 000 subjects fit in 4 GiB.
+const MEMORY_BYTES_MAX: usize = 4 << 20;
+
+/// Standard normal noise (twelve even draws less six), a little carried over from row to row, `(n_rows, n_features)`.
+pub(crate) fn noise(n_rows: usize, n_features: usize, seed: Seed) -> Array2<f64> {
+    let mut rng = seed.fork("noise").rng();
+    let mut values: Array2<f64> =
+        Array2::from_shape_fn((n_rows, n_features), |_| (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0);
+    for row in 1..n_rows {
+        for feature_idx in 0..n_features {
+            values[[row, feature_idx]] += 0.5 * values[[row - 1, feature_idx]];
+        }
+    }
+    values
+}
+
+/// A window of these values, a minute apart, in which both directions matter.
+pub(crate) fn window(values: Array2<f64>) -> Window {
+    let feature = |idx: usize| Feature {
+        name: format!("feature-{idx}"),
+        signal: Signal::Other,
+        direction: Direction::Both,
+        deviation_min: 0.0,
+    };
+    let schema = Schema::new((0..values.ncols()).map(feature).collect()).expect("a schema");
+    let grid = Grid::new(Timestamp::from_secs(0), STEP, values.nrows()).expect("a grid");
+    Window::new(Subject::deployment("shop", "cart"), grid, Arc::new(schema), values).expect("a window")
+}
+
+/// The values enriched for training, and an enricher that has seen them all.
+pub(crate) fn history(values: Array2<f64>) -> (Enricher, Enriched) {
+    let window = window(values);
+    let scaler = Scaler::fit(&window);
+    let enriched = Enriched::new(&window, &scaler);
+    let mut enricher = Enricher::new(scaler, STEP);
+    for step_idx in 0..window.grid().n_steps() {
+        enricher.push(window.grid().at(step_idx), window.row(step_idx).iter().copied());
+    }
+    (enricher, enriched)
+}
+
+/// Pushes the next row, one step after the newest, and scores it.
+pub(crate) fn next_score(
+    detector: &mut impl Detector,
+    enricher: &mut Enricher,
+    row: &[f64],
+) -> Result<Scoring, ScoreError> {
+    let at = enricher.trail().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + enricher.step());
+    enricher.push(at, row.iter().copied());
+    detector.score(enricher.trail())
+}
+
+/// The score, where there is one.
+pub(crate) fn scored(scoring: Result<Scoring, ScoreError>) -> Option<f64> {
+    match scoring.expect("no failure") {
+        Scoring::Scored(raw) => Some(raw.value()),
+        Scoring::NotReady(_) => None,
+    }
+}
+
+/// The usual history, an enricher at its end, a detector trained on it, and the rows that follow.
+fn usual<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) -> (T, Enricher, Array2<f64>) {
+    let values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
+    let (enricher, enriched) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
+    let detector = train(&enriched, Seed::new(7)).expect("a model of the usual history");
+    (detector, enricher, values.slice(s![N_TRAIN.., ..]).to_owned())
+}
+
+fn bytes<T: Serialize>(detector: &T) -> Vec<u8> {
+    postcard::to_stdvec(detector).expect("bytes")
+}
+
+pub(crate) fn holes<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+    let mut rng = Seed::new(21).rng();
+    let mut values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
+    values.mapv_inplace(|value| if rng.random::<f64>() < 0.1 { f64::NAN } else { value });
+    values.slice_mut(s![400..430, ..]).fill(f64::NAN);
+    values.slice_mut(s![N_TRAIN + 50..N_TRAIN + 90, ..]).fill(f64::NAN);
+    values.slice_mut(s![N_TRAIN + 120..N_TRAIN + 200, 0]).fill(f64::NAN);
+    let (mut enricher, enriched) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
+    let mut detector = train(&enriched, Seed::new(7)).expect("a model despite holes");
+    let mut n_scored = 0;
+    for (step_idx, row) in values.slice(s![N_TRAIN.., ..]).rows().into_iter().enumerate() {
+        let score = scored(next_score(&mut detector, &mut enricher, &row.to_vec()));
+        if row.iter().all(|value| value.is_nan()) {
+            assert_eq!(score, None, "row {step_idx} has nothing to score");
+        }
+        n_scored += usize::from(score.is_some());
+    }
+    assert!(n_scored >= 100, "only {n_scored} of 300 rows with a tenth of holes were scored");
+    // Holes pushed in by the enricher, for more steps than the trail holds.
+    let much_later = enricher.trail().newest_at().expect("rows") + STEP * 100;
+    enricher.push(much_later, vec![0.0; N_FEATURES].into_iter());
+    detector.score(enricher.trail()).expect("no failure");
+}
+
+pub(crate) fn deterministic<T: Detector + Serialize>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+    let (first, ..) = usual(train);
+    let (second, ..) = usual(train);
+    assert!(bytes(&first) == bytes(&second), "the same history and seed must give the same model");
+}
+
+pub(crate) fn monotone<T: Detector + Clone>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+    let (mut detector, mut enricher, rows) = usual(train);
+    let sizes = [0.0, 4.0, 8.0, 16.0];
+    let mut by_size = vec![Vec::new(); sizes.len()];
+    for (step_idx, row) in rows.rows().into_iter().take(120).enumerate() {
+        if step_idx % 8 == 7 {
+            for (scores, size) in by_size.iter_mut().zip(sizes) {
+                let (mut detector, mut enricher) = (detector.clone(), enricher.clone());
+                let mut spiked = row.to_vec();
+                spiked[1] += size * enricher.scaler().deviation(1, Channel::Level);
+                scores.extend(scored(next_score(&mut detector, &mut enricher, &spiked)));
+            }
+        }
+        next_score(&mut detector, &mut enricher, &row.to_vec()).expect("no failure");
+    }
+    let medians: Vec<f64> = by_size
+        .iter_mut()
+        .map(|scores| {
+            scores.sort_by(f64::total_cmp);
+            scores[scores.len() / 2]
+        })
+        .collect();
+    assert!(medians.windows(2).all(|pair| pair[0] <= pair[1]), "medians at {sizes:?} deviations: {medians:?}");
+    assert!(medians[0] < medians[3], "a fault of 16 deviations must show: {medians:?}");
+}
+
+pub(crate) fn bounded<T: Detector>(
+    train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>,
+    memory_bytes: impl Fn(&T) -> usize,
+) {
+    let (mut detector, mut enricher, rows) = usual(train);
+    next_score(&mut detector, &mut enricher, &rows.row(0).to_vec()).expect("no failure");
+    let at_first = memory_bytes(&detector);
+    for row in rows.rows() {
+        next_score(&mut detector, &mut enricher, &row.to_vec()).expect("no failure");
+    }
+    assert_eq!(memory_bytes(&detector), at_first, "it grew while scoring");
+    assert!((1..MEMORY_BYTES_MAX).contains(&at_first), "{at_first} bytes");
+}
+
+pub(crate) fn saved_and_loaded<T: Detector + Serialize + DeserializeOwned>(
+    train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>,
+) {
+    let (mut detector, mut enricher, rows) = usual(train);
+    for row in rows.rows().into_iter().take(100) {
+        next_score(&mut detector, &mut enricher, &row.to_vec()).expect("no failure");
+    }
+    let saved = bytes(&detector);
+    let mut loaded: T = postcard::from_bytes(&saved).expect("what was saved");
+    assert!(bytes(&loaded) == saved, "saving again must give the same bytes");
+    let mut other = enricher.clone();
+    for (step_idx, row) in rows.rows().into_iter().skip(100).take(50).enumerate() {
+        let before = scored(next_score(&mut detector, &mut enricher, &row.to_vec()));
+        let after = scored(next_score(&mut loaded, &mut other, &row.to_vec()));
+        assert!(before.is_some());
+        assert_eq!(before.map(f64::to_bits), after.map(f64::to_bits), "row {step_idx} after loading");
+    }
+}
+
+pub(crate) fn other_shape<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+    let (mut detector, ..) = usual(train);
+    let (other, _) = history(noise(50, N_FEATURES + 1, Seed::new(1)));
+    let wanted = Err(ScoreError::Shape { found: N_FEATURES + 1, wanted: N_FEATURES });
+    assert_eq!(detector.score(other.trail()), wanted);
+}
+
+pub(crate) fn extreme_rows<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+    let (mut detector, mut enricher, rows) = usual(train);
+    let extremes = [1e300, -1e300, f64::MAX, f64::MIN, 5e-324, -5e-324, f64::INFINITY, 0.0];
+    for (row, extreme) in rows.rows().into_iter().zip(extremes.into_iter().cycle()).take(80) {
+        scored(next_score(&mut detector, &mut enricher, &[extreme, row[1], -extreme]));
+    }
+    // Afterwards it must find back to scores of the usual size, not to infinity or nothing.
+    let last =
+        rows.rows().into_iter().map(|row| scored(next_score(&mut detector, &mut enricher, &row.to_vec()))).last();
+    assert!(last.flatten().is_some());
+}
+
+pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+    let usual = noise(400, 2, Seed::new(4));
+    let histories: [(&str, Array2<f64>); 9] = [
+        ("one row", usual.slice(s![..1, ..]).to_owned()),
+        ("twenty rows", usual.slice(s![..20, ..]).to_owned()),
+        ("two hundred rows", usual.slice(s![..200, ..]).to_owned()),
+        ("nothing but holes", Array2::from_elem((400, 2), f64::NAN)),
+        ("duplicates only", Array2::from_elem((400, 2), 3.25)),
+        ("zeros", Array2::zeros((400, 2))),
+        ("huge", usual.mapv(|value| value.signum() * 1e300)),
+        ("largest", usual.mapv(|value| value.signum() * f64::MAX)),
+        ("denormal", usual.mapv(|value| value * 1e-310)),
+    ];
+    for (what, values) in histories {
+        let (mut enricher, enriched) = history(values.clone());
+        let mut detector = match train(&enriched, Seed::new(7)) {
+            Ok(detector) => detector,
+            Err(error) => {
+                assert!(!matches!(error, TrainError::BadOption { .. }), "{what}: no option is at fault: {error}");
+                continue;
+            }
+        };
+        for row in [values.row(0).to_vec(), vec![1e300, -1e300], vec![f64::NAN, 0.0], vec![0.0, 5e-324]] {
+            next_score(&mut detector, &mut enricher, &row).unwrap_or_else(|error| panic!("{what}: {error}"));
+        }
+    }
+}
+
+/// The detectors of this crate that keep the contract; one that lives behind a feature adds itself in its own tests.
+mod detectors {
+    use crate::{Dbscan, DbscanSpec, Forecast, ForecastSpec, Forest, ForestSpec};
+
+    super::detector_contract!(forest, |history: &_, seed| Forest::train(&ForestSpec::default(), history, seed));
+    super::detector_contract!(dbscan, |history: &_, seed| Dbscan::train(&DbscanSpec::default(), history, seed));
+    super::detector_contract!(forecast, |history: &_, seed| Forecast::train(&ForecastSpec::default(), history, seed));
+}
