@@ -17,12 +17,16 @@ use crate::trail::{Channel, TRAIL_ROWS_MAX, Trail};
 
 mod export;
 mod net;
+mod spec;
 mod training;
+mod window;
 
 #[cfg(test)]
 pub(crate) use export::onnx_bytes;
 #[cfg(test)]
 pub(crate) use net::Net;
+pub use spec::AutoencoderSpec;
+use window::{Coverage, clipped, put_row};
 
 /// Its stable name.
 pub(crate) const NAME: &str = "autoencoder";
@@ -30,76 +34,11 @@ pub(crate) const NAME: &str = "autoencoder";
 /// What it reads of each row.
 const CHANNEL: Channel = Channel::Residual20;
 
-/// Residuals are cut here: one spike of 200 deviations would own every weight, and no reconstruction at all of 10
-/// deviations is already far beyond the tail.
-const CLIP: f64 = 10.0;
-
 /// Widest input: 512 features of 8 rows. Its model is 2.1 MB, within what [`crate::MODEL_BYTES_MAX`] lets load.
 const INPUTS_MAX: usize = 4096;
 
 /// What a runtime holds for a loaded model beside its weights: measured, 25 KB with either backend.
 const GRAPH_BYTES: usize = 25_000;
-
-/// Options of the autoencoder's training.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AutoencoderSpec {
-    epochs_max: usize,
-    windows_max: usize,
-    learning_rate: f64,
-}
-
-impl Default for AutoencoderSpec {
-    /// 80 epochs of 4096 windows (nearly three days of minutes) at 0.003: twice as much of the first two lowers the error
-    /// on held-out rows by a few per cent, half or twice the last changes it by as little.
-    fn default() -> Self {
-        Self { epochs_max: 80, windows_max: 4096, learning_rate: 3e-3 }
-    }
-}
-
-impl AutoencoderSpec {
-    /// Most epochs that can be asked for: the error stopped falling long before.
-    pub const EPOCHS_MAX: usize = 1_000;
-    /// Most training windows that can be asked for: two months of minutes.
-    pub const WINDOWS_MAX: usize = 100_000;
-    /// Largest learning rate: Adam moves each weight by about this much a step, and weights start near 0.1.
-    pub const LEARNING_RATE_MAX: f64 = 0.1;
-
-    /// `epochs_max` passes, 1 to [`Self::EPOCHS_MAX`], over at most `windows_max` windows, 120 to
-    /// [`Self::WINDOWS_MAX`], sampled from the history; wide windows get fewer of both, to hold training near a second.
-    /// `learning_rate`, up to [`Self::LEARNING_RATE_MAX`], is Adam's step at the start; it falls linearly to a tenth.
-    pub fn new(epochs_max: usize, windows_max: usize, learning_rate: f64) -> Result<Self, TrainError> {
-        let bad = |why: String| Err(TrainError::BadOption { detector: NAME, why });
-        if !(1..=Self::EPOCHS_MAX).contains(&epochs_max) {
-            return bad(format!("epochs_max must be 1 to {}, not {epochs_max}", Self::EPOCHS_MAX));
-        }
-        if !(training::WINDOWS_MIN..=Self::WINDOWS_MAX).contains(&windows_max) {
-            let range = (training::WINDOWS_MIN, Self::WINDOWS_MAX);
-            return bad(format!("windows_max must be {} to {}, not {windows_max}", range.0, range.1));
-        }
-        if !(learning_rate > 0.0 && learning_rate <= Self::LEARNING_RATE_MAX) {
-            return bad(format!(
-                "learning_rate must be above 0 and at most {}, not {learning_rate}",
-                Self::LEARNING_RATE_MAX
-            ));
-        }
-        Ok(Self { epochs_max, windows_max, learning_rate })
-    }
-
-    /// Most passes over the training windows.
-    pub fn epochs_max(&self) -> usize {
-        self.epochs_max
-    }
-
-    /// Most training windows.
-    pub fn windows_max(&self) -> usize {
-        self.windows_max
-    }
-
-    /// Adam's step at the start.
-    pub fn learning_rate(&self) -> f64 {
-        self.learning_rate
-    }
-}
 
 /// What the model doesn't say itself: how windows are made for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -280,50 +219,6 @@ impl AutoencoderMeta {
         }
         Ok(())
     }
-}
-
-/// How much of a window is there, of what training knew.
-#[derive(Clone, Copy, Default)]
-struct Coverage {
-    cells: Count,
-    newest: Count,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Count {
-    present: usize,
-    wanted: usize,
-}
-
-impl Coverage {
-    fn add(&mut self, row: Count, is_newest: bool) {
-        self.cells.present += row.present;
-        self.cells.wanted += row.wanted;
-        if is_newest {
-            self.newest = row;
-        }
-    }
-
-    /// At least half of the window, and of the newest row: with less, the net mostly reads our own filling back.
-    fn suffices(self) -> bool {
-        [self.cells, self.newest].iter().all(|count| count.present > 0 && 2 * count.present >= count.wanted)
-    }
-}
-
-/// Writes one row of residuals as the net reads it, holes as the feature's mean.
-fn put_row<'a>(cells: &mut [f32], row: impl IntoIterator<Item = &'a f64>, features: &[AutoencoderFeature]) -> Count {
-    let mut count = Count::default();
-    for ((cell, value), feature) in cells.iter_mut().zip(row).zip(features) {
-        let is_present = feature.seen && !value.is_nan();
-        *cell = if is_present { clipped(*value) as f32 } else { feature.mean };
-        count.present += usize::from(is_present);
-        count.wanted += usize::from(feature.seen);
-    }
-    count
-}
-
-fn clipped(value: f64) -> f64 {
-    value.clamp(-CLIP, CLIP)
 }
 
 #[cfg(test)]

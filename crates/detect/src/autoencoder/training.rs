@@ -10,9 +10,8 @@ use rand::seq::SliceRandom;
 
 use super::export::onnx_bytes;
 use super::net::{Adam, Net};
-use super::{
-    AutoencoderFeature, AutoencoderMeta, AutoencoderSpec, CHANNEL, Coverage, INPUTS_MAX, NAME, clipped, put_row,
-};
+use super::window::{Coverage, clipped, put_row};
+use super::{AutoencoderFeature, AutoencoderMeta, AutoencoderSpec, CHANNEL, INPUTS_MAX, NAME};
 use crate::detector::TrainError;
 use crate::enricher::Enriched;
 
@@ -137,7 +136,7 @@ fn windows(
         return Err(TrainError::TooFewRows { detector: NAME, found: last_rows.len(), needed: WINDOWS_MIN });
     }
     // By chance and not every n-th: a regular choice would see only one phase of an hourly job.
-    let n_windows = spec.windows_max.min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(last_rows.len());
+    let n_windows = spec.windows_max().min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(last_rows.len());
     let mut rng = seed.rng();
     for idx in 0..n_windows {
         let other = rng.random_range(idx..last_rows.len());
@@ -189,7 +188,7 @@ fn silence_still_inputs(net: &mut Net<f32>, windows: &Windows) {
 fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: Seed) -> (f32, f32) {
     let n_windows = windows.values.nrows();
     let n_affordable = VISITS_MAX / (net.n_parameters() * n_windows).max(1);
-    let n_epochs = n_affordable.max(EPOCHS_MIN).min(spec.epochs_max);
+    let n_epochs = n_affordable.max(EPOCHS_MIN).min(spec.epochs_max());
     let n_steps = n_epochs * n_windows.div_ceil(BATCH_WINDOWS);
     let mut adam = Adam::new(net);
     let mut rng = seed.rng();
@@ -204,7 +203,7 @@ fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: 
             let mask = windows.mask.select(Axis(0), batch);
             let (loss, gradient) = net.loss_and_gradient(&values, &mask);
             // Large steps to get near, small ones to settle.
-            let rate = spec.learning_rate * (1.0 - 0.9 * step as f64 / n_steps as f64);
+            let rate = spec.learning_rate() * (1.0 - 0.9 * step as f64 / n_steps as f64);
             adam.step(net, &gradient, rate as f32);
             sum += loss * batch.len() as f32;
             step += 1;
