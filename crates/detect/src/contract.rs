@@ -281,8 +281,9 @@ pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> 
 
 /// The detectors of this crate that keep the contract; one that lives behind a feature adds itself in its own tests.
 mod detectors {
-    use crate::{Dbscan, DbscanSpec, Forest, ForestSpec};
+    use crate::{Dbscan, DbscanSpec, Forecast, ForecastSpec, Forest, ForestSpec};
 
     super::detector_contract!(forest, |history: &_, seed| Forest::train(&ForestSpec::default(), history, seed));
     super::detector_contract!(dbscan, |history: &_, seed| Dbscan::train(&DbscanSpec::default(), history, seed));
+    super::detector_contract!(forecast, |history: &_, seed| Forecast::train(&ForecastSpec::default(), history, seed));
 }

@@ -1,6 +1,6 @@
 //! The isolation forest as a detector: which rows to give it, and when it can't say.
 //!
-//! The forest itself knows nothing of trails; it is in [`isolation`].
+//! The forest itself knows nothing of trails; it is in `isolation`.
 
 mod grow;
 mod isolation;

@@ -18,6 +18,7 @@ mod detector;
 mod enricher;
 mod ensemble;
 mod feature_state;
+mod forecast;
 mod forest;
 mod fusion;
 mod hysteresis;
@@ -44,6 +45,7 @@ pub use ensemble::{
     SavedEnsemble,
 };
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
+pub use forecast::{Forecast, ForecastSpec};
 pub use forest::{Forest, ForestSpec, IsolationForest};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;

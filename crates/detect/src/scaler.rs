@@ -64,6 +64,11 @@ impl Scaler {
         self.features.len()
     }
 
+    /// Bytes held beside the struct itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.features.capacity() * size_of::<FeatureScale>()
+    }
+
     /// A feature's training mean, in its own unit.
     pub fn mean(&self, feature_idx: usize) -> f64 {
         self.features[feature_idx].mean

@@ -1,6 +1,5 @@
 //! Growing isolation trees: sampling rows, choosing splits.
 
-use homeostat_core::Seed;
 use ndarray::ArrayView2;
 use rand::Rng;
 
@@ -26,24 +25,13 @@ struct Tree<'a> {
     columns: Vec<u16>,
 }
 
-impl Grower<()> {
-    pub(super) fn new(
-        rows: ArrayView2<'_, f64>,
-        n_columns: u16,
-        depth_max: usize,
-        seed: Seed,
-    ) -> Grower<impl Rng + use<>> {
-        Grower {
-            cells: rows.iter().copied().map(narrowed).collect(),
-            n_columns,
-            depth_max,
-            rng: seed.rng(),
-            rows: (0..rows.nrows()).collect(),
-        }
-    }
-}
-
 impl<R: Rng> Grower<R> {
+    /// For rows `(n_rows, n_columns)`, to trees of at most `depth_max` levels.
+    pub(super) fn new(rows: ArrayView2<'_, f64>, n_columns: u16, depth_max: usize, rng: R) -> Self {
+        let cells = rows.iter().copied().map(narrowed).collect();
+        Self { cells, n_columns, depth_max, rng, rows: (0..rows.nrows()).collect() }
+    }
+
     /// Appends a tree grown from `n_sampled` rows drawn without replacement.
     pub(super) fn grow(&mut self, n_sampled: usize, nodes: &mut Vec<Node>, values: &mut Vec<f32>) {
         // The front of a Fisher-Yates shuffle; starting from the last one's result is as good as from any order.

@@ -70,7 +70,7 @@ impl IsolationForest {
             nodes: Vec::new(),
             values: Vec::new(),
         };
-        let mut grower = Grower::new(rows, column_max, depth_max, seed.fork(NAME));
+        let mut grower = Grower::new(rows, column_max, depth_max, seed.fork(NAME).rng());
         for _ in 0..spec.n_trees() {
             // At most 1 000 trees of 8 191 nodes: far below u32::MAX.
             forest.roots.push(u32::try_from(forest.nodes.len()).unwrap_or(u32::MAX));
