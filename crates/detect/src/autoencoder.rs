@@ -17,12 +17,16 @@ use crate::trail::{Channel, TRAIL_ROWS_MAX, Trail};
 
 mod export;
 mod net;
+mod spec;
 mod training;
+mod window;
 
 #[cfg(test)]
 pub(crate) use export::onnx_bytes;
 #[cfg(test)]
 pub(crate) use net::Net;
+pub use spec::AutoencoderSpec;
+use window::{Coverage, clipped, put_row};
 
 /// Its stable name.
 pub(crate) const NAME: &str = "autoencoder";
@@ -30,31 +34,11 @@ pub(crate) const NAME: &str = "autoencoder";
 /// What it reads of each row.
 const CHANNEL: Channel = Channel::Residual20;
 
-/// Residuals are cut here: one spike of 200 deviations would own every weight, and no reconstruction at all of 10
-/// deviations is already far beyond the tail.
-const CLIP: f64 = 10.0;
-
 /// Widest input: 512 features of 8 rows. Its model is 2.1 MB, within what [`crate::MODEL_BYTES_MAX`] lets load.
 const INPUTS_MAX: usize = 4096;
 
-/// How an autoencoder is trained. The defaults are right unless training takes too long.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AutoencoderSpec {
-    /// Most passes over the training windows, 1 to 1000; wide windows get fewer, to hold training near a second.
-    pub epochs_max: usize,
-    /// Most training windows, 120 to 100 000; longer histories are sampled.
-    pub windows_max: usize,
-    /// Adam's step at the start, up to 0.1; it falls linearly to a tenth.
-    pub learning_rate: f64,
-}
-
-impl Default for AutoencoderSpec {
-    fn default() -> Self {
-        // 4096 windows are nearly three days of minutes. More epochs lower the error on held-out rows by a few per cent.
-        Self { epochs_max: 80, windows_max: 4096, learning_rate: 3e-3 }
-    }
-}
+/// What a runtime holds for a loaded model beside its weights: measured, 25 KB with either backend.
+const GRAPH_BYTES: usize = 25_000;
 
 /// What the model doesn't say itself: how windows are made for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,12 +120,14 @@ impl Autoencoder {
         &self.errors
     }
 
-    /// Memory held, in bytes: the file, the runtime's weights (the file's size once or twice, by backend), buffers.
-    /// Clones share the file and the weights.
+    /// Memory held, in bytes: the file, the runtime's weights (twice the file's size: as read, and as packed for its
+    /// products), its graph, and buffers. Within a tenth of what was measured for 8 features
+    /// with either backend. Clones share the file
+    /// and the weights.
     pub fn memory_bytes(&self) -> usize {
         let buffers = 2 * self.input.len() * size_of::<f32>();
         let features = self.meta.features.len() * (size_of::<AutoencoderFeature>() + size_of::<Option<f64>>());
-        size_of::<Self>() + 3 * self.onnx.len() + buffers + features
+        size_of::<Self>() + GRAPH_BYTES + 3 * self.onnx.len() + buffers + features
     }
 
     /// Fills the input with the trail's last rows, oldest first; why it can't say, if it can't.
@@ -233,50 +219,6 @@ impl AutoencoderMeta {
         }
         Ok(())
     }
-}
-
-/// How much of a window is there, of what training knew.
-#[derive(Clone, Copy, Default)]
-struct Coverage {
-    cells: Count,
-    newest: Count,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Count {
-    present: usize,
-    wanted: usize,
-}
-
-impl Coverage {
-    fn add(&mut self, row: Count, is_newest: bool) {
-        self.cells.present += row.present;
-        self.cells.wanted += row.wanted;
-        if is_newest {
-            self.newest = row;
-        }
-    }
-
-    /// At least half of the window, and of the newest row: with less, the net mostly reads our own filling back.
-    fn suffices(self) -> bool {
-        [self.cells, self.newest].iter().all(|count| count.present > 0 && 2 * count.present >= count.wanted)
-    }
-}
-
-/// Writes one row of residuals as the net reads it, holes as the feature's mean.
-fn put_row(cells: &mut [f32], row: &[f64], features: &[AutoencoderFeature]) -> Count {
-    let mut count = Count::default();
-    for ((cell, value), feature) in cells.iter_mut().zip(row).zip(features) {
-        let is_present = feature.seen && !value.is_nan();
-        *cell = if is_present { clipped(*value) as f32 } else { feature.mean };
-        count.present += usize::from(is_present);
-        count.wanted += usize::from(feature.seen);
-    }
-    count
-}
-
-fn clipped(value: f64) -> f64 {
-    value.clamp(-CLIP, CLIP)
 }
 
 #[cfg(test)]

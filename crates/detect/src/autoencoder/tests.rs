@@ -42,7 +42,7 @@ fn window(values: Array2<f64>) -> Window {
 
 /// A quick spec: tests run on an unoptimised build.
 fn spec() -> AutoencoderSpec {
-    AutoencoderSpec { epochs_max: 15, ..AutoencoderSpec::default() }
+    AutoencoderSpec::new(15, 4096, 3e-3).expect("a spec")
 }
 
 fn trained(n_features: usize) -> (Autoencoder, Scaler) {
@@ -131,7 +131,7 @@ fn a_larger_fault_never_scores_lower() {
         let calm = history(200, n_features, 4);
         for feature in 0..n_features {
             let mut before = 0.0;
-            for size in [8.0, 16.0, 32.0, 64.0, 1e3, 1e9] {
+            for size in [4.0, 8.0, 16.0, 32.0, 64.0, 1e3, 1e9] {
                 let mut values = calm.clone();
                 values[[199, feature]] += size;
                 let score = raw(&scorings(&mut detector, &scaler, &values)[199]);
@@ -178,15 +178,26 @@ fn too_short_a_history_and_bad_options_are_refused() {
     let enriched = Enriched::new(&short, &Scaler::fit(&short));
     let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too short");
     assert!(matches!(error, TrainError::TooFewRows { needed: 120, .. }), "{error}");
-    for bad in [
-        AutoencoderSpec { epochs_max: 0, ..spec() },
-        AutoencoderSpec { windows_max: 10, ..spec() },
-        AutoencoderSpec { learning_rate: f64::NAN, ..spec() },
-        AutoencoderSpec { learning_rate: 0.0, ..spec() },
+    for (epochs_max, windows_max, learning_rate) in [
+        (0, 4096, 1e-3),
+        (1001, 4096, 1e-3),
+        (10, 10, 1e-3),
+        (10, 100_001, 1e-3),
+        (10, 4096, 0.0),
+        (10, 4096, 1.0),
+        (10, 4096, f64::NAN),
     ] {
-        let error = Autoencoder::train(&bad, &enriched, Seed::new(1)).expect_err("a bad option");
+        let error = AutoencoderSpec::new(epochs_max, windows_max, learning_rate).expect_err("a bad option");
         assert!(matches!(error, TrainError::BadOption { .. }), "{error}");
     }
+}
+
+#[test]
+fn more_features_than_it_takes_are_refused_before_any_work() {
+    let wide = window(Array2::zeros((2, INPUTS_MAX / 8 + 1)));
+    let enriched = Enriched::new(&wide, &Scaler::fit(&wide));
+    let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too wide");
+    assert!(error.to_string().contains("513 features are too many"), "{error}");
 }
 
 #[test]
@@ -232,3 +243,49 @@ fn training_on_stuck_features_gives_a_score_for_the_first_movement() {
     assert!(raw(&moved[79]) > raw(&calm[79]) + 20.0);
     assert_eq!(detector.errors()[0], calm_errors[0], "it says nothing of the others");
 }
+
+fn rows_of(
+    value: impl proptest::strategy::Strategy<Value = f64>,
+) -> impl proptest::strategy::Strategy<Value = Vec<Vec<f64>>> {
+    proptest::collection::vec(proptest::collection::vec(value, 3), 30)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_row_makes_it_fail_and_any_finite_row_is_scored(
+        // Half of the cases with NaN and infinities, half without.
+        rows in proptest::prop_oneof![rows_of(proptest::num::f64::ANY), rows_of(proptest::num::f64::NORMAL)]
+    ) {
+        // Trained once for all cases.
+        static TRAINED: std::sync::LazyLock<(AutoencoderSaved, Scaler)> = std::sync::LazyLock::new(|| {
+            let (detector, scaler) = trained(3);
+            (detector.saved(), scaler)
+        });
+        let (saved, scaler) = &*TRAINED;
+        let mut detector = Autoencoder::load(saved.clone(), &OnnxRuntime::embedded()).expect("it loads");
+        let values = Array2::from_shape_fn((30, 3), |(row, feature)| rows[row][feature]);
+        for (row, scoring) in scorings(&mut detector, scaler, &values).iter().enumerate() {
+            if row >= 18 && rows.iter().flatten().all(|value| value.is_finite()) {
+                proptest::prop_assert!(matches!(scoring, Scoring::Scored(_)));
+            }
+        }
+    }
+}
+
+/// As a bundle saves and loads it, for the contract.
+impl Serialize for Autoencoder {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.saved().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Autoencoder {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let saved = AutoencoderSaved::deserialize(deserializer)?;
+        Self::load(saved, &OnnxRuntime::embedded()).map_err(serde::de::Error::custom)
+    }
+}
+
+crate::contract::detector_contract!(contract, |history: &_, seed| Autoencoder::train(&spec(), history, seed));

@@ -10,14 +10,13 @@ use rand::seq::SliceRandom;
 
 use super::export::onnx_bytes;
 use super::net::{Adam, Net};
-use super::{
-    AutoencoderFeature, AutoencoderMeta, AutoencoderSpec, CHANNEL, Coverage, INPUTS_MAX, NAME, clipped, put_row,
-};
+use super::window::{Coverage, clipped, put_row};
+use super::{AutoencoderFeature, AutoencoderMeta, AutoencoderSpec, CHANNEL, INPUTS_MAX, NAME};
 use crate::detector::TrainError;
 use crate::enricher::Enriched;
 
 /// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
-const WINDOWS_MIN: usize = 120;
+pub(super) const WINDOWS_MIN: usize = 120;
 
 /// Windows in a mini-batch: the matrix products are long enough to be fast, and an epoch still takes many steps.
 const BATCH_WINDOWS: usize = 64;
@@ -82,7 +81,6 @@ struct Windows {
 }
 
 pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> Result<Trained, TrainError> {
-    spec.check()?;
     let seed = seed.fork(NAME);
     let n_features = enriched.n_features();
     let architecture = Architecture::of(n_features);
@@ -106,22 +104,6 @@ pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> 
         return Err(TrainError::Failed { detector: NAME, why });
     }
     Ok(Trained { net, meta, scale, losses })
-}
-
-impl AutoencoderSpec {
-    fn check(&self) -> Result<(), TrainError> {
-        let wrong = |why: String| Err(TrainError::BadOption { detector: NAME, why });
-        if !(1..=1000).contains(&self.epochs_max) {
-            return wrong(format!("epochs_max must be 1 to 1000, not {}", self.epochs_max));
-        }
-        if !(WINDOWS_MIN..=100_000).contains(&self.windows_max) {
-            return wrong(format!("windows_max must be {WINDOWS_MIN} to 100000, not {}", self.windows_max));
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate <= 0.1) {
-            return wrong(format!("learning_rate must be above 0 and at most 0.1, not {}", self.learning_rate));
-        }
-        Ok(())
-    }
 }
 
 /// Mean and deviation of each feature's clipped residuals.
@@ -154,7 +136,7 @@ fn windows(
         return Err(TrainError::TooFewRows { detector: NAME, found: last_rows.len(), needed: WINDOWS_MIN });
     }
     // By chance and not every n-th: a regular choice would see only one phase of an hourly job.
-    let n_windows = spec.windows_max.min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(last_rows.len());
+    let n_windows = spec.windows_max().min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(last_rows.len());
     let mut rng = seed.rng();
     for idx in 0..n_windows {
         let other = rng.random_range(idx..last_rows.len());
@@ -184,8 +166,8 @@ fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: us
     let first = last + 1 - meta.n_rows;
     let mut coverage = Coverage::default();
     for (idx, cells) in cells.chunks_exact_mut(meta.features.len()).enumerate() {
-        let row = enriched.channel(CHANNEL).row(first + idx).to_vec();
-        coverage.add(put_row(cells, &row, &meta.features), first + idx == last);
+        let row = enriched.channel(CHANNEL).row(first + idx);
+        coverage.add(put_row(cells, row, &meta.features), first + idx == last);
     }
     coverage
 }
@@ -206,7 +188,7 @@ fn silence_still_inputs(net: &mut Net<f32>, windows: &Windows) {
 fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: Seed) -> (f32, f32) {
     let n_windows = windows.values.nrows();
     let n_affordable = VISITS_MAX / (net.n_parameters() * n_windows).max(1);
-    let n_epochs = n_affordable.max(EPOCHS_MIN).min(spec.epochs_max);
+    let n_epochs = n_affordable.max(EPOCHS_MIN).min(spec.epochs_max());
     let n_steps = n_epochs * n_windows.div_ceil(BATCH_WINDOWS);
     let mut adam = Adam::new(net);
     let mut rng = seed.rng();
@@ -221,7 +203,7 @@ fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: 
             let mask = windows.mask.select(Axis(0), batch);
             let (loss, gradient) = net.loss_and_gradient(&values, &mask);
             // Large steps to get near, small ones to settle.
-            let rate = spec.learning_rate * (1.0 - 0.9 * step as f64 / n_steps as f64);
+            let rate = spec.learning_rate() * (1.0 - 0.9 * step as f64 / n_steps as f64);
             adam.step(net, &gradient, rate as f32);
             sum += loss * batch.len() as f32;
             step += 1;
