@@ -45,18 +45,17 @@ pub enum RestoreError {
 
 /// What loading needs beside the bytes. The default runs networks inside the program.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "onnx"), derive(Default))]
 pub struct LoadOptions {
     /// What runs the autoencoder's network.
     #[cfg(feature = "onnx")]
     pub onnx: OnnxRuntime,
 }
 
+#[cfg(feature = "onnx")]
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self {
-            #[cfg(feature = "onnx")]
-            onnx: OnnxRuntime::embedded(),
-        }
+        Self { onnx: OnnxRuntime::embedded() }
     }
 }
 
