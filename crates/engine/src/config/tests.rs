@@ -1,1 +1,126 @@
+use std::path::Path;
 
+use super::*;
+
+const GOOD: &str = "
+datasources:
+  - url: http://127.0.0.1:9090
+queries:
+  memory: {expr: m, signal: memory, direction: up}
+";
+
+fn load_text(text: &str) -> Result<Config, Vec<String>> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.yaml");
+    std::fs::write(&path, text).expect("written");
+    load(&path).map(|loaded| loaded.config).map_err(|problems| {
+        problems
+            .iter()
+            .map(|problem| format!("{}:{}: {}", problem.place.line, problem.place.column, problem.message))
+            .collect()
+    })
+}
+
+#[test]
+fn the_smallest_config_observes_and_listens_on_loopback() {
+    let config = load_text(GOOD).expect("a config");
+    assert_eq!(config.mode, Mode::Observe);
+    assert!(config.listen_address.ip().is_loopback());
+    assert_eq!(config.queries.n_queries(), 1);
+    assert_eq!(config.detection.detectors, ["forest", "dbscan", "forecast", "autoencoder"]);
+    assert!(config.channels.contains_key(DEFAULT_CHANNEL), "calls for a human always have somewhere to go");
+}
+
+#[test]
+fn every_problem_is_shown_at_once_with_its_place() {
+    let text = "
+mode: exceute
+global:
+  step: 0s
+  histroy: 7d
+datasources:
+  - url: localhost:9090
+queries:
+  memory: {expr: m, signal: memori}
+server:
+  listen_address: 0.0.0.0:9476
+calendar:
+  - {name: sale, start: 2026-12-02T00:00:00Z, end: 2026-12-01T00:00:00Z}
+channels:
+  slack: {type: slack}
+detectors: [forrest]
+";
+    let problems = load_text(text).expect_err("nothing but problems");
+    for (place, part) in [
+        ("2:7:", "\"exceute\" is no mode"),
+        ("4:9:", "global.step"),
+        ("5:3:", "unknown key global.histroy; did you mean history?"),
+        ("7:10:", "must begin with http://"),
+        ("9:29:", "\"memori\" is no signal"),
+        ("11:19:", "isn't loopback"),
+        ("13:51:", "must be after the start"),
+        ("15:17:", "\"slack\" isn't there yet"),
+        ("16:12:", "\"forrest\" is none of"),
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(place) && problem.contains(part)),
+            "{place} {part} isn't among\n{}",
+            problems.join("\n")
+        );
+    }
+}
+
+#[test]
+fn executing_without_a_cluster_or_with_an_unknown_channel_is_a_problem() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let policy = "
+remediation_policy:
+  incident_type: oom-killed
+  auto_execute: true
+  confidence_threshold: 0.9
+  max_attempts: 2
+  cooldown_after_action: 10m
+  verification_window: 5m
+  rollback_if_failed: false
+  escalation_channel: nowhere
+  scope: {namespaces: [shop]}
+";
+    std::fs::write(dir.path().join("policies.yaml"), policy).expect("written");
+    let path = dir.path().join("config.yaml");
+    std::fs::write(&path, format!("mode: execute\npolicies: policies.yaml\n{GOOD}")).expect("written");
+    let problems = load(&path).expect_err("two problems");
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(text.iter().any(|problem| problem.contains("\"nowhere\" isn't configured")), "{text:?}");
+    assert!(text.iter().any(|problem| problem.contains("no `kubernetes` section")), "{text:?}");
+}
+
+#[test]
+fn what_the_executor_cannot_do_yet_is_refused_not_half_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let policy = "
+remediation_policy:
+  incident_type: bad-deployment
+  auto_execute: true
+  confidence_threshold: 0.9
+  max_attempts: 1
+  cooldown_after_action: 10m
+  verification_window: 5m
+  rollback_if_failed: false
+  escalation_channel: log
+  scope: {namespaces: [shop]}
+";
+    std::fs::write(dir.path().join("policies.yaml"), policy).expect("written");
+    let path = dir.path().join("config.yaml");
+    let text = format!("mode: execute\npolicies: policies.yaml\nkubernetes: {{}}\nchannels: {{log: {{type: log}}}}\n{GOOD}");
+    std::fs::write(&path, text).expect("written");
+    let problems = load(&path).expect_err("a problem");
+    assert!(problems.iter().any(|problem| problem.message.contains("rollout-undo can't be executed")), "{problems:?}");
+}
+
+#[test]
+fn the_example_that_ships_is_right() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/homeostat.example.yaml");
+    let loaded = load(&example).expect("the example config");
+    assert_eq!(loaded.config.mode, Mode::Observe);
+    assert!(!loaded.config.policies.is_empty());
+}
