@@ -9,6 +9,7 @@ use crate::autoencoder::{Autoencoder, AutoencoderSpec};
 use crate::dbscan::{Dbscan, DbscanSpec};
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::enricher::Enriched;
+use crate::forecast::{Forecast, ForecastSpec};
 use crate::forest::{Forest, ForestSpec};
 use crate::residual::Residual;
 use crate::trail::Trail;
@@ -22,6 +23,8 @@ pub enum DetectorSpec {
     Forest(ForestSpec),
     /// Distance from the dense regions of training.
     Dbscan(DbscanSpec),
+    /// Distance from what seasons and smoothing expect.
+    Forecast(ForecastSpec),
     /// Reconstruction by a small network, an ONNX model.
     #[cfg(feature = "onnx")]
     Autoencoder(AutoencoderSpec),
@@ -37,6 +40,7 @@ impl DetectorSpec {
             Self::Residual,
             Self::Forest(ForestSpec::default()),
             Self::Dbscan(DbscanSpec::default()),
+            Self::Forecast(ForecastSpec::default()),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(AutoencoderSpec::default()),
         ]
@@ -48,6 +52,7 @@ impl DetectorSpec {
             Self::Residual => Residual::NAME,
             Self::Forest(_) => "forest",
             Self::Dbscan(_) => "dbscan",
+            Self::Forecast(_) => "forecast",
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => "autoencoder",
             #[cfg(test)]
@@ -62,6 +67,7 @@ pub(crate) enum Model {
     Residual(Residual),
     Forest(Forest),
     Dbscan(Dbscan),
+    Forecast(Forecast),
     #[cfg(feature = "onnx")]
     Autoencoder(Box<Autoencoder>),
     #[cfg(test)]
@@ -74,6 +80,7 @@ impl Model {
             DetectorSpec::Residual => Ok(Self::Residual(Residual::new(history))),
             DetectorSpec::Forest(spec) => Forest::train(spec, history, seed).map(Self::Forest),
             DetectorSpec::Dbscan(spec) => Dbscan::train(spec, history, seed).map(Self::Dbscan),
+            DetectorSpec::Forecast(spec) => Forecast::train(spec, history, seed).map(Self::Forecast),
             #[cfg(feature = "onnx")]
             DetectorSpec::Autoencoder(spec) => {
                 Autoencoder::train(spec, history, seed).map(|trained| Self::Autoencoder(Box::new(trained)))
@@ -88,6 +95,7 @@ impl Model {
             Self::Residual(residual) => residual.name(),
             Self::Forest(forest) => forest.name(),
             Self::Dbscan(dbscan) => dbscan.name(),
+            Self::Forecast(forecast) => forecast.name(),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.name(),
             #[cfg(test)]
@@ -100,6 +108,7 @@ impl Model {
             Self::Residual(residual) => residual.score(trail),
             Self::Forest(forest) => forest.score(trail),
             Self::Dbscan(dbscan) => dbscan.score(trail),
+            Self::Forecast(forecast) => forecast.score(trail),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.score(trail),
             #[cfg(test)]
@@ -110,6 +119,7 @@ impl Model {
     /// What it expected of each feature at the newest row, in the feature's own unit, if it forecasts.
     pub(crate) fn expected(&self) -> Option<&[f64]> {
         match self {
+            Self::Forecast(forecast) => Some(forecast.expected()),
             Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) => None,
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => None,

@@ -10,6 +10,7 @@ use super::{Ensemble, Member, MissingDetector, Model};
 use crate::autoencoder::{Autoencoder, AutoencoderSaved};
 use crate::dbscan::Dbscan;
 use crate::enricher::Enricher;
+use crate::forecast::Forecast;
 use crate::forest::Forest;
 use crate::fusion::Fusion;
 #[cfg(feature = "onnx")]
@@ -74,6 +75,7 @@ enum SavedModel {
     Residual(Residual),
     Forest(Forest),
     Dbscan(Dbscan),
+    Forecast(Forecast),
     /// The network's description, in postcard's format of its own: a program built without networks must still be able to
     /// read the rest, to say what is missing.
     Autoencoder(Vec<u8>),
@@ -133,6 +135,7 @@ fn saved_model(model: &Model, onnx: &mut Option<Vec<u8>>) -> Result<SavedModel, 
         Model::Residual(residual) => SavedModel::Residual(residual.clone()),
         Model::Forest(forest) => SavedModel::Forest(forest.clone()),
         Model::Dbscan(dbscan) => SavedModel::Dbscan(dbscan.clone()),
+        Model::Forecast(forecast) => SavedModel::Forecast(forecast.clone()),
         #[cfg(feature = "onnx")]
         Model::Autoencoder(autoencoder) => {
             let saved = autoencoder.saved();
@@ -149,6 +152,7 @@ fn restored_model(saved: SavedModel, onnx: Option<&[u8]>, options: &LoadOptions)
         SavedModel::Residual(residual) => Model::Residual(residual),
         SavedModel::Forest(forest) => Model::Forest(forest),
         SavedModel::Dbscan(dbscan) => Model::Dbscan(dbscan),
+        SavedModel::Forecast(forecast) => Model::Forecast(forecast),
         SavedModel::Autoencoder(meta) => autoencoder(&meta, onnx, options)?,
         #[cfg(test)]
         SavedModel::Scripted(scripted) => Model::Scripted(scripted),

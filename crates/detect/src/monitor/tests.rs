@@ -128,3 +128,32 @@ fn feature_states_say_when_a_signal_is_back_to_normal() {
     assert!(look(60).1.normal);
     assert!(monitor.feature_states(&subject("stranger")).is_none());
 }
+
+/// A worker with every detector; from row `leak_from` on its memory grows by a fifth of its noise a row, until row `restart_at`.
+fn leaking(leak_from: usize, restart_at: usize, n_rows: usize) -> Window {
+    let whole = window("worker", TRAINED_ROWS, n_rows, 0..0);
+    let mut values = whole.values().to_owned();
+    for row in leak_from..restart_at {
+        values[[row, 1]] += 0.2 * (row - leak_from) as f64;
+    }
+    Window::new(subject("worker"), *whole.grid(), Arc::clone(whole.schema()), values).expect("a window")
+}
+
+#[test]
+fn a_slow_leak_is_a_memory_leak_and_stays_open_until_the_memory_is_back() {
+    let history = window("worker", 0, TRAINED_ROWS, 0..0);
+    let ensemble = Ensemble::train(&EnsembleSpec::default(), &history, Seed::new(7)).expect("enough history");
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+    let mut monitor = Monitor::new(BTreeMap::from([(subject("worker"), ensemble)]), tracker);
+    let whole = leaking(60, 200, 240);
+    let mut look = |end: usize| {
+        let part = whole.slice_steps(0, end).expect("rows");
+        monitor.observe(part.grid().end(), &[part], &Surroundings::default()).changes
+    };
+    let opened = look(200);
+    assert_eq!(names(&opened).first(), Some(&("opened", "worker")));
+    assert_eq!(opened[0].incident().incident_type, homeostat_core::IncidentType::MemoryLeak);
+    assert!(opened.iter().all(|change| change.name() != "resolved"), "{:?}", names(&opened));
+    assert!(opened[0].incident().opened_at < whole.grid().at(130), "{}", opened[0].incident().opened_at);
+    assert_eq!(names(&look(240)).last(), Some(&("resolved", "worker")));
+}
