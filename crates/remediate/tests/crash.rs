@@ -113,6 +113,19 @@ fn policies() -> Vec<Policy> {
     load_policies(POLICY, "policy.yaml").unwrap()
 }
 
+/// What a window that ends now says, as the engine would pull it anew after a restart.
+fn window(incident: &Incident, story: Story, now: Timestamp) -> SubjectSignals {
+    let step = Duration::from_secs(30);
+    let moments = std::iter::successors(Some(now.align_down(step)), |at| Some(*at - step));
+    let observations = moments.take_while(|at| *at > incident.opened_at).map(|at| Observation {
+        feature: incident.evidence[0].feature.clone(),
+        at,
+        value: Some(1.0),
+        normal: story == Story::Recovers,
+    });
+    SubjectSignals { observations: observations.collect(), ..Default::default() }
+}
+
 /// One process: starts on the file, recovers, ticks until `until` or until it is killed. Says when it ended.
 fn process(
     path: &Path,
@@ -156,14 +169,7 @@ fn process(
         while now < end {
             let mut open = incident(IncidentType::BadDeployment, &subject, opened_at);
             open.updated_at = now;
-            let seen = Observation {
-                feature: open.evidence[0].feature.clone(),
-                at: now,
-                value: Some(1.0),
-                normal: story == Story::Recovers,
-            };
-            let signals =
-                BTreeMap::from([(subject.clone(), SubjectSignals { observations: vec![seen], ..Default::default() })]);
+            let signals = BTreeMap::from([(subject.clone(), window(&open, story, now))]);
             let incidents = [open];
             let input = TickInput {
                 incidents: &incidents,
