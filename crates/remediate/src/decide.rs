@@ -1,5 +1,8 @@
 //! Execute, propose or refuse: a pure function of what is proposed, what was seen, what was done before, and `now`.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use homeostat_core::{
