@@ -5,6 +5,7 @@ mod actions;
 mod call;
 mod consider;
 mod event;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

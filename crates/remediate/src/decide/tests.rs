@@ -290,6 +290,21 @@ fn every_end_starts_the_cooldown() {
 }
 
 #[test]
+fn the_longer_of_two_policies_cooldowns_holds() {
+    let mut case = case();
+    case.policies[1].cooldown_after_action = Duration::from_secs(3600);
+    let mut long_ago = ended("cart", IncidentType::BadDeployment, 3000);
+    long_ago.plan.policy = "bad-deployment".into();
+    case.history.actions = vec![long_ago, ended("cart", IncidentType::CpuSpike, 2000)];
+    let expected = [Refusal::CooldownActive {
+        remaining_s: 600,
+        after: case.history.actions[0].plan.id.clone(),
+        same_incident: false,
+    }];
+    assert_eq!(case.decide().refusals(), expected);
+}
+
+#[test]
 fn a_confidence_equal_to_the_threshold_passes() {
     let mut case = case();
     case.incident.confidence.lower = Confidence::new(0.9).unwrap();
