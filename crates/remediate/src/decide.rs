@@ -1,5 +1,8 @@
 //! Execute, propose or refuse: a pure function of what is proposed, what was seen, what was done before, and `now`.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use homeostat_core::{
@@ -24,6 +27,8 @@ pub struct Proposal<'a> {
     pub policy: Option<&'a Policy>,
     /// A policy for its type that doesn't hold where it is.
     pub elsewhere: Option<&'a Policy>,
+    /// All policies: the cooldown of another one may still run.
+    pub(crate) policies: &'a [Policy],
 }
 
 impl<'a> Proposal<'a> {
@@ -33,6 +38,7 @@ impl<'a> Proposal<'a> {
             incident,
             policy: policy_for(policies, incident),
             elsewhere: policy_elsewhere(policies, incident.incident_type, &incident.subject),
+            policies,
         }
     }
 

@@ -5,6 +5,7 @@ mod actions;
 mod call;
 mod consider;
 mod event;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ const OBSERVATIONS_MAX: usize = 20_000;
 /// What the latest windows say of one subject.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubjectSignals {
-    /// Measurements, newest or all of a window: they are merged by feature and moment.
+    /// The window's measurements; they are merged by feature and moment. Give the whole window, not only its newest row:
+    /// after a restart it is all that is known of the time before.
     pub observations: Vec<Observation>,
     /// Requests a second now, where the subject has traffic.
     pub traffic: Option<f64>,

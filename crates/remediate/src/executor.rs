@@ -28,7 +28,8 @@ pub trait Executor: Send + Sync {
     /// the same write (I6). Applying twice is applying once (I7).
     async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError>;
 
-    /// Takes it back, only while the target is still as the plan left it (I16).
+    /// Takes it back, only while the target is still as the plan left it (I16). Undoing twice is undoing once (I7): the driver
+    /// sends it again when it doesn't know whether the first one arrived, so an undo that is done already answers `Ok`.
     async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError>;
 
     /// How far what was applied has come.

@@ -102,12 +102,9 @@ impl History {
         u32::try_from(n).unwrap_or(u32::MAX)
     }
 
-    /// The action on this subject that ended last.
-    pub fn last_ended(&self, subject: &Subject) -> Option<&PastAction> {
-        self.actions
-            .iter()
-            .filter(|action| action.stage.is_end() && &action.plan.target.subject == subject)
-            .max_by_key(|action| action.stage_at)
+    /// Actions on this subject that have ended.
+    pub fn ended<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a PastAction> {
+        self.actions.iter().filter(move |action| action.stage.is_end() && &action.plan.target.subject == subject)
     }
 
     /// Everything that was tried for this incident, oldest first.

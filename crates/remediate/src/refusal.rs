@@ -259,3 +259,38 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_what_is_serialised() {
+        let why = || "why".to_owned();
+        let refusals = [
+            Refusal::KillSwitch { why: why() },
+            Refusal::JournalUnavailable { why: why() },
+            Refusal::Mode { mode: Mode::Observe },
+            Refusal::IncidentNotOpen { state: IncidentState::Stale },
+            Refusal::NoPolicy { incident_type: IncidentType::Latency },
+            Refusal::NotVerifiable,
+            Refusal::ScaledToZero,
+            Refusal::RolloutInProgress,
+            Refusal::GitopsManaged { owner: why() },
+            Refusal::NoPreviousRevision,
+            Refusal::TooFewOutcomes { n_outcomes: 1, outcomes_min: 2 },
+            Refusal::LowConfidence {
+                lower: Confidence::ZERO,
+                confidence: Confidence::ZERO,
+                threshold: Confidence::ZERO,
+            },
+            Refusal::MaxAttempts { n_attempts: 2, max_attempts: 2, window_s: 3600 },
+            Refusal::NotInspected { why: why() },
+        ];
+        for refusal in refusals {
+            let json = serde_json::to_value(&refusal).unwrap();
+            assert_eq!(json["code"], refusal.code());
+            assert_eq!(serde_json::from_value::<Refusal>(json).unwrap(), refusal);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Carrying journaled actions on: apply, find out what became of a write, verify, take back. Each step asks the stage
+//! Carrying journaled actions on: apply, find out what became of a write, verify. Each step asks the stage
 //! machine through the journal, so that a driver that died anywhere is followed by one that goes on from there.
 
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Driver {
     }
 
     /// Journals the next event. `None`: it isn't surely in the journal, so nothing may follow it in this cycle.
-    fn append(
+    pub(super) fn append(
         &self,
         plan: &Plan,
         event: &JournalEvent,
@@ -119,7 +119,9 @@ impl Driver {
                 | Stage::Settling
                 | Stage::Recovered => false,
             };
-            if calls {
+            // For what it made worse somebody was called under that name.
+            let is_called = matches!(self.journal.is_escalated(&action.plan.incident, "made-worse"), Ok(true));
+            if calls && !is_called {
                 self.escalate_end(&action.plan, action.stage, &why, now, events);
             }
         }
@@ -306,70 +308,6 @@ impl Driver {
                 events.push(DriverEvent::JournalTrouble { why: error.to_string() });
                 false
             }
-        }
-    }
-
-    /// Takes the action back: journals the start, sends, journals the answer. Sending again is safe (I7), so a driver that
-    /// died while sending sends again.
-    async fn undo(
-        &mut self,
-        journaled: &Journaled,
-        stage: Stage,
-        input: &TickInput<'_>,
-        now: Timestamp,
-        events: &mut Vec<DriverEvent>,
-    ) {
-        let plan = journaled.plan();
-        if now >= plan.deadline {
-            return self.stuck(plan, "it wasn't taken back before its deadline", now, events);
-        }
-        if input.kill_switch.engaged || input.mode < homeostat_core::Mode::Execute {
-            return;
-        }
-        if stage == Stage::UndoDue && self.append(plan, &JournalEvent::UndoStarted, now, events).is_none() {
-            return;
-        }
-        match self.executor.undo(journaled).await {
-            Ok(applied) => {
-                let event = JournalEvent::UndoApplied { resource_version: applied.resource_version };
-                // Unjournaled, it is sent again in the next cycle, which changes nothing.
-                let _ = self.append(plan, &event, now, events);
-            }
-            Err(error @ (ApplyError::Stale { .. } | ApplyError::Rejected { .. })) => {
-                self.stuck(plan, &error.to_string(), now, events);
-            }
-            // Sent again in the next cycle, up to the deadline.
-            Err(ApplyError::Unknown { why }) => tracing::warn!(plan = %plan.id, %why, "no answer to the undo"),
-        }
-    }
-
-    /// Waits for the roll-out back to be complete.
-    async fn settle(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        let plan = journaled.plan();
-        let is_complete = match self.executor.inspect(&plan.target.subject, now).await {
-            Ok(seen) if seen.uid != plan.target.uid => {
-                return self.stuck(plan, "the object was made anew meanwhile", now, events);
-            }
-            Ok(seen) => !seen.rollout_in_progress && seen.replicas_available >= seen.replicas_wanted,
-            Err(error) => {
-                tracing::warn!(plan = %plan.id, %error, "the undone target can't be looked at");
-                false
-            }
-        };
-        if is_complete {
-            if let Some(stage) = self.append(plan, &JournalEvent::Undone, now, events) {
-                events.push(DriverEvent::Undone { plan: plan.clone() });
-                self.escalate_end(plan, stage, "it didn't help and was taken back", now, events);
-            }
-        } else if now >= plan.deadline {
-            self.stuck(plan, "its roll-out back wasn't complete before the deadline", now, events);
-        }
-    }
-
-    fn stuck(&mut self, plan: &Plan, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        if let Some(stage) = self.append(plan, &JournalEvent::Stuck { why: why.to_owned() }, now, events) {
-            events.push(DriverEvent::Stuck { plan: plan.clone(), why: why.to_owned() });
-            self.escalate_end(plan, stage, why, now, events);
         }
     }
 }

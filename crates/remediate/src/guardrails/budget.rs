@@ -8,6 +8,7 @@ use std::time::Duration;
 use homeostat_core::Subject;
 
 use crate::decide::Facts;
+use crate::history::PastAction;
 use crate::policy::Policy;
 use crate::rails::ACTIONS_IN_FLIGHT_MAX;
 use crate::refusal::Refusal;
@@ -45,13 +46,18 @@ fn in_flight(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     }
 }
 
+/// The cooldown after an action is its own policy's or this one's, whichever is longer (I4).
 fn cooldown(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut Vec<Refusal>) {
-    let Some(last) = facts.history.last_ended(subject) else { return };
-    let over_at = last.stage_at + policy.cooldown_after_action;
-    if over_at > facts.now {
-        let remaining = over_at.since(facts.now);
+    let over_at = |action: &PastAction| {
+        let own = facts.proposal.policies.iter().find(|other| other.name == action.plan.policy);
+        let own = own.map_or(Duration::ZERO, |other| other.cooldown_after_action);
+        action.stage_at + own.max(policy.cooldown_after_action)
+    };
+    let Some(last) = facts.history.ended(subject).max_by_key(|action| over_at(action)) else { return };
+    if over_at(last) > facts.now {
+        let remaining = over_at(last).since(facts.now);
         // Rounded up: "0s remain" would read as over.
-        let remaining_s = remaining.as_secs() + u64::from(remaining > Duration::from_secs(remaining.as_secs()));
+        let remaining_s = remaining.as_secs() + u64::from(remaining.subsec_millis() > 0);
         let same_incident = last.plan.incident == facts.proposal.incident.id;
         found.push(Refusal::CooldownActive { remaining_s, after: last.plan.id.clone(), same_incident });
     }

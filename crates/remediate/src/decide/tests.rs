@@ -1,0 +1,334 @@
+use std::collections::BTreeSet;
+
+use homeostat_core::{
+    Annotation, Calibrated, Confidence, CorrelationId, Evidence, IncidentId, IncidentState, IncidentType, PlannedEvent,
+    Score, Signal, Subject, WorkloadKind,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::history::PastAction;
+use crate::inspected::GitOpsOwner;
+use crate::policy::{Scope, load_policies};
+use crate::stage::{JournalEvent, Stage};
+use crate::test_plan::plan as restart_of;
+
+/// Everything that decides, all of it speaking for acting; tests change one thing.
+struct Case {
+    incident: Incident,
+    policies: Vec<Policy>,
+    seen: Result<Inspected, InspectError>,
+    history: History,
+    mode: Mode,
+    kill_switch: KillSwitch,
+    others: Vec<Incident>,
+    is_storm: bool,
+    topology: Topology,
+    calendar: Calendar,
+    supported: Vec<ActionKind>,
+    rails: Rails,
+    now: Timestamp,
+}
+
+const NOW: Timestamp = Timestamp::from_secs(100_000);
+
+fn cart() -> Subject {
+    Subject::deployment("shop", "cart")
+}
+
+fn incident(subject: &Subject, kind: IncidentType) -> Incident {
+    let sure = Confidence::new(0.95).unwrap();
+    Incident {
+        id: IncidentId::of(subject, NOW),
+        correlation: CorrelationId::of(subject, NOW),
+        subject: subject.clone(),
+        incident_type: kind,
+        state: IncidentState::Open,
+        opened_at: NOW,
+        updated_at: NOW,
+        score: Score::BOUNDARY,
+        score_peak: Score::BOUNDARY,
+        confidence: Calibrated { confidence: sure, lower: sure, n_outcomes: 50 },
+        evidence: vec![Evidence {
+            feature: "errors".into(),
+            signal: Signal::ErrorRatio,
+            observed: 1.0,
+            expected: 0.0,
+            deviation: 8.0,
+        }],
+        votes: vec![],
+        affected: vec![],
+        annotations: vec![],
+    }
+}
+
+fn case() -> Case {
+    let policies = "
+remediation_policies:
+- {incident_type: oom-killed, auto_execute: true, confidence_threshold: 0.9, max_attempts: 2, rollback_if_failed: true,
+   scope: {namespaces: [shop, kube-system]}}
+- {incident_type: bad-deployment, auto_execute: true, confidence_threshold: 0.9, rollback_if_failed: true,
+   scope: {namespaces: [shop]}}
+";
+    Case {
+        incident: incident(&cart(), IncidentType::OomKilled),
+        policies: load_policies(policies, "p").unwrap(),
+        seen: Ok(Inspected {
+            uid: "u".into(),
+            resource_version: "1".into(),
+            kind: WorkloadKind::Deployment,
+            seen_at: NOW,
+            revision: Some("7".into()),
+            revision_previous: Some("6".into()),
+            replicas_wanted: 3,
+            replicas_available: 1,
+            rollout_in_progress: false,
+            paused: false,
+            autoscaler: None,
+            gitops: None,
+            has_persistent_volume: false,
+        }),
+        history: History::default(),
+        mode: Mode::Execute,
+        kill_switch: KillSwitch::default(),
+        others: vec![],
+        is_storm: false,
+        topology: Topology::new(),
+        calendar: Calendar::default(),
+        supported: ActionKind::ALL.to_vec(),
+        rails: Rails::default(),
+        now: NOW,
+    }
+}
+
+impl Case {
+    fn decide(&self) -> Decision {
+        let mut open = self.others.clone();
+        open.push(self.incident.clone());
+        let situation = Situation {
+            mode: self.mode,
+            kill_switch: &self.kill_switch,
+            open: &open,
+            is_storm: self.is_storm,
+            topology: &self.topology,
+            calendar: &self.calendar,
+            supported: &self.supported,
+        };
+        let proposal = Proposal::new(&self.incident, &self.policies);
+        decide(&proposal, self.seen.as_ref(), &self.history, &situation, &self.rails, self.now)
+    }
+
+    fn see(&mut self) -> &mut Inspected {
+        self.seen.as_mut().unwrap()
+    }
+}
+
+/// An ended action of this workload `ago_s` seconds before [`NOW`].
+fn ended(name: &str, kind: IncidentType, ago_s: i64) -> PastAction {
+    let at = Timestamp::from_secs(100_000 - ago_s);
+    let mut plan = restart_of(name, at);
+    plan.incident_type = kind;
+    let mut action = PastAction::intended(plan, None, at);
+    action.step(&JournalEvent::NotApplied { why: "test".into() }, at).unwrap();
+    action
+}
+
+#[test]
+fn with_nothing_against_it_the_plan_is_complete() {
+    let Decision::Execute(plan) = case().decide() else { panic!("{:?}", case().decide()) };
+    assert_eq!(plan.action, Action::RolloutRestart { restarted_at: NOW });
+    assert_eq!((plan.inverse, plan.undo_if_failed), (Inverse::NothingToUndo, false));
+    assert_eq!((plan.target.uid.as_str(), plan.target.resource_version.as_str()), ("u", "1"));
+    assert_eq!(plan.verify.features, ["errors"]);
+    assert_eq!(plan.verify.replicas_before, 3);
+    assert!(plan.apply_before > NOW && plan.deadline > plan.apply_before + plan.verify.settle + plan.verify.window);
+}
+
+#[test]
+fn an_undo_names_both_revisions() {
+    let mut case = case();
+    case.incident.incident_type = IncidentType::BadDeployment;
+    let Decision::Execute(plan) = case.decide() else { panic!("{:?}", case.decide()) };
+    assert_eq!(plan.action, Action::RolloutUndo { to_revision: "6".into() });
+    assert_eq!(plan.inverse, Inverse::RolloutUndo { to_revision: "7".into() });
+    assert!(plan.undo_if_failed);
+}
+
+/// One reason each: what is changed, the code that must come out, and nothing else.
+#[test]
+fn every_guardrail_objects_alone_and_with_its_own_code() {
+    type Change = fn(&mut Case);
+    let changes: &[(&str, Change)] = &[
+        ("kill-switch", |case| case.kill_switch.engaged = true),
+        ("mode", |case| case.mode = Mode::Recommend),
+        ("mode", |case| case.policies[0].mode = Mode::Observe),
+        ("incident-not-open", |case| case.incident.state = IncidentState::Stale),
+        ("incident-not-open", |case| case.incident.state = IncidentState::Resolved),
+        ("stale-decision", |case| case.incident.updated_at = Timestamp::from_secs(99_000)),
+        ("stale-decision", |case| case.incident.updated_at = Timestamp::from_secs(100_001)),
+        ("stale-decision", |case| case.see().seen_at = Timestamp::from_secs(99_900)),
+        ("stale-decision", |case| case.see().seen_at = Timestamp::from_secs(100_001)),
+        ("planned-event", |case| case.incident.annotations.push(Annotation::PlannedEvent { name: "sale".into() })),
+        ("planned-event", |case| case.calendar.events.push(event(99_000, 101_000))),
+        // It would still be at work when the event begins (I29).
+        ("planned-event", |case| case.calendar.events.push(event(100_300, 101_000))),
+        ("dependency-first", |case| {
+            let db = Subject::deployment("shop", "db");
+            case.topology.add(cart(), db.clone());
+            case.others.push(incident(&db, IncidentType::Unknown));
+        }),
+        ("dependency-first", |case| {
+            let db = Subject::deployment("shop", "db");
+            let incident = IncidentId::of(&db, NOW);
+            case.incident.annotations.push(Annotation::DependencyAffected { dependency: db, incident });
+        }),
+        ("no-policy", |case| case.incident.incident_type = IncidentType::Latency),
+        ("out-of-scope", |case| case.incident.subject.namespace = "bank".into()),
+        ("no-scope", |case| case.policies[0].scope = Scope::Unstated),
+        ("no-action", |case| case.policies[0].action = None),
+        ("unsupported-action", |case| case.supported.clear()),
+        ("policy-frozen", |case| {
+            case.history.frozen.insert("oom-killed".into(), "worse".into());
+        }),
+        ("auto-execute-off", |case| case.policies[0].auto_execute = false),
+        ("self-protection", |case| {
+            case.rails.own_namespaces = BTreeSet::from(["shop".to_owned()]);
+        }),
+        ("self-protection", |case| case.rails.own_subjects = BTreeSet::from([cart()])),
+        ("never-auto", |case| case.incident.subject.namespace = "kube-system".into()),
+        ("never-auto", |case| case.see().has_persistent_volume = true),
+        ("never-auto", |case| {
+            case.incident.subject.kind = WorkloadKind::StatefulSet;
+            case.see().kind = WorkloadKind::StatefulSet;
+        }),
+        ("never-auto", |case| {
+            case.incident.incident_type = IncidentType::BadDeployment;
+            case.see().revision = None;
+        }),
+        ("low-confidence", |case| case.incident.confidence.lower = Confidence::new(0.899).unwrap()),
+        ("too-few-outcomes", |case| case.incident.confidence.n_outcomes = 19),
+        ("not-verifiable", |case| case.incident.evidence.clear()),
+        ("max-attempts", |case| {
+            case.history.actions =
+                vec![ended("cart", IncidentType::OomKilled, 3599), ended("cart", IncidentType::OomKilled, 1000)];
+        }),
+        ("target-attempts", |case| {
+            case.history.actions = (0..4).map(|idx| ended("cart", IncidentType::CpuSpike, 1000 + idx)).collect();
+        }),
+        ("start-limit", |case| {
+            case.history.actions = (0..6).map(|idx| ended(&format!("s{idx}"), IncidentType::OomKilled, 5)).collect();
+        }),
+        ("cooldown-active", |case| case.history.actions = vec![ended("cart", IncidentType::CpuSpike, 599)]),
+        ("in-flight", |case| {
+            case.history.actions = vec![PastAction::intended(restart_of("other", NOW), None, NOW)];
+        }),
+        ("storm", |case| case.is_storm = true),
+        ("not-inspected", |case| case.seen = Err(InspectError::Unavailable { why: "down".into() })),
+        ("target-not-found", |case| case.seen = Err(InspectError::NotFound { subject: cart() })),
+        ("target-changed", |case| case.see().kind = WorkloadKind::DaemonSet),
+        ("target-changed", |case| {
+            let mut before = ended("cart", IncidentType::CpuSpike, 5000);
+            before.plan.incident = case.incident.id.clone();
+            before.plan.target.uid = "an earlier object".into();
+            case.history.actions = vec![before];
+        }),
+        ("scaled-to-zero", |case| case.see().replicas_wanted = 0),
+        ("rollout-in-progress", |case| case.see().rollout_in_progress = true),
+        ("paused", |case| case.see().paused = true),
+        ("gitops-managed", |case| case.see().gitops = Some(GitOpsOwner::Flux)),
+        ("no-previous-revision", |case| {
+            case.incident.incident_type = IncidentType::BadDeployment;
+            case.see().revision_previous = None;
+        }),
+    ];
+    for (code, change) in changes {
+        let mut case = case();
+        change(&mut case);
+        let decision = case.decide();
+        let codes: Vec<&str> = decision.refusals().iter().map(Refusal::code).collect();
+        assert_eq!(codes, [*code], "{decision:?}");
+        let is_proposed = matches!(decision, Decision::Propose { .. });
+        assert_eq!(is_proposed, decision.refusals()[0].is_approvable(), "{decision:?}");
+        assert!(!decision.refusals()[0].to_string().is_empty());
+    }
+}
+
+fn event(start_s: i64, end_s: i64) -> PlannedEvent {
+    PlannedEvent {
+        name: "sale".into(),
+        start: Timestamp::from_secs(start_s),
+        end: Timestamp::from_secs(end_s),
+        namespaces: vec![],
+        workloads: vec![],
+    }
+}
+
+#[test]
+fn every_reason_is_listed_with_its_values_and_the_action_still_shown() {
+    let mut case = case();
+    case.kill_switch = KillSwitch { engaged: true, why: "drill by ada".into() };
+    case.incident.confidence.lower = Confidence::new(0.61).unwrap();
+    case.history.actions = vec![ended("cart", IncidentType::CpuSpike, 240)];
+    let decision = case.decide();
+    assert_eq!(decision.action(), Some(ActionKind::RolloutRestart));
+    let told: Vec<String> = decision.refusals().iter().map(ToString::to_string).collect();
+    assert_eq!(told[0], "automation is stopped: drill by ada");
+    assert_eq!(told[1], "the confidence's lower bound is 0.61 (estimate 0.95), below the threshold 0.90");
+    assert!(told[2].starts_with("6m of the cooldown after act-"), "{}", told[2]);
+}
+
+/// I4: whatever the end, it starts the cooldown.
+#[test]
+fn every_end_starts_the_cooldown() {
+    for stage in Stage::ALL.into_iter().filter(|stage| stage.is_end()) {
+        let mut case = case();
+        let mut action = ended("cart", IncidentType::CpuSpike, 10);
+        action.stage = stage;
+        case.history.actions = vec![action];
+        assert_eq!(case.decide().refusals()[0].code(), "cooldown-active", "{stage}");
+    }
+}
+
+#[test]
+fn the_longer_of_two_policies_cooldowns_holds() {
+    let mut case = case();
+    case.policies[1].cooldown_after_action = Duration::from_secs(3600);
+    let mut long_ago = ended("cart", IncidentType::BadDeployment, 3000);
+    long_ago.plan.policy = "bad-deployment".into();
+    case.history.actions = vec![long_ago, ended("cart", IncidentType::CpuSpike, 2000)];
+    let expected = [Refusal::CooldownActive {
+        remaining_s: 600,
+        after: case.history.actions[0].plan.id.clone(),
+        same_incident: false,
+    }];
+    assert_eq!(case.decide().refusals(), expected);
+}
+
+#[test]
+fn a_confidence_equal_to_the_threshold_passes() {
+    let mut case = case();
+    case.incident.confidence.lower = Confidence::new(0.9).unwrap();
+    assert!(matches!(case.decide(), Decision::Execute(_)));
+}
+
+proptest! {
+    /// I28: at an earlier `now` the budgets object at least as much, and a clock that stepped back permits nothing new.
+    #[test]
+    fn a_clock_that_steps_back_only_makes_budgets_stricter(
+        ago in prop::collection::vec((0usize..3, -500i64..8000), 0..12), back_s in 0i64..5000,
+    ) {
+        let names = ["cart", "web", "db"];
+        let mut case = case();
+        case.history.actions = ago.iter().map(|(idx, ago_s)| ended(names[*idx], IncidentType::OomKilled, *ago_s)).collect();
+        let budget = ["max-attempts", "target-attempts", "start-limit", "cooldown-active", "in-flight"];
+        let codes = |case: &Case| -> BTreeSet<&'static str> {
+            case.decide().refusals().iter().map(Refusal::code).filter(|code| budget.contains(code)).collect()
+        };
+        let before = codes(&case);
+        case.now = Timestamp::from_secs(100_000 - back_s);
+        let after = codes(&case);
+        prop_assert!(after.is_superset(&before), "{:?} then {:?}", before, after);
+        // Seen and heard of in the future: nothing is done before the clock has caught up.
+        prop_assert!(back_s == 0 || !matches!(case.decide(), Decision::Execute(_)));
+    }
+}
