@@ -111,7 +111,8 @@ remediation_policy:
 ";
     std::fs::write(dir.path().join("policies.yaml"), policy).expect("written");
     let path = dir.path().join("config.yaml");
-    let text = format!("mode: execute\npolicies: policies.yaml\nkubernetes: {{}}\nchannels: {{log: {{type: log}}}}\n{GOOD}");
+    let text =
+        format!("mode: execute\npolicies: policies.yaml\nkubernetes: {{}}\nchannels: {{log: {{type: log}}}}\n{GOOD}");
     std::fs::write(&path, text).expect("written");
     let problems = load(&path).expect_err("a problem");
     assert!(problems.iter().any(|problem| problem.message.contains("rollout-undo can't be executed")), "{problems:?}");

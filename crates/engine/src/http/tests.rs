@@ -14,7 +14,8 @@ fn api() -> Api {
 
 /// A model of one feature that wobbles around 10.
 fn monitor() -> SharedMonitor {
-    let feature = Feature { name: "latency".into(), signal: Signal::Latency, direction: Default::default(), deviation_min: 0.0 };
+    let feature =
+        Feature { name: "latency".into(), signal: Signal::Latency, direction: Default::default(), deviation_min: 0.0 };
     let schema = Arc::new(Schema::new(vec![feature]).expect("a schema"));
     let values: Vec<f64> = (0..600).map(|step: i32| 10.0 + f64::from(step * 7919 % 101) / 100.0).collect();
     let grid = Grid::new(Timestamp::from_secs(0), std::time::Duration::from_secs(60), values.len()).expect("a grid");
@@ -57,7 +58,12 @@ async fn it_lives_before_it_is_ready() {
     let api = api();
     assert_eq!(get(api.clone(), "/livez").await.0, 200);
     assert_eq!(get(api.clone(), "/readyz").await.0, 503);
-    assert_eq!(post(api.clone(), r#"{"subject":"a/deployment/b","end":"1970-01-01T10:00:00Z","step":"60s","features":{}}"#).await.0, 503);
+    assert_eq!(
+        post(api.clone(), r#"{"subject":"a/deployment/b","end":"1970-01-01T10:00:00Z","step":"60s","features":{}}"#)
+            .await
+            .0,
+        503
+    );
     api.ready(monitor());
     assert_eq!(get(api.clone(), "/-/ready").await.0, 200);
     let (status, text) = get(api, "/metrics").await;
@@ -65,7 +71,8 @@ async fn it_lives_before_it_is_ready() {
 }
 
 fn window_json(last: f64) -> String {
-    let mut values: Vec<String> = (0..30).map(|step: i32| (10.0 + f64::from(step * 7919 % 101) / 100.0).to_string()).collect();
+    let mut values: Vec<String> =
+        (0..30).map(|step: i32| (10.0 + f64::from(step * 7919 % 101) / 100.0).to_string()).collect();
     values.push(last.to_string());
     format!(
         r#"{{"subject":"shop/deployment/cart","end":"1970-01-01T10:30:00Z","step":"60s","features":{{"latency":[{}]}}}}"#,
@@ -96,11 +103,31 @@ async fn wrong_windows_are_told_what_is_wrong() {
     for (body, status, part) in [
         ("{", 400, "JSON"),
         (r#"{"subject":"cart"}"#, 422, "namespace/kind/name"),
-        (r#"{"subject":"shop/deployment/none","end":"1970-01-01T10:00:00Z","step":"60s","features":{"latency":[1]}}"#, 404, "no model"),
-        (r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{"memory":[1]}}"#, 400, "the model has latency"),
-        (r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"fast","features":{"latency":[1]}}"#, 400, "no duration"),
-        (r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{}}"#, 400, "between 1 and"),
-        (r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{},"extra":1}"#, 422, "unknown field"),
+        (
+            r#"{"subject":"shop/deployment/none","end":"1970-01-01T10:00:00Z","step":"60s","features":{"latency":[1]}}"#,
+            404,
+            "no model",
+        ),
+        (
+            r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{"memory":[1]}}"#,
+            400,
+            "the model has latency",
+        ),
+        (
+            r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"fast","features":{"latency":[1]}}"#,
+            400,
+            "no duration",
+        ),
+        (
+            r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{}}"#,
+            400,
+            "between 1 and",
+        ),
+        (
+            r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{},"extra":1}"#,
+            422,
+            "unknown field",
+        ),
     ] {
         let (found, text) = post(api.clone(), body).await;
         assert!(found == status && text.contains(part), "{body}: {found} {text}");
