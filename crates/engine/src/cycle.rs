@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use homeostat_core::{Incident, IncidentChange, IncidentState, Mode, Signal, Subject, Timestamp, Window};
+use homeostat_core::{Incident, IncidentChange, IncidentState, Mode, Rollout, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{Monitor, Surroundings};
 use homeostat_remediate::{
     Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput,
@@ -58,6 +58,18 @@ impl Cycle {
         let mut turn = self.observe(now, windows);
         self.act(now, windows, switch, &mut turn).await;
         turn
+    }
+
+    /// Takes the roll-outs that homeostat made from the journal, so that what they stir up opens no incident (I35), also
+    /// after a restart. Where they can't be read the journal's own trouble is told by the driver.
+    pub(crate) fn recall_rollouts(&mut self, now: Timestamp) {
+        let Ok(history) = self.driver.journal().history(now) else { return };
+        let ours = history.actions.iter().filter_map(|action| {
+            let (plan, at) = (&action.plan, action.applied_at?);
+            // The journal knows the write, not the revision that the cluster made of it.
+            Some(Rollout { subject: plan.target.subject.clone(), at, revision: plan.id.to_string(), by_us: true })
+        });
+        self.surroundings.rollouts = ours.collect();
     }
 
     /// The turn's second half: carries actions on and decides on what [`observe`](Self::observe) found.

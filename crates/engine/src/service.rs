@@ -113,6 +113,7 @@ impl Service {
                 Vec::new()
             }
         };
+        self.cycle.recall_rollouts(now);
         let mut turn = self.cycle.observe(now, &windows);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
