@@ -105,7 +105,16 @@ impl Scene {
 
     /// `homeostat serve` in this mode on this bundle, not started.
     pub(crate) fn serve(&self, mode: &str, bundle: &Path) -> Result<Homeostat> {
-        let homeostat = Homeostat::serve(&self.config(mode, Some(bundle)))?;
+        self.serve_with(&self.config(mode, Some(bundle)))
+    }
+
+    /// `homeostat serve` in this mode, which trains when it starts; not started.
+    pub(crate) fn serve_untrained(&self, mode: &str) -> Result<Homeostat> {
+        self.serve_with(&self.config(mode, None))
+    }
+
+    fn serve_with(&self, config: &str) -> Result<Homeostat> {
+        let homeostat = Homeostat::serve(config)?;
         self.write_policies(homeostat.folder())?;
         Ok(homeostat)
     }

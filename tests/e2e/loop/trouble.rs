@@ -110,6 +110,22 @@ async fn a_prometheus_that_stands_still_resolves_nothing_and_holds_nothing_up() 
     Ok(())
 }
 
+#[tokio::test]
+async fn a_service_that_is_there_before_its_prometheus_trains_once_it_comes() -> Result<()> {
+    let parts = need_parts!("a_service_that_is_there_before_its_prometheus_trains_once_it_comes");
+    let mut scene = Scene::set(&parts, "early", &least_rights()).await?;
+    scene.prometheus.kill()?;
+    let mut homeostat = scene.serve_untrained("execute")?;
+    homeostat.spawn()?;
+    homeostat.wait_log("trying again", SOON).await?;
+    scene.prometheus.restart().await?;
+    homeostat.wait_log("watching", SOON).await?;
+    goes_on(&homeostat).await?;
+    // The shop's four services, and nothing else.
+    assert_eq!(metric(&homeostat, "homeostat_subjects ").await?, 4.0);
+    Ok(())
+}
+
 /// Whole cycles are made from now on.
 async fn goes_on(homeostat: &Homeostat) -> Result<()> {
     let name = r#"homeostat_cycles_total{result="ok"}"#;
