@@ -1,4 +1,4 @@
-//! What a policy says: which action for which incident, where, how sure, how often. Reading it is `read`'s work.
+//! What a policy says: which action for which incident, where, how sure, how often. Reading it is `load`'s work.
 
 mod lint;
 mod load;

@@ -135,7 +135,7 @@ remediation_policies:
 - {incident_type: bad-deployment, auto_execute: true, confidence_threshold: 0.5, scope: {namespaces: [shop]}}
 ";
     let warnings = lint(&load_policies(text, "p.yaml").unwrap());
-    for expected in ["crash loop hides its cause", "automatic undo", "every 2th time", "no escalation_channel"] {
+    for expected in ["crash loop hides its cause", "automatic undo", "one time in 2", "no escalation_channel"] {
         assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:?}");
     }
 }
