@@ -74,6 +74,11 @@ impl Monitor {
         &self.ensembles
     }
 
+    /// The tracker, to be saved.
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
     /// Open and stale incidents, by subject.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
         self.tracker.open_incidents()
