@@ -32,6 +32,7 @@ impl Node {
 
 /// A fitted forest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct IsolationForest {
     n_columns: usize,
     /// Levels below a root, at most.
@@ -43,6 +44,49 @@ pub struct IsolationForest {
     nodes: Vec<Node>,
     /// For each node: a leaf's path length `depth + c(rows in it)`; elsewhere the share of its rows that went left.
     values: Vec<f32>,
+}
+
+/// A forest as read back, not yet known to be one: walking it must not leave it.
+#[derive(Deserialize)]
+struct Stored {
+    n_columns: usize,
+    depth_max: usize,
+    path_mean: f64,
+    roots: Vec<u32>,
+    nodes: Vec<Node>,
+    values: Vec<f32>,
+}
+
+/// What was read back is no forest.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored isolation forest is damaged: train again")]
+struct Damaged;
+
+impl TryFrom<Stored> for IsolationForest {
+    type Error = Damaged;
+
+    fn try_from(stored: Stored) -> Result<Self, Damaged> {
+        let Stored { n_columns, depth_max, path_mean, roots, nodes, values } = stored;
+        let end = u32::try_from(nodes.len()).map_err(|_| Damaged)?;
+        let ends = roots.iter().skip(1).copied().chain([end]);
+        let tree_is_sound = |(from, to): (&u32, u32)| {
+            let tree = nodes.get(*from as usize..to as usize).unwrap_or_default();
+            let sound = |(idx, node): (usize, &Node)| {
+                let left = usize::from(node.left);
+                // A leaf stays where it is; every other node goes on, to two nodes of the same tree.
+                let goes_on = left > idx && left + 1 < tree.len() && usize::from(node.column) < n_columns;
+                goes_on || (left == idx && *node == Node::leaf(node.left))
+            };
+            !tree.is_empty() && tree.iter().enumerate().all(sound)
+        };
+        let sound = values.len() == nodes.len()
+            && !roots.is_empty()
+            && n_columns > 0
+            && path_mean > 0.0
+            && depth_max <= ForestSpec::SAMPLE_ROWS_MAX.ilog2() as usize
+            && roots.iter().zip(ends).all(tree_is_sound);
+        if sound { Ok(Self { n_columns, depth_max, path_mean, roots, nodes, values }) } else { Err(Damaged) }
+    }
 }
 
 impl IsolationForest {
@@ -111,6 +155,11 @@ impl IsolationForest {
             self.path_sum(row)
         };
         self.score_of(path_sum)
+    }
+
+    /// Columns of the rows it was grown from.
+    pub fn n_columns(&self) -> usize {
+        self.n_columns
     }
 
     /// Bytes held.

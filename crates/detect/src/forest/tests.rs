@@ -108,6 +108,22 @@ fn bad_options_shapes_and_too_few_rows_are_refused() {
 
 proptest::proptest! {
     #[test]
+    fn damaged_bytes_are_refused_or_still_a_forest(at in 0_usize..4_000, byte: u8) {
+        let spec = ForestSpec::new(3, 32).expect("options");
+        let rows = rows_with_an_outlier(64, 2);
+        let forest = IsolationForest::fit(rows.view(), &spec, Seed::new(1)).expect("a forest");
+        let mut bytes = postcard::to_stdvec(&forest).expect("bytes");
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(read) = postcard::from_bytes::<IsolationForest>(&bytes) {
+            // Whatever it says, it must say it without leaving its nodes.
+            let columns = read.n_columns().min(64);
+            drop(read.score_rows(Array2::from_elem((9, columns), 0.5).view()));
+            drop(read.score_rows(Array2::from_elem((1, columns), f64::NAN).view()));
+        }
+    }
+
+    #[test]
     fn training_rows_fall_where_they_fell_in_training(seed in 0_u64..1000) {
         // The share of a tree's rows that go left is exact only if scoring splits as training did: then the mean path
         // over the whole sample is that of the leaves, weighted by their rows, and so is a row of holes.
