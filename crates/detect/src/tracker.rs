@@ -21,8 +21,8 @@ mod open;
 use cause::Causes;
 use open::Open;
 
-/// Subjects watched at most. Beyond, a subject is left out and counted: ten thousand workloads are more than one
-/// process scores in a scrape interval.
+/// Subjects watched at most. Beyond, a subject is left out, and [`Tracker::is_full`] says so: ten thousand workloads are
+/// more than one process scores in a scrape interval.
 pub const SUBJECTS_MAX: usize = 10_000;
 
 /// The tracker's options but for its [`Hysteresis`].
@@ -111,6 +111,11 @@ impl Tracker {
     /// A tracker without incidents. `hysteresis` is the rule the thresholds were trained for.
     pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
         Self { hysteresis, times, calibration, watches: BTreeMap::new() }
+    }
+
+    /// Whether it watches as many subjects as it can: any other subject gets no incidents. Shard before it comes to that.
+    pub fn is_full(&self) -> bool {
+        self.watches.len() >= SUBJECTS_MAX
     }
 
     /// Open and stale incidents, by subject.
