@@ -75,7 +75,6 @@ impl Monitor {
     }
 
     /// The tracker, whose state must survive a restart: see [`Tracker::save`].
-    /// The tracker, to be saved.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
     }

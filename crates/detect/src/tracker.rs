@@ -87,8 +87,9 @@ pub struct SubjectRow<'a> {
 /// depends on, directly or not, is in one: it is added to that incident's `affected` (of the oldest, if there are several).
 /// It waits `grace_rows` rows while a dependency only looks suspicious. If it opened first all the same, its
 /// incident stays, is annotated, and re-typed where the table says so, and it joins `affected`, too; it resolves by its own
-/// signals. Evidence of the subject's own (memory, kills, restarts, lost replicas) always opens an incident of its own,
-/// annotated. Within a cycle of dependencies the highest score is taken for the cause.
+/// signals. Load (traffic without failures) goes the other way: it comes down from callers, so a subject whose traffic alone
+/// changed belongs to the incident of what calls it. Evidence of the subject's own (memory, kills, restarts, lost replicas, or trouble after a roll-out) always opens
+/// an incident of its own, annotated. Within a cycle of dependencies the highest score is taken for the cause.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     hysteresis: Hysteresis,
@@ -198,12 +199,17 @@ impl Tracker {
                 continue;
             }
             let opening = Open::new(row, at, self.times.stale_after);
-            if !opening.is_its_own() {
-                if let Some(cause) = Causes::of(row.subject, &self.watches, &around.topology).oldest() {
+            if !opening.is_its_own() && !opening.is_of_rollout(around, &self.times) {
+                let causes = if opening.is_load() {
+                    Causes::of_callers(row.subject, &self.watches, &around.topology)
+                } else {
+                    Causes::of(row.subject, &self.watches, &around.topology)
+                };
+                if let Some(cause) = causes.oldest() {
                     self.affect(&cause, row.subject);
                     continue;
                 }
-                if self.waits(row.subject, around) {
+                if self.waits(row.subject, opening.is_load(), around) {
                     continue;
                 }
             }
@@ -230,10 +236,17 @@ impl Tracker {
         ours.any(|rollout| rollout.subject == *subject || dependencies.contains(&rollout.subject))
     }
 
-    /// Whether to wait one more row, because something it depends on looks suspicious.
-    fn waits(&mut self, subject: &Subject, around: &Surroundings) -> bool {
-        let suspicious = around.topology.all_dependencies_of(subject).iter().any(|dependency| {
-            self.watches.get(dependency).is_some_and(|watch| watch.gate.is_suspicious(&self.hysteresis))
+    /// Whether to wait one more row, because where its cause would be looks suspicious: in what it depends on, or, for load,
+    /// in what calls it.
+    fn waits(&mut self, subject: &Subject, is_load: bool, around: &Surroundings) -> bool {
+        let dependencies = around.topology.all_dependencies_of(subject);
+        let suspicious = self.watches.iter().any(|(other, watch)| {
+            let may_be_cause = if is_load {
+                other != subject && around.topology.all_dependencies_of(other).contains(subject)
+            } else {
+                dependencies.contains(other)
+            };
+            may_be_cause && watch.gate.is_suspicious(&self.hysteresis)
         });
         let Some(watch) = self.watches.get_mut(subject) else { return false };
         if !suspicious || watch.waited_rows >= self.times.grace_rows {
@@ -254,9 +267,16 @@ impl Tracker {
         let subjects: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
         for subject in &subjects {
             let causes = Causes::of(subject, &self.watches, &around.topology);
+            let callers = Causes::of_callers(subject, &self.watches, &around.topology);
             let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) else { continue };
             open.annotate(at, around, &causes, &self.times, &self.calibration);
-            let joins = if open.is_its_own() { None } else { causes.oldest() };
+            let joins = if open.is_its_own() || open.is_of_rollout(around, &self.times) {
+                None
+            } else if open.is_load() {
+                callers.oldest()
+            } else {
+                causes.oldest()
+            };
             if let Some(cause) = joins {
                 self.affect(&cause, subject);
             }

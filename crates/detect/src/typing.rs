@@ -70,6 +70,18 @@ fn rank(incident_type: IncidentType) -> usize {
     RULES.iter().position(|(listed, _)| *listed == incident_type).unwrap_or(RULES.len())
 }
 
+/// Whether this evidence is load that callers pass down: traffic deviates, and nothing fails.
+pub(crate) fn is_load(evidence: &[Evidence]) -> bool {
+    let signs = Signs { evidence, circumstances: Circumstances::default() };
+    (signs.up(Signal::Traffic) || signs.down(Signal::Traffic)) && !signs.up(Signal::ErrorRatio) && !is_its_own(evidence)
+}
+
+/// Whether a roll-out of the subject explains this evidence better than anything it depends on.
+pub(crate) fn fits_rollout(evidence: &[Evidence]) -> bool {
+    let signs = Signs { evidence, circumstances: Circumstances::default() };
+    signs.up(Signal::ErrorRatio) || signs.up(Signal::Latency) || signs.up(Signal::Restarts)
+}
+
 /// Whether this evidence is of a kind that a failing dependency doesn't explain: memory, kills, restarts and lost replicas
 /// are the subject's own; errors, latency, traffic, CPU and queues are passed on by what it calls.
 pub(crate) fn is_its_own(evidence: &[Evidence]) -> bool {

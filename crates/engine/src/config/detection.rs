@@ -44,16 +44,20 @@ impl Default for Detection {
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     let place = reader.node("detectors").map_or(reader.place(), |node| node.place);
     let mut detectors = Vec::new();
+    let mut has_unknown = false;
     for name in reader.texts("detectors").unwrap_or_else(|| DETECTORS_DEFAULT.map(str::to_owned).to_vec()) {
         match DETECTORS.iter().find(|known| **known == name) {
             Some(known) if detectors.contains(known) => {
                 reader.problem(place, format!("detectors: {known} is named twice"));
             }
             Some(known) => detectors.push(*known),
-            None => reader.problem(place, format!("detectors: {name:?} is none of {}", DETECTORS.join(", "))),
+            None => {
+                has_unknown = true;
+                reader.problem(place, format!("detectors: {name:?} is none of {}", DETECTORS.join(", ")));
+            }
         }
     }
-    if detectors.is_empty() {
+    if detectors.is_empty() && !has_unknown {
         reader.problem(place, format!("detectors: name at least one of {}", DETECTORS.join(", ")));
     }
     if detectors.contains(&"autoencoder") && !cfg!(feature = "onnx") {

@@ -58,7 +58,7 @@ detectors: [forrest]
         ("7:10:", "must begin with http://"),
         ("9:29:", "\"memori\" is no signal"),
         ("11:19:", "isn't loopback"),
-        ("13:51:", "must be after the start"),
+        ("13:52:", "must be after the start"),
         ("15:17:", "\"slack\" isn't there yet"),
         ("16:12:", "\"forrest\" is none of"),
     ] {
