@@ -68,6 +68,12 @@ impl Cycle {
     /// One turn at `now` over windows that end at the newest step.
     pub(crate) async fn turn(&mut self, now: Timestamp, windows: &[Window], switch: &Switch) -> Turn {
         let mut turn = self.observe(now, windows);
+        self.act(now, windows, switch, &mut turn).await;
+        turn
+    }
+
+    /// The turn's second half: carries actions on and decides on what [`observe`](Self::observe) found.
+    pub(crate) async fn act(&mut self, now: Timestamp, windows: &[Window], switch: &Switch, turn: &mut Turn) {
         let signals = self.signals(windows);
         let kill_switch = match switch {
             Switch::Engaged { reason } => KillSwitch { engaged: true, why: reason.clone() },
@@ -82,11 +88,10 @@ impl Cycle {
             calendar: &self.surroundings.calendar,
         };
         turn.events = self.driver.tick(now, &input).await;
-        turn
     }
 
-    /// Scores, tracks, and records what changed before anybody acts on it (I32).
-    fn observe(&mut self, now: Timestamp, windows: &[Window]) -> Turn {
+    /// The turn's first half: scores, tracks, and records what changed before anybody acts on it (I32).
+    pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window]) -> Turn {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let observed = monitor.observe(now, windows, &self.surroundings);
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();

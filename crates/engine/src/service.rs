@@ -91,31 +91,36 @@ impl Service {
                 () = &mut end => return,
                 _ = ticker.tick() => {}
             }
-            // The end may come during a cycle; a write under way is journaled and found again at the next start, but there
-            // is no need to begin another.
-            self.cycle_once().await;
+            let at = (clock::now() - self.config.offset).align_down(self.config.step);
+            // Asking changes nothing, so the end needn't wait for a slow answer. What follows isn't cut off: a write under
+            // way would be found again at the next start, but it is better to know now.
+            let pulled = tokio::select! {
+                () = &mut end => return,
+                pulled = self.pull(at) => pulled,
+            };
+            self.cycle_once(at, &pulled).await;
         }
     }
 
-    async fn cycle_once(&mut self) {
+    async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull) {
         let began = tokio::time::Instant::now();
+        // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
         let now = clock::now();
-        let at = (now - self.config.offset).align_down(self.config.step);
-        let pulled = self.pull(at).await;
-        let result = if pulled.failed.is_empty() { "ok" } else { "partial" };
-        let windows = match self.windows(&pulled, at) {
+        let windows = match self.windows(pulled, at) {
             Ok(windows) => windows,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "this cycle's data can't be used");
                 Vec::new()
             }
         };
+        let mut turn = self.cycle.observe(now, &windows);
+        // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
+        self.save_tracker();
         let switch = self.switch();
-        let turn = self.cycle.turn(now, &windows, &switch).await;
+        self.cycle.act(now, &windows, &switch, &mut turn).await;
         chronicle::log(&turn);
         self.tell(&turn, &turn.open, now).await;
-        self.save_tracker();
-        self.measure(&turn, &pulled, result, began.elapsed());
+        self.measure(&turn, pulled, began.elapsed());
     }
 
     async fn pull(&self, at: Timestamp) -> Pull {
@@ -236,8 +241,13 @@ impl Service {
         }
     }
 
-    fn measure(&self, turn: &Turn, pulled: &Pull, result: &'static str, took: Duration) {
+    fn measure(&self, turn: &Turn, pulled: &Pull, took: Duration) {
         let metrics = &self.metrics;
+        let result = match pulled.failed.len() {
+            0 => "ok",
+            n_failed if n_failed < self.config.queries.n_queries() => "partial",
+            _all => "error",
+        };
         metrics.cycles.get_or_create(&ResultLabel { result }).inc();
         metrics.cycle_seconds.observe(took.as_secs_f64());
         metrics.last_cycle_timestamp_seconds.set(clock::now().as_millis() / 1000);

@@ -17,6 +17,25 @@ const HISTORY_ROWS_MAX: u128 = 50_000;
 /// Subjects trained at most in one process; each takes about a second and a few hundred KiB.
 const SUBJECTS_MAX: usize = 10_000;
 
+/// Why there are no models.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTrained {
+    /// It may pass by itself: nobody answers yet, or there is too little history yet. Try again later.
+    #[error("{0}")]
+    NotYet(String),
+    /// Somebody must change something first.
+    #[error("{0}")]
+    Never(String),
+}
+
+/// The client that every cycle asks with. Its deadline is a step, or one timeout where that is longer: after that the next
+/// cycle's question is the better one.
+pub(crate) fn config_of_cycles(config: &Config) -> anyhow::Result<PrometheusConfig> {
+    let mut prometheus = config_of(config)?;
+    prometheus.deadline = prometheus.deadline.min(config.step.max(prometheus.timeout));
+    Ok(prometheus)
+}
+
 /// The client's config.
 pub(crate) fn config_of(config: &Config) -> anyhow::Result<PrometheusConfig> {
     let source = &config.source;
@@ -29,25 +48,42 @@ pub(crate) fn config_of(config: &Config) -> anyhow::Result<PrometheusConfig> {
     Ok(prometheus)
 }
 
-/// Pulls the history that the config asks for and trains on it.
-pub(crate) async fn train_on_history(config: &Arc<Config>, source: &PrometheusSource) -> anyhow::Result<Trained> {
+/// Pulls the history that the config asks for and trains on it. All of it or nothing: a model of half the features would
+/// be worse than none.
+pub(crate) async fn train_on_history(config: &Arc<Config>, source: &PrometheusSource) -> Result<Trained, NotTrained> {
     let end = (clock::now() - config.offset).align_down(config.step);
     let start = (end - config.history).align_down(config.step);
     tracing::info!(from = %start, to = %end, server = source.server(), "pulling history");
     let pulled = source.pull(&config.queries, start, end, config.step).await;
-    for (query, error) in &pulled.failed {
-        tracing::error!(query, %error, "no history for a query");
+    // What needs a change of the config outweighs what passes.
+    if let Some((query, error)) = pulled.failed.iter().find(|(_, error)| !error.is_passing()) {
+        return Err(NotTrained::Never(format!("no history for the query {query}: {error}")));
     }
-    if let Some((query, _)) = pulled.failed.first() {
-        bail!(
-            "the history is incomplete ({query} and maybe others failed, see above); a model of half the features would be worse than none"
-        );
+    if let Some((query, error)) = pulled.failed.first() {
+        let others = pulled.failed.len() - 1;
+        let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+        return Err(NotTrained::NotYet(format!("no history for the query {query}{others}: {error}")));
     }
     if let Some((query, warning)) = pulled.partial(&config.queries).next() {
-        bail!("Prometheus warns that the history of {query} may be partial, so nothing is trained on it: {warning}");
+        let why = format!(
+            "Prometheus warns that the history of {query} may be partial, so nothing is trained on it: {warning}"
+        );
+        return Err(NotTrained::NotYet(why));
     }
-    let windows = history_windows(config, &pulled.matrices, start, end)?;
-    train(config, windows).await
+    let never = |error: anyhow::Error| NotTrained::Never(format!("{error:#}"));
+    let windows = history_windows(config, &pulled.matrices, start, end).map_err(never)?;
+    let trained = train(config, windows).await.map_err(never)?;
+    if trained.ensembles.is_empty() {
+        let why = trained.failures.first().map_or_else(
+            || {
+                "the history holds no subject; check that the queries answer and that `subjects` names their labels"
+                    .to_owned()
+            },
+            |(subject, error)| format!("{subject}: {error}"),
+        );
+        return Err(NotTrained::NotYet(format!("no model could be trained: {why}")));
+    }
+    Ok(trained)
 }
 
 /// Windows of the whole range, one for each subject.

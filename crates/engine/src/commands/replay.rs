@@ -12,7 +12,7 @@ use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
 use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
 use serde_json::json;
 
-use super::serve::calibration;
+use super::serve::calibration_of;
 use crate::cli::ReplayArgs;
 use crate::config::{self, Config};
 use crate::control::Switch;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         Some(path) => source::load_bundle(path, &config)?,
         None => source::train(&config, source::history_windows(&config, &matrices, start, from - config.step)?).await?,
     };
-    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration()?);
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
     let journal = Arc::new(SqliteJournal::in_memory()?);
     let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use homeostat_announce::{Announcer, Outbox, Router};
@@ -17,8 +18,13 @@ use crate::http::{self, Api};
 use crate::metrics::Metrics;
 use crate::no_executor::NoExecutor;
 use crate::service::{Service, tracker_file};
-use crate::source;
+use crate::source::{self, NotTrained};
 use crate::training::Trained;
+
+/// The first wait for a Prometheus or an API server that isn't there yet, and the longest: a second costs nobody anything,
+/// and half a minute is the longest that anyone should wait after it came.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// The calibration that ships with homeostat, measured on simulated faults.
 const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
@@ -34,20 +40,23 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     })?;
     let announcer = Announcer::new(router, outbox)?;
     let metrics = Arc::new(Metrics::new());
-    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _, calibration()?);
+    let calibration = calibration_of(&config)?;
+    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _, calibration.clone());
     // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
     let address = args.listen_address.unwrap_or(config.listen_address);
     if !address.ip().is_loopback() {
         bail!("--web.listen-address {address}: only loopback is accepted, there is no authentication yet");
     }
     let server = http::listen(address, api.clone()).await?;
-    let source = PrometheusSource::new(source::config_of(&config)?)?;
-    let executor = executor(&config).await?;
-    let trained = tokio::select! {
-        trained = models(&config, &source) => trained?,
-        () = terminated() => return Ok(()),
+    // One future for the whole run: a second one would miss a signal that came in between.
+    let end = terminated();
+    tokio::pin!(end);
+    let (executor, trained) = tokio::select! {
+        () = &mut end => return Ok(()),
+        made = prepare(&config) => made?,
     };
-    let tracker = tracker(&config.storage)?;
+    let source = PrometheusSource::new(source::config_of_cycles(&config)?)?;
+    let tracker = tracker(&config.storage, calibration);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
     api.ready(Arc::clone(&monitor));
     let driver = driver(args, &config, executor, journal);
@@ -57,7 +66,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let mut service = Service::new(Arc::clone(&config), source, cycle, monitor, announcer, metrics)?;
     tracing::info!(mode = %config.mode, %address, "watching");
     service.recover().await;
-    service.run(terminated()).await;
+    service.run(end).await;
     tracing::info!("ended");
     server.abort();
     Ok(())
@@ -81,23 +90,29 @@ fn load(args: &ServeArgs) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Models from the bundle that the config names, or trained on history pulled now.
-async fn models(config: &Arc<Config>, source: &PrometheusSource) -> anyhow::Result<Trained> {
+/// The executor and the models. Waits for a Prometheus or an API server that isn't there yet: in a pod they often start
+/// later, and a service that ends instead is only restarted, ever more slowly.
+async fn prepare(config: &Arc<Config>) -> anyhow::Result<(Arc<dyn Executor>, Trained)> {
+    let executor = executor(config).await?;
     if let Some(path) = &config.detection.bundle {
-        return source::load_bundle(path, config);
+        return Ok((executor, source::load_bundle(path, config)?));
     }
-    let trained = source::train_on_history(config, source).await?;
-    if trained.ensembles.is_empty() {
-        bail!(
-            "no model could be trained: {}",
-            trained.failures.first().map_or_else(
-                || "the history holds no subject; check that the queries answer and that `subjects` names their labels"
-                    .to_owned(),
-                |(subject, error)| format!("{subject}: {error}")
-            )
-        );
+    let source = PrometheusSource::new(source::config_of(config)?)?;
+    let mut wait = RETRY_FIRST;
+    loop {
+        match source::train_on_history(config, &source).await {
+            Ok(trained) => return Ok((executor, trained)),
+            Err(error @ NotTrained::Never(_)) => return Err(error.into()),
+            Err(NotTrained::NotYet(why)) => again(&mut wait, &why, "no models yet, trying again").await,
+        }
     }
-    Ok(trained)
+}
+
+/// Says why and waits, each time twice as long.
+async fn again(wait: &mut Duration, why: &str, what: &str) {
+    tracing::warn!(why, wait = homeostat_core::format_duration(*wait), "{what}");
+    tokio::time::sleep(*wait).await;
+    *wait = wait.saturating_mul(2).min(RETRY_MAX);
 }
 
 /// How sure incidents are.
@@ -105,8 +120,13 @@ pub(super) fn calibration() -> anyhow::Result<Calibration> {
     serde_json::from_str(CALIBRATION).context("the shipped calibration")
 }
 
-fn tracker(storage: &Path) -> anyhow::Result<Tracker> {
-    let mut tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration()?);
+/// The calibration that the config names, else the one that ships with homeostat.
+pub(super) fn calibration_of(config: &Config) -> anyhow::Result<Calibration> {
+    config.detection.calibration.clone().map_or_else(calibration, Ok)
+}
+
+fn tracker(storage: &Path, calibration: Calibration) -> Tracker {
+    let mut tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
     match std::fs::read_to_string(tracker_file(storage)) {
         Ok(json) => {
             if let Err(error) = tracker.restore(&json) {
@@ -116,7 +136,7 @@ fn tracker(storage: &Path) -> anyhow::Result<Tracker> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => tracing::warn!(%error, "the tracker's saved state can't be read; incidents that go on open anew"),
     }
-    Ok(tracker)
+    tracker
 }
 
 fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journal: Arc<SqliteJournal>) -> Driver {
@@ -147,13 +167,24 @@ fn pause(wanted: PauseAt, point: PausePoint) {
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_remediate::{ConnectSpec, KubernetesExecutor};
+        use homeostat_remediate::{ConnectError, ConnectSpec, KubernetesExecutor};
         let spec = ConnectSpec {
             kubeconfig: kubernetes.kubeconfig.clone(),
             context: kubernetes.context.clone(),
             timeout: kubernetes.timeout,
         };
-        return Ok(Arc::new(KubernetesExecutor::connect(&spec).await.context("kubernetes")?));
+        let mut wait = RETRY_FIRST;
+        loop {
+            match KubernetesExecutor::connect(&spec).await {
+                Ok(executor) => return Ok(Arc::new(executor)),
+                Err(error @ ConnectError::Unreachable { .. }) => {
+                    again(&mut wait, &error.to_string(), "no API server yet, trying again").await;
+                }
+                Err(error @ (ConnectError::NoConfig { .. } | ConnectError::Unauthorised { .. })) => {
+                    return Err(error).context("kubernetes");
+                }
+            }
+        }
     }
     if config.mode == Mode::Execute {
         tracing::warn!("there is no `kubernetes` section: nothing can be executed");

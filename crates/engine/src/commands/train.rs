@@ -6,7 +6,7 @@ use anyhow::bail;
 use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
 
-use super::serve::calibration;
+use super::serve::calibration_of;
 use crate::cli::TrainArgs;
 use crate::clock;
 use crate::config;
@@ -44,7 +44,7 @@ pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let n_subjects = trained.ensembles.len();
     let (history_start, history_end) = trained.history.unwrap_or_default();
     let provenance = Provenance { trained_at: clock::now(), source, history_start, history_end };
-    Bundle { provenance, ensembles: trained.ensembles, calibration: calibration()? }.save(&args.output)?;
+    Bundle { provenance, ensembles: trained.ensembles, calibration: calibration_of(&config)? }.save(&args.output)?;
     print(&format!("{n_subjects} subjects trained; the bundle is {}\n", args.output.display()));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
-use homeostat_detect::FalseAlarmBudget;
+use homeostat_detect::{Calibration, FalseAlarmBudget};
 use homeostat_settings::Reader;
 
 use super::load::path_in;
@@ -20,6 +20,8 @@ pub(crate) struct Detection {
     pub(crate) detectors: Vec<&'static str>,
     /// False alarms that are acceptable, for each subject.
     pub(crate) budget: FalseAlarmBudget,
+    /// How often incidents were right, as measured here; without it the measurements that ship with homeostat hold.
+    pub(crate) calibration: Option<Calibration>,
     /// The native ONNX Runtime; without it the embedded backend runs the autoencoder.
     pub(crate) onnx_library: Option<PathBuf>,
     /// Models saved by `homeostat train`; without it they are trained at start.
@@ -34,6 +36,7 @@ impl Default for Detection {
         Self {
             detectors: DETECTORS_DEFAULT.to_vec(),
             budget: FalseAlarmBudget::default(),
+            calibration: None,
             onnx_library: None,
             bundle: None,
             seed: 1,
@@ -63,14 +66,32 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     if detectors.contains(&"autoencoder") && !cfg!(feature = "onnx") {
         reader.problem(place, "detectors: this homeostat was built without `onnx`, leave autoencoder out");
     }
-    let budget = reader.section("incidents", |incidents| incidents.parsed::<FalseAlarmBudget>("false_alarm_budget"));
+    let incidents = reader.section("incidents", |incidents| {
+        (incidents.parsed::<FalseAlarmBudget>("false_alarm_budget"), read_calibration(incidents, base))
+    });
+    let (budget, calibration) = incidents.unwrap_or_default();
     let onnx_library = reader.section("onnx", |onnx| onnx.text("library")).flatten();
     Detection {
         detectors,
-        budget: budget.flatten().unwrap_or_default(),
+        budget: budget.unwrap_or_default(),
+        calibration,
         onnx_library: onnx_library.map(|path| path_in(base, &path)),
         bundle: reader.text("bundle").map(|path| path_in(base, &path)),
         seed: reader.count("seed", 0..=u32::MAX).map_or(1, u64::from),
+    }
+}
+
+/// `incidents.calibration`: a file of confidence curves, made from judged incidents of one's own.
+fn read_calibration(incidents: &mut Reader<'_>, base: &Path) -> Option<Calibration> {
+    let path = path_in(base, &incidents.text("calibration")?);
+    let read = std::fs::read_to_string(&path).map_err(|error| format!("can't be read: {error}"));
+    match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("isn't a calibration: {error}"))) {
+        Ok(calibration) => Some(calibration),
+        Err(why) => {
+            let place = incidents.node("calibration").map_or(incidents.place(), |node| node.place);
+            incidents.problem(place, format!("incidents.calibration: {} {why}", path.display()));
+            None
+        }
     }
 }
 
