@@ -209,6 +209,9 @@ impl Tracker {
                     self.affect(&cause, row.subject);
                     continue;
                 }
+                if self.is_affected(row.subject) {
+                    continue;
+                }
                 if self.waits(row.subject, opening.is_load(), around) {
                     continue;
                 }
@@ -254,6 +257,11 @@ impl Tracker {
         }
         watch.waited_rows += 1;
         true
+    }
+
+    /// Whether an open incident already has it among those that suffer: what is seen of it then is that incident's.
+    fn is_affected(&self, subject: &Subject) -> bool {
+        self.open_incidents().any(|incident| incident.affected.contains(subject))
     }
 
     fn affect(&mut self, cause: &Subject, affected: &Subject) {
