@@ -115,9 +115,10 @@ impl Times {
     fn read(reader: &mut Reader<'_>) -> Self {
         let default = Self::default();
         let step = reader.duration("step").unwrap_or(default.step);
-        if !(STEP_MIN..=STEP_MAX).contains(&step) {
+        // Whole seconds, because range queries are asked for with whole seconds.
+        if !(STEP_MIN..=STEP_MAX).contains(&step) || step.subsec_nanos() != 0 {
             let place = reader.node("step").map_or(reader.place(), |node| node.place);
-            reader.problem(place, "global.step: must lie between 1s and 1h");
+            reader.problem(place, "global.step: must lie between 1s and 1h, in whole seconds");
         }
         let history = reader.duration("history").unwrap_or(default.history);
         if history < step.saturating_mul(60) {
