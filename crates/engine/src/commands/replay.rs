@@ -35,7 +35,7 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let matrices: Vec<Option<Matrix>> =
         read_export(&args.input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
     let (start, end) = source::range(&config, &matrices)?;
-    let from = args.from.map_or_else(|| start + end.since(start) / 4 * 3, |from| from).align_down(config.step);
+    let from = args.from.unwrap_or_else(|| start + end.since(start) / 4 * 3).align_down(config.step);
     if from <= start || from > end {
         bail!("--from {from}: the export goes from {start} to {end}; leave some of it to train on");
     }

@@ -126,14 +126,14 @@ fn each_item_that_is_no_text_is_reported_at_its_own_place() {
 
 #[test]
 fn sections_of_a_list_are_told_apart_by_number() {
-    let problems = problems_of("rules:\n- {name: a}\n- {nmae: b}\n- c\n", |reader| {
+    let problems = problems_of("rules:\n- {name: a}\n- {nam: b}\n- c\n", |reader| {
         let names = reader.sections("rules", |rule| rule.text("name"));
         assert_eq!(names, [Some("a".to_owned()), None, None]);
     });
     assert_eq!(
         problems,
         [
-            "f.yaml:3:4: unknown key rules[1].nmae; did you mean name?",
+            "f.yaml:3:4: unknown key rules[1].nam; did you mean name?",
             "f.yaml:4:3: rules[2] must be keys with values, not a text",
         ]
     );
