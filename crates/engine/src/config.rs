@@ -18,7 +18,7 @@ use homeostat_remediate::Policy;
 
 pub(crate) use detection::Detection;
 pub(crate) use load::load;
-pub(crate) use remediation::{DEFAULT_CHANNEL, located};
+pub(crate) use remediation::DEFAULT_CHANNEL;
 pub(crate) use source::DataSource;
 
 /// Everything a service is told.

@@ -2,11 +2,9 @@
 
 mod lint;
 mod load;
-mod reader;
 mod scope;
 #[cfg(test)]
 mod tests;
-mod yaml;
 
 use std::time::Duration;
 
