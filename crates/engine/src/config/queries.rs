@@ -49,12 +49,12 @@ fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duratio
 }
 
 fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
-    let path = format!("queries.{name}");
-    let mut reader = Reader::new(file, &path, node, outer.problems());
     // `name: expr` is enough for a feature that is only scored and explained.
     if let Value::Text(expr) = &node.value {
         return Query { expr: expr.clone(), ..query_default(name) };
     }
+    let path = format!("queries.{name}");
+    let mut reader = Reader::new(file, &path, node, outer.problems());
     let expr = reader.text("expr");
     let expr = reader.require("expr", expr);
     let signal = reader.parsed::<Signal>("signal");

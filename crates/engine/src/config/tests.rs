@@ -32,6 +32,13 @@ fn the_smallest_config_observes_and_listens_on_loopback() {
 }
 
 #[test]
+fn an_expression_alone_is_a_query() {
+    let config =
+        load_text(&format!("{GOOD}  requests: sum by (namespace, workload) (rate(x[5m]))\n")).expect("a config");
+    assert_eq!(config.queries.n_queries(), 2);
+}
+
+#[test]
 fn every_problem_is_shown_at_once_with_its_place() {
     let text = "
 mode: exceute
