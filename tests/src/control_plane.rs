@@ -111,6 +111,8 @@ impl ControlPlane {
         let hurry = ["--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000", "--secure-port=0"];
         let mut command = Command::new(&parts.kube_controller_manager);
         command.args(hurry).arg("--use-service-account-credentials=true");
+        // KWOK renews no leases: after the default of 50 s every node would be lost, and every pod with it.
+        command.arg("--node-monitor-grace-period=24h");
         path_flag(&mut command, "--kubeconfig", &identity("system:kube-controller-manager")?.kubeconfig);
         path_flag(&mut command, "--root-ca-file", &launch.certificates.authority);
         path_flag(&mut command, "--service-account-private-key-file", &launch.certificates.service_account_key);

@@ -35,6 +35,7 @@ pub enum Refusal {
     MaxAttempts { n_attempts: u32, max_attempts: u32, window_s: u64 },
     TargetAttempts { n_attempts: u32, attempts_max: u32, window_s: u64 },
     CooldownActive { remaining_s: u64, after: PlanId, same_incident: bool },
+    JustRecovered { after: PlanId },
     InFlight { plan: PlanId, subject: Subject },
     StartLimit { n_starts: u32, starts_max: u32, window_s: u64 },
     Storm { n_open: usize, open_max: usize },
@@ -87,6 +88,7 @@ impl Refusal {
             Self::MaxAttempts { .. } => "max-attempts",
             Self::TargetAttempts { .. } => "target-attempts",
             Self::CooldownActive { .. } => "cooldown-active",
+            Self::JustRecovered { .. } => "just-recovered",
             Self::InFlight { .. } => "in-flight",
             Self::StartLimit { .. } => "start-limit",
             Self::Storm { .. } => "storm",
@@ -111,6 +113,8 @@ impl Refusal {
             Self::IncidentNotOpen { state: IncidentState::Resolved | IncidentState::Open } => NextStep::Note,
             // Expected, or called for by the dependency's own incident.
             Self::PlannedEvent { .. } | Self::DependencyFirst { mutual: false, .. } => NextStep::Note,
+            // It is verified, and only waits to close; should it not, the end of the cooldown asks again.
+            Self::JustRecovered { .. } => NextStep::Note,
             // One call for the whole storm, which the driver makes when it begins (I18).
             Self::Storm { .. } => NextStep::Note,
             // The next attempt for the same incident comes when the cooldown is over; its last one called somebody already.
@@ -178,6 +182,7 @@ impl Refusal {
             | Self::MaxAttempts { .. }
             | Self::TargetAttempts { .. }
             | Self::CooldownActive { .. }
+            | Self::JustRecovered { .. }
             | Self::InFlight { .. }
             | Self::StartLimit { .. }
             | Self::Storm { .. }
@@ -252,6 +257,7 @@ impl fmt::Display for Refusal {
             Self::CooldownActive { remaining_s, after, .. } => {
                 write!(f, "{} of the cooldown after {after} remain", duration(*remaining_s))
             }
+            Self::JustRecovered { after } => write!(f, "{after} was verified to have helped; the incident is about to close"),
             Self::InFlight { plan, subject } => write!(f, "{plan} is still in flight on {subject}"),
             Self::StartLimit { n_starts, starts_max, window_s } => {
                 write!(f, "{n_starts} of {starts_max} actions were started in the last {}", duration(*window_s))

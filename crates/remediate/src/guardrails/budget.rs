@@ -12,6 +12,7 @@ use crate::history::PastAction;
 use crate::policy::Policy;
 use crate::rails::ACTIONS_IN_FLIGHT_MAX;
 use crate::refusal::Refusal;
+use crate::stage::Stage;
 
 /// Whether there is budget left.
 pub(super) fn left(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
@@ -60,6 +61,9 @@ fn cooldown(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut V
         let remaining_s = remaining.as_secs() + u64::from(remaining.subsec_millis() > 0);
         let same_incident = last.plan.incident == facts.proposal.incident.id;
         found.push(Refusal::CooldownActive { remaining_s, after: last.plan.id.clone(), same_incident });
+        if same_incident && last.stage == Stage::Recovered {
+            found.push(Refusal::JustRecovered { after: last.plan.id.clone() });
+        }
     }
 }
 

@@ -1,0 +1,6 @@
+//! The whole loop on real parts: Prometheus, a Kubernetes API server, and the program as its users run it.
+
+mod acting;
+mod crash;
+mod scene;
+mod trouble;

@@ -1,0 +1,212 @@
+//! A shop in a namespace of its own, watched by a Prometheus of its own, and what homeostat needs to look after it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use homeostat_core::{Seed, Timestamp};
+use homeostat_tests::control_plane::ControlPlane;
+use homeostat_tests::homeostat::{Finished, Homeostat};
+use homeostat_tests::identity::Identity;
+use homeostat_tests::kube_state::{KubeState, Snapshot};
+use homeostat_tests::parts::Parts;
+use homeostat_tests::prometheus::Prometheus;
+use homeostat_tests::rights::allow;
+use homeostat_tests::scratch::Scratch;
+use homeostat_tests::shop::Shop;
+use homeostat_tests::shop_feed::{self, ShopFeed};
+use homeostat_tests::{shop_history, wait, workload};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use kube::Client;
+use serde_json::{Value, json};
+
+/// The service that suffers.
+pub(crate) const VICTIM: &str = "payment-api";
+/// Its neighbours, which must be left alone.
+const NEIGHBOURS: [&str; 3] = ["gateway", "cart", "catalog"];
+/// Time between two scrapes of the history; the live ones come every second.
+const HISTORY_STEP: Duration = Duration::from_secs(2);
+/// Forty minutes: 1200 steps of 2 s, ten times what training needs at least, and back-filled within seconds.
+const HISTORY_MS: i64 = 2400 * 1000;
+/// How long a step of the story may take on a busy machine: an incident opens within two cycles of 2 s, an action is
+/// verified within some ten.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// Everything around homeostat.
+pub(crate) struct Scene {
+    pub(crate) plane: &'static ControlPlane,
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    pub(crate) feed: ShopFeed,
+    pub(crate) prometheus: Prometheus,
+    pub(crate) identity: Identity,
+    _mirror: KubeState,
+    scratch: Scratch,
+}
+
+/// What homeostat needs to restart Deployments: nothing else is granted.
+pub(crate) fn least_rights() -> Vec<PolicyRule> {
+    vec![allow("apps", &["deployments"], &["get", "patch"])]
+}
+
+impl Scene {
+    /// A healthy shop with some history, and a service account with these rights.
+    pub(crate) async fn set(parts: &Parts, namespace: &str, rights: &[PolicyRule]) -> Result<Self> {
+        let plane = ControlPlane::shared(parts).await?;
+        let client = plane.client().await?;
+        workload::create_namespace(&client, namespace).await?;
+        workload::deploy(&client, namespace, VICTIM, 3).await?;
+        for neighbour in NEIGHBOURS {
+            workload::deploy(&client, namespace, neighbour, 1).await?;
+        }
+        let identity = plane.service_account(namespace, "homeostat").await?;
+        if !rights.is_empty() {
+            plane.grant_in(&identity, namespace, rights).await?;
+        }
+        let scratch = Scratch::new(namespace)?;
+        let now = shop_feed::now();
+        let start = Timestamp::from_millis(now.as_millis() - HISTORY_MS);
+        let mut shop = Shop::new(namespace, Seed::new(7), start);
+        shop.follow(&Snapshot::read(&client, namespace).await?);
+        let mut setup = shop_history::setup(&mut shop, now, HISTORY_STEP, &scratch)?;
+        let feed = ShopFeed::start(shop)?;
+        let mirror = feed.follow(client.clone()).await?;
+        setup.jobs = feed.jobs();
+        let prometheus = Prometheus::start(parts, &setup).await?;
+        // Between the history and the first scrape lies a gap, in which Prometheus counts too few requests.
+        prometheus.wait_for(r#"min(count_over_time(up[10s]))"#, SOON, |n_scrapes| n_scrapes >= 10.0).await?;
+        Ok(Self {
+            plane,
+            client,
+            namespace: namespace.to_owned(),
+            feed,
+            prometheus,
+            identity,
+            _mirror: mirror,
+            scratch,
+        })
+    }
+
+    /// Trains on the healthy past. A service that trains while an incident goes on would learn the incident.
+    pub(crate) async fn train(&self) -> Result<PathBuf> {
+        let bundle = self.scratch.path().join("bundle");
+        let config = self.write_config(self.scratch.path(), "observe", None)?;
+        let output = format!("--output={}", bundle.display());
+        let config = format!("--config.file={}", config.display());
+        let trained = Homeostat::command(["train".to_owned(), config, output])?.run(2 * SOON).await?;
+        ensure!(trained.status.success(), "train: {}", trained.output);
+        Ok(bundle)
+    }
+
+    /// `homeostat serve` in this mode on this bundle, not started.
+    pub(crate) fn serve(&self, mode: &str, bundle: &Path) -> Result<Homeostat> {
+        let homeostat = Homeostat::serve(&self.config(mode, Some(bundle)))?;
+        self.write_policies(homeostat.folder())?;
+        Ok(homeostat)
+    }
+
+    fn write_config(&self, folder: &Path, mode: &str, bundle: Option<&Path>) -> Result<PathBuf> {
+        self.write_policies(folder)?;
+        let path = folder.join("homeostat.yml");
+        std::fs::write(&path, self.config(mode, bundle))?;
+        Ok(path)
+    }
+
+    fn config(&self, mode: &str, bundle: Option<&Path>) -> String {
+        let mut config = json!({
+            "mode": mode,
+            "global": {"step": "2s", "history": "30m", "offset": "2s", "scrape_interval": "2s"},
+            "datasources": [{"url": self.prometheus.base_url(), "timeout": "3s"}],
+            "preset": "kubernetes-workload",
+            "incidents": {"calibration": "calibration.json"},
+            "policies": ["policies.yml"],
+            "kubernetes": {"kubeconfig": self.identity.kubeconfig, "timeout": "5s"},
+        });
+        if let Some(bundle) = bundle {
+            config["bundle"] = json!(bundle);
+        }
+        config.to_string()
+    }
+
+    /// A policy that acts on killed containers, and the outcomes that make it sure: what an organisation has that judged
+    /// a hundred such incidents.
+    fn write_policies(&self, folder: &Path) -> Result<()> {
+        let policy = |incident_type: &str| {
+            json!({
+                "incident_type": incident_type,
+                "auto_execute": true,
+                "confidence_threshold": 0.9,
+                "max_attempts": 1,
+                "cooldown_after_action": "1m",
+                "verification_settle": "4s",
+                "verification_window": "1m",
+                "scope": {"namespaces": [self.namespace], "workloads": [VICTIM]},
+            })
+        };
+        let policies = json!({"remediation_policies": [policy("oom-killed"), policy("memory-leak")]});
+        let sure = json!({"n_outcomes": 100, "steps": [{"score_min": 0.0, "confidence": 0.98, "lower": 0.95}]});
+        let calibration = json!({"types": {"oom-killed": sure, "memory-leak": sure}, "pooled": []});
+        std::fs::write(folder.join("policies.yml"), policies.to_string())?;
+        std::fs::write(folder.join("calibration.json"), calibration.to_string())?;
+        Ok(())
+    }
+
+    /// The victim's containers are killed three times for lack of memory.
+    pub(crate) async fn oom_kill(&self) -> Result<()> {
+        self.feed.shop().oom_kill(VICTIM, 3);
+        workload::oom_kill(&self.client, &self.namespace, VICTIM, 3).await?;
+        Ok(())
+    }
+
+    /// How many `ReplicaSets` the victim has had: one, and one more for each restart.
+    pub(crate) async fn n_replica_sets(&self) -> Result<usize> {
+        Ok(workload::replica_sets_of(&self.client, &self.namespace, VICTIM).await?.len())
+    }
+
+    /// What homeostat has changed in the cluster, by the API server's own log.
+    pub(crate) async fn changes(&self) -> Result<Vec<String>> {
+        let changes = self.plane.changes_by(&self.identity.user).await?;
+        Ok(changes.iter().map(|event| format!("{} {} {}", event.verb, event.resource, event.name)).collect())
+    }
+
+    /// Waits until homeostat shows an incident of the victim for which `holds`, and returns it with its decision.
+    pub(crate) async fn incident(&self, homeostat: &Homeostat, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+        let (holds, victim) = (&holds, &format!("{}/deployment/{VICTIM}", self.namespace));
+        let found = wait::until(what, 2 * SOON, || async move {
+            let rows = incidents(homeostat).await?;
+            Ok(rows.into_iter().find(|row| row["incident"]["subject"] == **victim && holds(row)))
+        });
+        found.await.with_context(|| format!("homeostat's log ends:\n{}", tail(&homeostat.log())))
+    }
+}
+
+/// All incidents that `homeostat incident list` shows, newest first.
+pub(crate) async fn incidents(homeostat: &Homeostat) -> Result<Vec<Value>> {
+    let listed = on_storage(homeostat, &["incident", "list", "-o", "json"]).await?;
+    ensure!(listed.status.success(), "incident list: {}", listed.output);
+    serde_json::from_str(&listed.output).with_context(|| listed.output.clone())
+}
+
+/// Runs a command on the service's storage, as an operator beside it would.
+pub(crate) async fn on_storage(homeostat: &Homeostat, args: &[&str]) -> Result<Finished> {
+    let storage = format!("--storage.path={}", homeostat.data().display());
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).chain([storage]).collect();
+    Homeostat::command(args)?.run(SOON).await
+}
+
+/// The end of a log, as much as helps to see what went wrong.
+pub(crate) fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// Whether the row's decision is this one.
+pub(crate) fn is_decided(row: &Value, outcome: &str) -> bool {
+    row["decision"]["outcome"] == outcome
+}
+
+/// The codes of the reasons against.
+pub(crate) fn refusals(row: &Value) -> Vec<String> {
+    let refusals = row["decision"]["refusals"].as_array().cloned().unwrap_or_default();
+    refusals.iter().filter_map(|refusal| Some(refusal.as_object()?.get("code")?.as_str()?.to_owned())).collect()
+}
