@@ -98,7 +98,9 @@ async fn help_names_every_command_and_wrong_flags_are_a_mistake_of_the_caller() 
         let own = run(&[command, "--help"]).await?;
         ensure!(own.status.success() && own.output.contains("Usage:"), "{command}: {}", own.output);
     }
-    for wrong in [&["serve"][..], &["serve", "--confg.file=x"], &["replya"], &["--log.level=a=b=c", "audit", "--storage.path=x"]] {
+    for wrong in
+        [&["serve"][..], &["serve", "--confg.file=x"], &["replya"], &["--log.level=a=b=c", "audit", "--storage.path=x"]]
+    {
         let answered = run(wrong).await?;
         assert_eq!(answered.status.code(), Some(2), "{wrong:?}: {}", answered.output);
     }

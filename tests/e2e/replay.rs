@@ -83,9 +83,11 @@ async fn the_same_export_gives_the_same_bytes_with_the_leak_in_them() -> Result<
     let second = run(&["replay", &config, &input]).await?;
     assert_eq!(json_lines(&first), json_lines(&second));
 
-    let lines: Vec<Value> = json_lines(&first).iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
+    let lines: Vec<Value> =
+        json_lines(&first).iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
     let opened = lines.iter().find(|line| {
-        line["change"] == "opened" && line["incident"]["subject"].as_str().is_some_and(|name| name.ends_with("payment-api"))
+        line["change"] == "opened"
+            && line["incident"]["subject"].as_str().is_some_and(|name| name.ends_with("payment-api"))
     });
     let opened = opened.with_context(|| format!("no incident of payment-api in {lines:#?}"))?;
     let decided = lines.iter().find(|line| line["incident_id"] == opened["incident"]["id"]);

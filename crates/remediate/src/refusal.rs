@@ -257,7 +257,9 @@ impl fmt::Display for Refusal {
             Self::CooldownActive { remaining_s, after, .. } => {
                 write!(f, "{} of the cooldown after {after} remain", duration(*remaining_s))
             }
-            Self::JustRecovered { after } => write!(f, "{after} was verified to have helped; the incident is about to close"),
+            Self::JustRecovered { after } => {
+                write!(f, "{after} was verified to have helped; the incident is about to close")
+            }
             Self::InFlight { plan, subject } => write!(f, "{plan} is still in flight on {subject}"),
             Self::StartLimit { n_starts, starts_max, window_s } => {
                 write!(f, "{n_starts} of {starts_max} actions were started in the last {}", duration(*window_s))

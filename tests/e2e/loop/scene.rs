@@ -170,7 +170,12 @@ impl Scene {
     }
 
     /// Waits until homeostat shows an incident of the victim for which `holds`, and returns it with its decision.
-    pub(crate) async fn incident(&self, homeostat: &Homeostat, what: &str, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub(crate) async fn incident(
+        &self,
+        homeostat: &Homeostat,
+        what: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let (holds, victim) = (&holds, &format!("{}/deployment/{VICTIM}", self.namespace));
         let found = wait::until(what, 2 * SOON, || async move {
             let rows = incidents(homeostat).await?;
