@@ -6,8 +6,6 @@ use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::{Calibration, FalseAlarmBudget};
 use homeostat_settings::Reader;
 
-use super::load::path_in;
-
 /// The detectors there are, in the order of their votes.
 pub(crate) const DETECTORS: [&str; 5] = ["residual", "forest", "dbscan", "forecast", "autoencoder"];
 /// What votes unless the config says otherwise. `residual` learns nothing; it is there to be compared with.
@@ -75,15 +73,15 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
         detectors,
         budget: budget.unwrap_or_default(),
         calibration,
-        onnx_library: onnx_library.map(|path| path_in(base, &path)),
-        bundle: reader.text("bundle").map(|path| path_in(base, &path)),
+        onnx_library: onnx_library.map(|path| base.join(path)),
+        bundle: reader.text("bundle").map(|path| base.join(path)),
         seed: reader.count("seed", 0..=u32::MAX).map_or(1, u64::from),
     }
 }
 
 /// `incidents.calibration`: a file of confidence curves, made from judged incidents of one's own.
 fn read_calibration(incidents: &mut Reader<'_>, base: &Path) -> Option<Calibration> {
-    let path = path_in(base, &incidents.text("calibration")?);
+    let path = base.join(incidents.text("calibration")?);
     let read = std::fs::read_to_string(&path).map_err(|error| format!("can't be read: {error}"));
     match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("isn't a calibration: {error}"))) {
         Ok(calibration) => Some(calibration),

@@ -10,7 +10,6 @@ use homeostat_remediate::{Policy, lint, load_policies};
 use homeostat_settings::{Reader, Value};
 
 use super::KubernetesConfig;
-use super::load::path_in;
 
 /// Where calls for a human go unless a policy says otherwise; it exists without being configured.
 pub(crate) const DEFAULT_CHANNEL: &str = "log";
@@ -29,7 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     let channels = read_channels(reader);
     let policies = read_policies(reader, base, warnings);
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
-        kubeconfig: kubernetes.text("kubeconfig").map(|path| path_in(base, &path)),
+        kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
         timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
     });
@@ -70,7 +69,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
 fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
     let mut policies = Vec::new();
     for name in reader.texts("policies").unwrap_or_default() {
-        let path = path_in(base, &name);
+        let path = base.join(&name);
         let file = path.display().to_string();
         match std::fs::read_to_string(&path) {
             Ok(text) => match load_policies(&text, &file) {
