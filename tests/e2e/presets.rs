@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use homeostat_core::{Seed, Subject, Timestamp, WorkloadKind};
+use homeostat_core::{Seed, Subject, Timestamp};
 use homeostat_ingest::{PRESET_NAMES, PresetParams, preset};
 use homeostat_tests::control_plane::ControlPlane;
 use homeostat_tests::kube_state::Snapshot;
@@ -31,7 +31,7 @@ async fn every_query_of_the_preset_answers_about_the_deployment() -> Result<()> 
     let _mirror = feed.follow(client.clone()).await?;
     setup.jobs = feed.jobs();
     let prometheus = Prometheus::start(&parts, &setup).await?;
-    let victim = Subject::new("shop", WorkloadKind::Deployment, "payment-api");
+    let victim: Subject = "shop/deployment/payment-api".parse()?;
     // Without a killed container there is no series of kills: its absence means zero.
     workload::oom_kill(&client, "shop", "payment-api", 3).await?;
 

@@ -28,9 +28,12 @@ const NEIGHBOURS: [&str; 3] = ["gateway", "cart", "catalog"];
 const HISTORY_STEP: Duration = Duration::from_secs(2);
 /// Forty minutes: 1200 steps of 2 s, ten times what training needs at least, and back-filled within seconds.
 const HISTORY_MS: i64 = 2400 * 1000;
+/// The history reaches so far beyond now: Prometheus is up and scrapes before it ends, so that there is no gap. A gap looks
+/// like a drop in traffic, since Prometheus counts too few requests across it.
+const HISTORY_LEAD_MS: i64 = 15_000;
 /// How long a step of the story may take on a busy machine: an incident opens within two cycles of 2 s, an action is
 /// verified within some ten.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(45);
 
 /// Everything around homeostat.
 pub(crate) struct Scene {
@@ -64,17 +67,17 @@ impl Scene {
             plane.grant_in(&identity, namespace, rights).await?;
         }
         let scratch = Scratch::new(namespace)?;
-        let now = shop_feed::now();
-        let start = Timestamp::from_millis(now.as_millis() - HISTORY_MS);
-        let mut shop = Shop::new(namespace, Seed::new(7), start);
+        let now_ms = shop_feed::now().as_millis();
+        let history_end = Timestamp::from_millis(now_ms + HISTORY_LEAD_MS);
+        let mut shop = Shop::new(namespace, Seed::new(7), Timestamp::from_millis(now_ms - HISTORY_MS));
         shop.follow(&Snapshot::read(&client, namespace).await?);
-        let mut setup = shop_history::setup(&mut shop, now, HISTORY_STEP, &scratch)?;
+        let mut setup = shop_history::setup(&mut shop, history_end, HISTORY_STEP, &scratch)?;
         let feed = ShopFeed::start(shop)?;
         let mirror = feed.follow(client.clone()).await?;
         setup.jobs = feed.jobs();
         let prometheus = Prometheus::start(parts, &setup).await?;
-        // Between the history and the first scrape lies a gap, in which Prometheus counts too few requests.
-        prometheus.wait_for(r#"min(count_over_time(up[10s]))"#, SOON, |n_scrapes| n_scrapes >= 10.0).await?;
+        let live_s = history_end.as_secs_f64() + 2.0;
+        prometheus.wait_for("min(timestamp(up))", SOON, |newest_s| newest_s > live_s).await?;
         Ok(Self {
             plane,
             client,

@@ -49,7 +49,7 @@ fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duratio
 }
 
 fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
-    // `name: expr` is enough for a feature that is only scored and explained.
+    // `name: expr` is enough for a feature that is only scored and explained. Asked first: a reader objects to a text.
     if let Value::Text(expr) = &node.value {
         return Query { expr: expr.clone(), ..query_default(name) };
     }
