@@ -37,4 +37,4 @@ deny:
 
 # Rewrites golden files after a wanted change.
 bless:
-    HOMEOSTAT_BLESS=1 cargo test --workspace
+    BLESS=1 cargo test --workspace

@@ -3,6 +3,8 @@
 //! It lives in `core` because that compiles in seconds. `ARCHITECTURE.md` names these tests beside the invariants they
 //! hold; `architecture_names_tests_that_exist` holds that page to it.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

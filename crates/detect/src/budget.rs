@@ -101,6 +101,9 @@ const THRESHOLD_NATS_MIN: f64 = 1.0;
 /// taken as exponential. With n clusters at a rate λ and a mean excess β, the predictive tail, β being itself uncertain,
 /// is `P(excess > x) = (1 + x / (nβ))^-n`, so that the rate of openings is the budget B at
 /// `u = base + nβ ((λ/B)^(1/n) - 1)`, which is `base + β ln(λ/B)` for many clusters and further out for few.
+///
+/// It is fitted to each half of the rows and to all of them, and the highest counts: a service isn't equally restless
+/// every day, and the budget must hold on the restless ones.
 pub(crate) fn threshold_nats(
     fused: &[Option<f64>],
     step: Duration,
@@ -108,20 +111,27 @@ pub(crate) fn threshold_nats(
     hysteresis: &Hysteresis,
 ) -> f64 {
     let values: Vec<f64> = fused.iter().map(|value| value.unwrap_or(0.0)).collect();
-    let n_scored = fused.iter().flatten().count();
-    let observed_days = n_scored as f64 * step.as_secs_f64() / 86_400.0;
     let reach = hysteresis.of_rows as usize;
     let levels: Vec<f64> =
         (0..values.len()).map(|at| hysteresis.opening_level(&values[at.saturating_sub(reach - 1)..=at])).collect();
-    let Some((base, excesses)) = clusters(&levels, hysteresis.close_rows as usize) else {
-        return without_a_tail(&levels, step, budget);
-    };
+    let half = levels.len() / 2;
+    let parts = [(&levels[..half], &fused[..half]), (&levels[half..], &fused[half..]), (&levels[..], fused)];
+    let fitted = parts.into_iter().filter_map(|(levels, fused)| {
+        let observed_days = fused.iter().flatten().count() as f64 * step.as_secs_f64() / 86_400.0;
+        fitted_nats(levels, observed_days, budget, hysteresis)
+    });
+    fitted.reduce(f64::max).unwrap_or_else(|| without_a_tail(&levels, step, budget))
+}
+
+/// The threshold by one part of the history, or `None` if nothing can be fitted to it.
+fn fitted_nats(levels: &[f64], observed_days: f64, budget: &FalseAlarmBudget, hysteresis: &Hysteresis) -> Option<f64> {
+    let (base, excesses) = clusters(levels, hysteresis.close_rows as usize)?;
     let n = excesses.len() as f64;
     let mean_excess = cut_mean(excesses);
     let ratio = n / observed_days / budget.incidents_per_day();
     // A budget looser than the base level's own rate stays at the base level: fewer alarms than allowed.
     let beyond = n * mean_excess * (ratio.max(1.0).powf(1.0 / n) - 1.0);
-    (base + beyond).max(THRESHOLD_NATS_MIN)
+    Some((base + beyond).max(THRESHOLD_NATS_MIN))
 }
 
 /// When too little stands out to fit a tail: above everything seen, and above what one perfectly calibrated detector

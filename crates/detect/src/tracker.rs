@@ -21,8 +21,8 @@ mod open;
 use cause::Causes;
 use open::Open;
 
-/// Subjects watched at most. Beyond, a subject is left out and counted: ten thousand workloads are more than one
-/// process scores in a scrape interval.
+/// Subjects watched at most. Beyond, a subject is left out, and [`Tracker::is_full`] says so: ten thousand workloads are
+/// more than one process scores in a scrape interval.
 pub const SUBJECTS_MAX: usize = 10_000;
 
 /// The tracker's options but for its [`Hysteresis`].
@@ -87,8 +87,9 @@ pub struct SubjectRow<'a> {
 /// depends on, directly or not, is in one: it is added to that incident's `affected` (of the oldest, if there are several).
 /// It waits `grace_rows` rows while a dependency only looks suspicious. If it opened first all the same, its
 /// incident stays, is annotated, and re-typed where the table says so, and it joins `affected`, too; it resolves by its own
-/// signals. Evidence of the subject's own (memory, kills, restarts, lost replicas) always opens an incident of its own,
-/// annotated. Within a cycle of dependencies the highest score is taken for the cause.
+/// signals. Load (traffic without failures) goes the other way: it comes down from callers, so a subject whose traffic alone
+/// changed belongs to the incident of what calls it. Evidence of the subject's own (memory, kills, restarts, lost replicas, or trouble after a roll-out) always opens
+/// an incident of its own, annotated. Within a cycle of dependencies the highest score is taken for the cause.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     hysteresis: Hysteresis,
@@ -111,6 +112,11 @@ impl Tracker {
     /// A tracker without incidents. `hysteresis` is the rule the thresholds were trained for.
     pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
         Self { hysteresis, times, calibration, watches: BTreeMap::new() }
+    }
+
+    /// Whether it watches as many subjects as it can: any other subject gets no incidents. Shard before it comes to that.
+    pub fn is_full(&self) -> bool {
+        self.watches.len() >= SUBJECTS_MAX
     }
 
     /// Open and stale incidents, by subject.
@@ -193,12 +199,20 @@ impl Tracker {
                 continue;
             }
             let opening = Open::new(row, at, self.times.stale_after);
-            if !opening.is_its_own() {
-                if let Some(cause) = Causes::of(row.subject, &self.watches, &around.topology).oldest() {
+            if !opening.is_its_own() && !opening.is_of_rollout(around, &self.times) {
+                let causes = if opening.is_load() {
+                    Causes::of_callers(row.subject, &self.watches, &around.topology)
+                } else {
+                    Causes::of(row.subject, &self.watches, &around.topology)
+                };
+                if let Some(cause) = causes.oldest() {
                     self.affect(&cause, row.subject);
                     continue;
                 }
-                if self.waits(row.subject, around) {
+                if self.is_affected(row.subject) {
+                    continue;
+                }
+                if self.waits(row.subject, opening.is_load(), around) {
                     continue;
                 }
             }
@@ -225,10 +239,17 @@ impl Tracker {
         ours.any(|rollout| rollout.subject == *subject || dependencies.contains(&rollout.subject))
     }
 
-    /// Whether to wait one more row, because something it depends on looks suspicious.
-    fn waits(&mut self, subject: &Subject, around: &Surroundings) -> bool {
-        let suspicious = around.topology.all_dependencies_of(subject).iter().any(|dependency| {
-            self.watches.get(dependency).is_some_and(|watch| watch.gate.is_suspicious(&self.hysteresis))
+    /// Whether to wait one more row, because where its cause would be looks suspicious: in what it depends on, or, for load,
+    /// in what calls it.
+    fn waits(&mut self, subject: &Subject, is_load: bool, around: &Surroundings) -> bool {
+        let dependencies = around.topology.all_dependencies_of(subject);
+        let suspicious = self.watches.iter().any(|(other, watch)| {
+            let may_be_cause = if is_load {
+                other != subject && around.topology.all_dependencies_of(other).contains(subject)
+            } else {
+                dependencies.contains(other)
+            };
+            may_be_cause && watch.gate.is_suspicious(&self.hysteresis)
         });
         let Some(watch) = self.watches.get_mut(subject) else { return false };
         if !suspicious || watch.waited_rows >= self.times.grace_rows {
@@ -236,6 +257,11 @@ impl Tracker {
         }
         watch.waited_rows += 1;
         true
+    }
+
+    /// Whether an open incident already has it among those that suffer: what is seen of it then is that incident's.
+    fn is_affected(&self, subject: &Subject) -> bool {
+        self.open_incidents().any(|incident| incident.affected.contains(subject))
     }
 
     fn affect(&mut self, cause: &Subject, affected: &Subject) {
@@ -249,9 +275,16 @@ impl Tracker {
         let subjects: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
         for subject in &subjects {
             let causes = Causes::of(subject, &self.watches, &around.topology);
+            let callers = Causes::of_callers(subject, &self.watches, &around.topology);
             let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) else { continue };
             open.annotate(at, around, &causes, &self.times, &self.calibration);
-            let joins = if open.is_its_own() { None } else { causes.oldest() };
+            let joins = if open.is_its_own() || open.is_of_rollout(around, &self.times) {
+                None
+            } else if open.is_load() {
+                callers.oldest()
+            } else {
+                causes.oldest()
+            };
             if let Some(cause) = joins {
                 self.affect(&cause, subject);
             }

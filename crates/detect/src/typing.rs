@@ -70,6 +70,35 @@ fn rank(incident_type: IncidentType) -> usize {
     RULES.iter().position(|(listed, _)| *listed == incident_type).unwrap_or(RULES.len())
 }
 
+/// Whether this evidence is load that callers pass down: traffic, or the CPU that follows it, stands out, and nothing fails.
+pub(crate) fn is_load(evidence: &[Evidence]) -> bool {
+    let signs = Signs { evidence, circumstances: Circumstances::default() };
+    let strongest = evidence.first().map(|one| one.signal);
+    let is_load = match strongest {
+        Some(Signal::Traffic) => true,
+        Some(Signal::Cpu) => signs.up(Signal::Traffic) || signs.down(Signal::Traffic),
+        Some(
+            Signal::Memory
+            | Signal::CpuThrottling
+            | Signal::Restarts
+            | Signal::OomKills
+            | Signal::ErrorRatio
+            | Signal::Latency
+            | Signal::ReplicasUnavailable
+            | Signal::QueueLag
+            | Signal::Other,
+        )
+        | None => false,
+    };
+    is_load && !signs.up(Signal::ErrorRatio) && !is_its_own(evidence)
+}
+
+/// Whether a roll-out of the subject explains this evidence better than anything it depends on.
+pub(crate) fn fits_rollout(evidence: &[Evidence]) -> bool {
+    let signs = Signs { evidence, circumstances: Circumstances::default() };
+    signs.up(Signal::ErrorRatio) || signs.up(Signal::Latency) || signs.up(Signal::Restarts)
+}
+
 /// Whether this evidence is of a kind that a failing dependency doesn't explain: memory, kills, restarts and lost replicas
 /// are the subject's own; errors, latency, traffic, CPU and queues are passed on by what it calls.
 pub(crate) fn is_its_own(evidence: &[Evidence]) -> bool {

@@ -17,8 +17,8 @@ use homeostat_ingest::{QuerySet, SubjectRule};
 use homeostat_remediate::Policy;
 
 pub(crate) use detection::Detection;
-pub(crate) use load::load;
-pub(crate) use remediation::{DEFAULT_CHANNEL, located};
+pub(crate) use load::{load, load_or_explain};
+pub(crate) use remediation::DEFAULT_CHANNEL;
 pub(crate) use source::DataSource;
 
 /// Everything a service is told.

@@ -16,6 +16,18 @@ use crate::control::Switch;
 /// The models, shared with the HTTP API, which scores windows with them.
 pub(crate) type SharedMonitor = Arc<Mutex<Monitor>>;
 
+/// The incident with the moment of the newest row that was looked at for it: what is told changes rarely, what is decided on
+/// must be fresh. A silent incident keeps its last change, and grows too old to act on.
+fn as_of_newest_row(incident: &Incident, monitor: &Monitor) -> Incident {
+    let mut incident = incident.clone();
+    if incident.state == IncidentState::Open
+        && let Some((at, _)) = monitor.feature_states(&incident.subject)
+    {
+        incident.updated_at = incident.updated_at.max(at);
+    }
+    incident
+}
+
 /// What turns, and what it knows.
 pub(crate) struct Cycle {
     monitor: SharedMonitor,
@@ -94,8 +106,7 @@ impl Cycle {
     pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window]) -> Turn {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let observed = monitor.observe(now, windows, &self.surroundings);
-        let open =
-            monitor.open_incidents().filter(|incident| incident.state != IncidentState::Resolved).cloned().collect();
+        let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);
         let mut turn = Turn {
             n_scored: observed.assessments.len(),

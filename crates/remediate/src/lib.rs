@@ -18,7 +18,6 @@ mod journal;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod policy;
-mod problem;
 mod rails;
 mod refusal;
 mod stage;
@@ -42,7 +41,6 @@ pub use policy::{
     ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action, lint, load_policies,
     policy_for,
 };
-pub use problem::{Problem, nearest};
 pub use rails::{ACTIONS_IN_FLIGHT_MAX, NotALimit, Rails};
 pub use refusal::{NextStep, Refusal};
 pub use stage::{IllegalEvent, JournalEvent, Stage};

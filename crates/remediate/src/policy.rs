@@ -1,12 +1,10 @@
-//! What a policy says: which action for which incident, where, how sure, how often. Reading it is `read`'s work.
+//! What a policy says: which action for which incident, where, how sure, how often. Reading it is `load`'s work.
 
 mod lint;
 mod load;
-mod reader;
 mod scope;
 #[cfg(test)]
 mod tests;
-mod yaml;
 
 use std::time::Duration;
 

@@ -19,6 +19,7 @@ pub enum Refusal {
     IncidentNotOpen { state: IncidentState },
     PlannedEvent { name: String },
     DependencyFirst { dependency: Subject, incident: IncidentId, mutual: bool },
+    NotTypedYet { wait_s: u64 },
     NoPolicy { incident_type: IncidentType },
     NoAction { policy: String },
     UnsupportedAction { action: ActionKind },
@@ -71,6 +72,7 @@ impl Refusal {
             Self::IncidentNotOpen { .. } => "incident-not-open",
             Self::PlannedEvent { .. } => "planned-event",
             Self::DependencyFirst { .. } => "dependency-first",
+            Self::NotTypedYet { .. } => "not-typed-yet",
             Self::NoPolicy { .. } => "no-policy",
             Self::NoAction { .. } => "no-action",
             Self::UnsupportedAction { .. } => "unsupported-action",
@@ -119,6 +121,8 @@ impl Refusal {
             Self::CooldownActive { same_incident: true, .. }
             | Self::InFlight { .. }
             | Self::RolloutInProgress
+            // Its signals are about to say what it is; a call for "unknown" would be a call too early.
+            | Self::NotTypedYet { .. }
             | Self::TargetChanged { .. }
             | Self::StaleDecision { .. } => NextStep::Wait,
             Self::Mode { mode: Mode::Recommend | Mode::Execute }
@@ -167,6 +171,7 @@ impl Refusal {
             | Self::IncidentNotOpen { .. }
             | Self::PlannedEvent { .. }
             | Self::DependencyFirst { .. }
+            | Self::NotTypedYet { .. }
             | Self::NoPolicy { .. }
             | Self::NoAction { .. }
             | Self::UnsupportedAction { .. }
@@ -209,6 +214,13 @@ impl fmt::Display for Refusal {
             Self::PlannedEvent { name } => write!(f, "the planned event {name:?} explains it"),
             Self::DependencyFirst { dependency, incident, .. } => {
                 write!(f, "its dependency {dependency} has an incident of its own ({incident}), which comes first")
+            }
+            Self::NotTypedYet { wait_s } => {
+                write!(
+                    f,
+                    "it isn't clear yet what it is; {} left before a human is called all the same",
+                    duration(*wait_s)
+                )
             }
             Self::NoPolicy { incident_type } => write!(f, "no policy says what to do about {incident_type}"),
             Self::NoAction { policy } => write!(f, "policy {policy:?} names no action"),
@@ -281,6 +293,7 @@ mod tests {
             Refusal::Mode { mode: Mode::Observe },
             Refusal::IncidentNotOpen { state: IncidentState::Stale },
             Refusal::NoPolicy { incident_type: IncidentType::Latency },
+            Refusal::NotTypedYet { wait_s: 60 },
             Refusal::NotVerifiable,
             Refusal::ScaledToZero,
             Refusal::RolloutInProgress,

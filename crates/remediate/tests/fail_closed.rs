@@ -142,11 +142,13 @@ impl World {
 }
 
 fn reasons(events: &[DriverEvent]) -> Vec<&str> {
-    let calls = events.iter().filter_map(|event| match event {
-        DriverEvent::Escalate(call) => Some(call.reason.as_str()),
-        _ => None,
-    });
-    calls.collect()
+    let mut calls = Vec::new();
+    for event in events {
+        if let DriverEvent::Escalate(call) = event {
+            calls.push(call.reason.as_str());
+        }
+    }
+    calls
 }
 
 #[test]

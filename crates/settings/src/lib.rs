@@ -6,11 +6,13 @@
 //! key as a hint.
 
 mod environment;
+mod nearest;
 mod node;
 mod problem;
 mod reader;
 
 pub use environment::{expand, expand_from};
+pub use nearest::nearest;
 pub use node::{Node, Value, parse_documents};
 pub use problem::{Place, Problem};
 pub use reader::Reader;

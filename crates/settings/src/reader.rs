@@ -1,10 +1,17 @@
 //! Reads a section's keys, gathering problems instead of stopping at the first.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
-use homeostat_core::parse_duration;
+use homeostat_core::{format_duration, parse_duration};
 
+use crate::nearest::nearest;
 use crate::node::{Node, Value};
 use crate::problem::{Place, Problem};
 
@@ -16,6 +23,7 @@ pub struct Reader<'a> {
     path: String,
     place: Place,
     entries: &'a [(String, Place, Node)],
+    is_section: bool,
     asked: BTreeSet<&'static str>,
     problems: &'a mut Vec<Problem>,
 }
@@ -23,23 +31,28 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts reading `node`, which must be a section; `path` names it in messages (empty for the whole document).
     pub fn new(file: &'a str, path: &str, node: &'a Node, problems: &'a mut Vec<Problem>) -> Self {
-        let entries = match &node.value {
-            Value::Map(entries) => entries.as_slice(),
+        let (entries, is_section): (&[_], bool) = match &node.value {
+            Value::Map(entries) => (entries, true),
             // `section:` with nothing below it is an empty section.
-            Value::Null => &[],
+            Value::Null => (&[], true),
             other => {
                 let section = if path.is_empty() { "the document" } else { path };
                 let message = format!("{section} must be keys with values, not {}", other.kind());
                 problems.push(Problem { file: file.to_owned(), place: node.place, message });
-                &[]
+                (&[], false)
             }
         };
-        Self { file, path: path.to_owned(), place: node.place, entries, asked: BTreeSet::new(), problems }
+        Self { file, path: path.to_owned(), place: node.place, entries, is_section, asked: BTreeSet::new(), problems }
     }
 
     /// Where the section begins.
     pub fn place(&self) -> Place {
         self.place
+    }
+
+    /// Where a key's value begins, or the section if the key isn't there.
+    pub fn place_of(&mut self, key: &'static str) -> Place {
+        self.node(key).map_or(self.place, |node| node.place)
     }
 
     /// The file's name.
@@ -55,6 +68,13 @@ impl<'a> Reader<'a> {
     /// Adds a problem at a place.
     pub fn problem(&mut self, place: Place, message: impl Into<String>) {
         self.problems.push(Problem { file: self.file.to_owned(), place, message: message.into() });
+    }
+
+    /// Adds a problem with a key, at its value, or where the section begins if the key isn't there.
+    pub fn reject(&mut self, key: &'static str, why: impl Display) {
+        let place = self.place_of(key);
+        let message = format!("{}: {why}", self.path_of(key));
+        self.problem(place, message);
     }
 
     /// The list that problems are gathered in, to read a part of this section with a reader of its own.
@@ -80,25 +100,34 @@ impl<'a> Reader<'a> {
         match read(&node.value) {
             Ok(value) => Some(value),
             Err(why) => {
-                let message = format!("{}: {why}", self.path_of(key));
-                self.problem(node.place, message);
+                self.reject(key, why);
                 None
             }
         }
     }
 
-    /// Reports a key that must be there and isn't.
+    /// Reports a key that must be there and isn't. What isn't a section at all was reported as a whole.
     pub fn require<T>(&mut self, key: &'static str, value: Option<T>) -> Option<T> {
-        if value.is_none() && self.node(key).is_none() {
-            let message = format!("{} is missing", self.path_of(key));
+        self.require_with(key, value, "")
+    }
+
+    /// Reports a key that must be there and isn't, with an example of what to write.
+    pub fn require_such_as<T>(&mut self, key: &'static str, value: Option<T>, example: &str) -> Option<T> {
+        self.require_with(key, value, &format!("; for instance `{key}: {example}`"))
+    }
+
+    fn require_with<T>(&mut self, key: &'static str, value: Option<T>, hint: &str) -> Option<T> {
+        if value.is_none() && self.is_section && self.node(key).is_none() {
+            let message = format!("{} is missing{hint}", self.path_of(key));
             self.problem(self.place, message);
         }
         value
     }
 
-    /// A text.
+    /// A text that says something.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         self.get(key, |value| match value {
+            Value::Text(text) if text.is_empty() => Err("must not be empty".to_owned()),
             Value::Text(text) => Ok(text.clone()),
             // `name: 5` means the text 5.
             Value::Integer(number) => Ok(number.to_string()),
@@ -107,12 +136,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A text that `T` can be parsed from; `T`'s own error says what is wanted.
-    pub fn parsed<T: std::str::FromStr>(&mut self, key: &'static str) -> Option<T>
+    pub fn parsed<T: FromStr>(&mut self, key: &'static str) -> Option<T>
     where
-        T::Err: std::fmt::Display,
+        T::Err: Display,
     {
+        self.parsed_by(key, str::parse)
+    }
+
+    /// A text that `parse` understands; its error says what is wanted.
+    pub fn parsed_by<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         self.get(key, |value| match value {
-            Value::Text(text) => text.parse().map_err(|error: T::Err| error.to_string()),
+            Value::Text(text) => parse(text).map_err(|error| error.to_string()),
             other => Err(format!("must be a text, not {}", other.kind())),
         })
     }
@@ -126,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number in a range.
-    pub fn number(&mut self, key: &'static str, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
         self.get(key, |value| {
             let number = match value {
                 Value::Integer(number) => *number as f64,
@@ -142,12 +180,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number in a range.
-    pub fn count(&mut self, key: &'static str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+    pub fn count(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         self.get(key, |value| match value {
             Value::Integer(number) => u32::try_from(*number)
                 .ok()
                 .filter(|number| range.contains(number))
                 .ok_or_else(|| format!("must lie between {} and {}, not {number}", range.start(), range.end())),
+            Value::Float(number) => Err(format!("must be a whole number, not {number}")),
             other => Err(format!("must be a whole number, not {}", other.kind())),
         })
     }
@@ -161,19 +200,37 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A list of texts; a single text is a list of one.
+    /// A Prometheus duration in a range.
+    pub fn duration_in(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let duration = self.duration(key)?;
+        if range.contains(&duration) {
+            return Some(duration);
+        }
+        let (from, to) = (format_duration(*range.start()), format_duration(*range.end()));
+        self.reject(key, format_args!("must lie between {from} and {to}, not {}", format_duration(duration)));
+        None
+    }
+
+    /// A list of texts; a single text is a list of one. Each item that is none is reported at its own place.
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        self.get(key, |value| match value {
-            Value::Text(text) => Ok(vec![text.clone()]),
-            Value::List(items) => items
-                .iter()
-                .map(|item| match &item.value {
-                    Value::Text(text) => Ok(text.clone()),
-                    other => Err(format!("must be a list of texts; one is {}", other.kind())),
-                })
-                .collect(),
-            other => Err(format!("must be a list of texts, not {}", other.kind())),
-        })
+        let items = match &self.node(key)?.value {
+            Value::Text(text) => return Some(vec![text.clone()]),
+            Value::List(items) => items,
+            other => {
+                self.reject(key, format_args!("must be a list of texts, not {}", other.kind()));
+                return None;
+            }
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            if let Value::Text(text) = &item.value {
+                texts.push(text.clone());
+            } else {
+                let message = format!("{}: must be a list of texts; this is {}", self.path_of(key), item.value.kind());
+                self.problem(item.place, message);
+            }
+        }
+        (texts.len() == items.len()).then_some(texts)
     }
 
     /// A list's items; nothing where the key is absent.
@@ -212,19 +269,24 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
+    /// Reads each item of a list of sections with a reader of its own; nothing where the key is absent.
+    pub fn sections<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Reader<'_>) -> T) -> Vec<T> {
+        let path = self.path_of(key);
+        let mut values = Vec::new();
+        for (idx, item) in self.items(key).iter().enumerate() {
+            let mut reader = Reader::new(self.file, &format!("{path}[{idx}]"), item, self.problems);
+            values.push(read(&mut reader));
+            reader.finish();
+        }
+        values
+    }
+
     /// Reports every key that nobody asked for.
     pub fn finish(self) {
         for (name, place, _) in self.entries {
             if !self.asked.contains(name.as_str()) {
-                let nearest = self
-                    .asked
-                    .iter()
-                    .map(|known| (edit_distance(name, known), *known))
-                    .min()
-                    // A third of the letters wrong is still a slip; more is another word.
-                    .filter(|(distance, known)| *distance * 3 <= known.len().max(3));
-                let hint = match nearest {
-                    Some((_, known)) => format!("; did you mean {known}?"),
+                let hint = match nearest(name, self.asked.iter().copied()) {
+                    Some(known) => format!("; did you mean {known}?"),
                     None if self.asked.is_empty() => String::new(),
                     None => format!("; known here are: {}", self.asked.iter().copied().collect::<Vec<_>>().join(", ")),
                 };
@@ -236,72 +298,5 @@ impl<'a> Reader<'a> {
                 });
             }
         }
-    }
-}
-
-/// Levenshtein's distance: fewest letters to insert, delete or replace.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (idx, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[idx + 1];
-            row[idx + 1] = replaced.min(row[idx] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::node::parse_documents;
-
-    fn problems_of(text: &str, read: impl FnOnce(&mut Reader<'_>)) -> Vec<String> {
-        let documents = parse_documents("f.yaml", text).expect("YAML");
-        let mut problems = Vec::new();
-        let mut reader = Reader::new("f.yaml", "", &documents[0], &mut problems);
-        read(&mut reader);
-        reader.finish();
-        problems.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn all_problems_come_at_once_with_their_places() {
-        let text = "step: fast\nratio: 1.5\nserver:\n  listne: x\n";
-        let problems = problems_of(text, |reader| {
-            assert_eq!(reader.duration("step"), None);
-            assert_eq!(reader.number("ratio", 0.0..=1.0), None);
-            reader.section("server", |server| server.text("listen"));
-        });
-        assert_eq!(
-            problems,
-            [
-                "f.yaml:1:7: step: \"fast\" is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms",
-                "f.yaml:2:8: ratio: must lie between 0 and 1, not 1.5",
-                "f.yaml:4:3: unknown key server.listne; did you mean listen?",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_missing_key_is_reported_where_its_section_begins() {
-        let problems = problems_of("a: 1\n", |reader| {
-            let a = reader.count("a", 0..=9);
-            assert_eq!(reader.require("a", a), Some(1));
-            let url = reader.text("url");
-            assert_eq!(reader.require("url", url), None);
-        });
-        assert_eq!(problems, ["f.yaml:1:1: url is missing"]);
-    }
-
-    #[test]
-    fn a_number_that_is_none_never_gets_through() {
-        // The parser already refuses it; should that ever change, the range check must.
-        assert!(parse_documents("f.yaml", "ratio: .nan\n").is_err());
-        assert!(!(0.0..=1.0).contains(&f64::NAN));
     }
 }

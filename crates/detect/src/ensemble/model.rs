@@ -46,6 +46,11 @@ impl DetectorSpec {
         ]
     }
 
+    /// The detector of this name, with its default options; `None` if this program has none of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::all_default().into_iter().find(|spec| spec.name() == name)
+    }
+
     /// The detector's stable name.
     pub fn name(&self) -> &'static str {
         match self {

@@ -224,6 +224,8 @@ fn every_detector_trains_votes_and_goes_by_its_own_name() {
     assert_eq!(ensemble.missing(), []);
     let wanted: Vec<&str> = EnsembleSpec::default().detectors.iter().map(DetectorSpec::name).collect();
     assert_eq!(ensemble.detectors().collect::<Vec<_>>(), wanted);
+    assert_eq!(DetectorSpec::by_name("forest").map(|spec| spec.name()), Some("forest"));
+    assert_eq!(DetectorSpec::by_name("oracle"), None);
     let rows = ensemble.assess_rows(&live(900, 60, 40..45)).expect("the same features");
     for named in &rows[40].assessment.votes {
         match &named.vote {

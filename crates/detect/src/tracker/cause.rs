@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use homeostat_core::{IncidentId, Score, Subject, Timestamp, Topology};
 
+use super::open::Open;
 use super::{SubjectRow, Watch};
 
 /// Open incidents of what a subject depends on, directly or not.
@@ -24,6 +25,23 @@ impl Causes {
             let in_cycle = || topology.all_dependencies_of(&dependency).contains(subject);
             let opened_later = own_opened_at.is_some_and(|own| (own, subject) < (opened_at, &dependency));
             (!opened_later || !in_cycle()).then_some(Cause { dependency, incident, opened_at })
+        });
+        Self(causes.collect())
+    }
+
+    /// Open incidents of load in what depends on a subject, directly or not: load comes down from callers.
+    pub(super) fn of_callers(subject: &Subject, watches: &BTreeMap<Subject, Watch>, topology: &Topology) -> Self {
+        let own_opened_at = opened(watches, subject).map(|(_, opened_at)| opened_at);
+        let causes = watches.iter().filter_map(|(caller, watch)| {
+            let has_load = watch.open.as_ref().is_some_and(Open::is_load);
+            if !has_load || caller == subject || !topology.all_dependencies_of(caller).contains(subject) {
+                return None;
+            }
+            let (incident, opened_at) = opened(watches, caller)?;
+            // Where each calls the other, only what opened before is a cause.
+            let opened_later = own_opened_at.is_some_and(|own| (own, subject) < (opened_at, caller));
+            let in_cycle = || topology.all_dependencies_of(subject).contains(caller);
+            (!opened_later || !in_cycle()).then(|| Cause { dependency: caller.clone(), incident, opened_at })
         });
         Self(causes.collect())
     }

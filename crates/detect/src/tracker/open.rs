@@ -12,7 +12,7 @@ use super::cause::Causes;
 use super::evidence::{evidence_of, merge};
 use super::{SubjectRow, Surroundings, TrackerTimes, is_flowing};
 use crate::confidence::Calibration;
-use crate::typing::{Circumstances, incident_type, is_its_own, sharpened};
+use crate::typing::{Circumstances, fits_rollout, incident_type, is_its_own, is_load, sharpened};
 
 /// Subjects listed as affected: a page that lists more helps nobody, and it bounds the incident's size.
 const AFFECTED_MAX: usize = 64;
@@ -114,6 +114,16 @@ impl Open {
         is_its_own(&self.incident.evidence)
     }
 
+    /// Whether it is load that callers pass down.
+    pub(super) fn is_load(&self) -> bool {
+        is_load(&self.incident.evidence)
+    }
+
+    /// Whether a roll-out of the subject shortly before it opened explains it.
+    pub(super) fn is_of_rollout(&self, around: &Surroundings, times: &TrackerTimes) -> bool {
+        fits_rollout(&self.incident.evidence) && !rollouts(&self.incident, around, times).is_empty()
+    }
+
     /// Takes the next row.
     pub(super) fn observe(&mut self, row: &SubjectRow<'_>) {
         let states = |feature: &str| row.schema.position(feature).and_then(|idx| row.row.features.get(idx));
@@ -181,7 +191,9 @@ impl Open {
         calibration: &Calibration,
     ) {
         let incident = &mut self.incident;
-        let event = around.calendar.covering(&incident.subject, at);
+        // When an event ends, what it brought goes away again: that is as planned as the event.
+        let covering = |moment: Timestamp| around.calendar.covering(&incident.subject, moment);
+        let event = covering(at).or_else(|| covering(at - times.rollout_recent));
         let event = event.map(|event| Annotation::PlannedEvent { name: event.name.clone() });
         let rollouts = rollouts(incident, around, times);
         let dependencies = causes.iter().map(|cause| Annotation::DependencyAffected {

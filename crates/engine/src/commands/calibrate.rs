@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use homeostat_core::{IncidentChange, Mode, Seed};
+use homeostat_core::{Incident, IncidentChange, Mode, Seed};
 use homeostat_detect::{Calibration, LabelledOutcome};
 use homeostat_evaluate::outcomes;
 use homeostat_remediate::SqliteJournal;
@@ -61,17 +61,9 @@ async fn run_scenario(
     while closed.now() < scenario.until {
         closed.step().await;
     }
-    // As it was when it opened: that is when it must be decided how sure to be.
-    let opened: Vec<_> = closed
-        .changes()
-        .iter()
-        .filter_map(|change| match change {
-            IncidentChange::Opened(incident) => Some(incident.clone()),
-            IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => None,
-        })
-        .collect();
+    let typed = when_typed(closed.changes());
     let shop = closed.shop().lock();
-    Ok(outcomes(shop.truths(), &opened)
+    Ok(outcomes(shop.truths(), &typed)
         .into_iter()
         .map(|outcome| LabelledOutcome {
             incident_type: outcome.incident_type,
@@ -79,6 +71,21 @@ async fn run_scenario(
             correct: outcome.correct,
         })
         .collect())
+}
+
+/// Each incident as it was when it got each of its types: that is when it must be decided how sure to be.
+fn when_typed(changes: &[IncidentChange]) -> Vec<Incident> {
+    let mut typed: Vec<Incident> = Vec::new();
+    for change in changes {
+        let incident = match change {
+            IncidentChange::Opened(incident) | IncidentChange::Updated(incident) => incident,
+            IncidentChange::Stale(_) | IncidentChange::Resolved(_) => continue,
+        };
+        if !typed.iter().any(|known| known.id == incident.id && known.incident_type == incident.incident_type) {
+            typed.push(incident.clone());
+        }
+    }
+    typed
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use homeostat_detect::{Bundle, LoadOptions};
 use homeostat_remediate::{lint, load_policies};
 use homeostat_settings::Problem;
 
-use crate::config::{self, located};
+use crate::config;
 use crate::outcome::{Outcome, print};
 
 pub(super) fn config(path: &Path) -> Outcome {
@@ -45,7 +45,7 @@ pub(super) fn policy(path: &Path) -> Outcome {
             print(&format!("{file}: OK: {} policies\n", policies.len()));
             Outcome::Done
         }
-        Err(problems) => problems_of(&problems.into_iter().map(located).collect::<Vec<_>>()),
+        Err(problems) => problems_of(&problems),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use homeostat_core::{Mode, Seed};
 use homeostat_remediate::{Journal, Policy, SqliteJournal, load_policies};
-use homeostat_simulate::{Fault, FaultKind, Severity, Shop, ShopSpec};
+use homeostat_simulate::{Scenario, ShopSpec};
 
 use super::serve::calibration;
 use crate::cli::DemoArgs;
@@ -23,8 +23,6 @@ use story::Story;
 
 /// Simulated days that models are trained on: three show the daily season thrice, and fit into a few seconds.
 const TRAINING_DAYS: u32 = 3;
-/// Simulated hours of the show.
-const HOURS: u64 = 12;
 /// Real time for one simulated minute on a terminal: twelve hours in some twenty seconds, slow enough to read along.
 const MINUTE_PACE: Duration = Duration::from_millis(28);
 
@@ -47,12 +45,13 @@ pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let (shop, trained) = train_on_shop(&spec, TRAINING_DAYS, seed, &Detection::default(), progress)?;
     print(&story::trained(&trained, TRAINING_DAYS, began.elapsed(), is_live));
-    let shop = with_faults(shop)?;
+    let mut shop = shop;
+    let scenario = Scenario::showcase(&spec, shop.now());
+    scenario.schedule_on(&mut shop).context("scheduling the demo's events")?;
     let mut closed = ClosedLoop::new(shop, &trained, calibration()?, policies, journal, Mode::Execute).await;
     let mut story = Story::new(closed.now(), is_live);
-    let until = closed.now() + Duration::from_secs(HOURS * 3600);
     let mut pace = tokio::time::interval(MINUTE_PACE);
-    while closed.now() < until {
+    while closed.now() < scenario.until {
         let turn = closed.step().await;
         print(&story.tell(closed.now(), &turn));
         if is_live {
@@ -88,25 +87,4 @@ fn journal(args: &DemoArgs) -> anyhow::Result<Arc<dyn Journal>> {
             Arc::new(SqliteJournal::open(&dir.join("journal.db"))?)
         }
     })
-}
-
-/// Four events: three faults and a campaign that is none.
-fn with_faults(mut shop: Shop) -> anyhow::Result<Shop> {
-    let midnight = shop.now();
-    let at = |hour: u64, minute: u64| midnight + Duration::from_secs(hour * 3600 + minute * 60);
-    let subject = |name: &str| {
-        shop.subjects().find(|subject| subject.name == name).cloned().with_context(|| format!("no service {name}"))
-    };
-    let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let faults = [
-        Fault::new(FaultKind::MemoryLeak, subject("payment-api")?, at(1, 10), Severity::MODERATE),
-        Fault::new(FaultKind::BadDeployment, subject("checkout")?, at(4, 5), Severity::MODERATE),
-        Fault::new(FaultKind::DependencyFailure, subject("ledger-db")?, at(6, 20), Severity::MODERATE)
-            .lasting(Duration::from_secs(40 * 60)),
-        Fault::new(FaultKind::Campaign, subject("frontend")?, at(8, 30), Severity::MODERATE).lasting(hours(2)),
-    ];
-    for fault in faults {
-        shop.schedule(fault).context("scheduling the demo's events")?;
-    }
-    Ok(shop)
 }

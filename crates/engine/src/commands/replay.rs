@@ -25,17 +25,11 @@ use crate::source;
 const WINDOW_ROWS: usize = 5;
 
 pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
-    let loaded = config::load(&args.config.file).map_err(|problems| {
-        anyhow::anyhow!(
-            "the config can't be used:\n{}",
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        )
-    })?;
-    let config = Arc::new(loaded.config);
+    let config = Arc::new(config::load_or_explain(&args.config.file)?);
     let matrices: Vec<Option<Matrix>> =
         read_export(&args.input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
     let (start, end) = source::range(&config, &matrices)?;
-    let from = args.from.map_or_else(|| start + end.since(start) / 4 * 3, |from| from).align_down(config.step);
+    let from = args.from.unwrap_or_else(|| start + end.since(start) / 4 * 3).align_down(config.step);
     if from <= start || from > end {
         bail!("--from {from}: the export goes from {start} to {end}; leave some of it to train on");
     }

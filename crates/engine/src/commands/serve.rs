@@ -73,14 +73,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
 }
 
 fn load(args: &ServeArgs) -> anyhow::Result<Config> {
-    let loaded = config::load(&args.config.file).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the config can't be used:\n{}", lines.join("\n"))
-    })?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    let mut config = loaded.config;
+    let mut config = config::load_or_explain(&args.config.file)?;
     if let Some(storage) = &args.storage {
         config.storage.clone_from(storage);
     }

@@ -18,13 +18,7 @@ pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if args.output.exists() {
         bail!("--output {}: is there already; choose another name or move it away", args.output.display());
     }
-    let loaded = config::load(&args.config.file).map_err(|problems| {
-        anyhow::anyhow!(
-            "the config can't be used:\n{}",
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        )
-    })?;
-    let config = Arc::new(loaded.config);
+    let config = Arc::new(config::load_or_explain(&args.config.file)?);
     let (source, trained): (String, Trained) = match &args.input {
         Some(input) => {
             let matrices: Vec<Option<Matrix>> =

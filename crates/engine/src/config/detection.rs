@@ -6,8 +6,6 @@ use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::{Calibration, FalseAlarmBudget};
 use homeostat_settings::Reader;
 
-use super::load::path_in;
-
 /// The detectors there are, in the order of their votes.
 pub(crate) const DETECTORS: [&str; 5] = ["residual", "forest", "dbscan", "forecast", "autoencoder"];
 /// What votes unless the config says otherwise. `residual` learns nothing; it is there to be compared with.
@@ -47,16 +45,20 @@ impl Default for Detection {
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     let place = reader.node("detectors").map_or(reader.place(), |node| node.place);
     let mut detectors = Vec::new();
+    let mut has_unknown = false;
     for name in reader.texts("detectors").unwrap_or_else(|| DETECTORS_DEFAULT.map(str::to_owned).to_vec()) {
         match DETECTORS.iter().find(|known| **known == name) {
             Some(known) if detectors.contains(known) => {
                 reader.problem(place, format!("detectors: {known} is named twice"));
             }
             Some(known) => detectors.push(*known),
-            None => reader.problem(place, format!("detectors: {name:?} is none of {}", DETECTORS.join(", "))),
+            None => {
+                has_unknown = true;
+                reader.problem(place, format!("detectors: {name:?} is none of {}", DETECTORS.join(", ")));
+            }
         }
     }
-    if detectors.is_empty() {
+    if detectors.is_empty() && !has_unknown {
         reader.problem(place, format!("detectors: name at least one of {}", DETECTORS.join(", ")));
     }
     if detectors.contains(&"autoencoder") && !cfg!(feature = "onnx") {
@@ -71,15 +73,15 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
         detectors,
         budget: budget.unwrap_or_default(),
         calibration,
-        onnx_library: onnx_library.map(|path| path_in(base, &path)),
-        bundle: reader.text("bundle").map(|path| path_in(base, &path)),
+        onnx_library: onnx_library.map(|path| base.join(path)),
+        bundle: reader.text("bundle").map(|path| base.join(path)),
         seed: reader.count("seed", 0..=u32::MAX).map_or(1, u64::from),
     }
 }
 
 /// `incidents.calibration`: a file of confidence curves, made from judged incidents of one's own.
 fn read_calibration(incidents: &mut Reader<'_>, base: &Path) -> Option<Calibration> {
-    let path = path_in(base, &incidents.text("calibration")?);
+    let path = base.join(incidents.text("calibration")?);
     let read = std::fs::read_to_string(&path).map_err(|error| format!("can't be read: {error}"));
     match read.and_then(|text| serde_json::from_str(&text).map_err(|error| format!("isn't a calibration: {error}"))) {
         Ok(calibration) => Some(calibration),

@@ -1,7 +1,7 @@
 //! From a file to a [`Config`], or to all its problems.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use homeostat_core::Mode;
@@ -44,6 +44,18 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
         Some(config) if problems.is_empty() => Ok(Loaded { config, warnings }),
         Some(_) | None => Err(problems),
     }
+}
+
+/// As [`load`], with all problems in one error, for commands that need the config to go on.
+pub(crate) fn load_or_explain(path: &Path) -> anyhow::Result<Config> {
+    let loaded = load(path).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the config can't be used:\n{}", lines.join("\n"))
+    })?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
 }
 
 fn read(
@@ -115,9 +127,10 @@ impl Times {
     fn read(reader: &mut Reader<'_>) -> Self {
         let default = Self::default();
         let step = reader.duration("step").unwrap_or(default.step);
-        if !(STEP_MIN..=STEP_MAX).contains(&step) {
+        // Whole seconds, because range queries are asked for with whole seconds.
+        if !(STEP_MIN..=STEP_MAX).contains(&step) || step.subsec_nanos() != 0 {
             let place = reader.node("step").map_or(reader.place(), |node| node.place);
-            reader.problem(place, "global.step: must lie between 1s and 1h");
+            reader.problem(place, "global.step: must lie between 1s and 1h, in whole seconds");
         }
         let history = reader.duration("history").unwrap_or(default.history);
         if history < step.saturating_mul(60) {
@@ -143,9 +156,4 @@ fn read_server(reader: &mut Reader<'_>) -> Option<SocketAddr> {
         );
     }
     Some(address)
-}
-
-/// A path from the config, relative to the config's directory.
-pub(super) fn path_in(base: &Path, text: &str) -> PathBuf {
-    base.join(text)
 }

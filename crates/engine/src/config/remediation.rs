@@ -7,10 +7,9 @@ use std::time::Duration;
 use homeostat_announce::{ChannelSpec, SecretUrl};
 use homeostat_core::{Mode, Subject};
 use homeostat_remediate::{Policy, lint, load_policies};
-use homeostat_settings::{Node, Place, Problem, Reader, Value};
+use homeostat_settings::{Reader, Value};
 
 use super::KubernetesConfig;
-use super::load::path_in;
 
 /// Where calls for a human go unless a policy says otherwise; it exists without being configured.
 pub(crate) const DEFAULT_CHANNEL: &str = "log";
@@ -29,11 +28,11 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     let channels = read_channels(reader);
     let policies = read_policies(reader, base, warnings);
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
-        kubeconfig: kubernetes.text("kubeconfig").map(|path| path_in(base, &path)),
+        kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
         timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
     });
-    let policies_place = reader.node("policies").map_or(reader.place(), |node| node.place);
+    let policies_place = reader.place_of("policies");
     for policy in &policies {
         if let Some(channel) = &policy.escalation_channel
             && !channels.contains_key(channel)
@@ -62,8 +61,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         }
     }
     if kubernetes.is_some() && !cfg!(feature = "kubernetes") {
-        let place = reader.node("kubernetes").map_or(reader.place(), |node| node.place);
-        reader.problem(place, "kubernetes: this homeostat was built without the Kubernetes executor");
+        reader.reject("kubernetes", "this homeostat was built without the Kubernetes executor");
     }
     Remediation { policies, channels, kubernetes, own_workload: reader.parsed("own_workload") }
 }
@@ -71,7 +69,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
 fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
     let mut policies = Vec::new();
     for name in reader.texts("policies").unwrap_or_default() {
-        let path = path_in(base, &name);
+        let path = base.join(&name);
         let file = path.display().to_string();
         match std::fs::read_to_string(&path) {
             Ok(text) => match load_policies(&text, &file) {
@@ -79,12 +77,9 @@ fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String
                     warnings.extend(lint(&loaded).into_iter().map(|warning| format!("{file}: {warning}")));
                     policies.extend(loaded);
                 }
-                Err(problems) => reader.problems().extend(problems.into_iter().map(located)),
+                Err(problems) => reader.problems().extend(problems),
             },
-            Err(error) => {
-                let place = reader.node("policies").map_or(reader.place(), |node| node.place);
-                reader.problem(place, format!("policies: {file} can't be read: {error}"));
-            }
+            Err(error) => reader.reject("policies", format_args!("{file} can't be read: {error}")),
         }
     }
     policies
@@ -95,7 +90,7 @@ fn read_channels(reader: &mut Reader<'_>) -> BTreeMap<String, ChannelSpec> {
     let mut channels = BTreeMap::new();
     for (name, _, node) in reader.named("channels") {
         let mut entry = Reader::new(file, &format!("channels.{name}"), node, reader.problems());
-        if let Some(channel) = read_channel(name, node, &mut entry) {
+        if let Some(channel) = read_channel(&mut entry) {
             channels.insert(name.clone(), channel);
         }
         entry.finish();
@@ -105,16 +100,7 @@ fn read_channels(reader: &mut Reader<'_>) -> BTreeMap<String, ChannelSpec> {
     channels
 }
 
-/// A problem of a policy file, as the config check shows it.
-pub(crate) fn located(problem: homeostat_remediate::Problem) -> Problem {
-    Problem {
-        file: problem.file,
-        place: Place { line: problem.line, column: problem.column },
-        message: problem.message,
-    }
-}
-
-fn read_channel(name: &str, node: &Node, entry: &mut Reader<'_>) -> Option<ChannelSpec> {
+fn read_channel(entry: &mut Reader<'_>) -> Option<ChannelSpec> {
     let kind = entry.get("type", |value| match value {
         Value::Text(text) if text == "log" || text == "webhook" => Ok(text.clone()),
         Value::Text(text) => Err(format!("{text:?} isn't there yet; log and webhook are")),
@@ -125,8 +111,7 @@ fn read_channel(name: &str, node: &Node, entry: &mut Reader<'_>) -> Option<Chann
             let url = entry.text("url");
             let url = entry.require("url", url)?;
             if !(url.starts_with("http://") || url.starts_with("https://")) {
-                let place = entry.node("url").map_or(node.place, |node| node.place);
-                entry.problem(place, format!("channels.{name}.url: must begin with http:// or https://"));
+                entry.reject("url", "must begin with http:// or https://");
             }
             let changes = entry.flag("changes").unwrap_or(false);
             let timeout = entry.duration("timeout").unwrap_or(WEBHOOK_TIMEOUT);

@@ -32,6 +32,13 @@ fn the_smallest_config_observes_and_listens_on_loopback() {
 }
 
 #[test]
+fn an_expression_alone_is_a_query() {
+    let config =
+        load_text(&format!("{GOOD}  requests: sum by (namespace, workload) (rate(x[5m]))\n")).expect("a config");
+    assert_eq!(config.queries.n_queries(), 2);
+}
+
+#[test]
 fn every_problem_is_shown_at_once_with_its_place() {
     let text = "
 mode: exceute
@@ -58,7 +65,7 @@ detectors: [forrest]
         ("7:10:", "must begin with http://"),
         ("9:29:", "\"memori\" is no signal"),
         ("11:19:", "isn't loopback"),
-        ("13:51:", "must be after the start"),
+        ("13:52:", "must be after the start"),
         ("15:17:", "\"slack\" isn't there yet"),
         ("16:12:", "\"forrest\" is none of"),
     ] {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use homeostat_core::{Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, Monitor, Tracker, TrackerTimes};
 use homeostat_remediate::SqliteJournal;
+use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -12,12 +13,19 @@ fn api() -> Api {
     Api::new(Arc::new(Metrics::new()), journal, Calibration::unknown())
 }
 
+/// Around 10, nearly normal: twelve uniforms.
+fn noise(n_steps: usize) -> Vec<f64> {
+    let mut rng = Seed::new(3).rng();
+    let mut uniform = || f64::from(rng.next_u32()) / f64::from(u32::MAX);
+    (0..n_steps).map(|_| 4.0 + (0..12).map(|_| uniform()).sum::<f64>()).collect()
+}
+
 /// A model of one feature that wobbles around 10.
 fn monitor() -> SharedMonitor {
     let feature =
         Feature { name: "latency".into(), signal: Signal::Latency, direction: Default::default(), deviation_min: 0.0 };
     let schema = Arc::new(Schema::new(vec![feature]).expect("a schema"));
-    let values: Vec<f64> = (0..600).map(|step: i32| 10.0 + f64::from(step * 7919 % 101) / 100.0).collect();
+    let values = noise(3000);
     let grid = Grid::new(Timestamp::from_secs(0), std::time::Duration::from_secs(60), values.len()).expect("a grid");
     let values = ndarray::Array2::from_shape_vec((values.len(), 1), values).expect("one column");
     let subject = Subject::deployment("shop", "cart");
@@ -71,8 +79,7 @@ async fn it_lives_before_it_is_ready() {
 }
 
 fn window_json(last: f64) -> String {
-    let mut values: Vec<String> =
-        (0..30).map(|step: i32| (10.0 + f64::from(step * 7919 % 101) / 100.0).to_string()).collect();
+    let mut values: Vec<String> = noise(30).iter().map(ToString::to_string).collect();
     values.push(last.to_string());
     format!(
         r#"{{"subject":"shop/deployment/cart","end":"1970-01-01T10:30:00Z","step":"60s","features":{{"latency":[{}]}}}}"#,

@@ -1,6 +1,8 @@
 //! Does a policy say so, here, in this mode, with this confidence?
 
-use homeostat_core::Mode;
+use std::time::Duration;
+
+use homeostat_core::{IncidentType, Mode};
 
 use crate::decide::{Facts, features};
 use crate::policy::Scope;
@@ -17,7 +19,7 @@ pub(super) fn permits(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let Some(policy) = proposal.policy else {
         found.push(match proposal.elsewhere {
             Some(elsewhere) => Refusal::OutOfScope { policy: elsewhere.name.clone() },
-            None => Refusal::NoPolicy { incident_type: proposal.incident.incident_type },
+            None => no_policy(facts),
         });
         return;
     };
@@ -38,6 +40,19 @@ pub(super) fn permits(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     if !policy.auto_execute {
         found.push(Refusal::AutoExecuteOff { policy: name() });
     }
+}
+
+/// An incident found early has signals that don't say yet what it is. It gets this long to be typed before a human is called;
+/// a fault that is found at its first stirrings leaves that time, and one that strikes hard is typed at once.
+const TYPING_GRACE: Duration = Duration::from_secs(300);
+
+fn no_policy(facts: &Facts<'_>) -> Refusal {
+    let incident = facts.proposal.incident;
+    let left = TYPING_GRACE.saturating_sub(facts.now.since(incident.opened_at));
+    if incident.incident_type == IncidentType::Unknown && !left.is_zero() {
+        return Refusal::NotTypedYet { wait_s: left.as_secs() };
+    }
+    Refusal::NoPolicy { incident_type: incident.incident_type }
 }
 
 /// The confidence's lower bound must reach the threshold, rest on enough outcomes (I31), and recovery must be verifiable.

@@ -37,9 +37,9 @@ fn warnings(policy: &Policy) -> Vec<String> {
     }
     if policy.auto_execute && policy.confidence_threshold.value() < 0.8 {
         found.push(format!(
-            "acting from a confidence of {} on means being wrong up to every {}th time",
+            "acting from a confidence of {} on means being wrong up to one time in {}",
             policy.confidence_threshold.value(),
-            (1.0 / (1.0 - policy.confidence_threshold.value())).ceil()
+            (1.0 / (1.0 - policy.confidence_threshold.value())).round()
         ));
     }
     if policy.auto_execute && policy.escalation_channel.is_none() {

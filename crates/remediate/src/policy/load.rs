@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use homeostat_core::{ActionKind, Confidence, IncidentType, Mode};
-use serde_saphyr::{Location, Spanned};
+use homeostat_settings::{Place, Problem, Reader, nearest, parse_documents};
 
-use super::reader::{Fields, Problems};
-use super::yaml::{Node, Value, documents};
 use super::{ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action};
 use crate::history::LOOK_BACK_MAX;
-use crate::problem::Problem;
 
 /// Two minutes: pods must start and Prometheus must have seen them, twice at the usual 30 s to 60 s.
 const SETTLE_DEFAULT: Duration = Duration::from_secs(120);
@@ -24,56 +21,47 @@ const TRAFFIC_FLOOR_DEFAULT: f64 = 0.5;
 /// Policies in one file; more is a generated file gone wrong, and overlap is checked between all pairs.
 const POLICIES_MAX: usize = 1000;
 
-/// Reads all policies of a YAML text: documents with a map `remediation_policy`, or a list `remediation_policies`.
-/// `file_name` only names the file in problems, which come in the order of lines.
-pub fn load_policies(text: &str, file_name: &str) -> Result<Vec<Policy>, Vec<Problem>> {
-    let documents = documents(text, file_name).map_err(|problem| vec![problem])?;
-    let mut problems = Problems { file: file_name, found: Vec::new() };
-    let mut policies: Vec<(Location, Policy)> = Vec::new();
-    for document in documents {
-        let Some(mut fields) = Fields::open(document, "a policy file", &mut problems) else { continue };
-        let one = fields.take("remediation_policy");
-        let several = fields.take("remediation_policies");
-        if one.is_none() && several.is_none() {
-            fields.missing("remediation_policy", "{incident_type: oom-killed, ...}");
+/// Labelled outcomes that a policy may ask for; more than anyone collects is a slip of the keyboard.
+const OUTCOMES_MIN_MAX: u32 = 1_000_000;
+
+/// Reads all policies of a YAML text: documents with a section `remediation_policy`, or a list `remediation_policies`.
+/// `file` only names the file in problems, which come in the order of lines.
+pub fn load_policies(text: &str, file: &str) -> Result<Vec<Policy>, Vec<Problem>> {
+    let documents = parse_documents(file, text).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    let mut policies: Vec<(Place, Policy)> = Vec::new();
+    for document in &documents {
+        let mut reader = Reader::new(file, "", document, &mut problems);
+        let one = reader.section("remediation_policy", read_policy);
+        if reader.node("remediation_policies").is_none() {
+            reader.require_such_as("remediation_policy", one.as_ref(), "{incident_type: oom-killed, ...}");
         }
-        fields.close();
-        for node in one.into_iter().chain(several.map(items).unwrap_or_default()) {
-            let at = node.referenced;
-            policies.extend(read_policy(node, &mut problems).map(|policy| (at, policy)));
-        }
+        let several = reader.sections("remediation_policies", read_policy);
+        reader.finish();
+        policies.extend(one.into_iter().chain(several).flatten());
     }
-    check_together(&policies, &mut problems);
-    if problems.found.is_empty() {
+    check_together(file, &policies, &mut problems);
+    if problems.is_empty() {
         return Ok(policies.into_iter().map(|(_, policy)| policy).collect());
     }
-    problems.found.sort();
-    Err(problems.found)
+    problems.sort();
+    Err(problems)
 }
 
-/// A list's items; anything else stays, for [`Fields::open`] to complain about.
-fn items(node: Node) -> Vec<Node> {
-    match node.value {
-        Value::List(items) => items,
-        value @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_)) => {
-            vec![Spanned::new(value, node.referenced, node.defined)]
-        }
-    }
-}
-
-fn check_together(policies: &[(Location, Policy)], problems: &mut Problems<'_>) {
-    if let Some((at, _)) = policies.get(POLICIES_MAX) {
-        problems.add(*at, format!("more than {POLICIES_MAX} policies in one file"));
+fn check_together(file: &str, policies: &[(Place, Policy)], problems: &mut Vec<Problem>) {
+    let mut add = |place: Place, message: String| problems.push(Problem { file: file.to_owned(), place, message });
+    if let Some((place, _)) = policies.get(POLICIES_MAX) {
+        add(*place, format!("more than {POLICIES_MAX} policies in one file"));
         return;
     }
-    for (idx, (at, policy)) in policies.iter().enumerate() {
+    for (idx, (place, policy)) in policies.iter().enumerate() {
         for (_, earlier) in &policies[..idx] {
             if earlier.name == policy.name {
-                problems.add(*at, format!("two policies are named {:?}; names must differ", policy.name));
+                add(*place, format!("two policies are named {:?}; names must differ", policy.name));
             }
             if earlier.incident_type == policy.incident_type && earlier.scope.overlaps(&policy.scope) {
-                problems.add(
-                    *at,
+                add(
+                    *place,
                     format!(
                         "policies {:?} and {:?} are both for {} and their scopes overlap; make the scopes disjoint",
                         earlier.name, policy.name, policy.incident_type
@@ -86,33 +74,27 @@ fn check_together(policies: &[(Location, Policy)], problems: &mut Problems<'_>) 
 
 /// Reads one policy. Every key is read even when an earlier one was wrong. `None` without an incident type, which then is
 /// among the problems; so is whatever got a default here because it was wrong.
-fn read_policy(node: Node, problems: &mut Problems<'_>) -> Option<Policy> {
-    let mut fields = Fields::open(node, "a policy", problems)?;
-    let name = fields.text("name");
-    let incident_type = read_incident_type(&mut fields);
-    let detection_signal = fields.text("detection_signal").map(|found| found.value);
-    let auto_execute = fields.boolean("auto_execute").map(|found| found.value);
-    if auto_execute.is_none() && !fields.has_problem_of("auto_execute") {
-        fields.missing("auto_execute", "false");
-    }
-    let threshold = fields.confidence("confidence_threshold").map(|found| found.value);
-    if threshold.is_none() && !fields.has_problem_of("confidence_threshold") {
-        fields.missing("confidence_threshold", "0.9");
-    }
+fn read_policy(reader: &mut Reader<'_>) -> Option<(Place, Policy)> {
+    let name = reader.text("name");
+    let incident_type = read_incident_type(reader);
+    let detection_signal = reader.text("detection_signal");
+    let auto_execute = reader.flag("auto_execute");
+    reader.require_such_as("auto_execute", auto_execute, "false");
+    let threshold = reader.number("confidence_threshold", 0.0..=1.0).and_then(|number| Confidence::new(number).ok());
+    reader.require_such_as("confidence_threshold", threshold, "0.9");
     // One attempt: a second is for those who asked for it.
-    let max_attempts = fields.whole("max_attempts", 1, MAX_ATTEMPTS_MAX).map_or(1, |found| found.value);
-    let durations = read_durations(&mut fields);
-    let rollback_if_failed = fields.boolean("rollback_if_failed").is_some_and(|found| found.value);
-    let escalation_channel = fields.text("escalation_channel").map(|found| found.value);
-    let action = read_action(&mut fields, incident_type, auto_execute);
-    let mode = fields.parsed("mode", str::parse::<Mode>).map_or(Mode::Execute, |found| found.value);
-    let scope = read_scope(&mut fields, auto_execute);
-    let traffic_floor = fields.number("traffic_floor", 0.0, 1.0).map_or(TRAFFIC_FLOOR_DEFAULT, |found| found.value);
-    let outcomes_min = fields.whole("outcomes_min", 1, 1_000_000).map_or(OUTCOMES_MIN_DEFAULT, |found| found.value);
-    fields.close();
+    let max_attempts = reader.count("max_attempts", 1..=MAX_ATTEMPTS_MAX).unwrap_or(1);
+    let durations = read_durations(reader);
+    let rollback_if_failed = reader.flag("rollback_if_failed").unwrap_or(false);
+    let escalation_channel = reader.text("escalation_channel");
+    let action = read_action(reader, incident_type, auto_execute);
+    let mode = reader.parsed::<Mode>("mode").unwrap_or(Mode::Execute);
+    let scope = read_scope(reader, auto_execute);
+    let traffic_floor = reader.number("traffic_floor", 0.0..=1.0).unwrap_or(TRAFFIC_FLOOR_DEFAULT);
+    let outcomes_min = reader.count("outcomes_min", 1..=OUTCOMES_MIN_MAX).unwrap_or(OUTCOMES_MIN_DEFAULT);
     let incident_type = incident_type?;
-    Some(Policy {
-        name: name.map_or_else(|| incident_type.name().to_owned(), |found| found.value),
+    let policy = Policy {
+        name: name.unwrap_or_else(|| incident_type.name().to_owned()),
         incident_type,
         detection_signal,
         auto_execute: auto_execute.unwrap_or(false),
@@ -129,47 +111,44 @@ fn read_policy(node: Node, problems: &mut Problems<'_>) -> Option<Policy> {
         scope,
         traffic_floor,
         outcomes_min,
-    })
+    };
+    Some((reader.place(), policy))
 }
 
-fn read_incident_type(fields: &mut Fields<'_, '_>) -> Option<IncidentType> {
-    let found = fields.parsed("incident_type", |text| {
+fn read_incident_type(reader: &mut Reader<'_>) -> Option<IncidentType> {
+    let incident_type = reader.parsed_by("incident_type", |text| {
         text.parse::<IncidentType>().map_err(|error| {
-            let names = IncidentType::ALL.iter().map(|known| known.name());
-            match crate::problem::nearest(text, names) {
+            match nearest(text, IncidentType::ALL.iter().map(|known| known.name())) {
                 Some(near) => format!("{text:?} is no incident type; did you mean {near}?"),
                 None => error.to_string(),
             }
         })
     });
-    if found.is_none() && !fields.has_problem_of("incident_type") {
-        fields.missing("incident_type", "oom-killed");
-    }
-    found.map(|found| found.value)
+    reader.require_such_as("incident_type", incident_type, "oom-killed")
 }
 
 fn read_action(
-    fields: &mut Fields<'_, '_>,
+    reader: &mut Reader<'_>,
     incident_type: Option<IncidentType>,
     auto_execute: Option<bool>,
 ) -> Option<ActionKind> {
-    let named = fields.parsed("action", |text| {
+    let named = reader.parsed_by("action", |text| {
         ActionKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
             let names = ActionKind::ALL.map(ActionKind::name).join(", ");
             format!("{text:?} is no action; known are: {names}")
         })
     });
-    let action = named.map(|found| found.value).or_else(|| incident_type.and_then(default_action));
+    let action = named.or_else(|| incident_type.and_then(default_action));
     if action.is_none()
         && auto_execute == Some(true)
-        && !fields.has_problem_of("action")
+        && reader.node("action").is_none()
         && let Some(incident_type) = incident_type
     {
-        let at = fields.at;
-        fields.problems.add(
-            at,
-            format!("action is missing: {incident_type} has no action that is right by default; name one, or set auto_execute: false"),
+        let message = format!(
+            "{} is missing: {incident_type} has no action that is right by default; name one, or set auto_execute: false",
+            reader.path_of("action")
         );
+        reader.problem(reader.place(), message);
     }
     action
 }
@@ -181,43 +160,44 @@ struct Durations {
     settle: Duration,
 }
 
-fn read_durations(fields: &mut Fields<'_, '_>) -> Durations {
+fn read_durations(reader: &mut Reader<'_>) -> Durations {
     let minute = Duration::from_secs(60);
     Durations {
-        attempts_window: fields
-            .duration("attempts_window", ATTEMPTS_WINDOW_MIN, LOOK_BACK_MAX)
+        attempts_window: reader
+            .duration_in("attempts_window", ATTEMPTS_WINDOW_MIN..=LOOK_BACK_MAX)
             .unwrap_or(ATTEMPTS_WINDOW_MIN),
         // Ten minutes: L's own value, and about the time a workload needs to show whether it stays well.
-        cooldown: fields.duration("cooldown_after_action", minute, LOOK_BACK_MAX).unwrap_or(10 * minute),
-        window: fields.duration("verification_window", minute, VERIFICATION_MAX).unwrap_or(5 * minute),
-        settle: fields.duration("verification_settle", Duration::ZERO, VERIFICATION_MAX).unwrap_or(SETTLE_DEFAULT),
+        cooldown: reader.duration_in("cooldown_after_action", minute..=LOOK_BACK_MAX).unwrap_or(10 * minute),
+        window: reader.duration_in("verification_window", minute..=VERIFICATION_MAX).unwrap_or(5 * minute),
+        settle: reader.duration_in("verification_settle", Duration::ZERO..=VERIFICATION_MAX).unwrap_or(SETTLE_DEFAULT),
     }
 }
 
 /// An empty or match-all scope is refused for a policy that acts: "zero means all" has wiped whole fleets (I10). A policy
 /// without the key is read, but [`Scope::Unstated`] never acts.
-fn read_scope(fields: &mut Fields<'_, '_>, auto_execute: Option<bool>) -> Scope {
-    let Some(node) = fields.take("scope") else { return Scope::Unstated };
+fn read_scope(reader: &mut Reader<'_>, auto_execute: Option<bool>) -> Scope {
     let acts = auto_execute == Some(true);
-    let Some(mut inner) = Fields::open(node, "scope", fields.problems) else { return Scope::Unstated };
-    let at = inner.at;
-    let mut clean = |key: &'static str| {
-        let found = inner.texts(key);
-        let place = found.as_ref().map_or(at, |found| found.referenced);
-        let names = found.map(|found| found.value).unwrap_or_default();
-        if let Some(pattern) = names.iter().find(|name| name.is_empty() || name.contains(['*', '?', '['])) {
-            inner
-                .problems
-                .add(place, format!("{key}: {pattern:?} is a pattern; name each one, patterns match too much"));
+    let scope = reader.section("scope", |scope| {
+        let workloads = read_names(scope, "workloads").unwrap_or_default();
+        let namespaces = read_names(scope, "namespaces");
+        // A list that couldn't be read is among the problems already, and isn't called empty too.
+        let is_unreadable = namespaces.is_none() && scope.node("namespaces").is_some();
+        let namespaces = namespaces.unwrap_or_default();
+        if namespaces.is_empty() && !is_unreadable && (acts || !workloads.is_empty()) {
+            let key = scope.path_of("namespaces");
+            let message = format!("{key} must name at least one namespace: an empty scope would match everything");
+            scope.problem(scope.place(), message);
         }
-        names
-    };
-    let (namespaces, workloads): (BTreeSet<String>, _) = (clean("namespaces"), clean("workloads"));
-    inner.close();
-    if namespaces.is_empty() && (acts || !workloads.is_empty()) {
-        fields
-            .problems
-            .add(at, "scope: namespaces must name at least one namespace: an empty scope would match everything");
+        if namespaces.is_empty() { Scope::Unstated } else { Scope::Only { namespaces, workloads } }
+    });
+    scope.unwrap_or(Scope::Unstated)
+}
+
+/// Names, each written out.
+fn read_names(scope: &mut Reader<'_>, key: &'static str) -> Option<BTreeSet<String>> {
+    let names: BTreeSet<String> = scope.texts(key)?.into_iter().collect();
+    if let Some(pattern) = names.iter().find(|name| name.is_empty() || name.contains(['*', '?', '['])) {
+        scope.reject(key, format_args!("{pattern:?} is a pattern; name each one, patterns match too much"));
     }
-    if namespaces.is_empty() { Scope::Unstated } else { Scope::Only { namespaces, workloads } }
+    Some(names)
 }

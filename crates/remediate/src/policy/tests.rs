@@ -47,14 +47,14 @@ remediation_policy:
   mode: panic
 ";
     let expected = [
-        "p.yaml:3:18: incident_type: \"oom-kiled\" is no incident type; did you mean oom-killed?",
-        "p.yaml:4:17: auto_execute: must be true or false, not a text",
-        "p.yaml:5:25: confidence_threshold: must lie between 0 and 1, not 92",
-        "p.yaml:6:17: max_attempts: must lie between 1 and 10, not 12",
-        "p.yaml:7:26: cooldown_after_action: \"10 minutes\" is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms",
-        "p.yaml:8:3: \"cooldown_after_acton\" is no key here; did you mean cooldown_after_action?",
-        "p.yaml:9:20: attempts_window: must lie between 1h and 1w",
-        "p.yaml:10:9: mode: \"panic\" is no mode: choose observe, recommend or execute",
+        "p.yaml:3:18: remediation_policy.incident_type: \"oom-kiled\" is no incident type; did you mean oom-killed?",
+        "p.yaml:4:17: remediation_policy.auto_execute: must be true or false, not a text",
+        "p.yaml:5:25: remediation_policy.confidence_threshold: must lie between 0 and 1, not 92",
+        "p.yaml:6:17: remediation_policy.max_attempts: must lie between 1 and 10, not 12",
+        "p.yaml:7:26: remediation_policy.cooldown_after_action: \"10 minutes\" is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms",
+        "p.yaml:8:3: unknown key remediation_policy.cooldown_after_acton; did you mean cooldown_after_action?",
+        "p.yaml:9:20: remediation_policy.attempts_window: must lie between 1h and 1w, not 5m",
+        "p.yaml:10:9: remediation_policy.mode: \"panic\" is no mode: choose observe, recommend or execute",
     ];
     assert_eq!(problems(text), expected);
 }
@@ -64,8 +64,8 @@ fn what_is_missing_is_named_with_an_example() {
     assert_eq!(
         problems("remediation_policy: {incident_type: oom-killed}"),
         [
-            "p.yaml:1:21: auto_execute is missing; for instance `auto_execute: false`",
-            "p.yaml:1:21: confidence_threshold is missing; for instance `confidence_threshold: 0.9`",
+            "p.yaml:1:21: remediation_policy.auto_execute is missing; for instance `auto_execute: false`",
+            "p.yaml:1:21: remediation_policy.confidence_threshold is missing; for instance `confidence_threshold: 0.9`",
         ]
     );
 }
@@ -80,6 +80,22 @@ fn an_empty_or_match_all_scope_is_refused() {
     assert!(!problems(&text).is_empty());
     let text = format!("{LESSON}  scope: {{namespaces: [shop], workloads: [cart]}}\n");
     assert!(load_policies(&text, "p.yaml").is_ok());
+}
+
+#[test]
+fn a_scope_that_cannot_be_read_never_acts_and_says_why_once() {
+    let text = format!("{LESSON}  scope: {{namespaces: [shop, 5]}}\n");
+    assert_eq!(
+        problems(&text),
+        ["p.yaml:12:30: remediation_policy.scope.namespaces: must be a list of texts; this is a whole number"]
+    );
+    let text = format!("{LESSON}  scope: {{workloads: [cart]}}\n");
+    assert_eq!(
+        problems(&text),
+        [
+            "p.yaml:12:10: remediation_policy.scope.namespaces must name at least one namespace: an empty scope would match everything"
+        ]
+    );
 }
 
 #[test]
@@ -117,11 +133,36 @@ fn several_documents_and_lists_are_read_and_overlap_is_a_problem() {
 }
 
 #[test]
+fn what_is_no_policy_is_one_problem() {
+    assert_eq!(
+        problems("remediation_policy: 7"),
+        ["p.yaml:1:21: remediation_policy must be keys with values, not a whole number"]
+    );
+    assert_eq!(
+        problems("remediation_policies: 7"),
+        ["p.yaml:1:23: remediation_policies must be a list, not a whole number"]
+    );
+    assert_eq!(problems("- 1"), ["p.yaml:1:1: the document must be keys with values, not a list"]);
+    assert_eq!(
+        problems("{}"),
+        [
+            "p.yaml:1:1: remediation_policy is missing; for instance `remediation_policy: {incident_type: oom-killed, ...}`"
+        ]
+    );
+    assert_eq!(
+        problems("remediation_policies: [{incident_type: oom-killed, auto_execute: false}]"),
+        [
+            "p.yaml:1:24: remediation_policies[0].confidence_threshold is missing; for instance `confidence_threshold: 0.9`"
+        ]
+    );
+}
+
+#[test]
 fn yaml_that_is_none_is_a_problem_with_a_place() {
     for text in ["remediation_policy: [", "- 1", "remediation_policies: 7", "a: 1\na: 2", "\t- x"] {
         let found = load_policies(text, "p.yaml").unwrap_err();
         assert!(
-            !found.is_empty() && found.iter().all(|problem| problem.line >= 1 && !problem.message.is_empty()),
+            !found.is_empty() && found.iter().all(|problem| problem.place.line >= 1 && !problem.message.is_empty()),
             "{text}"
         );
     }
@@ -135,7 +176,7 @@ remediation_policies:
 - {incident_type: bad-deployment, auto_execute: true, confidence_threshold: 0.5, scope: {namespaces: [shop]}}
 ";
     let warnings = lint(&load_policies(text, "p.yaml").unwrap());
-    for expected in ["crash loop hides its cause", "automatic undo", "every 2th time", "no escalation_channel"] {
+    for expected in ["crash loop hides its cause", "automatic undo", "one time in 2", "no escalation_channel"] {
         assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:?}");
     }
 }

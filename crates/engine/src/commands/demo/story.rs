@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use homeostat_core::{Annotation, Incident, IncidentChange, IncidentId, Subject, Timestamp};
+use homeostat_core::{Annotation, Incident, IncidentChange, IncidentId, IncidentType, Timestamp};
 use homeostat_remediate::{Decision, DriverEvent, Policy, Verdict};
 
 use crate::closed_loop::ClosedLoop;
@@ -17,7 +17,15 @@ pub(super) struct Story {
     is_live: bool,
     /// Incidents are called #1, #2 … in the order they opened.
     numbers: BTreeMap<IncidentId, usize>,
-    subjects: BTreeMap<IncidentId, Subject>,
+    told: BTreeMap<IncidentId, Told>,
+}
+
+/// What was last said of an incident.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Told {
+    incident_type: IncidentType,
+    n_affected: usize,
+    n_annotations: usize,
 }
 
 pub(super) fn title(policies: &[Policy]) -> String {
@@ -52,7 +60,7 @@ pub(super) fn trained(trained: &Trained, days: u32, took: Duration, is_live: boo
 
 impl Story {
     pub(super) fn new(began: Timestamp, is_live: bool) -> Self {
-        Self { began, is_live, numbers: BTreeMap::new(), subjects: BTreeMap::new() }
+        Self { began, is_live, numbers: BTreeMap::new(), told: BTreeMap::new() }
     }
 
     /// The lines of one turn; on a terminal also the running clock.
@@ -77,7 +85,9 @@ impl Story {
         let incident = change.incident();
         let next = self.numbers.len() + 1;
         let number = *self.numbers.entry(incident.id.clone()).or_insert(next);
-        self.subjects.insert(incident.id.clone(), incident.subject.clone());
+        if !self.is_news(change) {
+            return;
+        }
         let what = match change {
             IncidentChange::Opened(_) => "found",
             IncidentChange::Updated(_) => "now",
@@ -103,6 +113,21 @@ impl Story {
                 }
             }
             IncidentChange::Stale(_) | IncidentChange::Resolved(_) => {}
+        }
+    }
+
+    /// An update is worth a line when it changes what people would do: the type, who suffers, or what is known beside it.
+    fn is_news(&mut self, change: &IncidentChange) -> bool {
+        let incident = change.incident();
+        let told = Told {
+            incident_type: incident.incident_type,
+            n_affected: incident.affected.len(),
+            n_annotations: incident.annotations.len(),
+        };
+        let before = self.told.insert(incident.id.clone(), told);
+        match change {
+            IncidentChange::Updated(_) => before != Some(told),
+            IncidentChange::Opened(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => true,
         }
     }
 
@@ -143,11 +168,7 @@ impl Story {
             DriverEvent::Escalate(escalation) => line(
                 &escalation.incident,
                 "escalated",
-                &format!(
-                    "to {}: {}",
-                    escalation.channel.as_deref().unwrap_or("the default channel"),
-                    escalation.message
-                ),
+                &format!("to {}, because: {}", escalation.channel.as_deref().unwrap_or("the log"), escalation.reason),
             ),
             DriverEvent::JournalTrouble { why } => self.detail(text, &format!("the journal doesn't work: {why}")),
         }
