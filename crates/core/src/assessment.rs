@@ -1,5 +1,6 @@
 //! What scoring says about a window's last row: each detector's vote, and all together.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -61,8 +62,8 @@ pub enum Vote {
 /// A vote and whose it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedVote {
-    /// The detector's name.
-    pub detector: String,
+    /// The detector's name. Borrowed while it is scored, owned when it was read from somewhere.
+    pub detector: Cow<'static, str>,
     /// What it says.
     #[serde(flatten)]
     pub vote: Vote,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::{Assessment, Fused, NamedVote, NotReady, Schema, Scoring, Timestamp, Vote, Window};
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::ScoreError;
@@ -122,24 +123,62 @@ impl Ensemble {
 
     /// Takes the window's rows that are newer than what it has seen, and assesses each, oldest first.
     pub fn assess_rows(&mut self, window: &Window) -> Result<Vec<AssessedRow>, Misfit> {
+        let mut pending = Vec::new();
+        self.pending(window, |at, step_idx| pending.push((at, step_idx)))?;
+        let row = |step_idx: Option<usize>| step_idx.map(|step_idx| window.row(step_idx));
+        Ok(pending.into_iter().filter_map(|(at, step_idx)| self.take(at, row(step_idx)).cloned()).collect())
+    }
+
+    /// Names the rows that are due, oldest first: each moment, with its row in the window, or none for a step without data.
+    pub(crate) fn pending(
+        &self,
+        window: &Window,
+        mut visit: impl FnMut(Timestamp, Option<usize>),
+    ) -> Result<(), Misfit> {
         self.check(window)?;
-        let mut rows = Vec::new();
+        let mut newest = self.newest_at();
         for step_idx in 0..window.grid().n_steps() {
             let at = window.grid().at(step_idx);
-            if self.newest_at().is_some_and(|newest| at <= newest) {
+            let is_new = newest.is_none_or(|newest| at > newest);
+            if !is_new || window.row(step_idx).iter().all(|value| value.is_nan()) {
                 continue;
             }
-            let row = window.row(step_idx);
-            if row.iter().all(|value| value.is_nan()) {
-                continue;
+            let n_holes = newest.map_or(0, |newest| self.n_holes_between(newest, at));
+            for back in (1..=n_holes).rev() {
+                visit(at - self.step() * back, None);
             }
-            rows.extend(self.holes_before(at).into_iter().map(|hole_at| self.push(hole_at, None)));
-            rows.push(self.push(at, row.as_slice()));
+            visit(at, Some(step_idx));
+            newest = Some(at);
         }
-        if let Some(newest) = rows.last() {
-            self.last = Some(newest.clone());
+        Ok(())
+    }
+
+    /// Takes one row and assesses it; `None` is a row of holes. A row that isn't newer than what it has seen is left alone.
+    /// Nothing is allocated but for a detector that fails.
+    pub(crate) fn take(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> Option<&AssessedRow> {
+        if self.newest_at().is_some_and(|newest| at <= newest) {
+            return None;
         }
-        Ok(rows)
+        match row {
+            Some(row) => self.enricher.push(at, row.iter().copied()),
+            None => self.enricher.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
+        };
+        let trail = self.enricher.trail();
+        let mut last = self.last.take().unwrap_or_else(|| self.blank(at));
+        let AssessedRow { assessment, features } = &mut last;
+        assessment.at = at;
+        // Members come first among the votes; what is missing says the same of every row.
+        for (member, named) in self.members.iter_mut().zip(&mut assessment.votes) {
+            named.vote = vote(member.model.score(trail), &member.tail);
+        }
+        assessment.fused = self.fusion.push(&assessment.votes);
+        explain(&self.enricher, &self.members, assessment, features);
+        Some(self.last.insert(last))
+    }
+
+    /// The newest row that was assessed since it was trained or loaded.
+    pub(crate) fn last(&self) -> Option<&AssessedRow> {
+        self.last.as_ref()
     }
 
     /// Where each feature stood at the newest row, in the schema's order; `None` before the first row since it was loaded.
@@ -157,36 +196,20 @@ impl Ensemble {
         Ok(())
     }
 
-    /// The steps without data just before `at`, oldest first; at most as many as the trail holds.
-    fn holes_before(&self, at: Timestamp) -> Vec<Timestamp> {
-        let Some(newest) = self.newest_at() else {
-            return Vec::new();
-        };
-        let step = self.enricher.step();
-        let missed = at.since(newest).as_millis() / step.as_millis().max(1);
-        let n_holes = missed.saturating_sub(1).min(TRAIL_ROWS_MAX as u128);
-        (1..=n_holes as u32).rev().map(|back| at - step * back).collect()
+    /// Steps without data between two moments; at most as many as the trail holds.
+    fn n_holes_between(&self, newest: Timestamp, at: Timestamp) -> u32 {
+        let missed = at.since(newest).as_millis() / self.step().as_millis().max(1);
+        missed.saturating_sub(1).min(TRAIL_ROWS_MAX as u128) as u32
     }
 
-    /// `None` is a row of holes.
-    fn push(&mut self, at: Timestamp, row: Option<&[f64]>) -> AssessedRow {
-        match row {
-            Some(row) => self.enricher.push(at, row.iter().copied()),
-            None => self.enricher.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
-        };
-        let trail = self.enricher.trail();
-        let votes = self.members.iter_mut().map(|member| {
-            let scoring = member.model.score(trail);
-            NamedVote { detector: member.model.name().to_owned(), vote: vote(scoring, &member.tail) }
-        });
-        let votes: Vec<NamedVote> = votes.chain(self.missing.iter().map(missing_vote)).collect();
-        let fused = self.fusion.push(&votes);
-        explained(&self.enricher, &self.members, at, votes, fused)
+    /// Room for the first assessment.
+    fn blank(&self, at: Timestamp) -> AssessedRow {
+        AssessedRow { assessment: self.without_votes(at, &NOTHING_YET), features: Vec::new() }
     }
 
     /// An assessment in which every detector says the same.
     fn without_votes(&self, at: Timestamp, vote: &Vote) -> Assessment {
-        let named = |name: &str| NamedVote { detector: name.to_owned(), vote: vote.clone() };
+        let named = |name: &'static str| NamedVote { detector: name.into(), vote: vote.clone() };
         Assessment {
             at,
             votes: self.detectors().map(named).chain(self.missing.iter().map(missing_vote)).collect(),
@@ -198,7 +221,7 @@ impl Ensemble {
 }
 
 /// Why a window can't be scored by this ensemble: train again, or put the config back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Misfit {
     /// The features differ.
     #[error("the window's features differ from those in training: train again after changing queries")]
@@ -220,23 +243,18 @@ fn vote(scoring: Result<Scoring, ScoreError>, tail: &Tail) -> Vote {
 
 fn missing_vote(missing: &MissingDetector) -> NamedVote {
     NamedVote {
-        detector: missing.detector.clone(),
+        detector: missing.detector.clone().into(),
         vote: Vote::Failed { why: format!("not trained: {}", missing.why) },
     }
 }
 
-fn explained(
-    enricher: &Enricher,
-    members: &[Member],
-    at: Timestamp,
-    votes: Vec<NamedVote>,
-    fused: Fused,
-) -> AssessedRow {
+/// Fills in where each feature stands and what was expected of it.
+fn explain(enricher: &Enricher, members: &[Member], assessment: &mut Assessment, features: &mut Vec<FeatureState>) {
     let forecast = members.iter().find_map(|member| member.model.expected());
-    let features = feature_states(enricher, forecast);
-    let expected = features.iter().map(|state| state.expected).collect();
-    let deviations = strongest_deviations(enricher.trail());
-    AssessedRow { assessment: Assessment { at, votes, fused, deviations, expected }, features }
+    feature_states(enricher, forecast, features);
+    assessment.expected.clear();
+    assessment.expected.extend(features.iter().map(|state| state.expected));
+    strongest_deviations(enricher.trail(), &mut assessment.deviations);
 }
 
 #[cfg(test)]

@@ -30,37 +30,35 @@ pub struct FeatureState {
     pub normal: bool,
 }
 
-/// All features at the newest row. `forecast` is what a forecaster expected of it.
-pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&[f64]>) -> Vec<FeatureState> {
+/// All features at the newest row, into `states`. `forecast` is what a forecaster expected of it.
+pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&[f64]>, states: &mut Vec<FeatureState>) {
     let trail = enricher.trail();
-    (0..trail.n_features())
-        .map(|idx| {
-            let deviation = cell(trail, 0, Channel::Level, idx);
-            FeatureState {
-                value: cell(trail, 0, Channel::Raw, idx),
-                expected: forecast
-                    .and_then(|expected| expected.get(idx).copied())
-                    .filter(|expected| expected.is_finite())
-                    .or_else(|| mean_before(trail, idx)),
-                deviation,
-                normal: deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
-            }
-        })
-        .collect()
+    states.clear();
+    states.extend((0..trail.n_features()).map(|idx| {
+        let deviation = cell(trail, 0, Channel::Level, idx);
+        FeatureState {
+            value: cell(trail, 0, Channel::Raw, idx),
+            expected: forecast
+                .and_then(|expected| expected.get(idx).copied())
+                .filter(|expected| expected.is_finite())
+                .or_else(|| mean_before(trail, idx)),
+            deviation,
+            normal: deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
+        }
+    }));
 }
 
 /// For each feature the deviation farthest from 0 among its level and its residuals at the newest row, signed: a sudden
 /// fault shows in a residual first, a slow one in the level.
-pub(crate) fn strongest_deviations(trail: &Trail) -> Vec<Option<f64>> {
-    (0..trail.n_features())
-        .map(|idx| {
-            CHANNELS
-                .into_iter()
-                .filter(|channel| *channel != Channel::Raw)
-                .filter_map(|channel| cell(trail, 0, channel, idx))
-                .max_by(|a, b| a.abs().total_cmp(&b.abs()))
-        })
-        .collect()
+pub(crate) fn strongest_deviations(trail: &Trail, deviations: &mut Vec<Option<f64>>) {
+    deviations.clear();
+    deviations.extend((0..trail.n_features()).map(|idx| {
+        CHANNELS
+            .into_iter()
+            .filter(|channel| *channel != Channel::Raw)
+            .filter_map(|channel| cell(trail, 0, channel, idx))
+            .max_by(|a, b| a.abs().total_cmp(&b.abs()))
+    }));
 }
 
 fn mean_before(trail: &Trail, idx: usize) -> Option<f64> {

@@ -55,10 +55,10 @@ impl Fusion {
 
 /// The fused surprise of one row, or `None` with too few votes.
 pub(crate) fn fused_nats(votes: &[NamedVote]) -> Option<f64> {
-    let surprises: Vec<f64> = votes.iter().filter_map(|named| surprise_nats(&named.vote)).collect();
-    (surprises.len() >= VOTES_MIN).then(|| {
+    let surprises = votes.iter().filter_map(|named| surprise_nats(&named.vote));
+    (surprises.clone().count() >= VOTES_MIN).then(|| {
         // Cut well below the largest float, so that no sum or average of these overflows.
-        surprises.iter().map(|nats| (nats - DEAD_ZONE_NATS).max(0.0)).sum::<f64>().min(FUSED_NATS_MAX)
+        surprises.map(|nats| (nats - DEAD_ZONE_NATS).max(0.0)).sum::<f64>().min(FUSED_NATS_MAX)
     })
 }
 

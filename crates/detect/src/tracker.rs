@@ -136,25 +136,35 @@ impl Tracker {
     }
 
     /// Takes the rows of one moment, at most one of each subject, and says what changed, in the order it happened.
-    pub fn step(&mut self, at: Timestamp, rows: &[SubjectRow<'_>], around: &Surroundings) -> Vec<IncidentChange> {
+    /// Rows in which nothing happens allocate nothing.
+    pub fn step<'a>(
+        &mut self,
+        at: Timestamp,
+        rows: impl IntoIterator<Item = SubjectRow<'a>>,
+        around: &Surroundings,
+    ) -> Vec<IncidentChange> {
         let mut changes = Vec::new();
-        let mut rows = rows.to_vec();
-        rows.sort_by_key(|row| row.subject);
-        rows.dedup_by_key(|row| row.subject);
-        for row in &rows {
+        let mut candidates: Vec<SubjectRow<'_>> = Vec::new();
+        for row in rows {
             if self.watches.len() < SUBJECTS_MAX && !self.watches.contains_key(row.subject) {
                 self.watches.insert(row.subject.clone(), Watch::default());
             }
-            if let Some(watch) = self.watches.get_mut(row.subject) {
-                watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
-                if let Some(open) = &mut watch.open {
-                    open.observe(row);
-                }
+            let Some(watch) = self.watches.get_mut(row.subject) else { continue };
+            watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
+            if let Some(open) = &mut watch.open {
+                open.observe(&row);
+            }
+            // What an incident that ends with this row leaves open is seen again below.
+            if row.row.assessment.score().is_some_and(Score::is_alarming) && watch.gate.opens(&self.hysteresis) {
+                candidates.push(row);
+            } else if !watch.gate.is_suspicious(&self.hysteresis) {
+                watch.waited_rows = 0;
             }
         }
+        candidates.sort_by_key(|row| row.subject);
         changes.extend(self.pass_time(at));
         self.resolve(at, &mut changes);
-        self.open(at, &rows, around);
+        self.open(at, candidates, around);
         self.refresh(at, around, &mut changes);
         changes
     }
@@ -183,17 +193,8 @@ impl Tracker {
     }
 
     /// Opens what has to be opened: causes before what suffers from them.
-    fn open(&mut self, at: Timestamp, rows: &[SubjectRow<'_>], around: &Surroundings) {
-        let mut candidates: Vec<SubjectRow<'_>> = Vec::new();
-        for row in rows {
-            let Some(watch) = self.watches.get_mut(row.subject) else { continue };
-            let alarms = row.row.assessment.score().is_some_and(Score::is_alarming);
-            if watch.open.is_none() && alarms && watch.gate.opens(&self.hysteresis) {
-                candidates.push(*row);
-            } else if !watch.gate.is_suspicious(&self.hysteresis) {
-                watch.waited_rows = 0;
-            }
-        }
+    fn open(&mut self, at: Timestamp, mut candidates: Vec<SubjectRow<'_>>, around: &Surroundings) {
+        candidates.retain(|row| self.watches.get(row.subject).is_some_and(|watch| watch.open.is_none()));
         for row in cause::causes_first(candidates, &around.topology) {
             if self.settles(row.subject, at, around) {
                 continue;

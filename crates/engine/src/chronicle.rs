@@ -8,6 +8,9 @@ use crate::cycle::Turn;
 
 /// Logs everything that a turn did.
 pub(crate) fn log(turn: &Turn) {
+    for (subject, misfit) in &turn.misfits {
+        tracing::error!(%subject, %misfit, "the subject goes unwatched");
+    }
     for change in &turn.changes {
         log_change(change);
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use homeostat_core::{Incident, IncidentChange, IncidentState, Mode, Rollout, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Monitor, Surroundings};
+use homeostat_detect::{Misfit, Monitor, Surroundings};
 use homeostat_remediate::{
     Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput,
 };
@@ -44,6 +44,8 @@ pub(crate) struct Turn {
     pub(crate) n_scored: usize,
     /// Subjects without a model.
     pub(crate) without_model: Vec<Subject>,
+    /// Subjects whose window their model can't read; they go unwatched.
+    pub(crate) misfits: Vec<(Subject, Misfit)>,
     /// What happened to incidents, in order.
     pub(crate) changes: Vec<IncidentChange>,
     /// What remediation did, in order.
@@ -109,8 +111,9 @@ impl Cycle {
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);
         let mut turn = Turn {
-            n_scored: observed.assessments.len(),
+            n_scored: observed.n_scored,
             without_model: observed.unknown_subjects,
+            misfits: observed.misfits,
             changes: observed.changes,
             open,
             ..Turn::default()

@@ -51,6 +51,8 @@ pub(crate) struct Metrics {
     pub(crate) samples_dropped: Counter,
     /// Subjects with a model.
     pub(crate) subjects: Gauge,
+    /// Subjects whose window their model can't read.
+    pub(crate) subjects_misfit: Gauge,
     /// Subjects seen without a model.
     pub(crate) subjects_without_model: Gauge,
     /// Changes of incidents.
@@ -80,6 +82,7 @@ impl Metrics {
             source_warnings: Counter::default(),
             samples_dropped: Counter::default(),
             subjects: Gauge::default(),
+            subjects_misfit: Gauge::default(),
             subjects_without_model: Gauge::default(),
             incident_changes: Family::default(),
             incidents_open: Gauge::default(),
@@ -115,6 +118,11 @@ impl Metrics {
             "subjects_without_model",
             "Subjects seen that have no model yet",
             metrics.subjects_without_model.clone(),
+        );
+        registry.register(
+            "subjects_misfit",
+            "Subjects that go unwatched because their data has another shape than in training",
+            metrics.subjects_misfit.clone(),
         );
         registry.register("incident_changes", "Changes of incidents by type", metrics.incident_changes.clone());
         registry.register("incidents_open", "Incidents open now", metrics.incidents_open.clone());

@@ -259,6 +259,7 @@ impl Service {
         metrics.samples_dropped.inc_by(matrices().map(|matrix| matrix.dropped().total()).sum());
         metrics.subjects.set(turn.n_scored as i64);
         metrics.subjects_without_model.set(turn.without_model.len() as i64);
+        metrics.subjects_misfit.set(turn.misfits.len() as i64);
         metrics.incidents_open.set(turn.open.len() as i64);
         metrics.stopped.set(i64::from(self.was_stopped));
         for change in &turn.changes {

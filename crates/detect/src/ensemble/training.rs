@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{NamedVote, RawScore, Schema, Scoring, Seed, Timestamp, Window};
+use homeostat_core::{Assessment, NamedVote, RawScore, Schema, Scoring, Seed, Timestamp, Window};
 
-use super::{DetectorSpec, Ensemble, Member, MissingDetector, Model, explained, missing_vote, vote};
+use super::{AssessedRow, DetectorSpec, Ensemble, Member, MissingDetector, Model, explain, missing_vote, vote};
 use crate::budget::{FalseAlarmBudget, threshold_nats};
 use crate::detector::{ScoreError, TrainError};
 use crate::enricher::{Enriched, Enricher};
@@ -147,7 +147,7 @@ impl HeldOut {
             .map(|_| {
                 let scored = members.iter().zip(&mut columns).filter_map(|(member, column)| {
                     let vote = vote(column.next()?, &member.tail);
-                    Some(NamedVote { detector: member.model.name().to_owned(), vote })
+                    Some(NamedVote { detector: member.model.name().into(), vote })
                 });
                 scored.chain(missing.iter().map(missing_vote)).collect()
             })
@@ -156,7 +156,12 @@ impl HeldOut {
         let threshold = threshold_nats(&fused, enricher.step(), &spec.budget, &spec.hysteresis);
         let mut fusion = Fusion::new(threshold);
         let last = votes.into_iter().zip(&self.moments).map(|(votes, at)| (fusion.push(&votes), votes, *at)).last();
-        let last = last.map(|(fused, votes, at)| explained(&enricher, &members, at, votes, fused));
+        let last = last.map(|(fused, votes, at)| {
+            let mut assessment = Assessment { at, votes, fused, deviations: Vec::new(), expected: Vec::new() };
+            let mut features = Vec::new();
+            explain(&enricher, &members, &mut assessment, &mut features);
+            AssessedRow { assessment, features }
+        });
         Ok(Ensemble { schema, enricher, members, missing, fusion, last })
     }
 }

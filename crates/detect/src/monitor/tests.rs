@@ -73,7 +73,7 @@ fn a_dependency_down_is_one_incident_from_opened_to_resolved() {
     let observed = monitor.observe(windows[0].grid().end(), &windows, &around());
     assert_eq!(names(&observed.changes), [("opened", "redis"), ("resolved", "redis")]);
     assert_eq!(observed.changes[0].incident().affected, [subject("cart")]);
-    assert_eq!(observed.assessments.len(), 3);
+    assert_eq!(observed.n_scored, 3);
     assert_eq!(monitor.open_incidents().count(), 0);
 }
 
@@ -109,7 +109,7 @@ fn a_subject_without_a_model_is_named_and_the_others_go_on() {
     let windows = [window("stranger", TRAINED_ROWS, 5, 0..0), window("redis", TRAINED_ROWS, 5, 0..0)];
     let observed = monitor.observe(windows[0].grid().end(), &windows, &around());
     assert_eq!(observed.unknown_subjects, [subject("stranger")]);
-    assert_eq!(observed.assessments.len(), 1);
+    assert_eq!(observed.n_scored, 1);
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Play {
         let rows: Vec<(Subject, AssessedRow)> = rows.iter().map(|row| (subject(row.name), assessed(at, row))).collect();
         let rows: Vec<SubjectRow<'_>> =
             rows.iter().map(|(subject, row)| SubjectRow { subject, schema: &schema, step: STEP, row }).collect();
-        self.tracker.step(at, &rows, &self.around)
+        self.tracker.step(at, rows, &self.around)
     }
 
     fn steps(&mut self, n: usize, rows: &[Told]) -> Vec<IncidentChange> {
@@ -289,7 +289,7 @@ fn a_type_sharpens_and_the_end_of_a_fault_is_no_new_symptom() {
     jump.assessment.deviations[3] = Some(15.0);
     let (schema, cart) = (schema(), subject("cart"));
     let row = SubjectRow { subject: &cart, schema: &schema, step: STEP, row: &jump };
-    assert!(play.tracker.step(play.now(), &[row], &play.around).is_empty());
+    assert!(play.tracker.step(play.now(), [row], &play.around).is_empty());
 }
 
 #[test]

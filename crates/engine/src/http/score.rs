@@ -45,7 +45,7 @@ pub(super) async fn score(State(api): State<Api>, body: Result<Json<ScoreRequest
     // Scoring clones a model and runs it over the window: milliseconds of computing, off the async threads.
     let answer = tokio::task::spawn_blocking(move || {
         // A copy, so that scoring on request never holds up the service's own cycle.
-        let found = monitor.lock().unwrap_or_else(PoisonError::into_inner).ensembles().get(&request.subject).cloned();
+        let found = monitor.lock().unwrap_or_else(PoisonError::into_inner).ensemble(&request.subject).cloned();
         let Some(ensemble) = found else {
             let message = format!("{} has no model; GET /metrics says how many have", request.subject);
             return problem(StatusCode::NOT_FOUND, "not_found", message);
