@@ -191,6 +191,9 @@ pub(crate) struct EvaluateArgs {
     /// Write the tables as Markdown.
     #[arg(long = "output.markdown", value_name = "FILE")]
     pub(crate) output_markdown: Option<PathBuf>,
+    /// Write a report with plots: one HTML page that needs nothing else.
+    #[arg(long = "output.html", value_name = "FILE")]
+    pub(crate) output_html: Option<PathBuf>,
     /// Keep each series' run here, so that an evaluation that was stopped goes on where it stopped. Runs of another build or
     /// other options are never taken.
     #[arg(long, value_name = "DIR")]

@@ -50,7 +50,8 @@ fn csv(salt: u32) -> String {
 fn small_pack(dir: &Path) -> PathBuf {
     let pack = dir.join("pack");
     let mut entries = Vec::new();
-    for (idx, (set, series)) in [("shop", "cart"), ("shop", "web"), ("bank", "pay"), ("bank", "log")].iter().enumerate() {
+    for (idx, (set, series)) in [("shop", "cart"), ("shop", "web"), ("bank", "pay"), ("bank", "log")].iter().enumerate()
+    {
         std::fs::create_dir_all(pack.join(set)).expect("a directory");
         let path = format!("{set}/{series}.csv.gz");
         let file = std::fs::File::create(pack.join(&path)).expect("a file");
@@ -86,13 +87,17 @@ fn a_pack_is_judged_and_its_scores_judge_the_same_as_any_programs() {
     assert!(ours.status.success(), "{}", text(&ours));
     let first = read_json(&json);
     assert!(first["macro"]["vus_pr"]["value"].as_f64().is_some_and(|vus| vus > 0.8), "{}", text(&ours));
-    assert!(text(&ours).contains("figure eval.ablation.dbscan") && text(&ours).contains("figure eval.event_f1.shop 1.0"));
+    assert!(
+        text(&ours).contains("figure eval.ablation.dbscan") && text(&ours).contains("figure eval.event_f1.shop 1.0")
+    );
     assert!(std::fs::read_to_string(markdown).expect("written").contains("| bank |"));
 
     // Judged as a stranger's scores, every figure that doesn't need votes is the same.
     let theirs_json = dir.path().join("b.json");
-    let theirs =
-        evaluate(&[], &[("--pack", &pack), ("--scores", &scores), ("--output.json", &theirs_json), ("--against", &json)]);
+    let theirs = evaluate(
+        &[],
+        &[("--pack", &pack), ("--scores", &scores), ("--output.json", &theirs_json), ("--against", &json)],
+    );
     assert!(theirs.status.success(), "{}", text(&theirs));
     let second = read_json(&theirs_json);
     for figure in ["vus_pr", "auc_pr", "events", "confidence"] {

@@ -11,17 +11,21 @@ mod bootstrap;
 mod claims;
 mod comparison;
 mod figures;
+mod html;
 mod judgement;
 mod markdown;
 mod table;
+mod trace;
 
 pub use bootstrap::Estimate;
 pub use claims::{Claimant, claims};
 pub use comparison::{Change, Comparison, Verdict};
 pub use figures::figure_lines;
+pub use html::html;
 pub use judgement::{ConfidenceFigures, DetectorWorth, JudgeOptions, Judged, SeriesJudgement};
 pub use markdown::markdown;
 pub use table::table;
+pub use trace::{TRACE_COLUMNS, Trace, TraceColumn};
 
 use bootstrap::{bootstrapped, mean};
 

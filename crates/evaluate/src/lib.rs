@@ -28,7 +28,8 @@ mod series_run;
 pub use action_outcome::{ActionOutcome, Verification};
 pub use evaluation::{
     Change, Claimant, Comparison, ConfidenceFigures, DetectorWorth, Estimate, Evaluation, Figures, JudgeOptions,
-    Judged, Protocol, SeriesJudgement, SetFigures, Verdict, claims, figure_lines, markdown, table,
+    Judged, Protocol, SeriesJudgement, SetFigures, TRACE_COLUMNS, Trace, TraceColumn, Verdict, claims, figure_lines,
+    html, markdown, table,
 };
 pub use incident_record::IncidentRecord;
 pub use labelled::{LabelledOutcome, outcomes};

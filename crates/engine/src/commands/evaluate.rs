@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use homeostat_evaluate::{
-    Claimant, Comparison, Evaluation, Judged, Pack, Protocol, claims, figure_lines, markdown, table,
+    Claimant, Comparison, Evaluation, Judged, Pack, Protocol, claims, figure_lines, html, markdown, table,
 };
 
 use crate::cli::EvaluateArgs;
@@ -118,6 +118,9 @@ fn write_outputs(
     }
     if let Some(path) = &args.output_markdown {
         files::write(path, markdown(evaluation, comparison).as_bytes()).context("--output.markdown")?;
+    }
+    if let Some(path) = &args.output_html {
+        files::write(path, html(evaluation, comparison, judged).as_bytes()).context("--output.html")?;
     }
     if let Some(dir) = &args.output_scores {
         for one in judged.iter().filter(|one| one.judgement.seed == args.seed && one.judgement.failure.is_none()) {

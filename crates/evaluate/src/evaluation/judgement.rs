@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::trace::Trace;
 use crate::metrics::{
     ALERT_BINS, EventCounts, EventRule, ROW_BINS, auc_pr, brier, expected_calibration_error, period_rows, ranked,
     threshold_for_budget, vus_pr,
@@ -82,6 +83,8 @@ pub struct Judged {
     pub scores: Scores,
     /// The episodes of alerts: first row, last row, and whether something was there.
     pub episodes: Vec<(usize, usize, bool)>,
+    /// The rows, small enough to draw.
+    pub trace: Trace,
 }
 
 /// What is told beside scores.
@@ -129,7 +132,7 @@ impl Judged {
     /// A series without figures.
     pub fn failed(entry: &SeriesEntry, seed: u64, why: String) -> Self {
         let judgement = SeriesJudgement { failure: Some(why), ..SeriesJudgement::blank(entry, seed) };
-        Self { judgement, labels: Vec::new(), scores: Scores::default(), episodes: Vec::new() }
+        Self { judgement, labels: Vec::new(), scores: Scores::default(), episodes: Vec::new(), trace: Trace::default() }
     }
 
     /// Judges a run of our own.
@@ -196,11 +199,12 @@ impl Judged {
             judgement.events = Some(counts);
             episodes = judged.into_iter().map(|(run, is_true)| (run.first, run.last, is_true)).collect();
         }
-        Self { judgement, labels, scores, episodes }
+        let trace = Trace::of(series, &scores);
+        Self { judgement, labels, scores, episodes, trace }
     }
 
     /// The highest confidence of each episode, and whether it was true.
-    fn alert_claims(&self) -> impl Iterator<Item = (f64, bool)> + '_ {
+    pub(super) fn alert_claims(&self) -> impl Iterator<Item = (f64, bool)> + '_ {
         let confidence = self.scores.confidence.as_deref().unwrap_or_default();
         self.episodes.iter().filter_map(move |(first, last, is_true)| {
             let highest = confidence.get(*first..=*last)?.iter().copied().fold(0.0, f64::max);
@@ -208,7 +212,7 @@ impl Judged {
         })
     }
 
-    fn row_claims(&self) -> impl Iterator<Item = (f64, bool)> + '_ {
+    pub(super) fn row_claims(&self) -> impl Iterator<Item = (f64, bool)> + '_ {
         let confidence = self.scores.confidence.as_deref().unwrap_or_default();
         confidence.iter().copied().zip(self.labels.iter().copied())
     }

@@ -162,3 +162,26 @@ fn figures_and_markdown_name_every_set_and_detector() {
     let text = markdown(&evaluation, Some(&Comparison::of(&evaluation, &evaluation)));
     assert!(text.contains("| macro |") && text.contains("| forest |") && text.contains("budget 1 per 1d"), "{text}");
 }
+
+#[test]
+fn the_page_has_every_plot_needs_nothing_else_and_escapes_names() {
+    let mut all = pack();
+    all.push(Judged::failed(&entry("a", "<script>"), 1, "bad & worse".into()));
+    for one in &mut all {
+        one.trace.columns = vec![
+            TraceColumn { low: 0.0, high: 1.0, score: 0.5, labelled: false, alert: false },
+            TraceColumn { low: f64::NAN, high: f64::NAN, score: 9.0, labelled: true, alert: true },
+        ];
+    }
+    let evaluation = Evaluation::of(protocol(), &all);
+    let page = html(&evaluation, None, &all);
+    assert!(!page.contains("<script") && !page.contains("http") && page.contains("&lt;script&gt;"), "{page}");
+    assert!(page.contains("bad &amp; worse") && !page.contains("NaN"));
+    for title in ["VUS-PR by set", "Precision over recall", "Delay of detection", ">signal<", ">score<"] {
+        assert!(page.contains(title), "{title}");
+    }
+    let count = |tag: &str| page.matches(tag).count();
+    for tag in ["svg", "table", "section", "figure", "p"] {
+        assert_eq!(count(&format!("<{tag} ")) + count(&format!("<{tag}>")), count(&format!("</{tag}>")), "{tag}");
+    }
+}
