@@ -23,6 +23,8 @@ pub struct SeriesRun {
     /// Whether an incident opened at the row. That, and nothing else, is an alert: it is what calls somebody. An incident
     /// that stays open for days calls once.
     pub alert: Vec<bool>,
+    /// Whether an incident was open after the row: nothing else can alert meanwhile.
+    pub open: Vec<bool>,
     /// By detector, then by row: how surprising the detector found it, in nats; NaN where it didn't vote.
     pub surprise_nats: Vec<Vec<f64>>,
     /// Rows without a score of their own.
@@ -79,6 +81,7 @@ impl SeriesRun {
             missing: ensemble.missing().iter().map(|one| (one.detector.clone(), one.why.clone())).collect(),
             score: Vec::new(),
             alert: Vec::new(),
+            open: Vec::new(),
             surprise_nats: vec![Vec::new(); detectors.len()],
             n_unscored: 0,
             detectors,
@@ -93,6 +96,7 @@ impl SeriesRun {
             IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => false,
         });
         self.alert.push(opened);
+        self.open.push(monitor.open_incidents().next().is_some());
         // A row of holes gives the assessment of an earlier row again.
         let assessment = observed.assessments.first().map(|(_, assessment)| assessment).filter(|one| one.at == at);
         let evidence = assessment.and_then(evidence);

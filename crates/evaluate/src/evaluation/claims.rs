@@ -1,8 +1,10 @@
 //! Confidence for a set from the labels of the other sets: what calibration is worth where it was never fitted.
 //!
-//! Rows: `min(½, σ(a · ln(0.1 + score) + b))`, every set weighing the same. The cap is there because a row's score can't say
-//! more across sets: base rates differ twentyfold between them. Rows at which an alert is raised claim the alert's own
-//! probability instead, the same curve fitted to alerts and without the cap: there are few, and somebody acts on them.
+//! Rows: `min(½, σ(a · ln(0.1 + score) + b))`, every set weighing by the reciprocal of its labels' variance: what is judged
+//! is the error relative to that, and a set where one row in a hundred is labelled must not pay for one with twenty. The cap
+//! is there because a row's score can't say more across sets: base rates differ twentyfold between them. Rows at which an
+//! alert is raised claim the alert's own probability instead, the same curve fitted to alerts and without the cap: there
+//! are few, and somebody acts on them.
 
 use std::collections::BTreeMap;
 
@@ -98,15 +100,20 @@ impl Curve {
         1.0 / (1.0 + (-(self.slope * x + self.level)).exp())
     }
 
-    /// By maximum likelihood with a weak prior on the slope (Newton's method); each set weighs the same, all together as many
-    /// as there are counts. `None` without a count.
+    /// By maximum likelihood with a weak prior on the slope (Newton's method); each set weighs by the reciprocal of its
+    /// outcomes' variance, all together as many as there are counts. `None` without a count.
     fn fit<'a>(sets: impl Iterator<Item = &'a Counts> + Clone) -> Option<Self> {
         let size = |counts: &Counts| counts.values().map(|(n, _)| n).sum::<f64>();
-        let n_sets = sets.clone().filter(|counts| !counts.is_empty()).count() as f64;
         let total: f64 = sets.clone().map(size).sum();
+        let weight = |counts: &Counts| {
+            let n = size(counts);
+            let share = (counts.values().map(|(_, hits)| hits).sum::<f64>() + 1.0) / (n + 2.0);
+            if n > 0.0 { 1.0 / (share * (1.0 - share)) } else { 0.0 }
+        };
+        let weights: f64 = sets.clone().map(weight).sum();
         let mut points: Vec<(f64, f64, f64)> = Vec::new();
         for counts in sets.filter(|counts| !counts.is_empty()) {
-            let weight = total / n_sets / size(counts);
+            let weight = total * weight(counts) / weights / size(counts);
             points.extend(counts.iter().map(|(bin, (n, hits))| (*bin as f64 * BIN_WIDTH, weight * n, weight * hits)));
         }
         let hits: f64 = points.iter().map(|(_, _, hits)| hits).sum();
@@ -122,7 +129,7 @@ impl Curve {
         }
         // A higher score is never less sure.
         let rises = curve.slope >= 0.0 && curve.slope.is_finite() && curve.level.is_finite();
-        (n_sets > 0.0).then(|| if rises { curve } else { Self { slope: 0.0, level: (share / (1.0 - share)).ln() } })
+        (total > 0.0).then(|| if rises { curve } else { Self { slope: 0.0, level: (share / (1.0 - share)).ln() } })
     }
 
     fn newton_step(self, points: &[(f64, f64, f64)]) -> Option<(f64, f64)> {

@@ -11,6 +11,11 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
     for set in &evaluation.sets {
         of(&mut text, &set.set, &set.figures);
     }
+    for set in &evaluation.sets {
+        let masked = evaluation.series.iter().filter(|one| one.set == set.set).filter_map(|one| one.n_masked);
+        let n_masked = masked.fold(None, |sum: Option<usize>, n| Some(sum.unwrap_or(0) + n));
+        line(&mut text, &format!("eval.events_masked.{}", set.set), n_masked.map(|n| n as f64), "events");
+    }
     let skills = || evaluation.sets.iter().filter_map(|set| set.figures.confidence.brier_skill);
     line(&mut text, "eval.brier_skill", evaluation.overall.confidence.brier_skill, "ratio");
     line(&mut text, "eval.brier_skill.worst", skills().reduce(f64::min), "ratio");

@@ -66,7 +66,7 @@ fn tabled(rows: &Rows) -> String {
     for (idx, row) in rows.iter().enumerate() {
         let cell = if idx == 0 { "th" } else { "td" };
         let cells: String = row.iter().map(|text| format!("<{cell}>{}</{cell}>", escaped(text))).collect();
-        let _ = write!(text, "<tr>{cells}</tr>\n");
+        let _ = writeln!(text, "<tr>{cells}</tr>");
     }
     text.push_str("</table>");
     text

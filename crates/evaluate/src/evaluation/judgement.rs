@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trace::Trace;
 use crate::metrics::{
-    ALERT_BINS, EventCounts, EventRule, ROW_BINS, auc_pr, brier, expected_calibration_error, period_rows, ranked,
+    ALERT_BINS, EventCounts, EventRule, ROW_BINS, Run, auc_pr, brier, expected_calibration_error, period_rows, ranked,
     threshold_for_budget, vus_pr,
 };
 use crate::pack::{LabelledSeries, SeriesEntry};
@@ -44,6 +44,8 @@ pub struct SeriesJudgement {
     pub base_rate: Option<f64>,
     /// What its alerts found; `None` if there were no alerts to judge.
     pub events: Option<EventCounts>,
+    /// Events that were missed because an incident was open already when they began; `None` for another program's scores.
+    pub n_masked: Option<usize>,
     /// What each detector is worth.
     pub detectors: BTreeMap<String, DetectorWorth>,
 }
@@ -113,6 +115,7 @@ impl SeriesJudgement {
             auc_pr: None,
             base_rate: None,
             events: None,
+            n_masked: None,
             detectors: BTreeMap::new(),
         }
     }
@@ -146,6 +149,7 @@ impl Judged {
         let scores = Scores { score: run.score, confidence: None, alert: Some(run.alert) };
         let mut judged = Self::of_scores(entry, series, seed, None, scores, options);
         judged.judgement.missing = run.missing;
+        judged.judgement.n_masked = Some(judged.n_masked(&run.open));
         let Some(period) = judged.judgement.period_rows else { return judged };
         let columns: Vec<&[f64]> = run.surprise_nats.iter().map(Vec::as_slice).collect();
         let vus = |columns: &[&[f64]]| vus_pr(&judged.labels, &ranking_scores(columns), period);
@@ -201,6 +205,15 @@ impl Judged {
         }
         let trace = Trace::of(series, &scores);
         Self { judgement, labels, scores, episodes, trace }
+    }
+
+    fn n_masked(&self, open: &[bool]) -> usize {
+        let alert = self.scores.alert.as_deref().unwrap_or_default();
+        let is_masked = |event: &Run| {
+            let found = alert.get(event.first..=event.last).is_some_and(|rows| rows.contains(&true));
+            !found && open.get(event.first) == Some(&true)
+        };
+        Run::all(&self.labels).iter().filter(|event| is_masked(event)).count()
     }
 
     /// The highest confidence of each episode, and whether it was true.

@@ -134,6 +134,18 @@ pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
             lines.push(format!("without {detector}: {}: {why}", name(one)));
         }
     }
+    for set in &evaluation.sets {
+        let members = || evaluation.series.iter().filter(|one| one.set == set.set);
+        let n_masked: usize = members().filter_map(|one| one.n_masked).sum();
+        let counts = members().filter_map(|one| one.events.as_ref());
+        let n_missed: usize = counts.map(|events| events.n_events - events.n_found).sum();
+        if n_masked > 0 {
+            let set = &set.set;
+            lines.push(format!(
+                "{set}: {n_masked} of {n_missed} missed events began while an incident was open already"
+            ));
+        }
+    }
     let n_odd = evaluation.series.iter().filter(|one| one.n_odd_stamps > 0).count();
     if n_odd > 0 {
         lines.push(format!(

@@ -148,9 +148,13 @@ fn confidence_is_learned_from_other_sets_only() {
 
 #[test]
 fn figures_and_markdown_name_every_set_and_detector() {
-    let evaluation = Evaluation::of(protocol(), &pack());
+    let mut all = pack();
+    all[0].judgement.n_masked = Some(1);
+    all[1].judgement.n_masked = Some(2);
+    let evaluation = Evaluation::of(protocol(), &all);
     let lines = figure_lines(&evaluation);
     for wanted in [
+        "figure eval.events_masked.a 3.0000 events",
         "figure eval.vus_pr.macro 0.4500 ratio",
         "figure eval.vus_pr.b 0.6500 ratio",
         "figure eval.auc_pr.macro 0.2250 ratio",

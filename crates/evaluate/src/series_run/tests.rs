@@ -51,6 +51,7 @@ fn a_fault_is_one_alert_and_stands_out_in_the_scores() {
     assert!(alerts.len() <= 2 && alerts.iter().any(|row| (100..103).contains(row)), "{alerts:?}");
     let highest_before = run.score[..100].iter().copied().fold(0.0, f64::max);
     assert!(run.score[105] > 3.0 * highest_before, "{} {highest_before}", run.score[105]);
+    assert!(run.open[105] && !run.open[99] && !run.open[199], "open while it goes on, and closed after");
     assert_eq!((run.score.len(), run.n_unscored, run.surprise_nats.len()), (200, 0, 3));
 }
 

@@ -70,6 +70,7 @@ mod tests {
             missing: vec![],
             score: vec![0.5],
             alert: vec![true],
+            open: vec![true],
             surprise_nats: vec![vec![1.5]],
             n_unscored: 0,
         };
