@@ -1,6 +1,8 @@
 //! `homeostat evaluate` from the command line: on a small pack made here, and, where `HOMEOSTAT_LABELLED_PACK` names a real
 //! one, against its independent judge (`HOMEOSTAT_JUDGE`, else `eval.py` beside the pack; Python with numpy and pandas).
 
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
