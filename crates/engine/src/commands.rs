@@ -4,6 +4,7 @@ mod audit;
 mod calibrate;
 mod check;
 mod demo;
+mod evaluate;
 mod incident;
 mod replay;
 mod serve;
@@ -27,6 +28,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Train(args) => on_runtime(|| async move { train::run(&args).await }).into(),
         Command::Replay(args) => on_runtime(|| async move { replay::run(&args).await }).into(),
         Command::Calibrate(args) => on_runtime(|| async move { calibrate::run(&args).await }).into(),
+        Command::Evaluate(args) => on_runtime(|| async move { evaluate::run(*args).await }).into(),
         Command::Check(CheckCommand::Config(args)) => check::config(&args.file),
         Command::Check(CheckCommand::Policy(args)) => check::policy(&args.file),
         Command::Check(CheckCommand::Bundle(args)) => check::bundle(&args.file),

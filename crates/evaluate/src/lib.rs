@@ -1,5 +1,10 @@
-//! Scorecards and labelled outcomes; the only room that sees labels.
+//! Scorecards, labelled outcomes and detection quality on labelled packs; the only room that sees labels.
 //!
+//! Detection on labelled data: [`Pack`] and [`LabelledSeries`] read it, [`SeriesRun`] runs a series through the program's own
+//! path, [`Judged`] holds one series' scores against its labels with the measures of [`metrics`], and [`Evaluation`] puts
+//! series together.
+//!
+//! The closed loop:
 //! What was said and done ([`IncidentChange`](homeostat_core::IncidentChange)s, [`ActionOutcome`]s) is held against what
 //! really happened ([`FaultTruth`](homeostat_simulate::FaultTruth)s): [`Scorecard::of`] counts, [`outcomes`] gives the
 //! labelled outcomes that confidence is calibrated from. [`match_incidents`] says which incident is due to which fault,
@@ -8,17 +13,35 @@
 //! Pure functions of their arguments. A figure made here is worth what its protocol is worth: quote both.
 
 mod action_outcome;
+mod evaluation;
 mod incident_record;
 mod labelled;
 mod matching;
+pub mod metrics;
+mod pack;
 mod proportion;
+mod ranking;
 mod scorecard;
+mod scores;
+mod series_run;
 
 pub use action_outcome::{ActionOutcome, Verification};
+pub use evaluation::{
+    Change, Claimant, Comparison, ConfidenceFigures, DetectorWorth, Estimate, Evaluation, Figures, JudgeOptions,
+    Judged, Protocol, SeriesJudgement, SetFigures, TRACE_COLUMNS, Trace, TraceColumn, Verdict, claims, figure_lines,
+    html, markdown, table,
+};
 pub use incident_record::IncidentRecord;
 pub use labelled::{LabelledOutcome, outcomes};
 pub use matching::{AFTERMATH, Due, match_incidents};
+pub use pack::{
+    LabelledSeries, Pack, PackError, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SeriesEntry, SeriesError, Stamps,
+};
 pub use proportion::{Interval, Proportion, wilson_interval};
+pub use ranking::ranking_scores;
 pub use scorecard::{Delays, FaultLine, Observed, Scorecard};
+pub use scores::{Scores, ScoresError};
+pub use series_run::{RunError, SeriesRun};
+
 #[cfg(test)]
 mod fixture;

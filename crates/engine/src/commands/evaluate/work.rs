@@ -1,0 +1,167 @@
+//! The series of a pack, spread over threads. The result doesn't depend on how many there are.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use homeostat_core::Seed;
+use homeostat_detect::EnsembleSpec;
+use homeostat_evaluate::{
+    JudgeOptions, Judged, LabelledSeries, Pack, Placement, Protocol, RunError, Scores, SeriesEntry, SeriesRun,
+};
+
+use super::cache::Cache;
+use super::files;
+use crate::cli::{EvaluateArgs, StampsArg};
+use crate::config::Detection;
+use crate::training::ensemble_spec;
+
+/// What there is to do.
+pub(super) struct Work {
+    pack_dir: PathBuf,
+    runs: Vec<Run>,
+    ensemble: EnsembleSpec,
+    scores: Option<PathBuf>,
+    placement: Placement,
+    options: JudgeOptions,
+    cache: Option<Cache>,
+    n_workers: usize,
+    pub(super) protocol: Protocol,
+}
+
+/// One series with one seed.
+struct Run {
+    entry: SeriesEntry,
+    seed: u64,
+}
+
+impl Work {
+    pub(super) fn new(args: &EvaluateArgs, pack: Pack, detectors: Vec<String>) -> anyhow::Result<Self> {
+        let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|idx| args.seed.wrapping_add(idx)).collect();
+        let one = |seed: u64| pack.entries().iter().map(move |entry| Run { entry: entry.clone(), seed });
+        let mut runs: Vec<Run> = seeds.iter().flat_map(|seed| one(*seed)).collect();
+        // The longest first, so that the last thread isn't left alone with one.
+        runs.sort_by_key(|run| std::cmp::Reverse(run.entry.rows));
+        let detection = Detection { budget: args.budget, ..Detection::default() };
+        let names: Vec<&'static str> = homeostat_detect::DetectorSpec::all_default()
+            .iter()
+            .map(|spec| spec.name())
+            .filter(|name| detectors.iter().any(|wanted| wanted == name))
+            .collect();
+        let ensemble = ensemble_spec(&Detection { detectors: names, ..detection });
+        let cache = match &args.cache {
+            Some(dir) => Some(Cache::open(dir, &format!("{ensemble:?} {:?}", args.stamps)).context("--cache")?),
+            None => None,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let scored_by = args.scores.as_ref().map_or_else(|| "homeostat".to_owned(), |dir| dir.display().to_string());
+        Ok(Self {
+            pack_dir: args.pack.clone(),
+            n_workers: args.workers.map_or(cores, usize::from).min(runs.len()).max(1),
+            runs,
+            scores: args.scores.clone(),
+            placement: match args.stamps {
+                StampsArg::Rows => Placement::Rows,
+                StampsArg::Strict => Placement::Strict,
+            },
+            options: JudgeOptions { ablation: args.ablation, episodes_per_day: args.budget.incidents_per_day() },
+            protocol: Protocol {
+                scored_by,
+                budget: args.budget.to_string(),
+                detectors: if args.scores.is_some() { Vec::new() } else { detectors },
+                seeds: if args.scores.is_some() { Vec::new() } else { seeds },
+                confidence: String::new(),
+            },
+            ensemble,
+            cache,
+        })
+    }
+
+    pub(super) fn n_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Everything that could be done before `stopped`, in no order.
+    pub(super) fn run(&self, stopped: &AtomicBool) -> Vec<Judged> {
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::with_capacity(self.runs.len()));
+        std::thread::scope(|scope| {
+            for _ in 0..self.n_workers {
+                scope.spawn(|| {
+                    while let Some(run) = self.runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let Some(judged) = self.judge(run, stopped) else { return };
+                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                        done.push(judged);
+                        self.tell(run, done.len());
+                    }
+                });
+            }
+        });
+        let mut judged: Vec<Judged> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        judged.sort_by(|a, b| a.judgement.key().cmp(&b.judgement.key()));
+        judged
+    }
+
+    fn tell(&self, run: &Run, n_done: usize) {
+        let name = format!("{}/{}", run.entry.set, run.entry.series);
+        tracing::info!(series = name, seed = run.seed, done = n_done, of = self.runs.len(), "judged");
+    }
+
+    /// `None` if it was stopped.
+    fn judge(&self, run: &Run, stopped: &AtomicBool) -> Option<Judged> {
+        if stopped.load(Ordering::Relaxed) {
+            return None;
+        }
+        let failed = |why: String| {
+            tracing::warn!(series = run.entry.series, set = run.entry.set, why, "a series couldn't be judged");
+            Some(Judged::failed(&run.entry, run.seed, why))
+        };
+        let series = match self.series(&run.entry) {
+            Ok(series) => series,
+            Err(error) => return failed(format!("{error:#}")),
+        };
+        if let Some(dir) = &self.scores {
+            return match self.foreign(dir, run, &series) {
+                Ok(judged) => Some(judged),
+                Err(error) => failed(format!("{error:#}")),
+            };
+        }
+        match self.detect(run, &series, stopped) {
+            Ok(found) => Some(Judged::of_run(&run.entry, &series, run.seed, found, self.options)),
+            Err(RunError::Stopped) => None,
+            Err(error @ (RunError::Untrainable(_) | RunError::NoRows)) => failed(error.to_string()),
+        }
+    }
+
+    fn series(&self, entry: &SeriesEntry) -> anyhow::Result<LabelledSeries> {
+        let path = self.pack_dir.join(&entry.path);
+        let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+        LabelledSeries::read(entry, file, self.placement).with_context(|| path.display().to_string())
+    }
+
+    /// From the cache or anew.
+    fn detect(&self, run: &Run, series: &LabelledSeries, stopped: &AtomicBool) -> Result<SeriesRun, RunError> {
+        let key = self.cache.as_ref().map(|cache| cache.key(&run.entry, run.seed, series));
+        if let Some(kept) = self.cache.as_ref().zip(key.as_deref()).and_then(|(cache, key)| cache.get(key)) {
+            return Ok(kept);
+        }
+        let goes_on = || !stopped.load(Ordering::Relaxed);
+        let found = SeriesRun::of(series, &self.ensemble, Seed::new(run.seed), &goes_on)?;
+        if let Some((cache, key)) = self.cache.as_ref().zip(key.as_deref())
+            && let Err(error) = cache.put(key, &found)
+        {
+            tracing::warn!(error = format!("{error:#}"), "a run couldn't be kept; it would be done again after a stop");
+        }
+        Ok(found)
+    }
+
+    /// Another program's scores of a series.
+    fn foreign(&self, dir: &std::path::Path, run: &Run, series: &LabelledSeries) -> anyhow::Result<Judged> {
+        let entry = &run.entry;
+        let (path, file) = files::open_scores(dir, &entry.scores_path())?;
+        let scores = Scores::read(file).with_context(|| path.display().to_string())?;
+        let (train, scores) = scores.split(entry.rows, entry.train_rows).with_context(|| path.display().to_string())?;
+        Ok(Judged::of_scores(entry, series, run.seed, train.as_deref(), scores, self.options))
+    }
+}

@@ -1,0 +1,214 @@
+//! `homeostat evaluate` from the command line: on a small pack made here, and, where `HOMEOSTAT_LABELLED_PACK` names a real
+//! one, against its independent judge (`HOMEOSTAT_JUDGE`, else `eval.py` beside the pack; Python with numpy and pandas).
+
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the program, which must succeed unless `fails`.
+fn evaluate(args: &[&str], paths: &[(&str, &Path)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_homeostat"));
+    command.args(["--log.level", "warn", "evaluate"]).args(args);
+    for (flag, path) in paths {
+        command.arg(flag).arg(path);
+    }
+    command.output().expect("the program runs")
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("written")).expect("JSON")
+}
+
+/// One day at a minute, two features with noise; in the last third two faults of 20 rows, labelled.
+fn csv(salt: u32) -> String {
+    let mut state = salt.wrapping_mul(2_654_435_761) | 1;
+    let mut noise = || {
+        let mut sum = 0.0;
+        for _ in 0..6 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum += f64::from(state >> 8) / f64::from(1 << 24);
+        }
+        sum - 3.0
+    };
+    let mut text = String::from("timestamp,cpu,latency,label\n");
+    for row in 0..1440_u32 {
+        let label = (1000..1020).contains(&row) || (1300..1320).contains(&row);
+        let (cpu, latency) = (noise(), noise() + if label { 9.0 } else { 0.0 });
+        let _ = writeln!(text, "{},{cpu:.4},{latency:.4},{}", row * 60, u8::from(label));
+    }
+    text
+}
+
+/// Two sets of two series.
+fn small_pack(dir: &Path) -> PathBuf {
+    let pack = dir.join("pack");
+    let mut entries = Vec::new();
+    for (idx, (set, series)) in [("shop", "cart"), ("shop", "web"), ("bank", "pay"), ("bank", "log")].iter().enumerate()
+    {
+        std::fs::create_dir_all(pack.join(set)).expect("a directory");
+        let path = format!("{set}/{series}.csv.gz");
+        let file = std::fs::File::create(pack.join(&path)).expect("a file");
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        gzip.write_all(csv(idx as u32 + 1).as_bytes()).expect("written");
+        gzip.finish().expect("written");
+        entries.push(serde_json::json!({
+            "set": set, "series": series, "path": path, "rows": 1440, "train_rows": 900, "features": 2, "interval_s": 60,
+        }));
+    }
+    std::fs::write(pack.join("manifest.json"), Value::from(entries).to_string()).expect("written");
+    pack
+}
+
+const QUICK: [&str; 4] = ["--detectors", "residual,dbscan", "--ablation", "--seeds=1"];
+
+#[test]
+fn a_pack_is_judged_and_its_scores_judge_the_same_as_any_programs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pack = small_pack(dir.path());
+    let (json, scores, cache) = (dir.path().join("a.json"), dir.path().join("scores"), dir.path().join("cache"));
+    let markdown = dir.path().join("a.md");
+    let ours = evaluate(
+        &QUICK,
+        &[
+            ("--pack", &pack),
+            ("--output.json", &json),
+            ("--output.scores", &scores),
+            ("--output.markdown", &markdown),
+            ("--cache", &cache),
+        ],
+    );
+    assert!(ours.status.success(), "{}", text(&ours));
+    let first = read_json(&json);
+    assert!(first["macro"]["vus_pr"]["value"].as_f64().is_some_and(|vus| vus > 0.8), "{}", text(&ours));
+    assert!(
+        text(&ours).contains("figure eval.ablation.dbscan") && text(&ours).contains("figure eval.event_f1.shop 1.0")
+    );
+    assert!(std::fs::read_to_string(markdown).expect("written").contains("| bank |"));
+
+    // Judged as a stranger's scores, every figure that doesn't need votes is the same.
+    let theirs_json = dir.path().join("b.json");
+    let theirs = evaluate(
+        &[],
+        &[("--pack", &pack), ("--scores", &scores), ("--output.json", &theirs_json), ("--against", &json)],
+    );
+    assert!(theirs.status.success(), "{}", text(&theirs));
+    let second = read_json(&theirs_json);
+    for figure in ["vus_pr", "auc_pr", "events", "confidence"] {
+        assert_eq!(first["macro"][figure], second["macro"][figure], "{figure}");
+    }
+    assert!(text(&theirs).contains("noise") && !text(&theirs).contains("WORSE"), "{}", text(&theirs));
+
+    // Again from the cache, the same; and with one thread, too.
+    let again_json = dir.path().join("c.json");
+    let again = evaluate(
+        &QUICK,
+        &[("--pack", &pack), ("--output.json", &again_json), ("--cache", &cache), ("--workers", Path::new("1"))],
+    );
+    assert!(again.status.success(), "{}", text(&again));
+    assert_eq!(read_json(&again_json), first);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pack = small_pack(dir.path());
+    let whole = std::fs::read(pack.join("shop/web.csv.gz")).expect("made");
+    std::fs::write(pack.join("shop/web.csv.gz"), &whole[..whole.len() / 2]).expect("written");
+    let cut = evaluate(&QUICK, &[("--pack", &pack)]);
+    assert!(text(&cut).contains("failed: shop/web") && text(&cut).contains("gzip stream is cut off"), "{}", text(&cut));
+    assert!(text(&cut).contains("figure eval.vus_pr.shop"), "{}", text(&cut));
+    for (args, wanted) in [
+        (&["--set", "nowhere"][..], "it has bank, shop"),
+        (&["--detectors", "magic"][..], "none of residual, forest"),
+        (&["--against", "missing.json"][..], "--against: reading missing.json"),
+    ] {
+        let refused = evaluate(args, &[("--pack", &pack)]);
+        assert!(!refused.status.success() && text(&refused).contains(wanted), "{}", text(&refused));
+    }
+}
+
+/// The judge's answers on our scores of one set.
+fn judged(judge: &Path, pack: &Path, scores: &Path, sets: &str, json: &Path) -> Result<Value, String> {
+    let python = std::env::var("HOMEOSTAT_PYTHON").unwrap_or_else(|_| "python3".into());
+    let mut command = Command::new(&python);
+    command.arg(judge).arg(pack).arg(scores).args(["--sets", sets, "--json"]).arg(json);
+    match command.output() {
+        Ok(output) if output.status.success() => Ok(read_json(json)),
+        Ok(output) => Err(text(&output)),
+        Err(error) => Err(format!("{python}: {error}")),
+    }
+}
+
+#[test]
+fn our_figures_agree_with_the_packs_own_judge() {
+    let Ok(pack) = std::env::var("HOMEOSTAT_LABELLED_PACK").map(PathBuf::from) else {
+        eprintln!("SKIP our_figures_agree_with_the_packs_own_judge: HOMEOSTAT_LABELLED_PACK names no labelled pack");
+        return;
+    };
+    let judge = std::env::var("HOMEOSTAT_JUDGE").map(PathBuf::from).unwrap_or_else(|_| pack.join("../eval.py"));
+    let sets = std::env::var("HOMEOSTAT_LABELLED_SETS").unwrap_or_else(|_| "asd,nab".into());
+    let dir = tempfile::tempdir().expect("a directory");
+    let (json, scores) = (dir.path().join("ours.json"), dir.path().join("scores"));
+    let ours = evaluate(
+        &["--detectors", "residual,dbscan", "--set", &sets],
+        &[("--pack", &pack), ("--output.json", &json), ("--output.scores", &scores)],
+    );
+    assert!(ours.status.success(), "{}", text(&ours));
+    let ours = read_json(&json);
+    let theirs = match judged(&judge, &pack, &scores, &sets, &dir.path().join("theirs.json")) {
+        Ok(theirs) => theirs,
+        Err(why) if why.contains("No module named") => {
+            eprintln!("SKIP our_figures_agree_with_the_packs_own_judge: the judge can't run: {why}");
+            return;
+        }
+        Err(why) => panic!("the judge failed: {why}"),
+    };
+    let mut n_compared = 0;
+    for wanted in theirs["series"].as_array().expect("series") {
+        let same = |one: &&Value| one["set"] == wanted["set"] && one["series"] == wanted["series"];
+        let found = ours["series"].as_array().and_then(|all| all.iter().find(same)).expect("the same series");
+        for (ours, theirs) in [
+            ("/vus_pr", "VUS_PR"),
+            ("/auc_pr", "AUC_PR"),
+            ("/base_rate", "base_rate"),
+            ("/period_rows", "L"),
+            ("/events/n_events", "events"),
+            ("/events/n_found", "hit"),
+            ("/events/n_episodes", "episodes"),
+            ("/events/n_true", "tp_ep"),
+        ] {
+            let (found, wanted) = (found.pointer(ours).and_then(Value::as_f64), wanted[theirs].as_f64());
+            let near = found.unwrap_or(-1.0) - wanted.unwrap_or(-1.0);
+            assert!(near.abs() < 1e-6, "{ours}: {found:?}, the judge says {wanted:?}");
+            n_compared += 1;
+        }
+    }
+    // The judge rounds the figures of sets to three or four digits.
+    for wanted in theirs["summary"].as_array().expect("sets") {
+        let found = ours["sets"].as_array().and_then(|all| all.iter().find(|one| one["set"] == wanted["set"]));
+        let found = found.expect("the same set");
+        for (ours, theirs) in [
+            ("/events/f1", "ev_F1"),
+            ("/events/false_alarms_per_day", "FA_per_series_day"),
+            ("/confidence/ece", "ECE"),
+            ("/confidence/brier", "Brier"),
+            ("/confidence/brier_base", "Brier_base"),
+            ("/confidence/alert_ece", "alert_ECE"),
+        ] {
+            let (found, wanted) = (found.pointer(ours).and_then(Value::as_f64), wanted[theirs].as_f64());
+            let near = found.unwrap_or(-1.0) - wanted.unwrap_or(-1.0);
+            assert!(near.abs() < 5.1e-4, "{ours}: {found:?}, the judge says {wanted:?}");
+            n_compared += 1;
+        }
+    }
+    assert!(n_compared > 12, "{n_compared}");
+}

@@ -1,0 +1,48 @@
+//! The evaluation as `figure NAME VALUE UNIT` lines, which `benches/RESULTS.md` is made from.
+
+use std::fmt::Write as _;
+
+use super::{Evaluation, Figures};
+
+/// One line a figure; a figure without a value has no line.
+pub fn figure_lines(evaluation: &Evaluation) -> String {
+    let mut text = String::new();
+    of(&mut text, "macro", &evaluation.overall);
+    for set in &evaluation.sets {
+        of(&mut text, &set.set, &set.figures);
+    }
+    for set in &evaluation.sets {
+        let masked = evaluation.series.iter().filter(|one| one.set == set.set).filter_map(|one| one.n_masked);
+        let n_masked = masked.fold(None, |sum: Option<usize>, n| Some(sum.unwrap_or(0) + n));
+        line(&mut text, &format!("eval.events_masked.{}", set.set), n_masked.map(|n| n as f64), "events");
+    }
+    let skills = || evaluation.sets.iter().filter_map(|set| set.figures.confidence.brier_skill);
+    line(&mut text, "eval.brier_skill", evaluation.overall.confidence.brier_skill, "ratio");
+    line(&mut text, "eval.brier_skill.worst", skills().reduce(f64::min), "ratio");
+    line(&mut text, "eval.alert_ece", evaluation.overall.confidence.alert_ece, "ratio");
+    for (name, worth) in &evaluation.overall.detectors {
+        line(&mut text, &format!("eval.detector.{name}"), worth.alone, "vus_pr");
+        line(&mut text, &format!("eval.ablation.{name}"), worth.cost, "vus_pr");
+    }
+    text
+}
+
+fn of(text: &mut String, name: &str, figures: &Figures) {
+    line(text, &format!("eval.vus_pr.{name}"), figures.vus_pr.map(|one| one.value), "ratio");
+    line(text, &format!("eval.auc_pr.{name}"), figures.auc_pr.map(|one| one.value), "ratio");
+    if let Some(events) = &figures.events {
+        line(text, &format!("eval.event_f1.{name}"), Some(events.f1), "ratio");
+        line(text, &format!("eval.event_recall.{name}"), Some(events.recall), "ratio");
+        line(text, &format!("eval.event_precision.{name}"), Some(events.precision), "ratio");
+        line(text, &format!("eval.false_alarms.{name}"), Some(events.false_alarms_per_day), "per_series_day");
+        line(text, &format!("eval.delay.{name}"), events.delay_s_median, "s");
+    }
+    line(text, &format!("eval.brier_skill.{name}"), figures.confidence.brier_skill, "ratio");
+}
+
+fn line(text: &mut String, name: &str, value: Option<f64>, unit: &str) {
+    if let Some(value) = value {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "figure {name} {value:.4} {unit}");
+    }
+}

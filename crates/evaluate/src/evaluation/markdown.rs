@@ -1,0 +1,59 @@
+//! The evaluation as Markdown, for a results table or a review.
+
+use std::fmt::Write as _;
+
+use super::comparison::Comparison;
+use super::table::{Rows, changes, detectors, quality, troubles};
+use super::{Evaluation, Protocol};
+
+/// The same tables as in the terminal, with the protocol above them.
+pub fn markdown(evaluation: &Evaluation, against: Option<&Comparison>) -> String {
+    let mut text =
+        format!("# Detection quality\n\n{}\n{}", protocol(&evaluation.protocol), piped(&quality(evaluation)));
+    let detectors = detectors(evaluation);
+    if detectors.len() > 1 {
+        let _ = write!(
+            text,
+            "\n## By detector\n\nVUS-PR of each alone, smoothed like the ensemble, and what leaving it out costs.\n\n{}",
+            piped(&detectors)
+        );
+    }
+    if let Some(comparison) = against {
+        let _ = write!(text, "\n## Against the older evaluation\n\n{}", piped(&changes(comparison)));
+    }
+    let troubles = troubles(evaluation);
+    if !troubles.is_empty() {
+        text.push_str("\n## Not as it should be\n\n");
+        for trouble in troubles {
+            let _ = writeln!(text, "- {trouble}");
+        }
+    }
+    text
+}
+
+/// What a figure is worth nothing without.
+pub(super) fn protocol(protocol: &Protocol) -> String {
+    let seeds: Vec<String> = protocol.seeds.iter().map(u64::to_string).collect();
+    format!(
+        "Scores by {}; trained on each series' first rows, judged on the rest, causally and without point adjustment. \
+         An alert is the opening of an incident. False-alarm budget {}; detectors {}; seeds {}; confidence {}.\n",
+        protocol.scored_by,
+        protocol.budget,
+        if protocol.detectors.is_empty() { "unknown".to_owned() } else { protocol.detectors.join(", ") },
+        if seeds.is_empty() { "unknown".to_owned() } else { seeds.join(", ") },
+        protocol.confidence,
+    )
+}
+
+fn piped(rows: &Rows) -> String {
+    let mut text = String::new();
+    for (idx, row) in rows.iter().enumerate() {
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+        if idx == 0 {
+            let rule: Vec<&str> =
+                row.iter().enumerate().map(|(idx, _)| if idx == 0 { "---" } else { "---:" }).collect();
+            let _ = writeln!(text, "| {} |", rule.join(" | "));
+        }
+    }
+    text
+}

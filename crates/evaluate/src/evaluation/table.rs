@@ -1,0 +1,186 @@
+//! The evaluation for a terminal: aligned columns, no colours, the same for the same evaluation.
+
+use std::fmt::Write as _;
+
+use super::comparison::{Comparison, Verdict};
+use super::{Evaluation, Figures};
+
+/// A table's cells, to be aligned for a terminal or fenced for Markdown.
+pub(super) type Rows = Vec<Vec<String>>;
+
+/// The tables, and what failed.
+pub fn table(evaluation: &Evaluation, against: Option<&Comparison>) -> String {
+    let mut text = aligned(&quality(evaluation));
+    let detectors = detectors(evaluation);
+    if detectors.len() > 1 {
+        let _ = write!(
+            text,
+            "\nVUS-PR by detector (smoothed alike) and what leaving it out costs\n{}",
+            aligned(&detectors)
+        );
+    }
+    if let Some(comparison) = against {
+        let _ = write!(text, "\nagainst the older evaluation, same series\n{}", aligned(&changes(comparison)));
+        if comparison.n_unmatched > 0 {
+            let _ = writeln!(text, "{} series are in one of the two only and left out", comparison.n_unmatched);
+        }
+    }
+    for trouble in troubles(evaluation) {
+        let _ = writeln!(text, "{trouble}");
+    }
+    text
+}
+
+/// Sets and their mean.
+pub(super) fn quality(evaluation: &Evaluation) -> Rows {
+    let header = [
+        "set",
+        "series",
+        "VUS-PR",
+        "95 %",
+        "AUC-PR",
+        "events",
+        "recall",
+        "prec.",
+        "F1",
+        "false/day",
+        "delay",
+        "skill",
+        "ECE",
+        "alert ECE",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for set in &evaluation.sets {
+        let n_series = match set.n_failed {
+            0 => set.n_series.to_string(),
+            n_failed => format!("{} ({n_failed} failed)", set.n_series),
+        };
+        rows.push(quality_row(&set.set, &n_series, &set.figures));
+    }
+    let n_series: usize = evaluation.sets.iter().map(|set| set.n_series).sum();
+    rows.push(quality_row("macro", &n_series.to_string(), &evaluation.overall));
+    rows
+}
+
+fn quality_row(name: &str, n_series: &str, figures: &Figures) -> Vec<String> {
+    let events = figures.events.as_ref();
+    let confidence = &figures.confidence;
+    let interval = figures.vus_pr.map_or_else(dash, |one| format!("{:.2}–{:.2}", one.low, one.high));
+    vec![
+        name.to_owned(),
+        n_series.to_owned(),
+        number(figures.vus_pr.map(|one| one.value)),
+        interval,
+        number(figures.auc_pr.map(|one| one.value)),
+        events.map_or_else(dash, |one| one.n_events.to_string()),
+        number(events.map(|one| one.recall)),
+        number(events.map(|one| one.precision)),
+        number(events.map(|one| one.f1)),
+        number(events.map(|one| one.false_alarms_per_day)),
+        events.and_then(|one| one.delay_s_median).map_or_else(dash, |seconds| format!("{seconds:.0}s")),
+        signed(confidence.brier_skill),
+        number(confidence.ece),
+        number(confidence.alert_ece),
+    ]
+}
+
+/// Each detector alone, by set, and its cost.
+pub(super) fn detectors(evaluation: &Evaluation) -> Rows {
+    let mut header = vec!["detector".to_owned()];
+    header.extend(evaluation.sets.iter().map(|set| set.set.clone()));
+    header.extend(["macro", "left out costs"].map(str::to_owned));
+    let mut rows = vec![header];
+    for (name, worth) in &evaluation.overall.detectors {
+        let mut row = vec![name.clone()];
+        let alone = |figures: &Figures| figures.detectors.get(name).and_then(|one| one.alone);
+        row.extend(evaluation.sets.iter().map(|set| number(alone(&set.figures))));
+        row.extend([number(worth.alone), signed(worth.cost)]);
+        rows.push(row);
+    }
+    rows
+}
+
+/// What changed.
+pub(super) fn changes(comparison: &Comparison) -> Rows {
+    let header = ["figure", "before", "after", "difference", "95 %", "verdict"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for change in &comparison.changes {
+        let verdict = match change.verdict {
+            Verdict::Better => "better",
+            Verdict::Worse => "WORSE",
+            Verdict::Noise => "noise",
+        };
+        rows.push(vec![
+            change.figure.clone(),
+            number(Some(change.before)),
+            number(Some(change.after)),
+            signed(Some(change.difference.value)),
+            format!("{:+.3} to {:+.3}", change.difference.low, change.difference.high),
+            verdict.to_owned(),
+        ]);
+    }
+    rows
+}
+
+/// Series without figures, detectors without models, and odd stamps: nothing is left out in silence.
+pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
+    let mut lines = Vec::new();
+    let name = |one: &super::SeriesJudgement| format!("{}/{} (seed {})", one.set, one.series, one.seed);
+    for one in &evaluation.series {
+        if let Some(why) = &one.failure {
+            lines.push(format!("failed: {}: {why}", name(one)));
+        }
+        for (detector, why) in &one.missing {
+            lines.push(format!("without {detector}: {}: {why}", name(one)));
+        }
+    }
+    for set in &evaluation.sets {
+        let members = || evaluation.series.iter().filter(|one| one.set == set.set);
+        let n_masked: usize = members().filter_map(|one| one.n_masked).sum();
+        let counts = members().filter_map(|one| one.events.as_ref());
+        let n_missed: usize = counts.map(|events| events.n_events - events.n_found).sum();
+        if n_masked > 0 {
+            let set = &set.set;
+            lines.push(format!(
+                "{set}: {n_masked} of {n_missed} missed events began while an incident was open already"
+            ));
+        }
+    }
+    let n_odd = evaluation.series.iter().filter(|one| one.n_odd_stamps > 0).count();
+    if n_odd > 0 {
+        lines.push(format!(
+            "{n_odd} runs have stamps that aren't one interval apart; their rows were taken as one interval apart"
+        ));
+    }
+    lines
+}
+
+fn aligned(rows: &Rows) -> String {
+    let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..n_columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (idx, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if idx == 0 { "" } else { "  " };
+            // Names to the left, numbers to the right.
+            let _ = if idx == 0 { write!(line, "{gap}{cell:<width$}") } else { write!(line, "{gap}{cell:>width$}") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(dash, |value| format!("{value:.3}"))
+}
+
+fn signed(value: Option<f64>) -> String {
+    value.map_or_else(dash, |value| format!("{value:+.3}"))
+}

@@ -1,0 +1,191 @@
+use super::*;
+use crate::metrics::EventCounts;
+use crate::pack::SeriesEntry;
+use crate::scores::Scores;
+
+fn entry(set: &str, series: &str) -> SeriesEntry {
+    SeriesEntry {
+        set: set.into(),
+        series: series.into(),
+        path: "x.csv".into(),
+        rows: 1540,
+        train_rows: 100,
+        interval_s: 60,
+    }
+}
+
+/// A judged day with an event of 60 rows, scored `height` there and 0 elsewhere, with these figures.
+fn judged(set: &str, series: &str, vus_pr: f64, height: f64) -> Judged {
+    let mut one = Judged::failed(&entry(set, series), 1, String::new());
+    one.judgement.failure = None;
+    one.judgement.vus_pr = Some(vus_pr);
+    one.judgement.auc_pr = Some(vus_pr / 2.0);
+    one.judgement.events =
+        Some(EventCounts { n_events: 1, n_found: 1, n_episodes: 2, n_true: 1, delays_rows: vec![1] });
+    one.judgement.detectors =
+        BTreeMap::from([("forest".to_owned(), DetectorWorth { alone: Some(vus_pr - 0.1), cost: Some(0.02) })]);
+    one.labels = (0..1440).map(|row| (600..660).contains(&row)).collect();
+    let score = one.labels.iter().enumerate().map(|(row, label)| {
+        let noise = (row % 7) as f64 / 10.0;
+        if *label { height + noise } else { noise }
+    });
+    let score: Vec<f64> = score.collect();
+    let alert = (0..1440).map(|row| row == 601 || row == 100).collect();
+    one.scores = Scores { score, confidence: None, alert: Some(alert) };
+    one.episodes = vec![(100, 100, false), (601, 601, true)];
+    one
+}
+
+fn pack() -> Vec<Judged> {
+    let mut all = Vec::new();
+    for (set, base) in [("a", 0.2), ("b", 0.6), ("c", 0.4)] {
+        for idx in 0..6 {
+            all.push(judged(set, &format!("s{idx}"), base + 0.02 * f64::from(idx), 20.0));
+        }
+    }
+    all
+}
+
+fn protocol() -> Protocol {
+    Protocol { scored_by: "homeostat".into(), budget: "1 per 1d".into(), ..Protocol::default() }
+}
+
+#[test]
+fn the_overall_figure_is_the_mean_over_sets_not_over_series() {
+    let mut all = pack();
+    all.retain(|one| one.judgement.set != "a" || one.judgement.series == "s0");
+    let evaluation = Evaluation::of(protocol(), &all);
+    let overall = evaluation.overall.vus_pr.expect("a figure");
+    assert!((overall.value - (0.2 + 0.65 + 0.45) / 3.0).abs() < 1e-12, "{overall:?}");
+    assert!(overall.low < overall.value && overall.value < overall.high, "{overall:?}");
+    let events = evaluation.overall.events.expect("alerts");
+    assert!((events.false_alarms_per_day - 1.0).abs() < 1e-12 && events.precision == 0.5, "{events:?}");
+}
+
+#[test]
+fn seeds_are_averaged_and_do_not_count_as_more_series() {
+    let mut all = pack();
+    let mut again = all.clone();
+    for one in &mut again {
+        one.judgement.seed = 2;
+        one.judgement.vus_pr = one.judgement.vus_pr.map(|value| value + 0.1);
+    }
+    let single = Evaluation::of(protocol(), &all).overall.vus_pr.expect("a figure");
+    all.extend(again);
+    let evaluation = Evaluation::of(protocol(), &all);
+    let double = evaluation.overall.vus_pr.expect("a figure");
+    assert!((double.value - single.value - 0.05).abs() < 1e-12);
+    assert!(((double.high - double.low) - (single.high - single.low)).abs() < 1e-9, "{single:?} {double:?}");
+    assert_eq!(evaluation.sets[0].n_series, 6);
+}
+
+#[test]
+fn the_order_of_judgements_does_not_matter_and_json_reads_back() {
+    let mut all = pack();
+    let evaluation = Evaluation::of(protocol(), &all);
+    all.reverse();
+    assert_eq!(Evaluation::of(protocol(), &all), evaluation);
+    let json = serde_json::to_string(&evaluation).expect("plain data");
+    assert_eq!(serde_json::from_str::<Evaluation>(&json).expect("plain data"), evaluation);
+}
+
+#[test]
+fn a_series_that_failed_is_counted_and_named() {
+    let mut all = pack();
+    all.push(Judged::failed(&entry("a", "broken"), 1, "its gzip stream is cut off".into()));
+    let evaluation = Evaluation::of(protocol(), &all);
+    assert_eq!((evaluation.sets[0].n_series, evaluation.sets[0].n_failed), (7, 1));
+    let text = table(&evaluation, None);
+    assert!(text.contains("7 (1 failed)") && text.contains("failed: a/broken (seed 1): its gzip stream"), "{text}");
+}
+
+#[test]
+fn a_change_beyond_noise_is_told_from_noise() {
+    let before = Evaluation::of(protocol(), &pack());
+    let mut all = pack();
+    for one in &mut all {
+        let moved = match (one.judgement.set.as_str(), one.judgement.series.as_str()) {
+            ("a", _) => -0.05,
+            // One series alone makes no change of a set.
+            ("b", "s0") => 0.2,
+            ("c", _) => 0.005,
+            _ => 0.0,
+        };
+        one.judgement.vus_pr = one.judgement.vus_pr.map(|value| value + moved);
+    }
+    let comparison = Comparison::of(&before, &Evaluation::of(protocol(), &all));
+    let verdict = |figure: &str| comparison.changes.iter().find(|one| one.figure == figure).map(|one| one.verdict);
+    assert_eq!(verdict("eval.vus_pr.a"), Some(Verdict::Worse));
+    assert_eq!(verdict("eval.vus_pr.b"), Some(Verdict::Noise));
+    assert_eq!(verdict("eval.vus_pr.c"), Some(Verdict::Noise), "below what means anything");
+    assert_eq!(verdict("eval.auc_pr.macro"), Some(Verdict::Noise));
+    assert_eq!(comparison.n_unmatched, 0);
+    all.pop();
+    assert_eq!(Comparison::of(&before, &Evaluation::of(protocol(), &all)).n_unmatched, 1);
+}
+
+#[test]
+fn confidence_is_learned_from_other_sets_only() {
+    let mut all = pack();
+    let claimed = claims(&all.iter().map(|judged| Claimant { judged }).collect::<Vec<_>>());
+    for (one, claimed) in all.iter_mut().zip(claimed) {
+        let claimed = claimed.expect("there are other sets");
+        assert!(claimed[610] > 0.45 && claimed[610] <= 0.5 && claimed[5] < 0.05, "{} {}", claimed[610], claimed[5]);
+        assert!(claimed[601] > 0.8 && claimed[100] < 0.2, "alerts claim their own: {} {}", claimed[601], claimed[100]);
+        one.scores.confidence = Some(claimed);
+    }
+    let evaluation = Evaluation::of(protocol(), &all);
+    assert!(evaluation.overall.confidence.brier_skill.expect("claims") > 0.5);
+    // With its own labels turned around, a set's claims stay what the others taught.
+    let mut turned = pack();
+    for one in turned.iter_mut().filter(|one| one.judgement.set == "a") {
+        one.labels.iter_mut().for_each(|label| *label = !*label);
+    }
+    let claimed = claims(&turned.iter().map(|judged| Claimant { judged }).collect::<Vec<_>>());
+    assert_eq!(claimed[0], all[0].scores.confidence);
+    assert_eq!(claims(&[Claimant { judged: &turned[0] }]), [None], "one set alone has no others");
+}
+
+#[test]
+fn figures_and_markdown_name_every_set_and_detector() {
+    let mut all = pack();
+    all[0].judgement.n_masked = Some(1);
+    all[1].judgement.n_masked = Some(2);
+    let evaluation = Evaluation::of(protocol(), &all);
+    let lines = figure_lines(&evaluation);
+    for wanted in [
+        "figure eval.events_masked.a 3.0000 events",
+        "figure eval.vus_pr.macro 0.4500 ratio",
+        "figure eval.vus_pr.b 0.6500 ratio",
+        "figure eval.auc_pr.macro 0.2250 ratio",
+        "figure eval.event_f1.a 0.6667 ratio",
+        "figure eval.ablation.forest 0.0200 vus_pr",
+    ] {
+        assert!(lines.lines().any(|line| line == wanted), "{wanted} isn't in\n{lines}");
+    }
+    let text = markdown(&evaluation, Some(&Comparison::of(&evaluation, &evaluation)));
+    assert!(text.contains("| macro |") && text.contains("| forest |") && text.contains("budget 1 per 1d"), "{text}");
+}
+
+#[test]
+fn the_page_has_every_plot_needs_nothing_else_and_escapes_names() {
+    let mut all = pack();
+    all.push(Judged::failed(&entry("a", "<script>"), 1, "bad & worse".into()));
+    for one in &mut all {
+        one.trace.columns = vec![
+            TraceColumn { low: 0.0, high: 1.0, score: 0.5, labelled: false, alert: false },
+            TraceColumn { low: f64::NAN, high: f64::NAN, score: 9.0, labelled: true, alert: true },
+        ];
+    }
+    let evaluation = Evaluation::of(protocol(), &all);
+    let page = html(&evaluation, None, &all);
+    assert!(!page.contains("<script") && !page.contains("http") && page.contains("&lt;script&gt;"), "{page}");
+    assert!(page.contains("bad &amp; worse") && !page.contains("NaN"));
+    for title in ["VUS-PR by set", "Precision over recall", "Delay of detection", ">signal<", ">score<"] {
+        assert!(page.contains(title), "{title}");
+    }
+    let count = |tag: &str| page.matches(tag).count();
+    for tag in ["svg", "table", "section", "figure", "p"] {
+        assert_eq!(count(&format!("<{tag} ")) + count(&format!("<{tag}>")), count(&format!("</{tag}>")), "{tag}");
+    }
+}

@@ -1,0 +1,127 @@
+//! One labelled series through the program's own path: trained on its first rows, the rest row by row through [`Monitor`].
+//!
+//! It doesn't look at labels; judging what comes out is [`SeriesJudgement`](crate::SeriesJudgement)'s.
+
+use std::collections::BTreeMap;
+
+use homeostat_core::{Assessment, Fused, IncidentChange, Seed, Vote, Window};
+use homeostat_detect::{Calibration, Ensemble, EnsembleSpec, Monitor, Surroundings, Tracker, TrackerTimes, TrainError};
+use serde::{Deserialize, Serialize};
+
+use crate::pack::LabelledSeries;
+
+/// What detection said of the judged rows of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesRun {
+    /// The detectors that were trained, in the order of their votes.
+    pub detectors: Vec<String>,
+    /// Those that couldn't be, and why.
+    pub missing: Vec<(String, String)>,
+    /// The ensemble's evidence, in alarm boundaries; one a row. A row without a score repeats the one before: not knowing is
+    /// not calm.
+    pub score: Vec<f64>,
+    /// Whether an incident opened at the row. That, and nothing else, is an alert: it is what calls somebody. An incident
+    /// that stays open for days calls once.
+    pub alert: Vec<bool>,
+    /// Whether an incident was open after the row: nothing else can alert meanwhile.
+    pub open: Vec<bool>,
+    /// By detector, then by row: how surprising the detector found it, in nats; NaN where it didn't vote.
+    pub surprise_nats: Vec<Vec<f64>>,
+    /// Rows without a score of their own.
+    pub n_unscored: usize,
+}
+
+/// Why a series has no run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It was told to stop; run it again for a result.
+    #[error("stopped before the end")]
+    Stopped,
+    /// Nothing could be trained on its first rows.
+    #[error("no model: {0}")]
+    Untrainable(#[source] TrainError),
+    /// It has no rows to train on or none to judge.
+    #[error("it has no rows to train on, or none to judge")]
+    NoRows,
+}
+
+impl SeriesRun {
+    /// Trains on the series' first rows and watches the rest as `serve` does: one row at a time through a [`Monitor`], with
+    /// the default rules for opening and closing incidents and nothing known of the surroundings.
+    ///
+    /// The result depends on the series, `spec` and `seed` alone. `goes_on` is asked at every row; `false` ends the run.
+    pub fn of(
+        series: &LabelledSeries,
+        spec: &EnsembleSpec,
+        seed: Seed,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Self, RunError> {
+        let window = &series.window;
+        let subject = window.subject().clone();
+        let history = series.history().ok_or(RunError::NoRows)?;
+        let ensemble =
+            Ensemble::train(spec, &history, seed.fork(&subject.to_string())).map_err(RunError::Untrainable)?;
+        let mut run = Self::empty(&ensemble);
+        let tracker = Tracker::new(spec.hysteresis, TrackerTimes::default(), Calibration::unknown());
+        let mut monitor = Monitor::new(BTreeMap::from([(subject, ensemble)]), tracker);
+        let surroundings = Surroundings::default();
+        for step_idx in series.train_rows..window.grid().n_steps() {
+            if !goes_on() {
+                return Err(RunError::Stopped);
+            }
+            let row = window.slice_steps(step_idx, step_idx + 1).ok_or(RunError::NoRows)?;
+            run.push(&mut monitor, &row, &surroundings);
+        }
+        if run.score.is_empty() { Err(RunError::NoRows) } else { Ok(run) }
+    }
+
+    fn empty(ensemble: &Ensemble) -> Self {
+        let detectors: Vec<String> = ensemble.detectors().map(str::to_owned).collect();
+        Self {
+            missing: ensemble.missing().iter().map(|one| (one.detector.clone(), one.why.clone())).collect(),
+            score: Vec::new(),
+            alert: Vec::new(),
+            open: Vec::new(),
+            surprise_nats: vec![Vec::new(); detectors.len()],
+            n_unscored: 0,
+            detectors,
+        }
+    }
+
+    fn push(&mut self, monitor: &mut Monitor, row: &Window, surroundings: &Surroundings) {
+        let at = row.grid().end();
+        let observed = monitor.observe(at, std::slice::from_ref(row), surroundings);
+        let opened = observed.changes.iter().any(|change| match change {
+            IncidentChange::Opened(_) => true,
+            IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => false,
+        });
+        self.alert.push(opened);
+        self.open.push(monitor.open_incidents().next().is_some());
+        // A row of holes gives the assessment of an earlier row again.
+        let assessment = observed.assessments.first().map(|(_, assessment)| assessment).filter(|one| one.at == at);
+        let evidence = assessment.and_then(evidence);
+        self.n_unscored += usize::from(evidence.is_none());
+        self.score.push(evidence.or_else(|| self.score.last().copied()).unwrap_or(0.0));
+        for (name, column) in self.detectors.iter().zip(&mut self.surprise_nats) {
+            column.push(assessment.and_then(|assessment| surprise_nats(assessment, name)).unwrap_or(f64::NAN));
+        }
+    }
+}
+
+fn evidence(assessment: &Assessment) -> Option<f64> {
+    match assessment.fused {
+        Fused::Scored { evidence, .. } => Some(evidence.value()),
+        Fused::TooFewVotes { .. } => None,
+    }
+}
+
+fn surprise_nats(assessment: &Assessment, detector: &str) -> Option<f64> {
+    let named = assessment.votes.iter().find(|named| named.detector == detector)?;
+    match &named.vote {
+        Vote::Scored { tail, .. } => Some(tail.surprise_nats()),
+        Vote::NotReady { .. } | Vote::Failed { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
