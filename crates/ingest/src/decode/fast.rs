@@ -100,6 +100,7 @@ fn values(cursor: &mut Cursor<'_>, into: &mut Gathered, samples: &mut Vec<Sample
     let n_like_last = into.series.last().map_or(0, |last| last.samples().len());
     samples.reserve(n_like_last.min(cursor.rest().len() / SAMPLE_BYTES_MIN));
     cursor.list(|cursor| {
+        cursor.peek()?;
         let (sample, n_bytes) = pair(cursor.rest())?;
         cursor.skip(n_bytes);
         into.count_samples::<Passed>(1).ok()?;

@@ -202,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn what_follows_a_number_is_not_read(number in "[0-9]{1,9}(\\.[0-9]{1,9})?", rest in "[^0-9.eE]{0,12}") {
+        fn what_follows_a_number_is_not_read(number in "[0-9]{1,7}(\\.[0-9]{1,7})?", rest in "[^0-9.eE]{0,12}") {
             let text = format!("{number}{rest}");
             prop_assert_eq!(short_decimal(text.as_bytes()).map(|(_, n_read)| n_read), Some(number.len()));
         }
