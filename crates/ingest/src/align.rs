@@ -36,6 +36,35 @@ pub struct Aligned {
 ///
 /// `matrices[i]` answers `queries[i]`; `None`, or a list too short, means that the query got no answer, so its column
 /// is all holes, whatever its [`Absent`] says.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::{Grid, Timestamp};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, SubjectRule, align, decode_matrix};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[120,"NaN"],[180,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// let queries = QuerySet::new(vec![Query {
+///     name: "cpu".into(),
+///     expr: "cpu".into(),
+///     signal: homeostat_core::Signal::Cpu,
+///     direction: Default::default(),
+///     deviation_min: 0.0,
+///     across: Default::default(),
+///     absent: Default::default(),
+/// }])?;
+/// let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 3)?;
+/// let aligned = align(&queries, &[Some(matrix)], &SubjectRule::default(), &grid);
+///
+/// let window = &aligned.windows[0]; // (3 steps, 1 feature)
+/// assert_eq!(window.values()[[0, 0]], 0.5);
+/// assert!(!window.is_present(1, 0), "NaN is a hole");
+/// assert_eq!(aligned.unplaced[0].samples_off_grid, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub fn align(queries: &QuerySet, matrices: &[Option<Matrix>], rule: &SubjectRule, grid: &Grid) -> Aligned {
     let placed = place(queries, matrices, rule, grid);
     let answered: Vec<bool> = (0..queries.n_queries()).map(|idx| is_whole(matrices, idx)).collect();

@@ -76,6 +76,22 @@ pub enum DecodeError {
 /// Decodes one `query_range` answer.
 ///
 /// Samples that are not finite are dropped, duplicates and disorder are put right; [`Matrix::dropped`] counts both.
+///
+/// ```
+/// use homeostat_ingest::{DecodeError, DecodeLimits, decode_matrix};
+///
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[120,"NaN"],[180,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// assert_eq!((matrix.n_samples(), matrix.dropped().not_finite), (2, 1));
+/// assert_eq!(matrix.series()[0].labels()["workload"], "cart");
+///
+/// let strict = DecodeLimits { samples_max: 1, ..DecodeLimits::default() };
+/// assert_eq!(decode_matrix(answer, &strict), Err(DecodeError::TooMuch { what: "samples", limit: 1 }));
+/// let half = &answer[..100];
+/// assert!(matches!(decode_matrix(half, &DecodeLimits::default()), Err(DecodeError::CutShort(_))));
+/// # Ok::<(), DecodeError>(())
+/// ```
 pub fn decode_matrix(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
     match fast::matrix(bytes, limits) {
         Some(matrix) => Ok(matrix),
@@ -84,6 +100,17 @@ pub fn decode_matrix(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, Deco
 }
 
 /// Decodes one or several answers, one after another, as an export of many pages is; the limits hold for each page.
+///
+/// ```
+/// use homeostat_ingest::{DecodeLimits, decode_pages};
+///
+/// let page = |from: u32| format!(
+///     r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[{from},"1"]]}}]}}}}"#
+/// );
+/// let matrix = decode_pages(format!("{}\n{}", page(0), page(60)).as_bytes(), &DecodeLimits::default())?;
+/// assert_eq!((matrix.series().len(), matrix.n_samples()), (1, 2));
+/// # Ok::<(), homeostat_ingest::DecodeError>(())
+/// ```
 pub fn decode_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
     let mut pages = match fast::pages(bytes, limits) {
         Some(pages) => pages,

@@ -46,6 +46,16 @@ impl Dropped {
 }
 
 /// One series: samples in strictly ascending time, every value finite.
+///
+/// ```
+/// use homeostat_core::Timestamp;
+/// use homeostat_ingest::{Labels, Sample, Series};
+///
+/// let sample = |secs, value| Sample { at: Timestamp::from_secs(secs), value };
+/// let (series, dropped) = Series::new(Labels::new(), vec![sample(60, 1.0), sample(0, 2.0), sample(120, f64::NAN)]);
+/// assert_eq!(series.samples(), [sample(0, 2.0), sample(60, 1.0)]);
+/// assert_eq!((dropped.unordered, dropped.not_finite), (1, 1));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     labels: Labels,
