@@ -80,11 +80,11 @@ mod tests {
     fn a_longer_history_takes_more_to_train_on() {
         // 10 080 rows of 4 features, 32 bytes each.
         assert!(
-            text_of("global: {step: 60s, history: 7d}\n").contains("while training on 7d, 1.2 MiB more"),
+            text_of("global: {step: 60s, history: 7d}\n").contains("while training on 1w, 1.2 MiB more"),
             "{}",
             text_of("")
         );
-        assert!(text_of("global: {step: 60s, history: 14d}\n").contains("while training on 14d, 2.5 MiB more"));
+        assert!(text_of("global: {step: 60s, history: 14d}\n").contains("while training on 2w, 2.5 MiB more"));
     }
 
     #[test]
