@@ -1,5 +1,8 @@
 //! Shared set-up of the benches: seeded histories, and a digest that shows when faster became different.
 
+#[path = "ingest_answer.rs"]
+pub mod ingest;
+
 use std::sync::Arc;
 use std::time::Duration;
 

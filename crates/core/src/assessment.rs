@@ -90,6 +90,25 @@ pub enum Fused {
 }
 
 /// What the ensemble says of one window's last row.
+///
+/// ```
+/// use homeostat_core::{Assessment, Fused, Score, Timestamp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let fused = Fused::Scored { score: Score::new(1.3)?, evidence: Score::ZERO };
+/// let mut assessment = Assessment {
+///     at: Timestamp::from_secs(60),
+///     votes: vec![],
+///     fused,
+///     deviations: vec![Some(4.2), None], // the second feature was not measured
+///     expected: vec![Some(0.08), Some(25.0)],
+/// };
+/// assert!(assessment.score().is_some_and(Score::is_alarming));
+/// assessment.fused = Fused::TooFewVotes { n_scored: 1, n_needed: 2 };
+/// assert_eq!(assessment.score(), None, "not the same as a low score");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Assessment {
     /// The moment of the row.

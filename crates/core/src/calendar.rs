@@ -35,6 +35,22 @@ impl PlannedEvent {
 }
 
 /// All planned events.
+///
+/// ```
+/// use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp};
+///
+/// let sale = PlannedEvent {
+///     name: "sale".into(),
+///     start: Timestamp::from_secs(100),
+///     end: Timestamp::from_secs(200),
+///     namespaces: vec!["shop".into()],
+///     workloads: vec![], // all of them
+/// };
+/// let calendar = Calendar { events: vec![sale] };
+/// let cart = Subject::deployment("shop", "cart");
+/// assert_eq!(calendar.covering(&cart, Timestamp::from_secs(150)).map(|event| event.name.as_str()), Some("sale"));
+/// assert!(calendar.covering(&cart, Timestamp::from_secs(200)).is_none(), "the end is exclusive");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Calendar {

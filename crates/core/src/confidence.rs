@@ -3,6 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 /// A probability that an incident is real and of the type named, in [0, 1].
+///
+/// ```
+/// use homeostat_core::Confidence;
+///
+/// assert!(Confidence::new(0.92)? > Confidence::ZERO);
+/// assert!(Confidence::new(92.0).is_err(), "it is no percentage");
+/// # Ok::<(), homeostat_core::NotAConfidence>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Confidence(f64);

@@ -3,6 +3,13 @@
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of the parts, each preceded by its length so that `("ab","c")` and `("a","bc")` differ; lower-case hex.
+///
+/// ```
+/// use homeostat_core::sha256_hex;
+///
+/// assert_ne!(sha256_hex(&[b"ab", b"c"]), sha256_hex(&[b"a", b"bc"]));
+/// assert_eq!(sha256_hex(&[b"ab"]).len(), 64);
+/// ```
 pub fn sha256_hex(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

@@ -7,6 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::Timestamp;
 
 /// `n_steps` moments, `step` apart, the first at `start`; `start` is a multiple of `step`.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::{Grid, Timestamp};
+///
+/// let minute = Duration::from_secs(60);
+/// let grid = Grid::ending_at(Timestamp::from_secs(605), minute, 5)?;
+/// assert_eq!((grid.start(), grid.end()), (Timestamp::from_secs(360), Timestamp::from_secs(600)));
+/// assert_eq!(grid.index_of(Timestamp::from_secs(420)), Some(1));
+/// assert_eq!(grid.index_of(Timestamp::from_secs(421)), None);
+/// # Ok::<(), homeostat_core::GridError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grid {
     start: Timestamp,

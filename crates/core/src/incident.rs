@@ -15,6 +15,15 @@ use crate::subject::Subject;
 use crate::timestamp::Timestamp;
 
 /// An incident's id: the same in a replay of the same data.
+///
+/// ```
+/// use homeostat_core::{IncidentId, Subject, Timestamp};
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let id = IncidentId::of(&cart, Timestamp::from_secs(1_700_000_000));
+/// assert_eq!(id, IncidentId::of(&cart, Timestamp::from_secs(1_700_000_000)));
+/// assert!(id.as_str().starts_with("inc-"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IncidentId(String);

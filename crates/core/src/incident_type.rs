@@ -8,6 +8,13 @@ use serde::{Deserialize, Serialize};
 macro_rules! incident_types {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// The kinds of incident. The names are an interface: they never change.
+        ///
+        /// ```
+        /// use homeostat_core::IncidentType;
+        ///
+        /// assert_eq!("memory-leak".parse(), Ok(IncidentType::MemoryLeak));
+        /// assert_eq!(IncidentType::OomKilled.name(), "oom-killed");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum IncidentType {
             $($(#[$doc])* $variant,)*

@@ -6,6 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// How far homeostat may go. Ordered: each mode may do all that the one before it may.
+///
+/// ```
+/// use homeostat_core::Mode;
+///
+/// assert!(Mode::Observe < Mode::Recommend && Mode::Recommend < Mode::Execute);
+/// assert_eq!("observe".parse(), Ok(Mode::default()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {

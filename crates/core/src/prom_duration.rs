@@ -19,6 +19,14 @@ const UNITS: [(&str, u64); 7] = [
 ];
 
 /// Parses a Prometheus duration: one or more numbers with units, largest unit first, each at most once; or `0`.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::parse_duration;
+///
+/// assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5_400)));
+/// assert!(parse_duration("1.5h").is_err(), "Prometheus takes whole numbers only");
+/// ```
 pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     let wrong = || NotADuration(text.to_owned());
     if text == "0" {
@@ -42,6 +50,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
 }
 
 /// Writes a duration as Prometheus does; below a millisecond is cut off.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::format_duration;
+///
+/// assert_eq!(format_duration(Duration::from_secs(5_400)), "1h30m");
+/// assert_eq!(format_duration(Duration::from_secs(14 * 86_400)), "2w");
+/// ```
 pub fn format_duration(duration: Duration) -> String {
     let mut left_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if left_ms == 0 {

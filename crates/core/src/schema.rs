@@ -21,6 +21,21 @@ pub struct Feature {
 }
 
 /// The features of a window: at least one, names unique.
+///
+/// ```
+/// use homeostat_core::{Direction, Feature, Schema, Signal};
+///
+/// let latency = Feature {
+///     name: "latency-s".into(),
+///     signal: Signal::Latency,
+///     direction: Direction::Up,
+///     deviation_min: 0.01, // below 10 ms nobody cares
+/// };
+/// let schema = Schema::new(vec![latency.clone()])?;
+/// assert_eq!((schema.n_features(), schema.position("latency-s")), (1, Some(0)));
+/// assert!(Schema::new(vec![latency.clone(), latency]).is_err(), "names must differ");
+/// # Ok::<(), homeostat_core::SchemaError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Feature>", into = "Vec<Feature>")]
 pub struct Schema(Vec<Feature>);

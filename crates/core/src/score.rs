@@ -51,6 +51,14 @@ non_negative! {
 
 non_negative! {
     /// How unusual a row is, all detectors together. 1.0 is the alarm boundary.
+    ///
+    /// ```
+    /// use homeostat_core::Score;
+    ///
+    /// assert!(Score::new(1.3)?.is_alarming());
+    /// assert!(Score::new(f64::NAN).is_err());
+    /// # Ok::<(), homeostat_core::NotAScore>(())
+    /// ```
     Score
 }
 
@@ -67,6 +75,16 @@ impl Score {
 /// The probability that a normal row is at least as unusual: in (0, 1].
 ///
 /// Kept as `-ln p`, because far tails underflow as probabilities long before they stop meaning something.
+///
+/// ```
+/// use homeostat_core::TailProbability;
+///
+/// let one_in_a_thousand = TailProbability::from_surprise(1000_f64.ln())?;
+/// assert!((one_in_a_thousand.probability() - 0.001).abs() < 1e-12);
+/// // Far beyond what a probability could hold, and still comparable.
+/// assert!(TailProbability::from_surprise(2_000.0)? > TailProbability::from_surprise(1_000.0)?);
+/// # Ok::<(), homeostat_core::NotAScore>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct TailProbability {

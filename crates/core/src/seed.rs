@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// Seeds fork by name: `seed.fork("forest")` doesn't change when another part draws once more, so adding
 /// a detector never moves another's numbers.
+///
+/// ```
+/// use homeostat_core::Seed;
+///
+/// let seed = Seed::new(7);
+/// assert_eq!(seed.fork("forest"), seed.fork("forest"));
+/// assert_ne!(seed.fork("forest"), seed.fork("dbscan"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seed(u64);
 

@@ -8,6 +8,15 @@ use serde::{Deserialize, Serialize};
 /// A workload that is watched: it stays while its pods come and go.
 ///
 /// Written `namespace/kind/name`, for instance `shop/deployment/payment-api`.
+///
+/// ```
+/// use homeostat_core::Subject;
+///
+/// let subject: Subject = "shop/deployment/payment-api".parse()?;
+/// assert_eq!(subject, Subject::deployment("shop", "payment-api"));
+/// assert_eq!(subject.namespace, "shop");
+/// # Ok::<(), homeostat_core::NotASubject>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
     /// Kubernetes namespace.

@@ -8,6 +8,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Shown and parsed as RFC 3339 in UTC.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::Timestamp;
+///
+/// let at: Timestamp = "2026-01-31T12:00:42Z".parse()?;
+/// assert_eq!(at.align_down(Duration::from_secs(60)).to_string(), "2026-01-31T12:00:00Z");
+/// assert_eq!(at.since(at - Duration::from_secs(5)), Duration::from_secs(5));
+/// # Ok::<(), homeostat_core::NotATimestamp>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 

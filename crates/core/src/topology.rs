@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::subject::Subject;
 
 /// Direct dependencies between subjects. Cycles are allowed; walks end.
+///
+/// ```
+/// use homeostat_core::{Subject, Topology};
+///
+/// let [shop, cart, db] = ["shop", "cart", "db"].map(|name| Subject::deployment("shop", name));
+/// let mut topology = Topology::new();
+/// topology.add(shop.clone(), cart.clone());
+/// topology.add(cart.clone(), db.clone());
+/// assert_eq!(topology.dependencies_of(&shop).collect::<Vec<_>>(), [&cart]);
+/// assert!(topology.all_dependencies_of(&shop).contains(&db));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Topology {
     depends_on: BTreeMap<Subject, BTreeSet<Subject>>,

@@ -12,6 +12,26 @@ use crate::subject::Subject;
 ///
 /// A hole is a hole: where a measurement is absent the value is NaN and [`Window::is_present`] is false. Every
 /// present value is finite; ±Inf and NaN count as absent (the decoder counts what it drops).
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// let schema = Schema::new(vec![feature("cpu", Signal::Cpu), feature("requests", Signal::Traffic)])?;
+/// let grid = Grid::new(Timestamp::from_secs(0), Duration::from_secs(60), 3)?;
+/// // One row a step, one column a feature.
+/// let values = ndarray::array![[0.2, 25.0], [f64::NAN, 26.0], [0.3, f64::INFINITY]];
+/// let window = Window::new(Subject::deployment("shop", "cart"), grid, Arc::new(schema), values)?;
+///
+/// assert_eq!(window.n_present(), 4);
+/// assert!(!window.is_present(1, 0) && !window.is_present(2, 1), "NaN and infinity are holes");
+/// assert_eq!(window.last_row()[0], 0.3);
+/// assert_eq!(window.slice_steps(1, 3).map(|tail| tail.grid().start()), Some(Timestamp::from_secs(60)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Window {
     subject: Subject,

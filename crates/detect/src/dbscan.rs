@@ -78,6 +78,11 @@ impl DbscanSpec {
         }
         Ok(Self { min_points, epsilon_quantile, sample_rows_max, core_rows_max })
     }
+
+    /// Most core points kept.
+    pub fn core_rows_max(&self) -> usize {
+        self.core_rows_max
+    }
 }
 
 /// Novelty by distance from DBSCAN's core points.

@@ -51,6 +51,12 @@ impl Enricher {
         self.step
     }
 
+    /// Bytes held beside the struct itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let recent = self.recent.iter().map(|values| size_of_val(values) + values.capacity() * size_of::<f64>());
+        self.scaler.heap_bytes() + self.trail.heap_bytes() + recent.sum::<usize>()
+    }
+
     /// Whether its parts fit each other; one that was read from a file may not.
     pub(crate) fn is_consistent(&self) -> bool {
         let n_features = self.scaler.n_features();

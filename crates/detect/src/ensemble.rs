@@ -92,6 +92,15 @@ impl Ensemble {
         self.fusion.threshold_nats()
     }
 
+    /// Bytes held: `trail` (rows and scales) first, then each detector with its calibration. What [`crate::estimate`]
+    /// foresees.
+    pub fn memory_bytes(&self) -> Vec<(&'static str, usize)> {
+        let members = self.members.iter().map(|member| {
+            (member.model.name(), size_of::<Member>() + member.model.memory_bytes() + member.tail.heap_bytes())
+        });
+        std::iter::once(("trail", size_of::<Self>() + self.enricher.heap_bytes())).chain(members).collect()
+    }
+
     /// The moment of the newest row it has seen.
     pub fn newest_at(&self) -> Option<Timestamp> {
         self.enricher.trail().newest_at()

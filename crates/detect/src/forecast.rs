@@ -54,6 +54,11 @@ impl ForecastSpec {
         let slow_half_life_ms = u64::try_from(slow_half_life.as_millis()).unwrap_or(u64::MAX);
         Ok(Self { season_cycles_min, slow_half_life_ms })
     }
+
+    /// How often a season must fit into the history.
+    pub fn season_cycles_min(&self) -> usize {
+        self.season_cycles_min
+    }
 }
 
 /// Seasons and exponential smoothing for each feature, updated in constant time a row.

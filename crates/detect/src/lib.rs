@@ -22,6 +22,7 @@ mod forecast;
 mod forest;
 mod fusion;
 mod hysteresis;
+mod memory;
 mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -49,6 +50,7 @@ pub use forecast::{Forecast, ForecastSpec};
 pub use forest::{Forest, ForestSpec, IsolationForest};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;
+pub use memory::{MemoryEstimate, estimate};
 pub use monitor::{Monitor, Observed};
 #[cfg(feature = "onnx")]
 pub use onnx::{

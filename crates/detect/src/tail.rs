@@ -32,6 +32,11 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// Bytes held beside the struct itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.knots.capacity() * size_of::<(f64, f64)>()
+    }
+
     /// Fits the curve to the scores of rows that the detector was not trained on. With no score at all, nothing is
     /// surprising: every probability is 1.
     pub fn fit(scores: impl Iterator<Item = RawScore>) -> Self {

@@ -76,6 +76,11 @@ impl Trail {
         }
     }
 
+    /// Bytes held beside the struct itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.cells.capacity() * size_of::<f64>()
+    }
+
     /// Number of features of a row.
     pub fn n_features(&self) -> usize {
         self.n_features

@@ -18,11 +18,11 @@ use crate::cycle::{Cycle, SharedMonitor, Turn};
 use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
 
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
-const WINDOW_ROWS: usize = 64;
+pub(crate) const WINDOW_ROWS: usize = 64;
 /// Steps that each cycle asks for again: samples that came late fill the holes they left.
 const OVERLAP_STEPS: u32 = 3;
 /// Subjects watched at most; with 64 rows of 64 features each they take 330 MB.
-const SUBJECTS_MAX: usize = 10_000;
+pub(crate) const SUBJECTS_MAX: usize = 10_000;
 /// The tracker's state between runs.
 const TRACKER_FILE: &str = "tracker.json";
 

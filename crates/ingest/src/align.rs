@@ -36,6 +36,35 @@ pub struct Aligned {
 ///
 /// `matrices[i]` answers `queries[i]`; `None`, or a list too short, means that the query got no answer, so its column
 /// is all holes, whatever its [`Absent`] says.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::{Grid, Timestamp};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, SubjectRule, align, decode_matrix};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[120,"NaN"],[180,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// let queries = QuerySet::new(vec![Query {
+///     name: "cpu".into(),
+///     expr: "cpu".into(),
+///     signal: homeostat_core::Signal::Cpu,
+///     direction: Default::default(),
+///     deviation_min: 0.0,
+///     across: Default::default(),
+///     absent: Default::default(),
+/// }])?;
+/// let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 3)?;
+/// let aligned = align(&queries, &[Some(matrix)], &SubjectRule::default(), &grid);
+///
+/// let window = &aligned.windows[0]; // (3 steps, 1 feature)
+/// assert_eq!(window.values()[[0, 0]], 0.5);
+/// assert!(!window.is_present(1, 0), "NaN is a hole");
+/// assert_eq!(aligned.unplaced[0].samples_off_grid, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub fn align(queries: &QuerySet, matrices: &[Option<Matrix>], rule: &SubjectRule, grid: &Grid) -> Aligned {
     let placed = place(queries, matrices, rule, grid);
     let answered: Vec<bool> = (0..queries.n_queries()).map(|idx| is_whole(matrices, idx)).collect();
@@ -98,21 +127,23 @@ fn by_subject<'a>(
 /// labels, so a sum is the same whatever order the server sent them in.
 fn aggregated(query: &Query, group: &[&Series], grid: &Grid, unplaced: &mut Unplaced) -> Vec<f64> {
     let mut column = vec![f64::NAN; grid.n_steps()];
-    let mut counts = vec![0_u32; grid.n_steps()];
-    for series in group {
-        for sample in series.between(grid.start(), grid.end()) {
-            let Some(step_idx) = grid.index_of(sample.at) else {
-                unplaced.samples_off_grid += 1;
-                continue;
-            };
+    let Some((first, others)) = group.split_first() else { return column };
+    // A series has one sample a moment at most, so the first one meets nothing.
+    unplaced.samples_off_grid += for_each_placed(first, grid, |step_idx, value| column[step_idx] = value);
+    if others.is_empty() {
+        return column;
+    }
+    let mut counts: Vec<u32> = column.iter().map(|value| u32::from(!value.is_nan())).collect();
+    for series in others {
+        unplaced.samples_off_grid += for_each_placed(series, grid, |step_idx, value| {
             let cell = &mut column[step_idx];
             *cell = match (counts[step_idx], query.across) {
-                (0, _) => sample.value,
-                (_, Across::Max) => cell.max(sample.value),
-                (_, Across::Sum | Across::Mean) => *cell + sample.value,
+                (0, _) => value,
+                (_, Across::Max) => cell.max(value),
+                (_, Across::Sum | Across::Mean) => *cell + value,
             };
             counts[step_idx] += 1;
-        }
+        });
     }
     if query.across == Across::Mean {
         for (cell, count) in column.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
@@ -120,6 +151,25 @@ fn aggregated(query: &Query, group: &[&Series], grid: &Grid, unplaced: &mut Unpl
         }
     }
     column
+}
+
+/// Gives the row and value of each sample on the grid, in order; says how many within its time lie between its moments.
+fn for_each_placed(series: &Series, grid: &Grid, mut place: impl FnMut(usize, f64)) -> u64 {
+    let mut n_off_grid = 0;
+    let step = grid.step();
+    // Most samples are one step after the one before, and need no division to find their row.
+    let mut next = (grid.start(), 0);
+    for sample in series.between(grid.start(), grid.end()) {
+        let step_idx = if sample.at == next.0 { Some(next.1) } else { grid.index_of(sample.at) };
+        match step_idx {
+            Some(step_idx) => {
+                place(step_idx, sample.value);
+                next = (sample.at + step, step_idx + 1);
+            }
+            None => n_off_grid += 1,
+        }
+    }
+    n_off_grid
 }
 
 /// Fills the holes that mean zero: see [`Absent::Zero`]. `answered(step_idx, feature_idx)` says whether that query

@@ -1,6 +1,7 @@
 //! Prometheus `query_range` JSON to a [`Matrix`], in one pass and without a tree in between.
 //!
-//! It accepts what the servers that speak this API send (Prometheus, Thanos, Mimir, VictoriaMetrics): keys in any
+//! Answers as servers write them go the quick way (`fast`); whatever is unusual or wrong in them is read by serde visitors
+//! (`answer`, `values`), which alone decide what an error is. It accepts what the servers that speak this API send (Prometheus, Thanos, Mimir, VictoriaMetrics): keys in any
 //! order, unknown keys, escapes in numbers. It does no I/O and knows no query.
 
 use std::borrow::Cow;
@@ -10,9 +11,12 @@ use serde::de::DeserializeSeed;
 use crate::matrix::{Dropped, Matrix, Series};
 
 mod answer;
+mod cursor;
+mod fast;
+mod number;
 mod values;
 
-use answer::{AnswerSeed, Status};
+use answer::{Answer, AnswerSeed, Status};
 
 /// What one answer may hold. More is an error, never a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,21 +76,64 @@ pub enum DecodeError {
 /// Decodes one `query_range` answer.
 ///
 /// Samples that are not finite are dropped, duplicates and disorder are put right; [`Matrix::dropped`] counts both.
+///
+/// ```
+/// use homeostat_ingest::{DecodeError, DecodeLimits, decode_matrix};
+///
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[120,"NaN"],[180,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// assert_eq!((matrix.n_samples(), matrix.dropped().not_finite), (2, 1));
+/// assert_eq!(matrix.series()[0].labels()["workload"], "cart");
+///
+/// let strict = DecodeLimits { samples_max: 1, ..DecodeLimits::default() };
+/// assert_eq!(decode_matrix(answer, &strict), Err(DecodeError::TooMuch { what: "samples", limit: 1 }));
+/// let half = &answer[..100];
+/// assert!(matches!(decode_matrix(half, &DecodeLimits::default()), Err(DecodeError::CutShort(_))));
+/// # Ok::<(), DecodeError>(())
+/// ```
 pub fn decode_matrix(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+    match fast::matrix(bytes, limits) {
+        Some(matrix) => Ok(matrix),
+        None => decode_any(bytes, limits),
+    }
+}
+
+/// Decodes one or several answers, one after another, as an export of many pages is; the limits hold for each page.
+///
+/// ```
+/// use homeostat_ingest::{DecodeLimits, decode_pages};
+///
+/// let page = |from: u32| format!(
+///     r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[[{from},"1"]]}}]}}}}"#
+/// );
+/// let matrix = decode_pages(format!("{}\n{}", page(0), page(60)).as_bytes(), &DecodeLimits::default())?;
+/// assert_eq!((matrix.series().len(), matrix.n_samples()), (1, 2));
+/// # Ok::<(), homeostat_ingest::DecodeError>(())
+/// ```
+pub fn decode_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+    let mut pages = match fast::pages(bytes, limits) {
+        Some(pages) => pages,
+        None => decode_any_pages(bytes, limits)?,
+    };
+    Ok(if pages.len() == 1 { pages.swap_remove(0) } else { Matrix::join(pages) })
+}
+
+/// As [`decode_matrix`], for all of JSON.
+fn decode_any(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let matrix = decode_page(&mut json, limits)?;
     json.end().map_err(unread)?;
     Ok(matrix)
 }
 
-/// Decodes one or several answers, one after another, as an export of many pages is; the limits hold for each page.
-pub fn decode_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+fn decode_any_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Vec<Matrix>, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut pages = vec![decode_page(&mut json, limits)?];
     while json.end().is_err() {
         pages.push(decode_page(&mut json, limits)?);
     }
-    Ok(if pages.len() == 1 { pages.swap_remove(0) } else { Matrix::join(pages) })
+    Ok(pages)
 }
 
 fn unread(error: serde_json::Error) -> DecodeError {
@@ -101,7 +148,11 @@ fn decode_page(json: &mut Json<'_>, limits: &DecodeLimits) -> Result<Matrix, Dec
     if let Some((what, limit)) = gathered.passed {
         return Err(DecodeError::TooMuch { what, limit });
     }
-    let answer = read.map_err(unread)?;
+    matrix_of(read.map_err(unread)?, gathered)
+}
+
+/// What was read, if it is a whole answer.
+fn matrix_of(answer: Answer, gathered: Gathered) -> Result<Matrix, DecodeError> {
     match answer.status {
         Some(Status::Error) => {
             return Err(DecodeError::Failed {

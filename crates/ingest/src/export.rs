@@ -141,6 +141,23 @@ fn read_file(file: &Path, limits: &DecodeLimits, bytes_max: u64) -> Result<Matri
 /// counts of what was dropped: that is gone). `matrices[i]` answers `queries[i]`; missing ones are not written.
 ///
 /// Each file is written beside its place and moved there, so a file of the export is whole or isn't there.
+///
+/// ```
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, decode_matrix, read_export, write_export};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let query = Query { name: "cpu".into(), expr: "cpu".into(), signal: homeostat_core::Signal::Cpu,
+/// #     direction: Default::default(), deviation_min: 0.0, across: Default::default(), absent: Default::default() };
+/// # let queries = QuerySet::new(vec![query])?;
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[180,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// let dir = tempfile::tempdir()?;
+/// write_export(dir.path(), &queries, std::slice::from_ref(&matrix))?; // dir/cpu.json.gz
+/// assert_eq!(read_export(dir.path(), &queries, &DecodeLimits::default())?, [matrix]);
+/// # Ok(())
+/// # }
+/// ```
 pub fn write_export(dir: &Path, queries: &QuerySet, matrices: &[Matrix]) -> Result<(), ExportError> {
     std::fs::create_dir_all(dir).map_err(|source| ExportError::Io { file: dir.to_owned(), source })?;
     for (query, matrix) in queries.queries().iter().zip(matrices) {

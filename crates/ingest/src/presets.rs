@@ -34,6 +34,17 @@ impl PresetParams {
     /// Parameters for these intervals: the rate window is the larger of four scrapes and one step. A rate needs two
     /// samples; four scrapes keep one when two scrapes fail. And below a step, samples between two rows would be
     /// looked at by no row.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use homeostat_ingest::{PresetParams, preset};
+    ///
+    /// let params = PresetParams::for_intervals(Duration::from_secs(30), Duration::from_secs(60));
+    /// assert_eq!(params.filled("rate(x[$rate_window])"), "rate(x[2m])");
+    /// let preset = preset("kubernetes-workload", &params)?;
+    /// assert!(preset.queries.iter().any(|query| query.name == "memory"));
+    /// # Ok::<(), homeostat_ingest::UnknownPreset>(())
+    /// ```
     pub fn for_intervals(scrape_interval: Duration, step: Duration) -> Self {
         let rate_window = scrape_interval.saturating_mul(4).max(step);
         Self {

@@ -70,6 +70,24 @@ pub enum QueryError {
 }
 
 /// Queries that fit together: names usable and unique, at least one. Their order is the order of a window's columns.
+///
+/// ```
+/// use homeostat_ingest::{Query, QueryError, QuerySet};
+///
+/// let query = |name: &str| Query {
+///     name: name.into(),
+///     expr: "sum by (namespace, workload) (rate(http_requests_total[5m]))".into(),
+///     signal: homeostat_core::Signal::Traffic,
+///     direction: Default::default(),
+///     deviation_min: 0.0,
+///     across: Default::default(),
+///     absent: Default::default(),
+/// };
+/// let queries = QuerySet::new(vec![query("requests")])?;
+/// assert_eq!(queries.schema().n_features(), queries.n_queries());
+/// assert_eq!(QuerySet::new(vec![query("No Name")]), Err(QueryError::Name("No Name".into())));
+/// # Ok::<(), QueryError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuerySet {
     queries: Vec<Query>,

@@ -6,6 +6,14 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 /// A Prometheus server's base URL. `https://user:password@host/path` is accepted; what is shown has no credentials.
+///
+/// ```
+/// use homeostat_ingest::ServerUrl;
+///
+/// let url: ServerUrl = "https://me:secret@prometheus.example/prod/".parse()?;
+/// assert_eq!(url.to_string(), "https://prometheus.example/prod");
+/// # Ok::<(), homeostat_ingest::NotAServerUrl>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ServerUrl {

@@ -47,6 +47,20 @@ pub enum SourceError {
 }
 
 /// A Prometheus server to pull ranges from. Cheap to clone; clones share limits and counters.
+///
+/// ```
+/// # async fn pulled() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use homeostat_core::{Seed, Timestamp};
+/// use homeostat_ingest::{PrometheusConfig, PrometheusSource};
+///
+/// let source = PrometheusSource::new(PrometheusConfig::new("http://127.0.0.1:9090".parse()?, Seed::new(1)))?;
+/// let (start, end) = ("2026-01-31T12:00:00Z".parse()?, "2026-01-31T13:00:00Z".parse::<Timestamp>()?);
+/// let matrix = source.range("sum by (namespace) (up)", start, end, Duration::from_secs(60)).await?;
+/// assert!(!matrix.is_partial(), "{:?}", matrix.warnings());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PrometheusSource {
     shared: Arc<Shared>,

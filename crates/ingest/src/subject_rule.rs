@@ -6,6 +6,21 @@ use serde::{Deserialize, Serialize};
 use crate::matrix::Labels;
 
 /// How labels name a subject.
+///
+/// ```
+/// use homeostat_core::{Subject, WorkloadKind};
+/// use homeostat_ingest::{Labels, SubjectRule};
+///
+/// let rule = SubjectRule {
+///     namespace_label: "namespace".into(),
+///     name_label: "app".into(),
+///     kind: WorkloadKind::Deployment,
+///     namespace_fixed: None,
+/// };
+/// let labels: Labels = [("namespace", "shop"), ("app", "cart")].map(|(name, value)| (name.into(), value.into())).into();
+/// assert_eq!(rule.subject(&labels), Some(Subject::deployment("shop", "cart")));
+/// assert_eq!(rule.subject(&Labels::new()), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct SubjectRule {

@@ -121,6 +121,20 @@ impl Model {
         }
     }
 
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Residual(_) => size_of::<Residual>(),
+            Self::Forest(forest) => forest.memory_bytes(),
+            Self::Dbscan(dbscan) => dbscan.memory_bytes(),
+            Self::Forecast(forecast) => forecast.memory_bytes(),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(autoencoder) => autoencoder.memory_bytes(),
+            #[cfg(test)]
+            Self::Scripted(_) => size_of::<Scripted>(),
+        }
+    }
+
     /// What it expected of each feature at the newest row, in the feature's own unit, if it forecasts.
     pub(crate) fn expected(&self) -> Option<&[f64]> {
         match self {

@@ -1,5 +1,7 @@
 //! `homeostat check`: every problem of a file at once, with line and column.
 
+mod memory;
+
 use std::path::Path;
 
 use homeostat_detect::{Bundle, LoadOptions};
@@ -25,6 +27,7 @@ pub(super) fn config(path: &Path) -> Outcome {
                 config.policies.len(),
                 config.calendar.events.len(),
             ));
+            print(&memory::text(config));
             Outcome::Done
         }
         Err(problems) => problems_of(&problems),

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use super::*;
 
+mod any;
+
 const GOOD: &str = "
 datasources:
   - url: http://127.0.0.1:9090

@@ -144,7 +144,103 @@ fn pages_one_after_another_are_one_matrix() {
     }
 }
 
+/// Everything about a matrix, with the bits of its values: 0.0 and -0.0 are equal, but not the same.
+fn bits(matrix: &Matrix) -> (Matrix, Vec<u64>) {
+    let samples = matrix.series().iter().flat_map(|series| series.samples());
+    (matrix.clone(), samples.map(|sample| sample.value.to_bits()).collect())
+}
+
+/// The quick way gives what the visitors give, or nothing. Whether it gave something.
+fn quick_is_right_or_nothing(bytes: &[u8], limits: &DecodeLimits) -> bool {
+    let quick = fast::matrix(bytes, limits);
+    if let Some(quick) = &quick {
+        let slow = decode_any(bytes, limits);
+        assert_eq!(
+            Ok(bits(quick)),
+            slow.as_ref().map(bits).map_err(Clone::clone),
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
+    }
+    let pages = fast::pages(bytes, limits);
+    if let Some(pages) = &pages {
+        assert_eq!(Ok(pages), decode_any_pages(bytes, limits).as_ref());
+    }
+    assert!(quick.is_none() || pages.is_some());
+    quick.is_some()
+}
+
+#[test]
+fn what_servers_write_goes_the_quick_way() {
+    let series = r#"{"metric":{"__name__":"up","pod":"a\n\u00e4"},"values":[[1435781430.781,"1"],[1435781431,"NaN"],
+        [1435781432, "0.30000000000000004"],[-1.5,"+Inf"],[1e2,"-1e-7"],[1435781433.12345,"-0"]]}"#;
+    let victoria = format!(
+        r#"{{"status":"success","isPartial":false,"data":{{"resultType":"matrix","result":[{series}]}},"stats":{{"seriesFetched":"1"}}}}"#
+    );
+    let histograms = r#"{"metric":{},"histograms":[[0,{"count":"1","sum":"2","buckets":[]}]]}"#;
+    let notes = r#"{"status":"success","data":{"resultType":"matrix","result":[],"analysis":{}},"warnings":["w"],"infos":null}"#;
+    let pretty = format!(
+        "{{ \"status\" : \"success\" ,\n \"data\" : {{ \"resultType\" : \"matrix\" , \"result\" : [ {series} ] }} }}\n"
+    );
+    for text in [answer(""), answer(series), answer(histograms), notes.to_owned(), victoria, pretty] {
+        assert!(quick_is_right_or_nothing(text.as_bytes(), &DecodeLimits::default()), "{text}");
+    }
+}
+
+/// A number as a text, in all the ways that may come, and some that may not.
+fn any_number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => any::<f64>().prop_map(|value| value.to_string()),
+        4 => (-1e6f64..1e6, 0usize..12).prop_map(|(value, places)| format!("{value:.places$}")),
+        2 => any::<f64>().prop_map(|value| format!("{value:e}")),
+        2 => any::<i32>().prop_map(|value| value.to_string()),
+        1 => "-?[0-9]{0,25}(\\.[0-9]{0,25})?([eE][+-]?[0-9]{0,3})?",
+        1 => prop_oneof![Just("NaN"), Just("+Inf"), Just("-Inf"), Just("0x1p3"), Just("1_0"), Just("infinity")]
+            .prop_map(str::to_owned),
+    ]
+}
+
+/// A time, nearly always one that a server writes.
+fn any_time() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => (0i64..2_000_000_000).prop_map(|secs| secs.to_string()),
+        4 => (0i64..2_000_000_000, 0u32..1000).prop_map(|(secs, ms)| format!("{secs}.{ms:03}")),
+        2 => (-1e13f64..1e13).prop_map(|secs| secs.to_string()),
+        1 => "-?[0-9]{0,14}(\\.[0-9]{0,6})?([eE][+-]?[0-9]{0,2})?",
+    ]
+}
+
 proptest! {
+    #[test]
+    fn the_quick_way_gives_what_the_visitors_give(
+        points in proptest::collection::vec((any_time(), any_number()), 0..8),
+        gap in prop_oneof![Just(""), Just(" "), Just("\n\t")],
+        samples_max in 0usize..12,
+    ) {
+        let pairs: Vec<String> = points.iter().map(|(time, value)| format!("[{time},{gap}\"{value}\"]")).collect();
+        let one = format!(r#"{{"metric":{{"pod":"a"}},"values":[{}]}}"#, pairs.join(&format!(",{gap}")));
+        let two = answer(&format!("{one},{one}"));
+        quick_is_right_or_nothing(two.as_bytes(), &DecodeLimits { series_max: 2, samples_max });
+        quick_is_right_or_nothing(format!("{two}{gap}{two}").as_bytes(), &DecodeLimits::default());
+    }
+
+    #[test]
+    fn an_answer_with_bytes_changed_is_read_alike_both_ways(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 1..4),
+    ) {
+        let mut bytes = answer(r#"{"metric":{"a":"b","c":"d"},"values":[[1700000000,"0.123456789"],[1700000060.5,"NaN"],
+            [1700000120,"1e3"]],"histograms":[[1,{}]],"x":null}"#).into_bytes();
+        for (at, byte, how) in changes {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        quick_is_right_or_nothing(&bytes, &DecodeLimits::default());
+    }
+
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = decode_matrix(&bytes, &DecodeLimits::default());

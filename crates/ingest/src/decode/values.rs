@@ -1,4 +1,4 @@
-//! The innermost layer, where the time goes: `[[1435781430.781, "1"], …]`.
+//! The innermost layer, read by serde: `[[1435781430.781, "1"], …]`.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for PairSeed {
 /// Largest moment, in seconds either way, that whole milliseconds in an f64 hold exactly (2^53 ms, year 287 396).
 const SECS_MAX: f64 = 9_007_199_254_740.0;
 
-fn moment<E: serde::de::Error>(secs: f64) -> Result<Timestamp, E> {
+pub(super) fn moment<E: serde::de::Error>(secs: f64) -> Result<Timestamp, E> {
     if (-SECS_MAX..=SECS_MAX).contains(&secs) {
         Ok(Timestamp::from_millis((secs * 1000.0).round() as i64))
     } else {

@@ -1,5 +1,7 @@
 use super::*;
 
+mod any;
+
 /// The lesson's own format, word for word, with a scope.
 const LESSON: &str = "
 remediation_policy:

@@ -1,0 +1,148 @@
+//! What an ensemble will hold in memory, told before it is trained: formulas from its options, all in one place.
+//!
+//! It measures nothing; [`Ensemble::memory_bytes`] says what a trained ensemble holds, and a test with a counting allocator
+//! holds both to the truth.
+
+use std::time::Duration;
+
+use crate::ensemble::{DetectorSpec, EnsembleSpec};
+use crate::trail::{CHANNELS, TRAIL_ROWS_MAX};
+
+/// Bytes of a float as most models keep it.
+const F32: usize = size_of::<f32>();
+const F64: usize = size_of::<f64>();
+
+/// Each knot of a tail is two floats, and it keeps this many: see `tail`.
+const TAIL_KNOTS: usize = 256;
+
+/// Rows that the enricher keeps of each feature for its means: its vectors grow in powers of two past 20.
+const RECENT_ROWS: usize = 32;
+
+/// Nodes of a tree for each row it was grown from: measured, 0.66 on waves with noise. A full tree of depth `log2(rows)` has
+/// two; on real rows branches with outliers end early.
+const NODES_PER_ROW: f64 = 0.66;
+
+/// A node and what is kept of it: threshold, column, child and value.
+const NODE_BYTES: usize = 12;
+
+/// A feature's forecast without its seasons: smoothing, errors, states and scale.
+const FORECAST_FEATURE_BYTES: usize = 400;
+
+/// The periods that a forecast looks for, in milliseconds: hour, day, week.
+const PERIODS_MS: [usize; 3] = [3_600_000, 86_400_000, 604_800_000];
+
+/// Longest history that a forecast looks at point by point; of longer ones it averages rows.
+const FORECAST_POINTS_MAX: usize = 10_080;
+
+/// Fewest points of a period for it to have a shape.
+const PERIOD_POINTS_MIN: usize = 12;
+
+/// What an ensemble is expected to hold, by part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    n_features: usize,
+    parts: Vec<(&'static str, usize)>,
+}
+
+impl MemoryEstimate {
+    /// Bytes by part: `trail` (rows, scales and the last assessment), then each detector with its calibration.
+    pub fn parts(&self) -> &[(&'static str, usize)] {
+        &self.parts
+    }
+
+    /// Bytes of one subject.
+    pub fn subject_bytes(&self) -> usize {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes of one subject, divided by its features: each is one series.
+    pub fn series_bytes(&self) -> usize {
+        self.subject_bytes() / self.n_features.max(1)
+    }
+}
+
+/// Estimates what an ensemble of `n_features` features holds once it is trained on `history`, one row each `step`.
+///
+/// It takes the data's part to be as large as it usually is: every season that fits into the history is found, DBSCAN keeps as
+/// many cores as it may. On other data it holds less.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_detect::{EnsembleSpec, estimate};
+///
+/// let (minute, week) = (Duration::from_secs(60), Duration::from_secs(7 * 86_400));
+/// let estimate = estimate(&EnsembleSpec::default(), 8, minute, week);
+/// assert_eq!(estimate.subject_bytes() / 8, estimate.series_bytes());
+/// assert_eq!(estimate.parts()[0].0, "trail");
+/// ```
+pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history: Duration) -> MemoryEstimate {
+    let step_ms = usize::try_from(step.as_millis()).unwrap_or(usize::MAX).max(1);
+    let n_rows = usize::try_from(history.as_millis()).unwrap_or(usize::MAX) / step_ms;
+    // Fitted on two thirds of it.
+    let shape = Shape { n_features, n_rows: n_rows.saturating_mul(2) / 3, step_ms };
+    let tail = TAIL_KNOTS.min(n_rows / 3) * 2 * F64;
+    let mut parts = vec![("trail", trail_bytes(n_features))];
+    parts.extend(spec.detectors.iter().map(|detector| (detector.name(), detector_bytes(detector, shape) + tail)));
+    MemoryEstimate { n_features, parts }
+}
+
+/// What sizes depend on beside options.
+#[derive(Clone, Copy)]
+struct Shape {
+    n_features: usize,
+    /// Rows that models are fitted on.
+    n_rows: usize,
+    step_ms: usize,
+}
+
+fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> usize {
+    match spec {
+        DetectorSpec::Residual => shape.n_features * F64,
+        DetectorSpec::Forest(forest) => {
+            let rows = forest.sample_rows_max().min(shape.n_rows);
+            let nodes = (forest.n_trees() * rows) as f64 * NODES_PER_ROW;
+            nodes as usize * NODE_BYTES
+        }
+        // Three values of each feature, filled up to a multiple of eight, for each core; two rows under way.
+        DetectorSpec::Dbscan(dbscan) => {
+            let width = (3 * shape.n_features).next_multiple_of(8);
+            (dbscan.core_rows_max().min(shape.n_rows) + 2) * width * F32
+        }
+        DetectorSpec::Forecast(forecast) => {
+            let seasons = season_points(shape, forecast.season_cycles_min()) * F64;
+            shape.n_features * (FORECAST_FEATURE_BYTES + seasons)
+        }
+        #[cfg(feature = "onnx")]
+        DetectorSpec::Autoencoder(_) => autoencoder_bytes(shape.n_features),
+        #[cfg(test)]
+        DetectorSpec::Scripted(_) => 0,
+    }
+}
+
+/// The file, the runtime's two copies of its weights, and the graph (measured; see `Autoencoder::memory_bytes`).
+#[cfg(feature = "onnx")]
+fn autoencoder_bytes(n_features: usize) -> usize {
+    const GRAPH_BYTES: usize = 25_000;
+    // The architectures of the training: rows, hidden units, code.
+    let (n_rows, n_hidden, n_code) = if n_features == 1 { (20, 16, 5) } else { (8, 64, 16) };
+    let n_inputs = n_rows * n_features;
+    let weights = 2 * n_inputs * n_hidden + 2 * n_hidden * n_code + 2 * (n_inputs + n_hidden) + n_code;
+    GRAPH_BYTES + 3 * weights * F32
+}
+
+/// The trail's cells and stamps, the rows behind its means, and the last assessment.
+fn trail_bytes(n_features: usize) -> usize {
+    let cells = TRAIL_ROWS_MAX * CHANNELS.len() * n_features * F64;
+    let stamps = TRAIL_ROWS_MAX * size_of::<i64>();
+    // Scales, deviations and what was expected of each feature: some 25 floats.
+    cells + stamps + n_features * (RECENT_ROWS + 25) * F64
+}
+
+/// Points of all seasons of a feature, if it has every one that fits into the history often enough.
+fn season_points(shape: Shape, cycles_min: usize) -> usize {
+    let rows_per_point = shape.n_rows.div_ceil(FORECAST_POINTS_MAX).max(1);
+    let point_ms = shape.step_ms.saturating_mul(rows_per_point);
+    let points = PERIODS_MS.map(|period_ms| period_ms / point_ms);
+    let n_points = shape.n_rows / rows_per_point;
+    points.into_iter().filter(|points| *points >= PERIOD_POINTS_MIN && n_points / points >= cycles_min).sum()
+}
