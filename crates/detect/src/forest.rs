@@ -2,11 +2,19 @@
 //!
 //! The forest itself knows nothing of trails; it is in `isolation`.
 
+mod attribution;
+mod chance;
 mod grow;
 mod isolation;
+mod kernel;
+mod keys;
+mod reservoir;
 mod row;
+mod score;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
@@ -16,6 +24,9 @@ use crate::enricher::Enriched;
 use crate::trail::Trail;
 
 pub use isolation::IsolationForest;
+pub use kernel::Kernel;
+pub use reservoir::Reservoir;
+pub use score::ForestScratch;
 
 const NAME: &str = "forest";
 
@@ -38,9 +49,9 @@ impl Default for ForestSpec {
 }
 
 impl ForestSpec {
-    /// Most trees: 1 000 of them take 3 MB, and scores moved by less than 1 % long before.
+    /// Most trees: 1 000 of them take 2 MB, and scores moved by less than 1 % long before.
     pub const N_TREES_MAX: usize = 1_000;
-    /// Most rows a tree is grown from: depth 12 then, and node indices fit in 16 bits.
+    /// Most rows a tree is grown from: 12 levels then, and counts of rows fit in 16 bits.
     pub const SAMPLE_ROWS_MAX: usize = 4_096;
 
     /// `n_trees` in 1 to [`Self::N_TREES_MAX`], each grown from at most `sample_rows_max` rows, in 2 to
@@ -78,9 +89,11 @@ impl ForestSpec {
 pub struct Forest {
     n_features: usize,
     forest: IsolationForest,
-    /// The row under way: kept only so that scoring doesn't allocate.
+    /// The row under way, and what scoring works with: kept only so that scoring doesn't allocate.
     #[serde(skip)]
-    row: Vec<f32>,
+    row: Vec<f64>,
+    #[serde(skip)]
+    scratch: ForestScratch,
 }
 
 impl Forest {
@@ -92,7 +105,7 @@ impl Forest {
             return Err(TrainError::TooFewRows { detector: NAME, found: rows.nrows(), needed: TRAIN_ROWS_MIN });
         }
         let forest = IsolationForest::fit(rows.view(), spec, seed)?;
-        Ok(Self { n_features, forest, row: Vec::new() })
+        Ok(Self { n_features, forest, row: Vec::new(), scratch: ForestScratch::default() })
     }
 
     /// The forest alone, for comparison with others.
@@ -102,7 +115,7 @@ impl Forest {
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.forest.memory_bytes() + self.row.capacity() * size_of::<f32>()
+        size_of::<Self>() + self.forest.memory_bytes() + self.row.capacity() * size_of::<f64>() + self.scratch.memory_bytes()
     }
 }
 
@@ -115,13 +128,13 @@ impl Detector for Forest {
         if trail.n_features() != self.n_features {
             return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
         }
-        self.row.resize(row::N_MAGNITUDES * self.n_features, f32::NAN);
+        self.row.resize(row::N_MAGNITUDES * self.n_features, f64::NAN);
         let n_present = row::fill(&mut self.row, self.n_features, |back, channel| trail.row(back, channel));
         if 2 * n_present < self.row.len() {
             let short = trail.n_rows() < row::ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
-        RawScore::new(self.forest.score(&self.row))
+        RawScore::new(self.forest.score_row(&self.row, &mut self.scratch)?)
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }
