@@ -5,7 +5,7 @@
 //! made an integer of the same order, below 2^31. Integers have no NaN, no -0 and no denormals to differ in, and below 2^31
 //! they compare the same signed and unsigned, on every processor.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 /// The key of a value that isn't there. Beyond every key that is.
@@ -30,9 +30,13 @@ impl Keying {
     /// From the rows of training, `(n_rows, n_columns)`.
     pub(super) fn fit(rows: ArrayView2<'_, f64>) -> Self {
         let stride = rows.nrows().div_ceil(SURVEYED_ROWS_MAX).max(1);
-        let mut surveyed = Vec::with_capacity(SURVEYED_ROWS_MAX);
-        let (centers, factors) =
-            rows.columns().into_iter().map(|column| middle_and_factor(column, stride, &mut surveyed)).unzip();
+        // Row by row, as they lie in memory: a large matrix is then read once.
+        let n_surveyed = rows.nrows().div_ceil(stride);
+        let mut surveyed = vec![Vec::with_capacity(n_surveyed); rows.ncols()];
+        for row in rows.rows().into_iter().step_by(stride) {
+            surveyed.iter_mut().zip(row).for_each(|(column, value)| column.push(*value));
+        }
+        let (centers, factors) = surveyed.into_iter().map(middle_and_factor).unzip();
         Self { centers, factors }
     }
 
@@ -87,13 +91,12 @@ pub(super) fn nearest_key(value: f64) -> u32 {
 }
 
 /// A column's median, and the power of two that brings its usual distance from it to about one.
-fn middle_and_factor(column: ArrayView1<'_, f64>, stride: usize, surveyed: &mut Vec<f64>) -> (f64, f64) {
-    surveyed.clear();
-    surveyed.extend(column.iter().step_by(stride).copied().filter(|value| value.is_finite()));
-    let Some(center) = median(surveyed) else { return (0.0, 1.0) };
-    surveyed.iter_mut().for_each(|value| *value = (*value - center).abs());
-    surveyed.retain(|distance| *distance > 0.0 && distance.is_finite());
-    let Some(width) = median(surveyed) else { return (center, 1.0) };
+fn middle_and_factor(mut column: Vec<f64>) -> (f64, f64) {
+    column.retain(|value| value.is_finite());
+    let Some(center) = median(&mut column) else { return (0.0, 1.0) };
+    column.iter_mut().for_each(|value| *value = (*value - center).abs());
+    column.retain(|distance| *distance > 0.0 && distance.is_finite());
+    let Some(width) = median(&mut column) else { return (center, 1.0) };
     let exponent = (-width.log2().floor()).clamp(f64::from(-EXPONENT_MAX), f64::from(EXPONENT_MAX));
     (center, exponent.exp2())
 }

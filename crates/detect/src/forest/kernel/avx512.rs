@@ -36,20 +36,14 @@ pub(super) unsafe fn block(
     let group_keys = LANES * keying.n_columns();
     assert!(keys.len() == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);
     let walk = Walk { keys: keys.as_ptr(), group_keys, column_mask: _mm512_set1_epi32(trees.column_mask as i32) };
-    for (nodes, leaves) in trees.iter() {
-        // Safety: what `keys` holds and how deep the trees are is asserted above; a tree's nodes name existing columns only.
-        unsafe {
-            let mut at = walk.upper_levels(nodes, trees.column_mask);
-            if trees.n_levels == LEVELS_MIN {
-                for (at, sum) in at.iter().zip(&mut sums) {
-                    *sum = _mm512_add_epi32(*sum, leaf_of_256(leaves, *at));
-                }
-            } else {
-                walk.lower_levels(nodes, trees.n_levels, &mut at);
-                for (at, sum) in at.iter().zip(&mut sums) {
-                    *sum = _mm512_add_epi32(*sum, leaf_of_any(leaves, *at));
-                }
-            }
+    // Safety: what `keys` holds and how deep the trees are is asserted above; a tree's nodes name existing columns only, and
+    // the last leaf is followed by another `u16`.
+    unsafe {
+        if trees.n_levels == LEVELS_MIN {
+            let (nodes, leaves) = (trees.nodes.as_chunks().0, trees.leaves.as_chunks().0);
+            walk.usual_trees(nodes, leaves, trees.column_mask, &mut sums);
+        } else {
+            walk.large_trees(trees, &mut sums);
         }
     }
     let mut path_sums = [0; BLOCK_ROWS];
@@ -70,14 +64,56 @@ struct Walk {
 }
 
 impl Walk {
+    /// Adds the path lengths in trees of eight levels.
+    ///
+    /// # Safety
+    /// As of `upper_levels`, for each tree.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn usual_trees(
+        &self,
+        nodes: &[[u32; 256]],
+        leaves: &[[u16; 256]],
+        column_mask: u32,
+        sums: &mut [__m512i; GROUPS],
+    ) {
+        // In registers from tree to tree.
+        let mut so_far = *sums;
+        for (nodes, leaves) in nodes.iter().zip(leaves) {
+            // Safety: the caller's.
+            let at = unsafe { self.upper_levels(nodes, column_mask) };
+            for (at, sum) in at.iter().zip(&mut so_far) {
+                *sum = _mm512_add_epi32(*sum, leaf_of_256(leaves, *at));
+            }
+        }
+        *sums = so_far;
+    }
+
+    /// Adds the path lengths in trees of more levels.
+    ///
+    /// # Safety
+    /// As of `upper_levels`, for each tree; the last leaf is followed by another `u16`.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn large_trees(&self, trees: &Trees<'_>, sums: &mut [__m512i; GROUPS]) {
+        for (nodes, leaves) in trees.iter() {
+            let Some(upper) = nodes.first_chunk() else { continue };
+            // Safety: the caller's.
+            unsafe {
+                let mut at = self.upper_levels(upper, trees.column_mask);
+                self.lower_levels(nodes, trees.n_levels, &mut at);
+                for (at, sum) in at.iter().zip(&mut *sums) {
+                    *sum = _mm512_add_epi32(*sum, leaf_of_any(leaves, *at));
+                }
+            }
+        }
+    }
+
     /// Where each row is after eight levels: 256 to 511.
     ///
     /// # Safety
-    /// AVX-512 F; `self.keys` has `GROUPS` groups; `nodes` has at least 256, each with a column of the groups.
+    /// AVX-512 F and BW; `self.keys` has `GROUPS` groups; each of `nodes` has a column of the groups.
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn upper_levels(&self, nodes: &[u32], column_mask: u32) -> [__m512i; GROUPS] {
-        debug_assert!(nodes.len() >= 256);
+    unsafe fn upper_levels(&self, nodes: &[u32; 256], column_mask: u32) -> [__m512i; GROUPS] {
         let mut columns = [0_usize; LOADED];
         columns.iter_mut().zip(nodes).for_each(|(column, node)| *column = (node & column_mask) as usize * LANES);
         // Safety: `nodes` has 256; every group has `LANES` keys at each of `columns`.
@@ -183,13 +219,9 @@ fn down(at: __m512i, right: __mmask16) -> __m512i {
 }
 
 /// Leaves of a tree of 256 at `256 + leaf`, looked up in registers.
-///
-/// # Safety
-/// `leaves` has 256.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-unsafe fn leaf_of_256(leaves: &[u16], at: __m512i) -> __m512i {
-    debug_assert!(leaves.len() == 256);
+fn leaf_of_256(leaves: &[u16; 256], at: __m512i) -> __m512i {
     // Only even lanes mean something; odd ones look up leaf 0 and are cut off.
     // Safety: `leaves` has 256, in eight vectors of 32.
     let of_64 = |from: usize| unsafe {
