@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use homeostat_benches::{SEED, checksum, setup, values};
-use homeostat_detect::{Detector, Forest, ForestSpec, IsolationForest};
+use homeostat_detect::{Detector, Forest, ForestScratch, ForestSpec, IsolationForest, Kernel};
 
 fn fit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fit/forest");
@@ -35,12 +35,24 @@ fn score(criterion: &mut Criterion) {
     for n_columns in [10, 38] {
         let rows = values(10_000, n_columns);
         let forest = IsolationForest::fit(rows.view(), &ForestSpec::default(), SEED).expect("a forest");
-        let scores = forest.score_rows(rows.view()).expect("scores");
-        let sum: f64 = scores.iter().sum();
-        assert!((3_000.0..6_000.0).contains(&sum), "10000 scores sum to {sum}");
+        let mut scores = Vec::new();
+        let mut sums = Vec::new();
         group.throughput(Throughput::Elements(10_000));
-        group.bench_function(BenchmarkId::from_parameter(format!("10000rows-{n_columns}columns")), |bencher| {
-            bencher.iter(|| black_box(forest.score_rows(black_box(rows.view()))));
+        for kernel in Kernel::available() {
+            let mut scratch = ForestScratch::with_kernel(kernel).expect("an available kernel");
+            let name = format!("10000rows-{n_columns}columns-{}", kernel.name());
+            group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+                bencher.iter(|| forest.score_rows_into(black_box(rows.view()), &mut scratch, &mut scores));
+            });
+            sums.push(scores.iter().sum::<f64>());
+        }
+        assert!(sums.iter().all(|sum| sum.to_bits() == sums[0].to_bits()), "kernels differ: {sums:?}");
+        assert!((3_000.0..6_000.0).contains(&sums[0]) || scores.is_empty(), "10000 scores sum to {}", sums[0]);
+        let row = rows.row(0).to_vec();
+        let mut scratch = ForestScratch::default();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::from_parameter(format!("1row-{n_columns}columns")), |bencher| {
+            bencher.iter(|| forest.score_row(black_box(&row), &mut scratch));
         });
     }
     group.finish();

@@ -2,11 +2,19 @@
 //!
 //! The forest itself knows nothing of trails; it is in `isolation`.
 
+mod attribution;
+mod chance;
 mod grow;
 mod isolation;
+mod kernel;
+mod keys;
+mod reservoir;
 mod row;
+mod score;
+mod stored;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
@@ -16,6 +24,9 @@ use crate::enricher::Enriched;
 use crate::trail::Trail;
 
 pub use isolation::IsolationForest;
+pub use kernel::Kernel;
+pub use reservoir::Reservoir;
+pub use score::ForestScratch;
 
 const NAME: &str = "forest";
 
@@ -38,9 +49,9 @@ impl Default for ForestSpec {
 }
 
 impl ForestSpec {
-    /// Most trees: 1 000 of them take 3 MB, and scores moved by less than 1 % long before.
+    /// Most trees: 1 000 of them take 2 MB, and scores moved by less than 1 % long before.
     pub const N_TREES_MAX: usize = 1_000;
-    /// Most rows a tree is grown from: depth 12 then, and node indices fit in 16 bits.
+    /// Most rows a tree is grown from: 12 levels then, and counts of rows fit in 16 bits.
     pub const SAMPLE_ROWS_MAX: usize = 4_096;
 
     /// `n_trees` in 1 to [`Self::N_TREES_MAX`], each grown from at most `sample_rows_max` rows, in 2 to
@@ -78,9 +89,13 @@ impl ForestSpec {
 pub struct Forest {
     n_features: usize,
     forest: IsolationForest,
-    /// The row under way: kept only so that scoring doesn't allocate.
+    /// The row under way, and what scoring works with: kept only so that scoring doesn't allocate.
     #[serde(skip)]
-    row: Vec<f32>,
+    row: Vec<f64>,
+    #[serde(skip)]
+    scratch: ForestScratch,
+    /// What the forest is refreshed from, once asked for.
+    reservoir: Option<Reservoir>,
 }
 
 impl Forest {
@@ -92,7 +107,7 @@ impl Forest {
             return Err(TrainError::TooFewRows { detector: NAME, found: rows.nrows(), needed: TRAIN_ROWS_MIN });
         }
         let forest = IsolationForest::fit(rows.view(), spec, seed)?;
-        Ok(Self { n_features, forest, row: Vec::new() })
+        Ok(Self { n_features, forest, row: Vec::new(), scratch: ForestScratch::default(), reservoir: None })
     }
 
     /// The forest alone, for comparison with others.
@@ -100,9 +115,85 @@ impl Forest {
         &self.forest
     }
 
+    /// What each feature contributes to the score of the trail's newest row, `[n_features]`, in doublings of the score over
+    /// that of a row of which nothing is known ([`IsolationForest::attribute`]), into `contributions`.
+    ///
+    /// # Errors
+    /// [`ScoreError::Shape`] for another number of features.
+    pub fn attribute(&mut self, trail: &Trail, contributions: &mut Vec<f64>) -> Result<(), ScoreError> {
+        self.fill_row(trail)?;
+        self.forest.attribute(&self.row, &mut self.scratch, contributions)?;
+        for feature_idx in 0..self.n_features {
+            let magnitudes = feature_idx * row::N_MAGNITUDES..(feature_idx + 1) * row::N_MAGNITUDES;
+            contributions[feature_idx] = contributions[magnitudes].iter().sum();
+        }
+        contributions.truncate(self.n_features);
+        Ok(())
+    }
+
+    /// Starts a reservoir to refresh from, beginning with the rows the forest was trained on. `rows_max` and `memory_rows` as
+    /// in [`Reservoir::new`].
+    ///
+    /// # Errors
+    /// [`TrainError::BadOption`] for a size out of range, or a history of other features.
+    pub fn keep_reservoir(
+        &mut self,
+        history: &Enriched,
+        rows_max: usize,
+        memory_rows: usize,
+        seed: Seed,
+    ) -> Result<(), TrainError> {
+        let mut reservoir = Reservoir::new(&self.forest, rows_max, memory_rows, seed)?;
+        for row in row::training_rows(history).rows() {
+            let pushed = row.to_slice().map_or(Ok(()), |row| reservoir.push(row));
+            pushed.map_err(|error| TrainError::BadOption { detector: NAME, why: error.to_string() })?;
+        }
+        self.reservoir = Some(reservoir);
+        Ok(())
+    }
+
+    /// Offers the trail's newest row to the reservoir, if there is one and at least half of the row is there. Not done by
+    /// scoring: whether a row may be learned (no incident, no partial answer) is the caller's knowledge. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`ScoreError::Shape`] for another number of features.
+    pub fn remember(&mut self, trail: &Trail) -> Result<(), ScoreError> {
+        let n_present = self.fill_row(trail)?;
+        match &mut self.reservoir {
+            Some(reservoir) if 2 * n_present >= self.row.len() => reservoir.push(&self.row),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Replaces the `n_trees` oldest trees by trees grown from the reservoir ([`IsolationForest::refresh`]). Raw scores move;
+    /// what was calibrated on them, the tail, is the caller's to fit again.
+    ///
+    /// # Errors
+    /// [`TrainError::BadOption`] without a reservoir; [`TrainError::TooFewRows`] if it has too few rows yet.
+    pub fn refresh(&mut self, n_trees: usize) -> Result<(), TrainError> {
+        let Some(reservoir) = &self.reservoir else {
+            let why = "there is no reservoir to refresh from: keep one first".into();
+            return Err(TrainError::BadOption { detector: NAME, why });
+        };
+        self.forest.refresh(reservoir, n_trees)
+    }
+
+    /// The row that the forest sees of a trail, into `self.row`; returns how many values are there.
+    fn fill_row(&mut self, trail: &Trail) -> Result<usize, ScoreError> {
+        if trail.n_features() != self.n_features {
+            return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
+        }
+        self.row.resize(row::N_MAGNITUDES * self.n_features, f64::NAN);
+        Ok(row::fill(&mut self.row, self.n_features, |back, channel| trail.row(back, channel)))
+    }
+
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.forest.memory_bytes() + self.row.capacity() * size_of::<f32>()
+        size_of::<Self>()
+            + self.forest.memory_bytes()
+            + self.reservoir.as_ref().map_or(0, Reservoir::memory_bytes)
+            + self.row.capacity() * size_of::<f64>()
+            + self.scratch.memory_bytes()
     }
 }
 
@@ -112,16 +203,12 @@ impl Detector for Forest {
     }
 
     fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
-        if trail.n_features() != self.n_features {
-            return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
-        }
-        self.row.resize(row::N_MAGNITUDES * self.n_features, f32::NAN);
-        let n_present = row::fill(&mut self.row, self.n_features, |back, channel| trail.row(back, channel));
+        let n_present = self.fill_row(trail)?;
         if 2 * n_present < self.row.len() {
             let short = trail.n_rows() < row::ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
-        RawScore::new(self.forest.score(&self.row))
+        RawScore::new(self.forest.score_row(&self.row, &mut self.scratch)?)
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }

@@ -47,7 +47,7 @@ pub use ensemble::{
 };
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
 pub use forecast::{Forecast, ForecastSpec};
-pub use forest::{Forest, ForestSpec, IsolationForest};
+pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel, Reservoir};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;
 pub use memory::{MemoryEstimate, estimate};

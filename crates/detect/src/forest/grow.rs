@@ -1,120 +1,169 @@
 //! Growing isolation trees: sampling rows, choosing splits.
 
-use ndarray::ArrayView2;
-use rand::Rng;
+use super::chance::Chance;
+use super::keys::{HOLE, nearest_key, value_of};
+use super::tree::ColumnBits;
 
-use super::isolation::{Node, narrowed, path_length_mean};
-
-/// Grows one tree after the other on the same rows.
-pub(super) struct Grower<R> {
-    /// `[row][column]`.
-    cells: Vec<f32>,
-    n_columns: u16,
-    depth_max: usize,
-    rng: R,
+/// Grows one tree after the other on the same rows. What it needs is allocated once.
+pub(super) struct Grower {
+    n_columns: usize,
+    column_bits: ColumnBits,
+    /// Levels of the heap, and levels that may split: fewer in small samples.
+    n_levels: usize,
+    n_levels_split: usize,
+    chance: Chance,
     /// All rows, in an order that drawing samples shuffles.
-    rows: Vec<usize>,
-}
-
-/// What one tree's growth carries along.
-struct Tree<'a> {
-    root: usize,
-    nodes: &'a mut Vec<Node>,
-    values: &'a mut Vec<f32>,
+    rows: Vec<u32>,
+    /// Keys of the sample, `[member][column]`: contiguous, since growing visits them some twenty times.
+    keys: Vec<u32>,
+    /// Rows of `keys`, ordered by the leaf they belong to as the tree grows.
+    members: Vec<u16>,
     /// Every column; those that may still split are in front.
     columns: Vec<u16>,
 }
 
-impl<R: Rng> Grower<R> {
-    /// For rows `(n_rows, n_columns)`, to trees of at most `depth_max` levels.
-    pub(super) fn new(rows: ArrayView2<'_, f64>, n_columns: u16, depth_max: usize, rng: R) -> Self {
-        let cells = rows.iter().copied().map(narrowed).collect();
-        Self { cells, n_columns, depth_max, rng, rows: (0..rows.nrows()).collect() }
-    }
+/// Where a grown tree is put: the places of one tree, nodes all letting pass, and counts zero.
+pub(super) struct Place<'a> {
+    pub(super) nodes: &'a mut [u32],
+    /// Rows of the sample in each leaf.
+    pub(super) counts: &'a mut [u16],
+}
 
-    /// Appends a tree grown from `n_sampled` rows drawn without replacement.
-    pub(super) fn grow(&mut self, n_sampled: usize, nodes: &mut Vec<Node>, values: &mut Vec<f32>) {
-        // The front of a Fisher-Yates shuffle; starting from the last one's result is as good as from any order.
-        for i in 0..n_sampled {
-            let other = self.rng.random_range(i..self.rows.len());
-            self.rows.swap(i, other);
+/// A branch under way: where it is in the tree, and which of the members and columns are in it.
+#[derive(Clone, Copy)]
+struct Branch {
+    at: usize,
+    level: usize,
+    from: usize,
+    to: usize,
+    n_columns: usize,
+}
+
+impl Grower {
+    /// For `n_rows` rows, to trees of at most `n_sampled` of them.
+    pub(super) fn new(shape: Shape, n_rows: usize, chance: Chance) -> Self {
+        let Shape { n_columns, column_bits, n_sampled, n_levels } = shape;
+        Self {
+            n_columns,
+            column_bits,
+            n_levels,
+            n_levels_split: n_sampled.next_power_of_two().ilog2() as usize,
+            chance,
+            // A matrix of more than 2^32 rows doesn't fit a machine this runs on.
+            rows: (0..u32::try_from(n_rows).unwrap_or(u32::MAX)).collect(),
+            keys: vec![0; n_sampled * n_columns],
+            members: (0..u16::try_from(n_sampled).unwrap_or(u16::MAX)).collect(),
+            columns: (0..u16::try_from(n_columns).unwrap_or(u16::MAX)).collect(),
         }
-        let mut sample = self.rows[..n_sampled].to_vec();
-        let mut tree = Tree { root: nodes.len(), nodes, values, columns: (0..self.n_columns).collect() };
-        tree.nodes.push(Node::leaf(0));
-        tree.values.push(0.0);
-        self.split(&mut tree, 0, &mut sample, usize::from(self.n_columns), 0);
     }
 
-    /// Turns the leaf `at` into a subtree of `rows`, of which the first `n_columns` columns may split.
-    fn split(&mut self, tree: &mut Tree<'_>, at: u16, rows: &mut [usize], n_columns: usize, depth: usize) {
-        let own = tree.root + usize::from(at);
-        let choice = if depth < self.depth_max && rows.len() > 1 {
-            self.choose(&mut tree.columns, n_columns, rows)
-        } else {
-            None
-        };
-        let Some(Split { column, threshold, n_columns }) = choice else {
-            tree.values[own] = (depth as f64 + path_length_mean(rows.len())) as f32;
+    /// Where chance is now: for growing more trees later.
+    pub(super) fn chance(&self) -> Chance {
+        self.chance
+    }
+
+    /// Grows a tree from rows drawn without replacement; `fill` writes the keys of a row.
+    pub(super) fn grow(&mut self, place: &mut Place<'_>, mut fill: impl FnMut(usize, &mut [u32])) {
+        // The front of a Fisher-Yates shuffle; starting from the last one's result is as good as from any order.
+        for (i, keys) in self.keys.chunks_exact_mut(self.n_columns).enumerate() {
+            let other = i + self.chance.below(self.rows.len() - i);
+            self.rows.swap(i, other);
+            fill(self.rows[i] as usize, keys);
+        }
+        self.split(place, Branch { at: 1, level: 0, from: 0, to: self.members.len(), n_columns: self.n_columns });
+    }
+
+    /// Splits a branch until each row is alone, or the lowest level is reached.
+    fn split(&mut self, place: &mut Place<'_>, branch: Branch) {
+        let Branch { at, level, from, to, .. } = branch;
+        let choice = if level < self.n_levels_split && to - from > 1 { self.choose(branch) } else { None };
+        let Some(Split { node, n_columns }) = choice else {
+            let leaf = (at << (self.n_levels - level)) - (1 << self.n_levels);
+            // A sample has at most 4 096 rows.
+            place.counts[leaf] = (to - from) as u16;
             return;
         };
-        let n_left = self.partition(rows, column, threshold);
-        // A tree has at most 2 × 4 096 - 1 nodes.
-        let left = u16::try_from(tree.nodes.len() - tree.root).unwrap_or(u16::MAX);
-        tree.nodes[own] = Node { threshold, column, left };
-        tree.values[own] = (n_left as f64 / rows.len() as f64) as f32;
-        tree.nodes.extend([Node::leaf(left), Node::leaf(left + 1)]);
-        tree.values.extend([0.0, 0.0]);
-        let (rows_left, rows_right) = rows.split_at_mut(n_left);
-        self.split(tree, left, rows_left, n_columns, depth + 1);
-        self.split(tree, left + 1, rows_right, n_columns, depth + 1);
+        place.nodes[at] = node;
+        let middle = from + self.partition(node, from, to);
+        let level = level + 1;
+        self.split(place, Branch { at: 2 * at, level, from, to: middle, n_columns });
+        self.split(place, Branch { at: 2 * at + 1, level, from: middle, to, n_columns });
     }
 
     /// A column drawn evenly from those whose values differ, and a threshold drawn evenly between them.
-    fn choose(&mut self, columns: &mut [u16], mut n_columns: usize, rows: &[usize]) -> Option<Split> {
+    fn choose(&mut self, branch: Branch) -> Option<Split> {
+        let mut n_columns = branch.n_columns;
         while n_columns > 0 {
-            let drawn = self.rng.random_range(0..n_columns);
-            let column = columns[drawn];
-            let (min, max) = self.range(rows, column);
+            let drawn = self.chance.below(n_columns);
+            let column = self.columns[drawn];
+            let (min, max) = self.range(branch, column);
             if min < max {
-                let width = f64::from(max) - f64::from(min);
-                let even = (f64::from(min) + self.rng.random::<f64>() * width) as f32;
-                // Above the least value, so that neither side is empty.
-                let threshold = if even > min { even.min(max) } else { min.next_up() };
-                return Some(Split { column, threshold, n_columns });
+                let (low, high) = (value_of(min), value_of(max));
+                let even = nearest_key(low + self.chance.unit() * (high - low));
+                if let Some(node) = self.node_between(min, max, even, column) {
+                    return Some(Split { node, n_columns });
+                }
             }
-            // What is constant here is constant in the whole subtree: out of the front part, for it and all below.
+            // What is constant here, or too close to tell apart, is so in the whole subtree: out of the front part, for it
+            // and all below.
             n_columns -= 1;
-            columns.swap(drawn, n_columns);
+            self.columns.swap(drawn, n_columns);
         }
         None
     }
 
-    fn cell(&self, row: usize, column: u16) -> f32 {
-        self.cells[row * usize::from(self.n_columns) + usize::from(column)]
+    /// The node of this column nearest to the wanted threshold that has rows on both sides: `min ≤ node < max`.
+    fn node_between(&self, min: u32, max: u32, wanted: u32, column: u16) -> Option<u32> {
+        let mask = self.column_bits.mask();
+        let mut node = (wanted & !mask) | u32::from(column);
+        if node < min {
+            node += mask + 1;
+        }
+        if node >= max {
+            node = node.checked_sub(mask + 1)?;
+        }
+        (min <= node && node < max).then_some(node)
     }
 
-    /// Least and greatest value that are there; `min > max` if none is.
-    fn range(&self, rows: &[usize], column: u16) -> (f32, f32) {
-        rows.iter()
-            .map(|row| self.cell(*row, column))
-            .filter(|value| !value.is_nan())
-            .fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), value| (min.min(value), max.max(value)))
+    fn key(&self, member: u16, column: usize) -> u32 {
+        self.keys[usize::from(member) * self.n_columns + column]
     }
 
-    /// Rows below the threshold to the front; returns how many. A row without the value goes with either side by chance,
-    /// as likely as the rows that have it.
-    fn partition(&mut self, rows: &mut [usize], column: u16, threshold: f32) -> usize {
-        let present = rows.iter().map(|row| self.cell(*row, column)).filter(|value| !value.is_nan());
-        let (n_below, n_present) =
-            present.fold((0_usize, 0_usize), |(below, n), value| (below + usize::from(value < threshold), n + 1));
-        let share = n_below as f64 / n_present.max(1) as f64;
-        let mut n_left = 0;
-        for i in 0..rows.len() {
-            let value = self.cell(rows[i], column);
-            let goes_left = if value.is_nan() { self.rng.random::<f64>() < share } else { value < threshold };
-            if goes_left {
-                rows.swap(i, n_left);
+    /// Least and greatest key that are there; `min > max` if none is.
+    fn range(&self, branch: Branch, column: u16) -> (u32, u32) {
+        let column = usize::from(column);
+        self.members[branch.from..branch.to]
+            .iter()
+            .map(|member| self.key(*member, column))
+            .filter(|key| *key != HOLE)
+            .fold((HOLE, 0), |(min, max), key| (min.min(key), max.max(key)))
+    }
+
+    /// Members at or below the threshold to the front; returns how many. A row without the value goes with either side by
+    /// chance, as likely as the rows that have it.
+    fn partition(&mut self, node: u32, from: usize, to: usize) -> usize {
+        let column = (node & self.column_bits.mask()) as usize;
+        let (mut n_left, mut n_holes) = (0, 0);
+        // Holes are gathered at the end first.
+        let mut end = to;
+        let mut i = from;
+        while i < end {
+            let key = self.key(self.members[i], column);
+            if key == HOLE {
+                end -= 1;
+                n_holes += 1;
+                self.members.swap(i, end);
+                continue;
+            }
+            // Without a branch, which half of the rows would mispredict.
+            self.members.swap(i, from + n_left);
+            n_left += usize::from(key <= node);
+            i += 1;
+        }
+        let share = n_left as f64 / (end - from).max(1) as f64;
+        for hole in to - n_holes..to {
+            if self.chance.unit() < share {
+                self.members.swap(hole, from + n_left);
                 n_left += 1;
             }
         }
@@ -122,9 +171,17 @@ impl<R: Rng> Grower<R> {
     }
 }
 
+/// What all trees of a forest have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) n_columns: usize,
+    pub(super) column_bits: ColumnBits,
+    pub(super) n_sampled: usize,
+    pub(super) n_levels: usize,
+}
+
 /// A chosen split, and how many columns may split below it.
 struct Split {
-    column: u16,
-    threshold: f32,
+    node: u32,
     n_columns: usize,
 }

@@ -20,7 +20,7 @@ const QUIET: f64 = 0.05;
 /// Fills `row`, `[feature][magnitude]`, with NaN for what isn't there, and returns how many values are there. `cells`
 /// gives one channel of the row so many rows back.
 pub(super) fn fill<'a>(
-    row: &mut [f32],
+    row: &mut [f64],
     n_features: usize,
     cells: impl Fn(usize, Channel) -> Option<&'a [f64]>,
 ) -> usize {
@@ -38,7 +38,7 @@ pub(super) fn fill<'a>(
         // Without the newest measurement the past alone says nothing of this row.
         let energy = if newest(residual3[0]).is_nan() { f64::NAN } else { energy };
         for (cell, value) in magnitudes.iter_mut().zip([newest(residual3[0]), newest(residual20), energy]) {
-            *cell = (QUIET + value).ln() as f32;
+            *cell = (QUIET + value).ln();
             n_present += usize::from(!cell.is_nan());
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn fill<'a>(
 /// Every training row of which at least half is there, `(n_rows, 3 n_features)`.
 pub(super) fn training_rows(history: &Enriched) -> Array2<f64> {
     let width = N_MAGNITUDES * history.n_features();
-    let mut row = vec![f32::NAN; width];
+    let mut row = vec![f64::NAN; width];
     let (mut kept, mut n_kept) = (Vec::new(), 0);
     for step_idx in 0..history.n_rows() {
         let cells = |back: usize, channel| {
@@ -56,7 +56,7 @@ pub(super) fn training_rows(history: &Enriched) -> Array2<f64> {
             history.channel(channel).as_slice()?.get(from..from + history.n_features())
         };
         if 2 * fill(&mut row, history.n_features(), cells) >= width {
-            kept.extend(row.iter().copied().map(f64::from));
+            kept.extend(&row);
             n_kept += 1;
         }
     }

@@ -1,8 +1,13 @@
+mod attribution;
+mod kernels;
+mod refresh;
+mod sklearn;
+
 use homeostat_core::Seed;
 use ndarray::{Array2, array};
 use rand::Rng;
 
-use super::isolation::path_length_mean;
+use super::isolation::path_lengths_mean;
 use super::*;
 
 /// `n_rows` rows of even noise in [0, 1), the last of them far away.
@@ -19,10 +24,10 @@ fn fitted(rows: &Array2<f64>) -> IsolationForest {
 
 #[test]
 fn the_mean_path_length_is_that_of_the_paper() {
-    assert_eq!(path_length_mean(1), 0.0);
-    assert_eq!(path_length_mean(2), 1.0);
+    let means = path_lengths_mean(256);
+    assert_eq!(means[..3], [0.0, 0.0, 1.0]);
     // 2 H(255) - 2 · 255/256, summed as fractions.
-    assert!((path_length_mean(256) - 10.248689925634562).abs() < 1e-12);
+    assert!((means[256] - 10.248689925634562).abs() < 1e-12);
 }
 
 #[test]
@@ -104,6 +109,55 @@ fn bad_options_shapes_and_too_few_rows_are_refused() {
     assert!(matches!(fit, Err(TrainError::TooFewRows { found: 1, needed: 2, .. })));
     let forest = fitted(&rows_with_an_outlier(50, 2));
     assert_eq!(forest.score_rows(one.view()), Err(ScoreError::Shape { found: 1, wanted: 2 }));
+}
+
+#[test]
+fn fewer_rows_than_the_sample_and_a_thousand_columns_are_fine() {
+    for (n_rows, n_columns) in [(2, 1), (3, 2), (20, 4), (300, 1_000)] {
+        let rows = rows_with_an_outlier(n_rows, n_columns);
+        let forest = fitted(&rows);
+        assert_eq!(forest.n_sampled(), n_rows.min(256));
+        let scores = forest.score_rows(rows.view()).expect("scores");
+        assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{scores:?}");
+        if n_rows > 3 {
+            let highest = scores.iter().copied().fold(0.0, f64::max);
+            assert_eq!(scores[n_rows - 1], highest, "{n_rows} rows, {n_columns} columns");
+        }
+    }
+}
+
+#[test]
+fn how_a_column_is_scaled_and_shifted_hardly_matters() {
+    let rows = rows_with_an_outlier(1_000, 3);
+    let plain = fitted(&rows).score_rows(rows.view()).expect("scores");
+    for (factor, shift) in [(1e-310, 0.0), (1e300, 0.0), (1.0, 1e8), (-3.0, 0.5)] {
+        let moved = rows.mapv(|value| value * factor + shift);
+        let scores = fitted(&moved).score_rows(moved.view()).expect("scores");
+        let mean = |scores: &[f64]| scores[..999].iter().sum::<f64>() / 999.0;
+        assert!((mean(&scores) - mean(&plain)).abs() < 0.005, "× {factor} + {shift}");
+        assert!((scores[999] - plain[999]).abs() < 0.02, "× {factor} + {shift}: {} {}", scores[999], plain[999]);
+    }
+}
+
+#[test]
+fn a_detector_explains_remembers_and_refreshes() {
+    let values = crate::contract::noise(1_100, 3, Seed::new(5));
+    let (mut enricher, history) = crate::contract::history(values.slice(ndarray::s![..1_000, ..]).to_owned());
+    let mut forest = Forest::train(&ForestSpec::default(), &history, Seed::new(7)).expect("a forest");
+    assert!(matches!(forest.refresh(10), Err(TrainError::BadOption { .. })), "nothing to refresh from");
+    forest.keep_reservoir(&history, 512, 20_160, Seed::new(7)).expect("a reservoir");
+    let bytes = forest.memory_bytes();
+    for row in values.slice(ndarray::s![1_000.., ..]).rows() {
+        crate::contract::next_score(&mut forest, &mut enricher, &row.to_vec()).expect("a score");
+        forest.remember(enricher.trail()).expect("a row");
+    }
+    forest.refresh(10).expect("a refreshed forest");
+    assert!(forest.memory_bytes() <= bytes + 4_096, "only the scratch grew");
+    crate::contract::next_score(&mut forest, &mut enricher, &[0.0, 25.0, 0.0]).expect("a score");
+    let mut parts = Vec::new();
+    forest.attribute(enricher.trail(), &mut parts).expect("parts");
+    assert_eq!(parts.len(), 3);
+    assert!(parts[1] > parts[0] && parts[1] > parts[2] && parts[1] > 0.0, "{parts:?}");
 }
 
 proptest::proptest! {
