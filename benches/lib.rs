@@ -1,7 +1,5 @@
 //! Shared set-up of the benches: seeded histories, and a digest that shows when faster became different.
 
-pub mod driver;
-
 use std::sync::Arc;
 use std::time::Duration;
 

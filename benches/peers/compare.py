@@ -48,22 +48,24 @@ class Comparison:
     def ours(self, name, program, *argv, **options):
         return contest.Driver(name, [self.bin / program, *argv], **options)
 
+    def our_forest(self, name, rows, n_features, *argv, **options):
+        return self.ours(name, "forest_bench", "--rows", rows, "--f64", "--features", n_features, *argv, **options)
+
     def theirs(self, name, *argv, **options):
         return contest.Driver(name, [sys.executable, HERE / "drivers.py", *argv], **options)
 
     def forest(self, n_features):
-        """All forests at `n_features` features; returns the ratios, `{figure name without features: ratio}`."""
+        """All forests at `n_features` features; returns ratios and times, each `{figure name without features: value}`."""
         rows, fit_rows = write_rows(self.folder, n_features)
         suffix = f"{n_features}f"
         print(f"# isolation forests, 100 trees of 256 rows, {n_features} features", flush=True)
         ratios = self.forest_score(rows, n_features, suffix)
-        self.forest_row(rows, n_features, suffix)
-        self.forest_fit(fit_rows, n_features, suffix)
-        return ratios
+        times = self.forest_row(rows, n_features, suffix) | self.forest_fit(fit_rows, n_features, suffix)
+        return ratios, times
 
     def forest_score(self, rows, n_features, suffix):
         ours = [
-            self.ours(f"homeostat.{kernel}", "forest_bench", "--rows", rows, "--features", n_features, "--kernel", kernel)
+            self.our_forest(f"homeostat.{kernel}", rows, n_features, *([] if kernel == "auto" else ["--kernel", kernel]))
             for kernel in KERNELS
         ]
         names = ("sklearn", "isotree", "coniferest", "pyod_iforest", "pyod_ecod")
@@ -92,22 +94,26 @@ class Comparison:
         return ratios
 
     def forest_row(self, rows, n_features, suffix):
-        drivers = [self.ours("homeostat", "forest_probe", "--pass", "row", "--rows", rows, "--features", n_features)]
+        drivers = [self.our_forest("homeostat", rows, n_features, "--one")]
         drivers += [self.theirs(name, name, "row", rows, n_features) for name in ("sklearn", "isotree", "coniferest")]
-        times = contest.alternate(drivers, self.rounds)
+        times, medians = contest.alternate(drivers, self.rounds), {}
+        if "homeostat" in times:  # its pass is all rows; the peers tell the time of one
+            times["homeostat"] = [took / N_ROWS for took in times["homeostat"]]
         for name, took in times.items():
             shown = "forest.score.row_us" if name == "homeostat" else f"forest.score.row_us.peer.{name}"
-            contest.figure(f"{shown}.{suffix}", [ns / 1e3 for ns in took], "us")
+            medians[shown] = contest.figure(f"{shown}.{suffix}", [ns / 1e3 for ns in took], "us")
+        return {name: (median, "us") for name, median in medians.items() if name == "forest.score.row_us"}
 
     def forest_fit(self, rows, n_features, suffix):
-        drivers = [self.ours("homeostat.fit", "forest_probe", "--pass", "fit", "--rows", rows, "--features", n_features)]
+        drivers = [self.our_forest("homeostat.fit", rows, n_features, line="fit")]
         names = ("sklearn", "isotree", "coniferest")
         drivers += [self.theirs(f"{name}.fit", name, "fit", rows, n_features) for name in names]
-        times = contest.alternate(drivers, self.rounds)
+        times, medians = contest.alternate(drivers, self.rounds), {}
         for name, took in times.items():
             name = name.removesuffix(".fit")
             shown = "forest.fit_ms" if name == "homeostat" else f"forest.fit_ms.peer.{name}"
-            contest.figure(f"{shown}.{suffix}", [ns / 1e6 for ns in took], "ms")
+            medians[shown] = contest.figure(f"{shown}.{suffix}", [ns / 1e6 for ns in took], "ms")
+        return {name: (median, "ms") for name, median in medians.items() if name == "forest.fit_ms"}
 
     def autoencoder(self):
         program, model = self.bin / "autoencoder_bench", self.folder / "autoencoder.onnx"
@@ -130,6 +136,17 @@ class Comparison:
             contest.ratio(f"autoencoder.vs_onnxruntime.{backend}", times.get("onnxruntime"), times.get(backend))
 
 
+def worst_of(found):
+    """The figures without a number of features: the worse of both widths. They need no spread of their own."""
+    ratios, times = zip(*found, strict=True)
+    for name in ratios[0]:
+        if all(name in found for found in ratios):
+            print(f"figure {name} {contest.short(min(found[name] for found in ratios))} ratio", flush=True)
+    for name, (_, unit) in times[0].items():
+        if all(name in found for found in times):
+            print(f"figure {name} {contest.short(max(found[name][0] for found in times))} {unit}", flush=True)
+
+
 def native_library():
     """ONNX Runtime's library from the very package that the peer runs, so that both run the same code."""
     if "ORT_DYLIB_PATH" in os.environ:
@@ -149,6 +166,7 @@ def main():
     args.add_argument("--work", required=True, help="folder for the rows")
     args.add_argument("--rounds", type=int, default=7, help="runs of each contender (at least 5)")
     args.add_argument("--only", choices=("forest", "autoencoder", "auc"), help="this part alone")
+    args.add_argument("--seeds", type=int, default=5, help="seeds of the AUC's means; chance moves one seed's by 0.01")
     args.add_argument("--pack", type=pathlib.Path, help="also compare the AUC on this labelled pack")
     args = args.parse_args()
     if args.rounds < 5:
@@ -156,17 +174,13 @@ def main():
     print(f"# {contest.machine()}; medians of {args.rounds} alternating runs, one thread", flush=True)
     comparison = Comparison(args)
     if args.only in (None, "forest"):
-        found = [comparison.forest(n_features) for n_features in FEATURES]
-        for name in found[0]:
-            if all(name in ratios for ratios in found):
-                # The figure is the worst of the two widths, and needs no spread of its own.
-                print(f"figure {name} {contest.short(min(ratios[name] for ratios in found))} ratio", flush=True)
+        worst_of([comparison.forest(n_features) for n_features in FEATURES])
     if args.only in (None, "autoencoder"):
         comparison.autoencoder()
     if args.pack and args.only in (None, "auc"):
         import auc
 
-        auc.compare(args.pack, comparison.bin / "forest_probe", comparison.folder)
+        auc.compare(args.pack, comparison.bin / "forest_scores", comparison.folder, args.seeds)
     elif args.only == "auc":
         sys.exit("--only auc needs --pack DIR")
 

@@ -4,6 +4,8 @@ A ratio is taken within each round, so that whatever else the machine did in tha
 the median of the rounds' ratios.
 """
 
+import contextlib
+import math
 import os
 import statistics
 import subprocess
@@ -24,11 +26,13 @@ ONE_THREAD = {
 
 
 class Driver:
-    """A process that does one pass for each line it is sent and answers `nanoseconds checksum`."""
+    """A process that does one pass for each line it is sent and answers `[kind] nanoseconds checksum`. It may say `ready`
+    and what it likes before the first."""
 
-    def __init__(self, name, argv, per_round=1, env=None):
+    def __init__(self, name, argv, per_round=1, line="", env=None):
         self.name = name
         self.per_round = per_round
+        self.line = line + "\n"
         # A file, not a pipe: nobody reads a pipe while the driver runs, and a full one would hang it.
         self.complaints = tempfile.TemporaryFile("w+")
         self.checksum = None
@@ -57,19 +61,22 @@ class Driver:
 
     def _pass_ns(self):
         try:
-            self.process.stdin.write("\n")
+            self.process.stdin.write(self.line)
             self.process.stdin.flush()
             answer = self.process.stdout.readline().split()
+            if answer[:1] == ["ready"]:
+                answer = self.process.stdout.readline().split()
         except BrokenPipeError:
             answer = []
         if not answer:
             return None
+        # A driver that can do more than one kind of pass says first which it did.
+        took, *checksum = answer if answer[0].isdigit() else answer[1:]
         # The same pass gives the same result; if not, the time means nothing.
-        checksum = answer[1:]
         if self.checksum is not None and checksum != self.checksum:
             raise SystemExit(f"{self.name}: another result in another pass: {self.checksum}, then {checksum}")
         self.checksum = checksum
-        return int(answer[0])
+        return int(took)
 
     def why(self):
         """The last line it complained with."""
@@ -79,27 +86,33 @@ class Driver:
         return lines[-1] if lines else f"it ended with code {code}"
 
     def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
+        """Ends it: its standard input does."""
+        if self.process:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.wait()
+            self.process.stdout.close()
+        self.complaints.close()
 
 
 def alternate(drivers, n_rounds, n_warm_up=2):
     """Nanoseconds of each round by driver name. A driver that gives up is left out, and its reason printed."""
     running, times = list(drivers), {driver.name: [] for driver in drivers}
-    for round_idx in range(n_warm_up + n_rounds):
-        # Every round begins with another one, so that nobody always runs after the slowest.
-        shift = round_idx % max(len(running), 1)
-        for driver in running[shift:] + running[:shift]:
-            took = driver.round_ns()
-            if took is None:
-                running.remove(driver)
-                del times[driver.name]
-                skip(driver.name, driver.why())
-            elif round_idx >= n_warm_up:
-                times[driver.name].append(took)
-    for driver in running:
-        driver.close()
+    try:
+        for round_idx in range(n_warm_up + n_rounds):
+            # Every round begins with another one, so that nobody always runs after the slowest.
+            shift = round_idx % max(len(running), 1)
+            for driver in running[shift:] + running[:shift]:
+                took = driver.round_ns()
+                if took is None:
+                    running.remove(driver)
+                    del times[driver.name]
+                    skip(driver.name, driver.why())
+                elif round_idx >= n_warm_up:
+                    times[driver.name].append(took)
+    finally:
+        for driver in drivers:
+            driver.close()
     return times
 
 
@@ -124,8 +137,9 @@ def ratio(name, theirs, ours):
 
 def short(value):
     """Four significant digits, never in exponents."""
-    digits = max(0, 3 - (len(str(int(abs(value)))) - 1)) if abs(value) >= 1 else 5
-    return f"{value:.{digits}f}"
+    if value == 0:
+        return "0"
+    return f"{value:.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
 
 
 def signed(value):

@@ -18,6 +18,9 @@ HALF_LIVES = (1, 4, 16, 64, 256)
 DEAD_ZONE_NATS = 2.0
 # The share of training scores above which the tail is an exponential; below it's empirical.
 TAIL_QUANTILE = 0.98
+# Deviations from the training mean above this are alike, or one broken feature drowns the others.
+CLIP = 50.0
+DEVIATION_MIN = 1e-6
 
 
 class Series:
@@ -45,6 +48,19 @@ def read_pack(pack, sets=None):
     with open(pathlib.Path(pack) / "manifest.json", encoding="utf-8") as file:
         records = json.load(file)
     return [Series(pack, record) for record in records if not sets or record["set"] in sets]
+
+
+def standardised(train, rows):
+    """Rows in training deviations from the training mean, clipped. A feature that never moved in training has a tiny
+    deviation instead of none, so that its first move is seen, and counts as much as the clip allows."""
+    spread = np.maximum(train.std(axis=0), DEVIATION_MIN)
+    return np.clip((rows - train.mean(axis=0)) / spread, -CLIP, CLIP)
+
+
+def windows(rows, n_steps):
+    """Each row of a single feature with those before it, `(n_rows, n_steps)`; before the first stands the first."""
+    padded = np.concatenate([np.repeat(rows[:1], n_steps - 1, axis=0), rows])
+    return np.lib.stride_tricks.sliding_window_view(padded[:, 0], n_steps)
 
 
 def surprise(scores, n_train):

@@ -1,4 +1,4 @@
-"""Scores of PyOD's ECOD or PCA on features standardised by the training rows.
+"""Scores of PyOD's ECOD or PCA, with its defaults, on features standardised by the training rows.
 
 ECOD's own `decision_function` ranks a row among the training rows and *all* rows it is asked about, the later ones
 included. That isn't causal; so the empirical tails are taken from the training rows alone, as in its paper (Li et al.
@@ -8,12 +8,6 @@ included. That isn't causal; so the empirical tails are taken from the training 
 import numpy as np
 
 import packs
-
-
-def standardised(train, rows):
-    spread = train.std(axis=0)
-    spread[spread == 0] = 1.0
-    return (train - train.mean(axis=0)) / spread, (rows - train.mean(axis=0)) / spread
 
 
 def ecod(train, rows):
@@ -33,22 +27,17 @@ def ecod(train, rows):
 
 
 def score(train, rows, seed, args):
-    train, rows = standardised(train, rows)
+    n_train = len(train)
+    rows = packs.standardised(train, rows)
     if args.model == "ecod":
-        return ecod(train, rows)
+        return ecod(rows[:n_train], rows)
     from pyod.models.pca import PCA
 
-    if train.shape[1] == 1:
+    if rows.shape[1] == 1:
         # One feature has no component to leave out: windows of rows instead, as is usual for single series.
-        train, rows = windows(train, args.window), windows(rows, args.window)
-    keep = train.std(axis=0) > 0
-    return PCA(n_components=0.95, svd_solver="full", random_state=seed).fit(train[:, keep]).decision_function(rows[:, keep])
-
-
-def windows(rows, n_steps):
-    """Each row with those before it, `(n_rows, n_steps)`; before the first stands the first."""
-    padded = np.concatenate([np.repeat(rows[:1], n_steps - 1, axis=0), rows])
-    return np.lib.stride_tricks.sliding_window_view(padded[:, 0], n_steps)
+        rows = packs.windows(rows, args.window)
+    rows = rows[:, rows[:n_train].std(axis=0) > 0]
+    return PCA(random_state=seed).fit(rows[:n_train]).decision_function(rows)
 
 
 def options(parser):

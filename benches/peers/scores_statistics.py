@@ -11,9 +11,6 @@ import pandas as pd
 
 import packs
 
-# Deviations above this are alike, or one broken feature drowns the others.
-CLIP = 20.0
-
 
 def residual(train, rows, window):
     table = pd.DataFrame(rows)
@@ -28,10 +25,9 @@ def seasonal_naive(train, rows, season):
 
 
 def energy(residuals, n_train):
-    spread = np.nanstd(residuals[:n_train], axis=0)
-    spread[~(spread > 0)] = 1.0
-    scaled = np.clip(np.nan_to_num(residuals / spread), -CLIP, CLIP)
-    return np.sqrt((scaled**2).mean(axis=1))
+    train = np.nan_to_num(residuals[:n_train])
+    spread = np.maximum(train.std(axis=0), packs.DEVIATION_MIN)
+    return np.sqrt((np.nan_to_num(residuals / spread) ** 2).mean(axis=1))
 
 
 def strongest_period(train):
@@ -52,6 +48,8 @@ def strongest_period(train):
 
 
 def score(train, rows, _seed, args):
+    rows = packs.standardised(train, rows)
+    train = rows[: len(train)]
     if args.method == "residual":
         return residual(train, rows, args.window)
     return seasonal_naive(train, rows, args.season)
