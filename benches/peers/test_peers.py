@@ -112,17 +112,17 @@ class Contest(unittest.TestCase):
     def test_a_ratio_is_the_median_of_the_rounds_ratios(self):
         found, printed = quietly(contest.ratio, "x", [10, 40, 90], [1, 2, 3])
         self.assertEqual(found, 20)
-        self.assertEqual(printed, "figure x 20.00 ratio\nspread x 10.00 30.00 3\n")
+        self.assertEqual(printed, "figure x 20.00 ratio\nspread x 10.00 30.00 3\nleast x 10.00\n")
 
 
 class Record(unittest.TestCase):
     def test_a_log_becomes_a_table_that_says_what_was_met_and_what_was_left_out(self):
-        log = ["# a machine", "figure a.us 1.5 us", "spread a.us 1.4 1.9 5", "figure b 3 ratio", "SKIP c: gone", "noise"]
+        log = ["# a machine", "figure a.us 1.5 us", "spread a.us 1.4 1.9 5", "figure b 3 ratio", "least b 3.5", "SKIP c: gone", "noise"]
         module = record()
         wanted = module.targets("# remark\na.us\t<=\t1\nb\twithin\t2..4\n")
         made = module.section("2026-01-31", "it", "abc", module.read(log), wanted)
-        self.assertIn("| `a.us` | 1.5 | us | 1.4 – 1.9 (5) | ≤ 1 | **no** |", made)
-        self.assertIn("| `b` | 3 | ratio |  | 2–4 | yes |", made)
+        self.assertIn("| `a.us` | 1.5 | us | 1.4 – 1.9 (5) |  | ≤ 1 | **no** |", made)
+        self.assertIn("| `b` | 3 | ratio |  | 3.5 | 2–4 | yes |", made)
         self.assertIn("- left out: c: gone", made)
         self.assertNotIn("noise", made)
 
