@@ -23,6 +23,16 @@ bench:
 bench-test:
     cargo bench -p homeostat-benches -- --test
 
+# homeostat beside its peers on one thread, then its own figures; `--pack DIR` adds what needs labelled data.
+bench-peers *args:
+    benches/peers/compare {{args}}
+    benches/figures {{args}}
+
+# What the comparison rests on: adapters are causal, medians are medians.
+peers-test:
+    benches/peers/install
+    "$(benches/peers/install --venv)/bin/python" -B -m unittest discover benches/peers
+
 # Prints every figure that is quick to measure, as `figure NAME VALUE UNIT`.
 figures:
     benches/figures
