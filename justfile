@@ -26,7 +26,7 @@ bench-test:
 # homeostat beside its peers on one thread, then its own figures; `--pack DIR` adds what needs labelled data.
 bench-peers *args:
     benches/peers/compare {{args}}
-    benches/figures {{args}}
+    benches/figures --besides-peers {{args}}
 
 # What the comparison rests on: adapters are causal, medians are medians.
 peers-test:
