@@ -105,7 +105,11 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, Failure> {
                 let named = [Kernel::Portable, Kernel::Avx2, Kernel::Avx512].into_iter().find(|k| k.name() == name);
                 kernel = named.ok_or(format!("no kernel is called {name}: portable, avx2 or avx512"))?;
             }
-            _ => return Err(format!("no option is called {arg}: see the top of benches/src/bin/forest_kernels.rs").into()),
+            _ => {
+                return Err(
+                    format!("no option is called {arg}: see the top of benches/src/bin/forest_kernels.rs").into()
+                );
+            }
         }
     }
     let bytes = std::fs::read(path.ok_or("--rows FILE is needed")?)?;

@@ -93,9 +93,9 @@ pub struct Forest {
     #[serde(skip)]
     row: Vec<f64>,
     #[serde(skip)]
-    scratch: ForestScratch,
+    scratch: Box<ForestScratch>,
     /// What the forest is refreshed from, once asked for.
-    reservoir: Option<Reservoir>,
+    reservoir: Option<Box<Reservoir>>,
 }
 
 impl Forest {
@@ -107,7 +107,7 @@ impl Forest {
             return Err(TrainError::TooFewRows { detector: NAME, found: rows.nrows(), needed: TRAIN_ROWS_MIN });
         }
         let forest = IsolationForest::fit(rows.view(), spec, seed)?;
-        Ok(Self { n_features, forest, row: Vec::new(), scratch: ForestScratch::default(), reservoir: None })
+        Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), reservoir: None })
     }
 
     /// The forest alone, for comparison with others.
@@ -148,7 +148,7 @@ impl Forest {
             let pushed = row.to_slice().map_or(Ok(()), |row| reservoir.push(row));
             pushed.map_err(|error| TrainError::BadOption { detector: NAME, why: error.to_string() })?;
         }
-        self.reservoir = Some(reservoir);
+        self.reservoir = Some(Box::new(reservoir));
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl Forest {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.forest.memory_bytes()
-            + self.reservoir.as_ref().map_or(0, Reservoir::memory_bytes)
+            + self.reservoir.as_ref().map_or(0, |reservoir| reservoir.memory_bytes())
             + self.row.capacity() * size_of::<f64>()
             + self.scratch.memory_bytes()
     }

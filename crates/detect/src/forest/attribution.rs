@@ -50,14 +50,7 @@ impl IsolationForest {
 }
 
 /// Adds the contributions of the splits from a place on, to which the row comes with this weight.
-fn descend(
-    tree: &Tree<'_>,
-    keys: &[u32],
-    expectations: &[f64],
-    contributions: &mut [f64],
-    place: Place,
-    weight: f64,
-) {
+fn descend(tree: &Tree<'_>, keys: &[u32], expectations: &[f64], contributions: &mut [f64], place: Place, weight: f64) {
     match tree.step(keys, place) {
         Step::Leaf(_) => {}
         Step::On(column, next) => {

@@ -55,8 +55,8 @@ impl IsolationForest {
         if n_columns == 0 {
             return Err(bad("rows need at least one column".into()));
         }
-        let column_bits = ColumnBits::of(n_columns)
-            .ok_or_else(|| bad(format!("{n_columns} columns, at most 65535 are possible")))?;
+        let column_bits =
+            ColumnBits::of(n_columns).ok_or_else(|| bad(format!("{n_columns} columns, at most 65535 are possible")))?;
         let n_sampled = spec.sample_rows_max().min(n_rows);
         let mut forest = Self::empty(Keying::fit(rows), column_bits, n_sampled, spec.n_trees(), seed);
         let mut grower = Grower::new(forest.shape(), n_rows, forest.chance);

@@ -142,7 +142,7 @@ mod tests {
     fn columns_far_from_zero_huge_or_tiny_keep_their_differences() {
         let spread = [(8e9, 1.0), (0.0, 1e-315), (-1e300, 1e290), (1e-300, 1e-305), (0.0, 1e307)];
         for (center, width) in spread {
-            let rows = Array2::from_shape_fn((100, 1), |(row, _)| center + width * row as f64 / 10.0);
+            let rows = Array2::from_shape_fn((100, 1), |(row, _)| center + width * (row as f64 / 10.0));
             let keying = Keying::fit(rows.view());
             assert!(keying.is_sound());
             let mut keys: Vec<u32> = rows

@@ -3,10 +3,10 @@
 use homeostat_core::Seed;
 use serde::{Deserialize, Serialize};
 
+use super::NAME;
 use super::chance::Chance;
 use super::isolation::IsolationForest;
 use super::keys::Keying;
-use super::NAME;
 use crate::detector::{ScoreError, TrainError};
 
 /// A sample of the rows so far in which old rows grow rare.
@@ -83,7 +83,10 @@ impl Reservoir {
             return bad(format!("a reservoir must have room for {low} to {high} rows, not {rows_max}"));
         }
         if rows_max * forest.n_columns() > Self::CELLS_MAX {
-            return bad(format!("a reservoir holds at most {} values: ask for fewer than {rows_max} rows", Self::CELLS_MAX));
+            return bad(format!(
+                "a reservoir holds at most {} values: ask for fewer than {rows_max} rows",
+                Self::CELLS_MAX
+            ));
         }
         if memory_rows < rows_max {
             return bad(format!("a reservoir's memory_rows must be at least its {rows_max} rows, not {memory_rows}"));

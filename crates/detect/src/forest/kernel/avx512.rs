@@ -69,6 +69,7 @@ impl Walk {
     /// # Safety
     /// As of `upper_levels`, for each tree.
     #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline(never)]
     unsafe fn usual_trees(
         &self,
         nodes: &[[u32; 256]],
@@ -88,21 +89,27 @@ impl Walk {
         *sums = so_far;
     }
 
-    /// Adds the path lengths in trees of more levels.
+    /// Adds the path lengths in trees of more levels, all nodes gathered: rare, so plain. It doesn't use `upper_levels`, which
+    /// is inlined only where it has one caller; not inlined, scoring takes twice as long.
     ///
     /// # Safety
     /// As of `upper_levels`, for each tree; the last leaf is followed by another `u16`.
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn large_trees(&self, trees: &Trees<'_>, sums: &mut [__m512i; GROUPS]) {
         for (nodes, leaves) in trees.iter() {
-            let Some(upper) = nodes.first_chunk() else { continue };
-            // Safety: the caller's.
-            unsafe {
-                let mut at = self.upper_levels(upper, trees.column_mask);
-                self.lower_levels(nodes, trees.n_levels, &mut at);
-                for (at, sum) in at.iter().zip(&mut *sums) {
-                    *sum = _mm512_add_epi32(*sum, leaf_of_any(leaves, *at));
+            let mut at = [_mm512_set1_epi32(1); GROUPS];
+            for _ in 0..trees.n_levels {
+                for (group, at) in at.iter_mut().enumerate() {
+                    // Safety: the caller's; `at` is less than `2^n_levels` until the last level is passed.
+                    *at = unsafe {
+                        let node = _mm512_i32gather_epi32::<4>(*at, nodes.as_ptr().cast());
+                        self.step(group, *at, node)
+                    };
                 }
+            }
+            for (at, sum) in at.iter().zip(&mut *sums) {
+                // Safety: the caller's.
+                *sum = unsafe { _mm512_add_epi32(*sum, leaf_of_any(leaves, *at)) };
             }
         }
     }
@@ -172,25 +179,6 @@ impl Walk {
             let right = _mm512_mask_blend_epi32(right_1, either(right_2, 12), either(right_2, 14));
             let key = _mm512_mask_blend_epi32(right_0, left, right);
             down(at_3, _mm512_cmplt_epu32_mask(_mm512_permutexvar_epi32(at_3, nodes), key))
-        }
-    }
-
-    /// Levels eight and below, their nodes gathered.
-    ///
-    /// # Safety
-    /// As of `upper_levels`; `nodes` has `2^n_levels`, and `at` is 256 to 511.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    unsafe fn lower_levels(&self, nodes: &[u32], n_levels: usize, at: &mut [__m512i; GROUPS]) {
-        debug_assert!(nodes.len() == 1 << n_levels);
-        for _ in LEVELS_MIN..n_levels {
-            for (group, at) in at.iter_mut().enumerate() {
-                // Safety: `at` is less than `2^n_levels` until the last level is passed.
-                *at = unsafe {
-                    let node = _mm512_i32gather_epi32::<4>(*at, nodes.as_ptr().cast());
-                    self.step(group, *at, node)
-                };
-            }
         }
     }
 

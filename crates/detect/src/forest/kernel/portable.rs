@@ -17,12 +17,7 @@ const LEVELS: usize = 8;
 const NODES: usize = 1 << LEVELS;
 const COLUMNS: usize = 64;
 
-pub(super) fn block(
-    trees: &Trees<'_>,
-    keying: &Keying,
-    rows: ArrayView2<'_, f64>,
-    keys: &mut Vec<u32>,
-) -> BlockSums {
+pub(super) fn block(trees: &Trees<'_>, keying: &Keying, rows: ArrayView2<'_, f64>, keys: &mut Vec<u32>) -> BlockSums {
     let width = padded(keying.n_columns());
     keys.resize(BLOCK_ROWS * width, 0);
     let mut holes = 0;
@@ -78,7 +73,12 @@ fn usual_block(trees: &Trees<'_>, keys: &[[u32; COLUMNS]], sums: &mut [u32]) {
     let (nodes, leaves) = (trees.nodes.as_chunks::<NODES>().0, trees.leaves.as_chunks::<NODES>().0);
     for (nodes, leaves) in nodes.iter().zip(leaves) {
         for (keys, sums) in keys.as_chunks::<WALKS>().0.iter().zip(sums.as_chunks_mut::<WALKS>().0) {
-            let at = walk(LEVELS, COLUMNS as u32 - 1, [nodes.as_slice(); WALKS], keys.each_ref().map(|keys| keys.as_slice()));
+            let at = walk(
+                LEVELS,
+                COLUMNS as u32 - 1,
+                [nodes.as_slice(); WALKS],
+                keys.each_ref().map(|keys| keys.as_slice()),
+            );
             sums.iter_mut().zip(at).for_each(|(sum, leaf)| *sum += u32::from(leaves[leaf]));
         }
     }

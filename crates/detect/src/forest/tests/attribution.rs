@@ -16,7 +16,8 @@ fn contributions_sum_to_the_score_holes_or_not() {
     let forest = forest_of(&rows);
     let mut scratch = ForestScratch::default();
     let nothing = forest.score_row(&[f64::NAN; 4], &mut scratch).expect("a score");
-    let probes = [[0.5, 0.5, 0.5, 0.5], [0.5, 9.0, 0.1, 0.2], [f64::NAN, 9.0, 0.4, f64::NAN], [f64::NAN; 4], [1e300; 4]];
+    let probes =
+        [[0.5, 0.5, 0.5, 0.5], [0.5, 9.0, 0.1, 0.2], [f64::NAN, 9.0, 0.4, f64::NAN], [f64::NAN; 4], [1e300; 4]];
     for row in probes {
         let score = forest.score_row(&row, &mut scratch).expect("a score");
         let parts = forest.attribution(&row).expect("parts");
