@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 mod check;
 mod embedded;
 mod native;
+mod shape;
 mod wire;
 
 pub(crate) use check::CheckedModel;

@@ -73,17 +73,22 @@ impl<A: NdFloat> Net<A> {
         outputs
     }
 
-    /// The mean squared reconstruction error over the cells whose mask is 1, and its gradient.
+    /// The weighted mean squared error between what the net makes of `inputs` and `targets`, and its gradient.
     ///
-    /// `inputs` and `mask` are `(n_rows, n_in)`; the mask is 1 where there is a measurement, 0 in a hole.
-    pub(crate) fn loss_and_gradient(&self, inputs: &Array2<A>, mask: &Array2<A>) -> (A, Self) {
+    /// All are `(n_rows, n_in)`; a cell's weight is 0 in a hole.
+    pub(crate) fn loss_and_gradient(&self, inputs: &Array2<A>, targets: &Array2<A>, weights: &Array2<A>) -> (A, Self) {
         let outputs = self.activations(inputs);
-        let n_present = mask.sum().max(A::one());
-        let mut delta = outputs.last().map_or_else(|| inputs.clone(), |reconstruction| reconstruction - inputs);
-        delta *= mask;
-        let loss = delta.iter().fold(A::zero(), |sum, error| sum + *error * *error) / n_present;
+        let weight_sum = weights.sum().max(A::one());
+        let mut delta = outputs.last().map_or_else(|| inputs - targets, |reconstruction| reconstruction - targets);
+        let mut loss = A::zero();
+        Zip::from(&mut delta).and(weights).for_each(|error, weight| {
+            let weighted = *error * *weight;
+            loss += *error * weighted;
+            *error = weighted;
+        });
+        loss /= weight_sum;
         // d(loss)/d(output) of a mean of squares.
-        delta *= (A::one() + A::one()) / n_present;
+        delta *= (A::one() + A::one()) / weight_sum;
         let mut layers = Vec::with_capacity(self.layers.len());
         for (idx, layer) in self.layers.iter().enumerate().rev() {
             let input = if idx == 0 { inputs } else { &outputs[idx - 1] };
@@ -173,13 +178,13 @@ mod tests {
     #[test]
     fn the_gradient_agrees_with_finite_differences() {
         let (net, inputs, mask) = case();
-        let (_, gradient) = net.loss_and_gradient(&inputs, &mask);
+        let (_, gradient) = net.loss_and_gradient(&inputs, &inputs, &mask);
         let step = 1e-6;
         let slope = |change: &dyn Fn(&mut Net<f64>, f64)| {
             let loss = |by: f64| {
                 let mut moved = net.clone();
                 change(&mut moved, by);
-                moved.loss_and_gradient(&inputs, &mask).0
+                moved.loss_and_gradient(&inputs, &inputs, &mask).0
             };
             (loss(step) - loss(-step)) / (2.0 * step)
         };
@@ -201,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_in_a_hole_of_the_target_doesnt_count() {
         let (net, inputs, mask) = case();
-        let (loss, _) = net.loss_and_gradient(&inputs, &mask);
+        let (loss, _) = net.loss_and_gradient(&inputs, &inputs, &mask);
         let reconstruction = net.forward(&inputs);
         let by_hand: f64 = Zip::from(&inputs)
             .and(&reconstruction)
@@ -219,12 +224,12 @@ mod tests {
         let inputs = Array2::from_shape_fn((64, 4), |(row, col)| codes[[row, col % 2]] * (1.0 + col as f32 / 4.0));
         let mask = Array2::ones((64, 4));
         let mut adam = Adam::new(&net);
-        let (before, _) = net.loss_and_gradient(&inputs, &mask);
+        let (before, _) = net.loss_and_gradient(&inputs, &inputs, &mask);
         for _ in 0..500 {
-            let (_, gradient) = net.loss_and_gradient(&inputs, &mask);
+            let (_, gradient) = net.loss_and_gradient(&inputs, &inputs, &mask);
             adam.step(&mut net, &gradient, 1e-2);
         }
-        let (after, _) = net.loss_and_gradient(&inputs, &mask);
+        let (after, _) = net.loss_and_gradient(&inputs, &inputs, &mask);
         assert!(after < before / 10.0, "{before} → {after}");
     }
 }

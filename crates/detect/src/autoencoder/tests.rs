@@ -1,13 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
+use homeostat_core::{Direction, Feature, Grid, NotReady, Schema, Signal, Subject, Timestamp, Window};
 use ndarray::Array2;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::enricher::Enricher;
 use crate::scaler::Scaler;
+use crate::trail::TRAIL_ROWS_MAX;
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -95,7 +97,7 @@ fn it_learns_to_reconstruct_and_a_broken_relation_stands_out() {
 fn training_lowers_the_error_well_below_the_variance() {
     let window = window(history(600, 4, 1));
     let enriched = Enriched::new(&window, &Scaler::fit(&window));
-    let trained = training::train(&AutoencoderSpec::default(), &enriched, Seed::new(7)).expect("it trains");
+    let trained = training::trained(&AutoencoderSpec::default(), &[&enriched], 4, Seed::new(7)).expect("it trains");
     let (first, last) = trained.losses;
     // Everything reconstructed as its mean would have an error of 1.
     assert!(last < 0.5 * first && last < 0.3, "{first} → {last}");

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use super::export::onnx_bytes;
 use super::net::{Adam, Net};
 use super::window::{Coverage, clipped, put_row};
-use super::{AutoencoderFeature, AutoencoderMeta, AutoencoderSpec, CHANNEL, INPUTS_MAX, NAME};
+use super::{AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec, CHANNEL, INPUTS_MAX, NAME};
 use crate::detector::TrainError;
 use crate::enricher::Enriched;
 
@@ -80,21 +80,50 @@ struct Windows {
     mask: Array2<f32>,
 }
 
-pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> Result<Trained, TrainError> {
-    let seed = seed.fork(NAME);
-    let n_features = enriched.n_features();
+/// Trains a model on these histories, or fits the user's own to them.
+pub(super) fn train(
+    spec: &AutoencoderSpec,
+    histories: &[&Enriched],
+    seed: Seed,
+) -> Result<AutoencoderSaved, TrainError> {
+    let n_features = histories.first().map_or(0, |history| history.n_features());
+    if histories.iter().any(|history| history.n_features() != n_features) {
+        return Err(bad("subjects that share one must have the same features".to_owned()));
+    }
+    match spec.own_model() {
+        Some(own) => {
+            let (features, _) = statistics(histories, n_features);
+            let meta = AutoencoderMeta { n_rows: own.n_rows(n_features).map_err(bad)?, features };
+            Ok(AutoencoderSaved { onnx: own.onnx().to_vec(), meta })
+        }
+        None => {
+            let trained = trained(spec, histories, n_features, seed.fork(NAME))?;
+            Ok(AutoencoderSaved { onnx: trained.onnx_bytes(), meta: trained.meta })
+        }
+    }
+}
+
+fn bad(why: String) -> TrainError {
+    TrainError::BadOption { detector: NAME, why }
+}
+
+pub(super) fn trained(
+    spec: &AutoencoderSpec,
+    histories: &[&Enriched],
+    n_features: usize,
+    seed: Seed,
+) -> Result<Trained, TrainError> {
     let architecture = Architecture::of(n_features);
     let n_inputs = architecture.n_rows * n_features;
     if n_inputs == 0 || n_inputs > INPUTS_MAX {
-        let why = format!(
+        return Err(bad(format!(
             "{n_features} features are too many for it, {} are the most: split the subject's queries, or leave it out",
             INPUTS_MAX / architecture.n_rows
-        );
-        return Err(TrainError::BadOption { detector: NAME, why });
+        )));
     }
-    let (features, scale) = statistics(enriched);
+    let (features, scale) = statistics(histories, n_features);
     let meta = AutoencoderMeta { n_rows: architecture.n_rows, features };
-    let windows = windows(spec, enriched, &meta, &scale, seed.fork("windows"))?;
+    let windows = windows(spec, histories, &meta, &scale, seed.fork("windows"))?;
     let widths = [n_inputs, architecture.n_hidden, architecture.n_code, architecture.n_hidden, n_inputs];
     let mut net = Net::new(&widths, &mut seed.fork("weights").rng());
     silence_still_inputs(&mut net, &windows);
@@ -107,9 +136,10 @@ pub(super) fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> 
 }
 
 /// Mean and deviation of each feature's clipped residuals.
-fn statistics(enriched: &Enriched) -> (Vec<AutoencoderFeature>, Vec<f32>) {
-    let columns = enriched.channel(CHANNEL).columns().into_iter().map(|column| {
-        let present = || column.iter().filter(|value| !value.is_nan()).map(|value| clipped(*value));
+fn statistics(histories: &[&Enriched], n_features: usize) -> (Vec<AutoencoderFeature>, Vec<f32>) {
+    let columns = (0..n_features).map(|feature_idx| {
+        let cells = histories.iter().flat_map(|history| history.channel(CHANNEL).column(feature_idx));
+        let present = || cells.clone().filter(|value| !value.is_nan()).map(|value| clipped(*value));
         let n_present = present().count();
         let mean = present().sum::<f64>() / n_present.max(1) as f64;
         let variance = present().map(|value| (value - mean).powi(2)).sum::<f64>() / n_present.max(1) as f64;
@@ -119,43 +149,48 @@ fn statistics(enriched: &Enriched) -> (Vec<AutoencoderFeature>, Vec<f32>) {
     columns.unzip()
 }
 
-/// A sample of the history's windows with enough data in them, in the history's order.
+/// A sample of the histories' windows with enough data in them, in the histories' order.
 fn windows(
     spec: &AutoencoderSpec,
-    enriched: &Enriched,
+    histories: &[&Enriched],
     meta: &AutoencoderMeta,
     scale: &[f32],
     seed: Seed,
 ) -> Result<Windows, TrainError> {
     let n_inputs = meta.n_inputs();
     let mut cells = vec![0.0; n_inputs];
-    let mut last_rows: Vec<usize> = (meta.n_rows.saturating_sub(1)..enriched.n_rows())
-        .filter(|last| fill(&mut cells, enriched, meta, *last).suffices())
-        .collect();
-    if last_rows.len() < WINDOWS_MIN {
-        return Err(TrainError::TooFewRows { detector: NAME, found: last_rows.len(), needed: WINDOWS_MIN });
+    // Each window by its history and its last row.
+    let mut usable = Vec::new();
+    for (history_idx, history) in histories.iter().enumerate() {
+        let lasts = meta.n_rows.saturating_sub(1)..history.n_rows();
+        let lasts = lasts.filter(|last| fill(&mut cells, history, meta, *last).suffices());
+        usable.extend(lasts.map(|last| (history_idx, last)));
+    }
+    if usable.len() < WINDOWS_MIN {
+        return Err(TrainError::TooFewRows { detector: NAME, found: usable.len(), needed: WINDOWS_MIN });
     }
     // By chance and not every n-th: a regular choice would see only one phase of an hourly job.
-    let n_windows = spec.windows_max().min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(last_rows.len());
+    let n_windows = spec.windows_max().min(CELLS_MAX / n_inputs).max(WINDOWS_MIN).min(usable.len());
     let mut rng = seed.rng();
     for idx in 0..n_windows {
-        let other = rng.random_range(idx..last_rows.len());
-        last_rows.swap(idx, other);
+        let other = rng.random_range(idx..usable.len());
+        usable.swap(idx, other);
     }
-    last_rows.truncate(n_windows);
-    last_rows.sort_unstable();
+    usable.truncate(n_windows);
+    usable.sort_unstable();
 
     let mut values = Array2::zeros((n_windows, n_inputs));
     let mut mask = Array2::zeros((n_windows, n_inputs));
-    let residuals = enriched.channel(CHANNEL);
     let n_features = meta.features.len();
-    for (idx, last) in last_rows.into_iter().enumerate() {
-        fill(&mut cells, enriched, meta, last);
+    for (idx, (history_idx, last)) in usable.into_iter().enumerate() {
+        let history = histories[history_idx];
+        fill(&mut cells, history, meta, last);
         let first = last + 1 - meta.n_rows;
         for (input, cell) in cells.iter().enumerate() {
             let (row, feature) = (input / n_features, input % n_features);
+            let is_hole = history.channel(CHANNEL)[[first + row, feature]].is_nan();
             values[[idx, input]] = (cell - meta.features[feature].mean) / scale[feature];
-            mask[[idx, input]] = if residuals[[first + row, feature]].is_nan() { 0.0 } else { 1.0 };
+            mask[[idx, input]] = if is_hole { 0.0 } else { 1.0 };
         }
     }
     Ok(Windows { values, mask })
@@ -201,7 +236,7 @@ fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: 
         for batch in order.chunks(BATCH_WINDOWS) {
             let values = windows.values.select(Axis(0), batch);
             let mask = windows.mask.select(Axis(0), batch);
-            let (loss, gradient) = net.loss_and_gradient(&values, &mask);
+            let (loss, gradient) = net.loss_and_gradient(&values, &values, &mask);
             // Large steps to get near, small ones to settle.
             let rate = spec.learning_rate() * (1.0 - 0.9 * step as f64 / n_steps as f64);
             adam.step(net, &gradient, rate as f32);
