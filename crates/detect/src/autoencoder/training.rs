@@ -43,13 +43,15 @@ struct Architecture {
 }
 
 impl Architecture {
-    /// One feature has only its own past to be reconstructed from: more rows, a smaller net.
-    fn of(n_features: usize) -> Self {
-        if n_features == 1 {
+    /// One feature has only its own past to be reconstructed from: more rows, a smaller net. Above 512 features fewer
+    /// rows fit into the widest input; none if there are no features, or more than its columns.
+    fn of(n_features: usize) -> Option<Self> {
+        let n_rows_max = INPUTS_MAX.checked_div(n_features).filter(|n_rows| *n_rows > 0)?;
+        Some(if n_features == 1 {
             Self { n_rows: 20, n_hidden: 16, n_code: 5 }
         } else {
-            Self { n_rows: 8, n_hidden: 64, n_code: 16 }
-        }
+            Self { n_rows: n_rows_max.min(8), n_hidden: 64, n_code: 16 }
+        })
     }
 }
 
@@ -113,14 +115,13 @@ pub(super) fn trained(
     n_features: usize,
     seed: Seed,
 ) -> Result<Trained, TrainError> {
-    let architecture = Architecture::of(n_features);
+    let Some(architecture) = Architecture::of(n_features) else {
+        let why = format!(
+            "{n_features} features are too many for it, {INPUTS_MAX} are the most: split the subject's queries"
+        );
+        return Err(TrainError::Failed { detector: NAME, why });
+    };
     let n_inputs = architecture.n_rows * n_features;
-    if n_inputs == 0 || n_inputs > INPUTS_MAX {
-        return Err(bad(format!(
-            "{n_features} features are too many for it, {} are the most: split the subject's queries, or leave it out",
-            INPUTS_MAX / architecture.n_rows
-        )));
-    }
     let (features, scale) = statistics(histories, n_features);
     let meta = AutoencoderMeta { n_rows: architecture.n_rows, features };
     let windows = windows(spec, histories, &meta, &scale, seed.fork("windows"))?;
@@ -143,7 +144,7 @@ fn statistics(histories: &[&Enriched], n_features: usize) -> (Vec<AutoencoderFea
         let n_present = present().count();
         let mean = present().sum::<f64>() / n_present.max(1) as f64;
         let variance = present().map(|value| (value - mean).powi(2)).sum::<f64>() / n_present.max(1) as f64;
-        let feature = AutoencoderFeature { mean: mean as f32, seen: n_present > 0 };
+        let feature = AutoencoderFeature { mean: mean as f32, seen: n_present > 0, weight: 1.0 };
         (feature, (variance.sqrt() as f32).max(SCALE_MIN))
     });
     columns.unzip()
@@ -197,7 +198,7 @@ fn windows(
 }
 
 /// Writes the window that ends with row `last` as the net reads it, before scaling.
-fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: usize) -> Coverage {
+pub(super) fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: usize) -> Coverage {
     let first = last + 1 - meta.n_rows;
     let mut coverage = Coverage::default();
     for (idx, cells) in cells.chunks_exact_mut(meta.features.len()).enumerate() {
