@@ -26,8 +26,8 @@ pub(super) struct OwnModel {
 }
 
 impl Default for AutoencoderSpec {
-    /// 80 epochs of 4096 windows (nearly three days of minutes) at 0.003: twice as much of the first two lowers the error
-    /// on held-out rows by a few per cent, half or twice the last changes it by as little.
+    /// At most 80 epochs of 4096 windows (nearly three days of minutes) at 0.003: twice as much of the first two lowers the
+    /// error on held-out rows by a few per cent, half or twice the last changes it by as little.
     fn default() -> Self {
         Self { epochs_max: 80, windows_max: 4096, learning_rate: 3e-3, own_model: None }
     }
@@ -42,7 +42,7 @@ impl AutoencoderSpec {
     pub const LEARNING_RATE_MAX: f64 = 0.1;
 
     /// `epochs_max` passes, 1 to [`Self::EPOCHS_MAX`], over at most `windows_max` windows, 120 to
-    /// [`Self::WINDOWS_MAX`], sampled from the history; wide windows get fewer of both, to hold training near a second.
+    /// [`Self::WINDOWS_MAX`], sampled from the history; wide windows get fewer of both, to hold training near a third of a second.
     /// `learning_rate`, up to [`Self::LEARNING_RATE_MAX`], is Adam's step at the start; it falls linearly to a tenth.
     pub fn new(epochs_max: usize, windows_max: usize, learning_rate: f64) -> Result<Self, TrainError> {
         let bad = |why: String| Err(TrainError::BadOption { detector: NAME, why });
