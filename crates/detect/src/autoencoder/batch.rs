@@ -4,7 +4,7 @@
 use homeostat_core::{NotReady, RawScore, Scoring};
 
 use super::CHANNEL;
-use super::model::{AutoencoderFeature, AutoencoderMeta};
+use super::model::AutoencoderMeta;
 use super::window::{Coverage, clipped, put_row};
 use crate::detector::ScoreError;
 use crate::onnx::OnnxSession;
@@ -99,7 +99,7 @@ impl Batch {
             self.scorings[*trail_idx] = match &ran {
                 Ok(()) => {
                     let end = (window_idx + 1) * meta.n_inputs();
-                    square(errors, &self.output[end - n_features..end], &meta.features)
+                    square(errors, &self.output[end - n_features..end])
                 }
                 Err(error) => {
                     errors.fill(None);
@@ -112,18 +112,14 @@ impl Batch {
     }
 }
 
-/// Turns each value into its squared distance from the reconstruction; their weighted mean is the score.
-fn square(
-    errors: &mut [Option<f64>],
-    reconstruction: &[f32],
-    features: &[AutoencoderFeature],
-) -> Result<Scoring, ScoreError> {
+/// Turns each value into its squared distance from the reconstruction; their mean is the score.
+fn square(errors: &mut [Option<f64>], reconstruction: &[f32]) -> Result<Scoring, ScoreError> {
     let (mut sum, mut n_present) = (0.0, 0_usize);
-    for ((error, expected), feature) in errors.iter_mut().zip(reconstruction).zip(features) {
+    for (error, expected) in errors.iter_mut().zip(reconstruction) {
         if let Some(value) = error {
             let distance = *value - f64::from(*expected);
             *value = distance * distance;
-            sum += f64::from(feature.weight) * *value;
+            sum += *value;
             n_present += 1;
         }
     }

@@ -31,9 +31,6 @@ pub struct AutoencoderFeature {
     pub mean: f32,
     /// Whether training had any data of it. If not, the net knows nothing of it, and it is left out of the score.
     pub seen: bool,
-    /// How much its error counts in the score, 1 on average over the features: by the root of what its error was in
-    /// training. What the net can't bring back on a calm day says little when it doesn't come back.
-    pub weight: f32,
 }
 
 /// A saved autoencoder: the ONNX file and what belongs to it.
@@ -87,15 +84,6 @@ impl AutoencoderModel {
         size_of::<Self>() + GRAPH_BYTES + 3 * self.onnx.len() + features
     }
 
-    /// The same model with these weights, `(n_features)`.
-    pub(super) fn with_weights(&self, weights: &[f32]) -> Arc<Self> {
-        let AutoencoderSaved { onnx, mut meta } = self.saved();
-        for (feature, weight) in meta.features.iter_mut().zip(weights) {
-            feature.weight = *weight;
-        }
-        Arc::new(Self { meta, onnx })
-    }
-
     pub(super) fn saved(&self) -> AutoencoderSaved {
         AutoencoderSaved { onnx: self.onnx.clone(), meta: self.meta.clone() }
     }
@@ -124,11 +112,8 @@ impl AutoencoderMeta {
         if self.features.is_empty() || self.features.len() > INPUTS_MAX / self.n_rows {
             return wrong("its description has no features, or too many");
         }
-        let is_usable = |feature: &AutoencoderFeature| {
-            feature.mean.is_finite() && feature.weight.is_finite() && feature.weight >= 0.0
-        };
-        if !self.features.iter().all(is_usable) {
-            return wrong("its description has a mean or a weight that is no number");
+        if self.features.iter().any(|feature| !feature.mean.is_finite()) {
+            return wrong("its description has a mean that is no number");
         }
         Ok(())
     }
