@@ -23,7 +23,6 @@ mod model;
 mod net;
 mod spec;
 mod training;
-mod weight;
 mod window;
 
 use batch::Batch;
@@ -45,8 +44,8 @@ const INPUTS_MAX: usize = 4096;
 
 /// A trained autoencoder, ready to score.
 ///
-/// The raw score is the mean over the newest row's present features of `w (z − ẑ)²`: `z` the detrended value in training
-/// deviations, clipped at ±10, `ẑ` its reconstruction, `w` the feature's [weight](AutoencoderFeature::weight). A hole goes in as the feature's training mean and is left out of
+/// The raw score is the mean over the newest row's present features of `(z − ẑ)²`: `z` the detrended value in training
+/// deviations, clipped at ±10, `ẑ` its reconstruction. A hole goes in as the feature's training mean and is left out of
 /// the score; with less than half of the window, or of the newest row, it is not ready.
 ///
 /// The model is shared between clones ([`Autoencoder::model`]); buffers are each one's own.
@@ -69,12 +68,7 @@ impl Autoencoder {
     /// each history is in its own subject's training deviations, so they compare. Costs as much time as for one.
     pub fn train_shared(spec: &AutoencoderSpec, histories: &[&Enriched], seed: Seed) -> Result<Self, TrainError> {
         let failed = |error: OnnxError| TrainError::Failed { detector: NAME, why: error.to_string() };
-        let mut trained =
-            Self::load(training::train(spec, histories, seed)?, &OnnxRuntime::embedded()).map_err(failed)?;
-        let weights = weight::weights(&trained.model, &mut *trained.session, histories);
-        let weights = weights.map_err(|why| TrainError::Failed { detector: NAME, why })?;
-        trained.model = trained.model.with_weights(&weights);
-        Ok(trained)
+        Self::load(training::train(spec, histories, seed)?, &OnnxRuntime::embedded()).map_err(failed)
     }
 
     /// Loads what [`Autoencoder::saved`] gave, to be run by this runtime. With the same backend, the next score is the

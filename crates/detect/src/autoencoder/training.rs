@@ -33,12 +33,16 @@ const VISITS_MAX: usize = 1_500_000_000;
 /// Fewest epochs, however wide the windows: with fewer, the net hasn't left its random start.
 const EPOCHS_MIN: usize = 5;
 
-/// Most cells of the training matrix: 16 MiB of values and as much of mask.
+/// Most cells of the training matrix: 16 MiB of values and as much of weights.
 const CELLS_MAX: usize = 4 << 20;
 
 /// A feature's deviation among the detrended, clipped values is never taken as smaller: its cut at ±10 is then at most
 /// 200 of its own deviations for the net, and one spike can't throw the others' reconstruction far off.
 const SCALE_MIN: f32 = 0.05;
+
+/// How much an error in the newest row counts in training, against one in an older row: only the newest is scored. On
+/// labelled series it brought .023 of VUS-PR (mean of four sets of many features; 8 instead of 3 the same).
+const NEWEST_WEIGHT: f32 = 3.0;
 
 /// Widths from a window to its code.
 struct Architecture {
@@ -83,8 +87,8 @@ impl Trained {
 struct Windows {
     /// Scaled, `(n_windows, n_in)`; 0 in a hole.
     values: Array2<f32>,
-    /// 1 where there is a measurement, `(n_windows, n_in)`.
-    mask: Array2<f32>,
+    /// How much each cell's error counts, `(n_windows, n_in)`; 0 in a hole.
+    weights: Array2<f32>,
 }
 
 /// Trains a model on these histories, or fits the user's own to them.
@@ -149,7 +153,7 @@ fn statistics(histories: &[&Enriched], n_features: usize) -> (Vec<AutoencoderFea
         let n_present = present().count();
         let mean = present().sum::<f64>() / n_present.max(1) as f64;
         let variance = present().map(|value| (value - mean).powi(2)).sum::<f64>() / n_present.max(1) as f64;
-        let feature = AutoencoderFeature { mean: mean as f32, seen: n_present > 0, weight: 1.0 };
+        let feature = AutoencoderFeature { mean: mean as f32, seen: n_present > 0 };
         (feature, (variance.sqrt() as f32).max(SCALE_MIN))
     });
     columns.unzip()
@@ -186,8 +190,10 @@ fn windows(
     usable.sort_unstable();
 
     let mut values = Array2::zeros((n_windows, n_inputs));
-    let mut mask = Array2::zeros((n_windows, n_inputs));
+    let mut weights = Array2::zeros((n_windows, n_inputs));
     let n_features = meta.features.len();
+    // With one feature it would be one cell, and the code would learn to hand on just that.
+    let newest_weight = if n_features == 1 { 1.0 } else { NEWEST_WEIGHT };
     for (idx, (history_idx, last)) in usable.into_iter().enumerate() {
         let history = histories[history_idx];
         fill(&mut cells, history, meta, last);
@@ -196,14 +202,15 @@ fn windows(
             let (row, feature) = (input / n_features, input % n_features);
             let is_hole = history.channel(CHANNEL)[[first + row, feature]].is_nan();
             values[[idx, input]] = (cell - meta.features[feature].mean) / scale[feature];
-            mask[[idx, input]] = if is_hole { 0.0 } else { 1.0 };
+            let weight = if row + 1 == meta.n_rows { newest_weight } else { 1.0 };
+            weights[[idx, input]] = if is_hole { 0.0 } else { weight };
         }
     }
-    Ok(Windows { values, mask })
+    Ok(Windows { values, weights })
 }
 
 /// Writes the window that ends with row `last` as the net reads it, before scaling.
-pub(super) fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: usize) -> Coverage {
+fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: usize) -> Coverage {
     let first = last + 1 - meta.n_rows;
     let mut coverage = Coverage::default();
     for (idx, cells) in cells.chunks_exact_mut(meta.features.len()).enumerate() {
@@ -242,8 +249,8 @@ fn descend(spec: &AutoencoderSpec, net: &mut Net<f32>, windows: &Windows, seed: 
         let mut sum = 0.0;
         for batch in order.chunks(n_batch) {
             let values = windows.values.select(Axis(0), batch);
-            let mask = windows.mask.select(Axis(0), batch);
-            let (loss, gradient) = net.loss_and_gradient(&values, &values, &mask);
+            let weights = windows.weights.select(Axis(0), batch);
+            let (loss, gradient) = net.loss_and_gradient(&values, &weights);
             // Large steps to get near, small ones to settle.
             let rate = spec.learning_rate() * (1.0 - 0.9 * step as f64 / n_steps as f64);
             adam.step(net, &gradient, rate as f32);
