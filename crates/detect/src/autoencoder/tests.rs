@@ -253,7 +253,7 @@ fn a_batch_says_of_each_subject_what_a_single_score_says() {
                 n_scored += 1;
             }
             (found, wanted) => {
-                assert_eq!(*found, wanted, "subject {idx}");
+                assert_eq!(found, wanted, "subject {idx}");
                 assert!(detector.errors_of(idx).iter().all(Option::is_none));
                 n_not_ready += 1;
             }
