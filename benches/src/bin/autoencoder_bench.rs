@@ -28,11 +28,12 @@ const N_COLUMNS: usize = 600;
 /// Windows of a run.
 const BATCH_WINDOWS: usize = 64;
 
-/// Runs timed as one, so that the clock's own cost is nothing: some 3 ms.
-const RUNS: u32 = 20;
+/// Runs timed as one: some 0.3 ms, long enough for the clock and short enough to lie between two switches to other
+/// programs; with 3 ms a busy machine's switches were in nearly every one of the slower backend's.
+const RUNS: u32 = 2;
 
 /// Alternations between the contenders; the median of so many is steady on a machine with other work.
-const ROUNDS: usize = 101;
+const ROUNDS: usize = 501;
 
 /// Runs before the first that counts: caches, the processor's clock, buffers.
 const WARM_UP_RUNS: usize = 200;

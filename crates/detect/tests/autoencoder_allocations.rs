@@ -4,6 +4,12 @@
 //! on this thread only, after warming up.
 
 #![cfg(feature = "onnx")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says so by failing, or skips aloud"
+)]
 #![expect(unsafe_code, reason = "counting allocations takes an allocator of our own")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -4,6 +4,12 @@
 //! The files are in `models/`, made by the script beside them.
 
 #![cfg(feature = "onnx")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says so by failing, or skips aloud"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

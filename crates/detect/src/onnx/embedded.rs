@@ -42,10 +42,10 @@ impl EmbeddedSession {
     }
 }
 
-/// Largest value between two layers, in bytes, beyond one row. tract takes fresh memory for each; above some 100 KiB in
+/// Largest value between two layers, in bytes, beyond one row. tract takes fresh memory for each; above 128 KiB in
 /// all, the system's allocator gives it back to the kernel after every run, and faulting the pages in again costs more
 /// than the model: 64 rows of 600 at once took three times as long.
-const VALUE_BYTES_MAX: usize = 40 << 10;
+const VALUE_BYTES_MAX: usize = 60 << 10;
 
 /// Rows that are run at once: whole blocks of its matrix kernels, where they fit.
 fn rows_at_once(n_columns: usize) -> usize {
