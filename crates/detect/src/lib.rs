@@ -34,7 +34,9 @@ mod trail;
 mod typing;
 
 #[cfg(feature = "onnx")]
-pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec};
+pub use autoencoder::{
+    Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,
+};
 pub use budget::{FalseAlarmBudget, NotABudget};
 pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
 pub use confidence::{Calibration, LabelledOutcome};

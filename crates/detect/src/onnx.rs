@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 mod check;
 mod embedded;
 mod native;
+mod peel;
+mod shape;
 mod wire;
 
 pub(crate) use check::CheckedModel;
@@ -139,7 +141,7 @@ fn check_batch(backend: &'static str, batch: &[f32], n_rows: usize, n_columns: u
     Ok(())
 }
 
-/// Refuses an output that doesn't have the input's shape; replaces `out` with it otherwise.
+/// Refuses an output that doesn't have the input's shape; appends it to `out` otherwise.
 fn take_output(
     backend: &'static str,
     shape: (usize, usize),
@@ -150,7 +152,6 @@ fn take_output(
     if shape != wanted || values.len() != wanted.0 * wanted.1 {
         return Err(RunError { backend, why: format!("the model gave shape {shape:?}, wanted is {wanted:?}") });
     }
-    out.clear();
     out.extend_from_slice(values);
     Ok(())
 }

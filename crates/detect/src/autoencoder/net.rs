@@ -73,17 +73,22 @@ impl<A: NdFloat> Net<A> {
         outputs
     }
 
-    /// The mean squared reconstruction error over the cells whose mask is 1, and its gradient.
+    /// The weighted mean squared reconstruction error, and its gradient.
     ///
-    /// `inputs` and `mask` are `(n_rows, n_in)`; the mask is 1 where there is a measurement, 0 in a hole.
-    pub(crate) fn loss_and_gradient(&self, inputs: &Array2<A>, mask: &Array2<A>) -> (A, Self) {
+    /// `inputs` and `weights` are `(n_rows, n_in)`; a cell's weight says how much its error counts, 0 in a hole.
+    pub(crate) fn loss_and_gradient(&self, inputs: &Array2<A>, weights: &Array2<A>) -> (A, Self) {
         let outputs = self.activations(inputs);
-        let n_present = mask.sum().max(A::one());
+        let weight_sum = weights.sum().max(A::one());
         let mut delta = outputs.last().map_or_else(|| inputs.clone(), |reconstruction| reconstruction - inputs);
-        delta *= mask;
-        let loss = delta.iter().fold(A::zero(), |sum, error| sum + *error * *error) / n_present;
+        let mut loss = A::zero();
+        Zip::from(&mut delta).and(weights).for_each(|error, weight| {
+            let weighted = *error * *weight;
+            loss += *error * weighted;
+            *error = weighted;
+        });
+        loss /= weight_sum;
         // d(loss)/d(output) of a mean of squares.
-        delta *= (A::one() + A::one()) / n_present;
+        delta *= (A::one() + A::one()) / weight_sum;
         let mut layers = Vec::with_capacity(self.layers.len());
         for (idx, layer) in self.layers.iter().enumerate().rev() {
             let input = if idx == 0 { inputs } else { &outputs[idx - 1] };
@@ -167,6 +172,7 @@ mod tests {
         let mut mask = Array2::ones((7, 5));
         mask[[0, 1]] = 0.0;
         mask[[3, 4]] = 0.0;
+        mask[[2, 2]] = 3.0;
         (net, inputs, mask)
     }
 
@@ -207,7 +213,7 @@ mod tests {
             .and(&reconstruction)
             .and(&mask)
             .fold(0.0, |sum, x, y, present| sum + present * (x - y).powi(2));
-        assert!((loss - by_hand / 33.0).abs() < 1e-12);
+        assert!((loss - by_hand / 35.0).abs() < 1e-12);
     }
 
     #[test]

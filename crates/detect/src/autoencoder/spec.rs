@@ -1,8 +1,13 @@
-//! How an autoencoder is trained: options with their ranges.
+//! How an autoencoder is trained: options with their ranges, or the user's own model instead.
+
+use std::fmt;
+use std::sync::Arc;
 
 use super::NAME;
 use super::training::WINDOWS_MIN;
 use crate::detector::TrainError;
+use crate::onnx::{CheckedModel, OnnxError};
+use crate::trail::TRAIL_ROWS_MAX;
 
 /// Options of the autoencoder's training.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,13 +15,21 @@ pub struct AutoencoderSpec {
     epochs_max: usize,
     windows_max: usize,
     learning_rate: f64,
+    own_model: Option<OwnModel>,
+}
+
+/// A checked ONNX file from elsewhere.
+#[derive(Clone, PartialEq)]
+pub(super) struct OwnModel {
+    onnx: Arc<[u8]>,
+    n_columns: usize,
 }
 
 impl Default for AutoencoderSpec {
-    /// 80 epochs of 4096 windows (nearly three days of minutes) at 0.003: twice as much of the first two lowers the error
-    /// on held-out rows by a few per cent, half or twice the last changes it by as little.
+    /// At most 80 epochs of 4096 windows (nearly three days of minutes) at 0.003: twice as much of the first two lowers the
+    /// error on held-out rows by a few per cent, half or twice the last changes it by as little.
     fn default() -> Self {
-        Self { epochs_max: 80, windows_max: 4096, learning_rate: 3e-3 }
+        Self { epochs_max: 80, windows_max: 4096, learning_rate: 3e-3, own_model: None }
     }
 }
 
@@ -29,7 +42,7 @@ impl AutoencoderSpec {
     pub const LEARNING_RATE_MAX: f64 = 0.1;
 
     /// `epochs_max` passes, 1 to [`Self::EPOCHS_MAX`], over at most `windows_max` windows, 120 to
-    /// [`Self::WINDOWS_MAX`], sampled from the history; wide windows get fewer of both, to hold training near a second.
+    /// [`Self::WINDOWS_MAX`], sampled from the history; wide windows get fewer of both, to hold training near a third of a second.
     /// `learning_rate`, up to [`Self::LEARNING_RATE_MAX`], is Adam's step at the start; it falls linearly to a tenth.
     pub fn new(epochs_max: usize, windows_max: usize, learning_rate: f64) -> Result<Self, TrainError> {
         let bad = |why: String| Err(TrainError::BadOption { detector: NAME, why });
@@ -46,7 +59,7 @@ impl AutoencoderSpec {
                 Self::LEARNING_RATE_MAX
             ));
         }
-        Ok(Self { epochs_max, windows_max, learning_rate })
+        Ok(Self { epochs_max, windows_max, learning_rate, own_model: None })
     }
 
     /// Most passes over the training windows.
@@ -62,5 +75,50 @@ impl AutoencoderSpec {
     /// Adam's step at the start.
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
+    }
+
+    /// Uses this ONNX file instead of training one: input [`crate::INPUT_NAME`] and output [`crate::OUTPUT_NAME`], both
+    /// f32 `(any batch, n_rows · n_features)`, oldest row first, of dense operators. The file is checked here, its
+    /// width against the subject's features in training. `docs/guides/own-autoencoder.md` has the whole of it.
+    pub fn with_own_model(self, onnx: Arc<[u8]>) -> Result<Self, TrainError> {
+        let checked = CheckedModel::of_any_width(&onnx).map_err(|error| match error {
+            OnnxError::Model { why } => bad_own(why),
+            library @ OnnxError::Library { .. } => bad_own(library.to_string()),
+        })?;
+        let own_model = Some(OwnModel { n_columns: checked.n_columns(), onnx });
+        Ok(Self { own_model, ..self })
+    }
+
+    pub(super) fn own_model(&self) -> Option<&OwnModel> {
+        self.own_model.as_ref()
+    }
+}
+
+fn bad_own(why: String) -> TrainError {
+    TrainError::BadOption { detector: NAME, why: format!("your ONNX model can't be used: {why}") }
+}
+
+impl OwnModel {
+    pub(super) fn onnx(&self) -> &[u8] {
+        &self.onnx
+    }
+
+    /// Rows of its windows, if it reads rows of so many features.
+    pub(super) fn n_rows(&self, n_features: usize) -> Result<usize, String> {
+        let n_rows = self.n_columns / n_features.max(1);
+        if n_features == 0 || n_rows * n_features != self.n_columns || !(1..=TRAIL_ROWS_MAX).contains(&n_rows) {
+            return Err(format!(
+                "your ONNX model has {} columns; wanted are the subject's {n_features} features times the rows of a window, \
+                 1 to {TRAIL_ROWS_MAX}",
+                self.n_columns
+            ));
+        }
+        Ok(n_rows)
+    }
+}
+
+impl fmt::Debug for OwnModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnModel").field("n_columns", &self.n_columns).field("bytes", &self.onnx.len()).finish()
     }
 }

@@ -1,13 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
+use homeostat_core::{Direction, Feature, Grid, NotReady, Schema, Signal, Subject, Timestamp, Window};
 use ndarray::Array2;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::enricher::Enricher;
 use crate::scaler::Scaler;
+use crate::trail::TRAIL_ROWS_MAX;
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -95,7 +97,7 @@ fn it_learns_to_reconstruct_and_a_broken_relation_stands_out() {
 fn training_lowers_the_error_well_below_the_variance() {
     let window = window(history(600, 4, 1));
     let enriched = Enriched::new(&window, &Scaler::fit(&window));
-    let trained = training::train(&AutoencoderSpec::default(), &enriched, Seed::new(7)).expect("it trains");
+    let trained = training::trained(&AutoencoderSpec::default(), &[&enriched], 4, Seed::new(7)).expect("it trains");
     let (first, last) = trained.losses;
     // Everything reconstructed as its mean would have an error of 1.
     assert!(last < 0.5 * first && last < 0.3, "{first} → {last}");
@@ -193,11 +195,148 @@ fn too_short_a_history_and_bad_options_are_refused() {
 }
 
 #[test]
-fn more_features_than_it_takes_are_refused_before_any_work() {
-    let wide = window(Array2::zeros((2, INPUTS_MAX / 8 + 1)));
+fn a_thousand_features_get_shorter_windows_and_more_than_its_inputs_leave_it_out() {
+    let training = window(history(200, 1000, 1));
+    let scaler = Scaler::fit(&training);
+    let enriched = Enriched::new(&training, &scaler);
+    let quick = AutoencoderSpec::new(1, 120, 1e-3).expect("a spec");
+    let mut detector = Autoencoder::train(&quick, &enriched, Seed::new(1)).expect("it trains");
+    assert_eq!(detector.model().meta().n_rows, 4);
+    let scored = scorings(&mut detector, &scaler, &history(40, 1000, 2));
+    assert!(matches!(scored[39], Scoring::Scored(_)));
+    assert_eq!(detector.errors().len(), 1000);
+
+    let wide = window(Array2::zeros((2, INPUTS_MAX + 1)));
     let enriched = Enriched::new(&wide, &Scaler::fit(&wide));
     let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too wide");
-    assert!(error.to_string().contains("513 features are too many"), "{error}");
+    assert!(matches!(error, TrainError::Failed { .. }), "the other detectors can still do: {error}");
+    assert!(error.to_string().contains("4097 features are too many"), "{error}");
+}
+
+/// A detector, and subjects of all kinds: more than a run takes, some not ready, one of another shape.
+fn crowd() -> (Autoencoder, Vec<Trail>) {
+    let (detector, scaler) = trained(4);
+    let values = history(400, 4, 6);
+    let subject = |subject_idx: usize| {
+        if subject_idx == 70 {
+            return Trail::new(3);
+        }
+        let mut enricher = Enricher::new(scaler.clone(), STEP);
+        for row in 0..(3 * subject_idx) {
+            let cells = values.row(row).to_vec();
+            let hole = row % 40 == 1;
+            let cells = cells.into_iter().enumerate();
+            let cells: Vec<f64> = cells.map(|(idx, value)| if hole && idx > 0 { f64::NAN } else { value }).collect();
+            enricher.push(Timestamp::from_secs(60 * row as i64), cells.into_iter());
+        }
+        enricher.trail().clone()
+    };
+    (detector, (0..131).map(subject).collect())
+}
+
+#[test]
+fn a_batch_says_of_each_subject_what_a_single_score_says() {
+    let (mut detector, trails) = crowd();
+    let mut single = detector.clone();
+    let scorings = detector.score_batch(&trails).to_vec();
+    assert_eq!(scorings.len(), trails.len());
+    let (mut n_scored, mut n_not_ready) = (0, 0);
+    for (idx, (found, trail)) in scorings.iter().zip(&trails).enumerate() {
+        let wanted = single.score(trail);
+        match (found, &wanted) {
+            (Ok(Scoring::Scored(found)), Ok(Scoring::Scored(wanted))) => {
+                // The model's outputs agree within 1e-5, so do their distances from values up to 10.
+                let (found, wanted) = (found.value(), wanted.value());
+                assert!((found - wanted).abs() <= 1e-4 * (1.0 + wanted), "subject {idx}: {found} against {wanted}");
+                let errors = detector.errors_of(idx).iter().zip(single.errors());
+                assert!(errors.into_iter().all(|(a, b)| a.is_some() == b.is_some()));
+                n_scored += 1;
+            }
+            (found, wanted) => {
+                assert_eq!(found, wanted, "subject {idx}");
+                assert!(detector.errors_of(idx).iter().all(Option::is_none));
+                n_not_ready += 1;
+            }
+        }
+    }
+    assert!(n_scored > 100 && n_not_ready > 5, "{n_scored} {n_not_ready}");
+    assert_eq!(scorings[70], Err(ScoreError::Shape { found: 3, wanted: 4 }));
+    assert!(detector.errors_of(trails.len()).is_empty());
+}
+
+#[test]
+fn the_same_batch_gives_the_same_bits_again_and_an_empty_one_nothing() {
+    let (mut detector, trails) = crowd();
+    let first = detector.score_batch(&trails).to_vec();
+    assert!(detector.score_batch(&[]).is_empty() && detector.errors().is_empty());
+    let bytes = detector.memory_bytes();
+    assert_eq!(detector.score_batch(&trails), first);
+    assert_eq!(detector.clone().score_batch(&trails), first);
+    assert_eq!(detector.memory_bytes(), bytes, "buffers serve again");
+}
+
+#[test]
+fn clones_share_the_model_and_own_only_buffers() {
+    let (detector, trails) = crowd();
+    let mut other = detector.clone();
+    assert!(Arc::ptr_eq(detector.model(), other.model()));
+    other.score(&trails[100]).expect("it scores");
+    assert!(other.own_bytes() < 2_000 && detector.model().memory_bytes() > 20_000, "{}", other.own_bytes());
+}
+
+#[test]
+fn one_model_for_several_subjects_knows_what_is_usual_for_each() {
+    let windows: Vec<Window> = (1..=3).map(|seed| window(history(400, 3, seed))).collect();
+    // The third is the first in another unit: in training deviations they are alike.
+    let scaled = window(history(400, 3, 1).mapv(|value| 1e6 * value));
+    let scalers: Vec<Scaler> = windows.iter().chain([&scaled]).map(Scaler::fit).collect();
+    let enriched: Vec<Enriched> =
+        windows.iter().chain([&scaled]).zip(&scalers).map(|(window, scaler)| Enriched::new(window, scaler)).collect();
+    let histories: Vec<&Enriched> = enriched.iter().collect();
+    let mut shared = Autoencoder::train_shared(&spec(), &histories, Seed::new(7)).expect("it trains");
+    for (scaler, unit) in scalers.iter().zip([1.0, 1.0, 1.0, 1e6]) {
+        let mut values = history(200, 3, 9).mapv(|value| unit * value);
+        let calm = scorings(&mut shared, scaler, &values);
+        let largest = calm[50..].iter().map(raw).fold(0.0, f64::max);
+        values[[199, 1]] += 15.0 * unit;
+        let broken = raw(&scorings(&mut shared, scaler, &values)[199]);
+        assert!(broken > 2.0 * largest, "{broken} against at most {largest}");
+    }
+    let other = window(history(400, 2, 1));
+    let other = Enriched::new(&other, &Scaler::fit(&other));
+    let error = Autoencoder::train_shared(&spec(), &[&enriched[0], &other], Seed::new(7)).expect_err("other features");
+    assert!(matches!(error, TrainError::BadOption { .. }), "{error}");
+    Autoencoder::train_shared(&spec(), &[], Seed::new(7)).expect_err("no history");
+}
+
+#[test]
+fn both_backends_agree_on_what_training_was_like() {
+    let Some(path) = std::env::var_os("ORT_DYLIB_PATH") else {
+        eprintln!("SKIP native backend: ORT_DYLIB_PATH isn't set");
+        return;
+    };
+    let native = OnnxRuntime::native(std::path::Path::new(&path)).expect("ORT_DYLIB_PATH names a library");
+    let (detector, trails) = crowd();
+    let model = detector.model();
+    let mut sessions = [OnnxRuntime::embedded(), native]
+        .map(|runtime| runtime.session(model.onnx(), model.n_inputs()).expect("it loads"));
+    let mut windows = Vec::new();
+    for trail in trails.iter().filter(|trail| trail.n_features() == 4 && trail.n_rows() > 40) {
+        for back in (0..model.meta().n_rows).rev() {
+            let row = trail.row(back, CHANNEL).expect("a row");
+            windows.extend(row.iter().map(|value| if value.is_nan() { 0.0 } else { *value as f32 }));
+        }
+    }
+    let n_windows = windows.len() / model.n_inputs();
+    assert!(n_windows > 64);
+    let [embedded, native] = sessions.each_mut().map(|session| {
+        let mut out = Vec::new();
+        session.run(&windows, n_windows, &mut out).expect("it runs");
+        out
+    });
+    for (a, b) in embedded.iter().zip(&native) {
+        assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{a} against {b}");
+    }
 }
 
 #[test]

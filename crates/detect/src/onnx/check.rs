@@ -3,14 +3,13 @@
 //! Neither backend promises to survive a hostile file, so size, structure and operators are checked first, and what
 //! runs is the checked model written out again: a field we didn't read can't reach a backend.
 
-use std::collections::BTreeSet;
-
 use prost::Message;
 use tract_onnx::pb;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
+use super::shape::{Shape, Shapes};
 use super::wire::message_count;
 use super::{INPUT_NAME, OUTPUT_NAME, OnnxError};
 
@@ -27,13 +26,16 @@ const MESSAGES_MAX: usize = 2_000;
 /// Largest size of a weights tensor's dimension: it bounds what broadcasting can blow up.
 const DIM_MAX: i64 = 4096;
 
-/// Operator sets read: from the first without layout changes of these operators to the last tract is tested against.
-const OPSETS: std::ops::RangeInclusive<i64> = 13..=18;
+/// Operator sets read. From 13 to 20 these operators changed in nothing but the types they take: BatchNormalization lost
+/// its second way of calling in 14, which a node with one output doesn't use. 20 is what ONNX Runtime 1.17 reads, the
+/// oldest we load, and what PyTorch writes unasked.
+const OPSETS: std::ops::RangeInclusive<i64> = 13..=20;
 
 /// Operators with the fewest and most inputs: what dense autoencoders are made of. None reads files, loops, makes up
 /// shapes or holds another graph.
-const OPERATORS: [(&str, usize, usize); 14] = [
+const OPERATORS: [(&str, usize, usize); 15] = [
     ("Add", 2, 2),
+    ("BatchNormalization", 5, 5),
     ("Clip", 1, 3),
     ("Div", 2, 2),
     ("Elu", 1, 1),
@@ -60,8 +62,19 @@ pub(crate) struct CheckedModel {
 impl CheckedModel {
     /// Reads and checks a model that is to reconstruct rows of `n_columns` values.
     pub(crate) fn new(onnx: &[u8], n_columns: usize) -> Result<Self, OnnxError> {
-        let checked = checked(onnx, n_columns).map_err(|why| OnnxError::Model { why })?;
-        Ok(Self { bytes: checked.encode_to_vec(), proto: checked, n_columns })
+        let model = Self::of_any_width(onnx)?;
+        if model.n_columns != n_columns {
+            let found = model.n_columns;
+            let why = format!("its input {INPUT_NAME:?} has {found} columns, wanted are {n_columns}");
+            return Err(OnnxError::Model { why });
+        }
+        Ok(model)
+    }
+
+    /// Reads and checks a model that reconstructs rows of as many values as it says.
+    pub(crate) fn of_any_width(onnx: &[u8]) -> Result<Self, OnnxError> {
+        let (proto, n_columns) = checked(onnx).map_err(|why| OnnxError::Model { why })?;
+        Ok(Self { bytes: proto.encode_to_vec(), proto, n_columns })
     }
 
     /// The model.
@@ -80,7 +93,8 @@ impl CheckedModel {
     }
 }
 
-fn checked(onnx: &[u8], n_columns: usize) -> Result<pb::ModelProto, String> {
+/// The model and the columns of its input.
+fn checked(onnx: &[u8]) -> Result<(pb::ModelProto, usize), String> {
     if onnx.len() > MODEL_BYTES_MAX {
         return Err(format!("{} bytes are too many, {MODEL_BYTES_MAX} is the most", onnx.len()));
     }
@@ -106,15 +120,16 @@ fn checked(onnx: &[u8], n_columns: usize) -> Result<pb::ModelProto, String> {
             ));
         }
     }
-    check_graph(model.graph.as_ref().ok_or("it has no graph")?, n_columns)?;
-    Ok(model)
+    let n_columns = check_graph(model.graph.as_ref().ok_or("it has no graph")?)?;
+    Ok((model, n_columns))
 }
 
 fn is_standard(domain: &str) -> bool {
     domain.is_empty() || domain == "ai.onnx"
 }
 
-fn check_graph(graph: &pb::GraphProto, n_columns: usize) -> Result<(), String> {
+/// Columns of its input.
+fn check_graph(graph: &pb::GraphProto) -> Result<usize, String> {
     if graph.node.len() > NODES_MAX || graph.initializer.len() > NODES_MAX {
         let found = graph.node.len().max(graph.initializer.len());
         return Err(format!("{found} nodes or weights are too many, {NODES_MAX} are the most"));
@@ -122,39 +137,35 @@ fn check_graph(graph: &pb::GraphProto, n_columns: usize) -> Result<(), String> {
     if !graph.sparse_initializer.is_empty() || !graph.quantization_annotation.is_empty() {
         return Err("sparse and quantised weights aren't supported".into());
     }
-    let mut known = BTreeSet::new();
+    let mut known = Shapes::default();
     for weights in &graph.initializer {
         check_weights(weights)?;
-        declare(&mut known, &weights.name)?;
+        known.declare(&weights.name, Shape::of_weights(&weights.dims))?;
     }
     // Old exporters list the weights among the inputs; only the others are inputs.
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !known.contains(input.name.as_str())).collect();
-    check_port("input", &inputs, INPUT_NAME, n_columns)?;
-    declare(&mut known, INPUT_NAME)?;
+    let inputs: Vec<_> = graph.input.iter().filter(|input| known.get(&input.name).is_none()).collect();
+    let n_columns = check_port("input", &inputs, INPUT_NAME)?;
+    known.declare(INPUT_NAME, Shape::of_batch(n_columns))?;
     for node in &graph.node {
-        check_node(node, &known)?;
-        for output in &node.output {
-            declare(&mut known, output)?;
-        }
+        check_node(node)?;
+        known.infer(node)?;
     }
     let outputs: Vec<_> = graph.output.iter().collect();
-    check_port("output", &outputs, OUTPUT_NAME, n_columns)?;
-    if graph.node.iter().any(|node| node.output.iter().any(|output| output == OUTPUT_NAME)) {
-        Ok(())
-    } else {
-        Err(format!("no node makes the output {OUTPUT_NAME:?}"))
+    let n_promised = check_port("output", &outputs, OUTPUT_NAME)?;
+    if !graph.node.iter().any(|node| node.output.iter().any(|output| output == OUTPUT_NAME)) {
+        return Err(format!("no node makes the output {OUTPUT_NAME:?}"));
     }
+    if n_promised != n_columns || known.get(OUTPUT_NAME) != Some(Shape::of_batch(n_columns)) {
+        return Err(format!(
+            "its output {OUTPUT_NAME:?} isn't as wide as its input: {n_promised} columns promised, {} made, wanted are {n_columns}",
+            known.get(OUTPUT_NAME).map_or_else(|| "none".to_owned(), |shape| shape.to_string())
+        ));
+    }
+    Ok(n_columns)
 }
 
-fn declare<'a>(known: &mut BTreeSet<&'a str>, name: &'a str) -> Result<(), String> {
-    if name.is_empty() || !known.insert(name) {
-        return Err(format!("the name {name:?} is empty or given twice"));
-    }
-    Ok(())
-}
-
-/// The only input or output: this name, f32, `(any, n_columns)`.
-fn check_port(what: &str, ports: &[&pb::ValueInfoProto], name: &str, n_columns: usize) -> Result<(), String> {
+/// The only input or output: this name, f32, `(any, n_columns)`; gives `n_columns`.
+fn check_port(what: &str, ports: &[&pb::ValueInfoProto], name: &str) -> Result<usize, String> {
     let [port] = ports else {
         return Err(format!("it has {} {what}s, wanted is one, {name:?}", ports.len()));
     };
@@ -175,15 +186,18 @@ fn check_port(what: &str, ports: &[&pb::ValueInfoProto], name: &str, n_columns: 
     if let Some(Dim::DimValue(size)) = batch.value {
         return Err(format!("its {what} {name:?} takes exactly {size} rows; export it with an open batch dimension"));
     }
-    let wanted = i64::try_from(n_columns).unwrap_or(i64::MAX);
     match columns.value {
-        Some(Dim::DimValue(size)) if size == wanted => Ok(()),
-        Some(Dim::DimValue(size)) => Err(format!("its {what} {name:?} has {size} columns, wanted are {n_columns}")),
-        Some(Dim::DimParam(_)) | None => Err(format!("its {what} {name:?} doesn't say how many columns it has")),
+        Some(Dim::DimValue(size)) => match usize::try_from(size) {
+            Ok(n_columns) if (1..=DIM_MAX).contains(&size) => Ok(n_columns),
+            Ok(_) | Err(_) => Err(format!("its {what} {name:?} has {size} columns; 1 to {DIM_MAX} can be")),
+        },
+        Some(Dim::DimParam(_)) | None => Err(format!(
+            "its {what} {name:?} doesn't say how many columns it has; export it with the batch as the only open dimension"
+        )),
     }
 }
 
-fn check_node(node: &pb::NodeProto, known: &BTreeSet<&str>) -> Result<(), String> {
+fn check_node(node: &pb::NodeProto) -> Result<(), String> {
     let operator = OPERATORS.iter().find(|(name, ..)| *name == node.op_type && is_standard(&node.domain));
     let Some((_, inputs_min, inputs_max)) = operator else {
         let names: Vec<&str> = OPERATORS.iter().map(|(name, ..)| *name).collect();
@@ -191,9 +205,6 @@ fn check_node(node: &pb::NodeProto, known: &BTreeSet<&str>) -> Result<(), String
     };
     if !(*inputs_min..=*inputs_max).contains(&node.input.len()) || node.output.len() != 1 {
         return Err(format!("{} with {} inputs, {} outputs", node.op_type, node.input.len(), node.output.len()));
-    }
-    if let Some(unknown) = node.input.iter().find(|input| !known.contains(input.as_str())) {
-        return Err(format!("{} reads {unknown:?}, which nothing before it makes", node.op_type));
     }
     for attribute in &node.attribute {
         let is_number =

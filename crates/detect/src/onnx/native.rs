@@ -84,6 +84,7 @@ impl OnnxSession for NativeSession {
             .ok_or_else(|| RunError { backend: NAME, why: format!("the model has no output {OUTPUT_NAME:?}") })?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
         let size = |idx: usize| shape.get(idx).and_then(|size| usize::try_from(*size).ok()).unwrap_or(0);
+        out.clear();
         take_output(NAME, (size(0), size(1)), values, (n_rows, self.n_columns), out)
     }
 

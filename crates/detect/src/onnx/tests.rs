@@ -338,3 +338,48 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn scaling_is_taken_out_of_the_embedded_copy_and_nothing_else_is() {
+    let mut model = pb::ModelProto::decode(&*small().bytes()).expect("a model");
+    let peeled = super::peel::peel(&mut model, N);
+    assert_eq!((peeled.before.len(), peeled.after.len()), (2, 2), "Sub and Div before, Mul and Add after");
+    let graph = model.graph.expect("a graph");
+    let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+    assert_eq!(operators, ["Gemm", "Relu", "Gemm", "Gemm", "Relu", "Gemm"]);
+    assert_eq!(graph.input[0].name, "scaled");
+    assert_eq!(Some(&graph.output[0].name), graph.node[5].output.first());
+}
+
+#[test]
+fn a_value_read_twice_or_the_only_node_isnt_taken_out() {
+    let node = |op: &str, inputs: [&str; 2], output: &str| pb::NodeProto {
+        op_type: op.into(),
+        input: inputs.map(str::to_owned).to_vec(),
+        output: vec![output.into()],
+        ..Default::default()
+    };
+    for nodes in [
+        vec![node("Sub", [INPUT_NAME, "mean"], OUTPUT_NAME)],
+        vec![node("Sub", [INPUT_NAME, "mean"], "centred"), node("Mul", ["centred", INPUT_NAME], OUTPUT_NAME)],
+        vec![node("Sub", [INPUT_NAME, "mean"], "centred"), node("Sub", ["mean", "centred"], OUTPUT_NAME)],
+    ] {
+        let bytes = changed(|_, graph| graph.node.clone_from(&nodes));
+        for runtime in runtimes() {
+            let mut session = runtime.session(&bytes, N).expect("it loads");
+            let batch = small().batch(3);
+            let mut out = Vec::new();
+            session.run(&batch, 3, &mut out).expect("it runs");
+            let mean = small().mean;
+            let wanted = batch.iter().enumerate().map(|(idx, value)| {
+                let centred = value - mean[idx % N];
+                match (nodes.len(), nodes.last().map(|node| node.op_type.as_str())) {
+                    (1, _) => centred,
+                    (_, Some("Mul")) => centred * value,
+                    (_, _) => mean[idx % N] - centred,
+                }
+            });
+            assert_close(&out, &wanted.collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Windows of many subjects through one run of the model: buffers that are filled, run and emptied, and never grow
+//! beyond the largest batch asked for.
+
+use homeostat_core::{NotReady, RawScore, Scoring};
+
+use super::CHANNEL;
+use super::model::AutoencoderMeta;
+use super::window::{Coverage, clipped, put_row};
+use crate::detector::ScoreError;
+use crate::onnx::OnnxSession;
+use crate::trail::Trail;
+
+/// Windows of one run. More are run in turns: 64 windows of 600 values are 150 KiB and stay in the second-level cache
+/// between the layers; twice as many gain nothing.
+const RUN_WINDOWS_MAX: usize = 64;
+
+/// Scores of a batch, with what is needed to make them. What was allocated for one batch serves the next.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Windows that wait for the run, `(n_waiting, n_rows · n_features)`.
+    input: Vec<f32>,
+    output: Vec<f32>,
+    /// Which trail of the batch each waiting window is of.
+    waiting: Vec<usize>,
+    /// By trail.
+    scorings: Vec<Result<Scoring, ScoreError>>,
+    /// `(n_trails, n_features)`: until its window has run a trail's values, then their squared errors.
+    errors: Vec<Option<f64>>,
+}
+
+impl Batch {
+    /// Scores the newest row of every trail, in their order.
+    pub(super) fn score<'a>(
+        &mut self,
+        meta: &AutoencoderMeta,
+        session: &mut dyn OnnxSession,
+        trails: impl IntoIterator<Item = &'a Trail>,
+    ) -> &[Result<Scoring, ScoreError>] {
+        self.scorings.clear();
+        self.errors.clear();
+        for trail in trails {
+            self.add(meta, trail);
+            if self.waiting.len() == RUN_WINDOWS_MAX {
+                self.run(meta, session);
+            }
+        }
+        self.run(meta, session);
+        &self.scorings
+    }
+
+    /// Squared errors of the last batch, `(n_trails, n_features)`.
+    pub(super) fn errors(&self) -> &[Option<f64>] {
+        &self.errors
+    }
+
+    /// Bytes held for the largest batch so far.
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<f32>() * (self.input.capacity() + self.output.capacity())
+            + size_of::<usize>() * self.waiting.capacity()
+            + size_of::<Result<Scoring, ScoreError>>() * self.scorings.capacity()
+            + size_of::<Option<f64>>() * self.errors.capacity()
+    }
+
+    fn add(&mut self, meta: &AutoencoderMeta, trail: &Trail) {
+        let n_features = meta.features.len();
+        let trail_idx = self.scorings.len();
+        self.errors.resize(self.errors.len() + n_features, None);
+        if trail.n_features() != n_features {
+            let error = ScoreError::Shape { found: trail.n_features(), wanted: n_features };
+            self.scorings.push(Err(error));
+            return;
+        }
+        let first = self.input.len();
+        self.input.resize(first + meta.n_inputs(), 0.0);
+        if let Some(why) = fill(&mut self.input[first..], meta, trail) {
+            self.input.truncate(first);
+            self.scorings.push(Ok(Scoring::NotReady(why)));
+            return;
+        }
+        // Replaced when the window has run.
+        self.scorings.push(Ok(Scoring::NotReady(NotReady::TooFewSteps)));
+        self.waiting.push(trail_idx);
+        let newest = trail.row(0, CHANNEL).unwrap_or(&[]);
+        let errors = &mut self.errors[trail_idx * n_features..];
+        for ((error, value), feature) in errors.iter_mut().zip(newest).zip(&meta.features) {
+            *error = (feature.seen && !value.is_nan()).then(|| clipped(*value));
+        }
+    }
+
+    /// Runs what waits.
+    fn run(&mut self, meta: &AutoencoderMeta, session: &mut dyn OnnxSession) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let ran = session.run(&self.input, self.waiting.len(), &mut self.output);
+        let n_features = meta.features.len();
+        for (window_idx, trail_idx) in self.waiting.iter().enumerate() {
+            let errors = &mut self.errors[trail_idx * n_features..(trail_idx + 1) * n_features];
+            self.scorings[*trail_idx] = match &ran {
+                Ok(()) => {
+                    let end = (window_idx + 1) * meta.n_inputs();
+                    square(errors, &self.output[end - n_features..end])
+                }
+                Err(error) => {
+                    errors.fill(None);
+                    Err(ScoreError::Model { why: error.to_string() })
+                }
+            };
+        }
+        self.waiting.clear();
+        self.input.clear();
+    }
+}
+
+/// Turns each value into its squared distance from the reconstruction; their mean is the score.
+fn square(errors: &mut [Option<f64>], reconstruction: &[f32]) -> Result<Scoring, ScoreError> {
+    let (mut sum, mut n_present) = (0.0, 0_usize);
+    for (error, expected) in errors.iter_mut().zip(reconstruction) {
+        if let Some(value) = error {
+            let distance = *value - f64::from(*expected);
+            *value = distance * distance;
+            sum += *value;
+            n_present += 1;
+        }
+    }
+    match RawScore::new(sum / n_present.max(1) as f64) {
+        Ok(raw) => Ok(Scoring::Scored(raw)),
+        Err(error) => {
+            errors.fill(None);
+            Err(ScoreError::Model { why: error.to_string() })
+        }
+    }
+}
+
+/// Writes the trail's last rows, oldest first; why it can't say, if it can't.
+fn fill(window: &mut [f32], meta: &AutoencoderMeta, trail: &Trail) -> Option<NotReady> {
+    let mut coverage = Coverage::default();
+    for (cells, back) in window.chunks_exact_mut(meta.features.len()).zip((0..meta.n_rows).rev()) {
+        let Some(row) = trail.row(back, CHANNEL) else {
+            return Some(NotReady::TooFewSteps);
+        };
+        coverage.add(put_row(cells, row, &meta.features), back == 0);
+    }
+    if coverage.suffices() { None } else { Some(NotReady::TooManyHoles) }
+}

@@ -1,0 +1,137 @@
+//! Scoring a batch allocates nothing of its own, once it has seen a batch of that size.
+//!
+//! A backend allocates within a run; so a whole batch is held against a bare run of as many windows. Both are counted
+//! on this thread only, after warming up.
+
+#![cfg(feature = "onnx")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says so by failing, or skips aloud"
+)]
+#![expect(unsafe_code, reason = "counting allocations takes an allocator of our own")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Direction, Feature, Grid, Schema, Scoring, Seed, Signal, Subject, Timestamp, Window};
+use homeostat_detect::{Autoencoder, AutoencoderSpec, Detector, Enriched, Enricher, OnnxRuntime, Scaler, Trail};
+use ndarray::Array2;
+
+struct Counting;
+
+thread_local! {
+    static N_ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is passed on unchanged to the system's allocator; counting touches only a thread's own cell, which
+// needs no allocation and no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        N_ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `dealloc`'s contract, and the block came from `System`.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        N_ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps `realloc`'s contract, and the block came from `System`.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn counted(work: impl FnOnce()) -> usize {
+    let before = N_ALLOCATIONS.with(Cell::get);
+    work();
+    N_ALLOCATIONS.with(Cell::get) - before
+}
+
+const N_FEATURES: usize = 4;
+const N_SUBJECTS: usize = 100;
+const STEP: Duration = Duration::from_secs(60);
+
+/// A trained detector, and subjects at different moments of the history.
+fn setup() -> (Autoencoder, Vec<Enricher>) {
+    let features = (0..N_FEATURES).map(|idx| Feature {
+        name: format!("f{idx}"),
+        signal: Signal::Other,
+        direction: Direction::Both,
+        deviation_min: 0.0,
+    });
+    let schema = Arc::new(Schema::new(features.collect()).expect("a schema"));
+    let grid = Grid::new(Timestamp::from_secs(0), STEP, 300).expect("a grid");
+    let values = Array2::from_shape_fn((300, N_FEATURES), |(row, feature)| (row as f64 / (3.0 + feature as f64)).sin());
+    let window = Window::new(Subject::deployment("shop", "cart"), grid, schema, values).expect("a window");
+    let scaler = Scaler::fit(&window);
+    let enriched = Enriched::new(&window, &scaler);
+    let spec = AutoencoderSpec::new(1, 120, 1e-3).expect("a spec");
+    let detector = Autoencoder::train(&spec, &enriched, Seed::new(1)).expect("it trains");
+    let subject = |subject_idx: usize| {
+        let mut enricher = Enricher::new(scaler.clone(), STEP);
+        for row in 0..100 + subject_idx {
+            enricher.push(grid.at(row), window.row(row).iter().copied());
+        }
+        enricher
+    };
+    (detector, (0..N_SUBJECTS).map(subject).collect())
+}
+
+#[test]
+fn a_batch_allocates_no_more_than_the_bare_runs_of_the_model() {
+    let native = std::env::var_os("ORT_DYLIB_PATH")
+        .map(|path| OnnxRuntime::native(Path::new(&path)).expect("ORT_DYLIB_PATH names a library"));
+    let (trained, subjects) = setup();
+    for runtime in [OnnxRuntime::embedded()].into_iter().chain(native) {
+        let mut detector = Autoencoder::load(trained.saved(), &runtime).expect("it loads");
+        let n_columns = detector.model().n_inputs();
+        let mut session = runtime.session(detector.model().onnx(), n_columns).expect("it loads");
+        let input = vec![0.5; 64 * n_columns];
+        let mut out = Vec::new();
+        let mut bare = |n_rows: usize| {
+            let mut run = || session.run(&input[..n_rows * n_columns], n_rows, &mut out).expect("it runs");
+            run();
+            counted(run)
+        };
+        // 100 subjects are a run of 64 and one of 36.
+        let wanted = (bare(64) + bare(36), bare(1));
+        let mut batch = || {
+            let scorings = detector.score_batch(subjects.iter().map(Enricher::trail));
+            assert!(scorings.len() == N_SUBJECTS && scorings.iter().all(|one| matches!(one, Ok(Scoring::Scored(_)))));
+        };
+        batch();
+        let found = counted(&mut batch);
+        assert_eq!(found, wanted.0, "{}: a batch of {N_SUBJECTS}", runtime.backend());
+        let mut single = || {
+            let scoring = detector.score(subjects[0].trail());
+            assert!(matches!(scoring, Ok(Scoring::Scored(_))));
+        };
+        single();
+        assert_eq!(counted(single), wanted.1, "{}: one row", runtime.backend());
+        eprintln!("{}: {} allocations in a run of 64", runtime.backend(), bare(64));
+    }
+}
+
+#[test]
+fn rows_that_arent_ready_cost_no_allocation_at_all() {
+    let (mut detector, _) = setup();
+    let empty: Vec<Trail> = (0..N_SUBJECTS).map(|_| Trail::new(N_FEATURES)).collect();
+    let mut batch = || {
+        let scorings = detector.score_batch(&empty);
+        assert!(scorings.iter().all(|one| matches!(one, Ok(Scoring::NotReady(_)))));
+    };
+    batch();
+    assert_eq!(counted(batch), 0);
+    assert!(counted(|| drop(vec![0_u8; 8])) > 0, "the counter counts");
+}
