@@ -37,7 +37,7 @@ pub use autoencoder::{Autoencoder, AutoencoderFeature, AutoencoderMeta, Autoenco
 pub use budget::{FalseAlarmBudget, NotABudget};
 pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
 pub use confidence::{Calibration, LabelledOutcome};
-pub use dbscan::{Dbscan, DbscanSpec};
+pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
