@@ -16,6 +16,7 @@ mod tests;
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::cores::{clustered, distances_to_kth};
 use self::index::{CoreIndex, FixedRow};
 pub use self::spec::{DbscanSpec, Epsilon};
 use crate::detector::{Detector, ScoreError, TrainError};

@@ -25,6 +25,7 @@ mod hysteresis;
 mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod peers;
 mod residual;
 mod scaler;
 mod tail;
@@ -54,6 +55,7 @@ pub use monitor::{Monitor, Observed};
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
+pub use peers::{Apart, Group, PeerComparison, PeerError, PeerRound, PeersNotReady, REPLICAS_MAX, REPLICAS_MIN};
 pub use residual::Residual;
 pub use scaler::Scaler;
 pub use tail::Tail;

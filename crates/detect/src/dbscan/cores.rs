@@ -27,12 +27,12 @@ pub(super) struct Found {
 }
 
 /// Every row's part in the clustering, as DBSCAN defines it.
-pub(super) struct Clustering {
+pub(crate) struct Clustering {
     /// The cluster of each row, counted from 0 by first core; `None` is noise. A border row that two clusters reach
     /// belongs to the one counted first.
-    pub(super) labels: Vec<Option<usize>>,
+    pub(crate) labels: Vec<Option<usize>>,
     /// Which rows have `min_points` rows within ε, themselves included.
-    pub(super) is_core: Vec<bool>,
+    pub(crate) is_core: Vec<bool>,
 }
 
 /// Clusters the rows, `(n_rows, n_columns)`, all finite, and keeps cores.
@@ -78,7 +78,7 @@ fn from_data(distances: &[f64], rank: impl Fn(&[f64]) -> usize, n_columns: usize
 /// alike, and its linear search leaves out what lies exactly at ε, which the definition counts.
 ///
 /// `distances` are those to each row's `min_points`-th.
-pub(super) fn clustered(
+pub(crate) fn clustered(
     rows: ArrayView2<'_, f64>,
     epsilon: f64,
     min_points: usize,
@@ -94,7 +94,7 @@ pub(super) fn clustered(
 }
 
 /// For each row, how far its `k`-th nearest row is, itself being the first.
-pub(super) fn distances_to_kth(rows: ArrayView2<'_, f64>, k: usize) -> Vec<f64> {
+pub(crate) fn distances_to_kth(rows: ArrayView2<'_, f64>, k: usize) -> Vec<f64> {
     let flat = Flat::new(rows);
     let rank = k.min(rows.nrows()) - 1;
     let mut squares = vec![0.0; rows.nrows()];

@@ -1,8 +1,9 @@
 //! Where a sorted curve turns from flat to steep.
 
-/// The knee lies between these quantiles. Below 80 % a fifth of training would be noise, which is then no noise; above
-/// 99 % the few farthest rows, which may be last month's incident, would be what normal means.
-const QUANTILES: (f64, f64) = (0.80, 0.99);
+/// The knee lies between these quantiles. Below 90 % more of training would be noise than is believable (on labelled data
+/// a knee at 80 % cost .01 of VUS-PR); above 99 % the few farthest rows, which may be last month's incident, would be
+/// what normal means.
+const QUANTILES: (f64, f64) = (0.90, 0.99);
 
 /// The index of the knee of ascending distances, at least one of them.
 ///
@@ -28,10 +29,10 @@ mod tests {
 
     #[test]
     fn a_corner_is_found() {
-        // Flat up to 900 of 1 000, then steep.
+        // Flat up to 950 of 1 000, then steep.
         let curve: Vec<f64> =
-            (0..1_000).map(|idx| if idx < 900 { f64::from(idx) * 1e-4 } else { f64::from(idx - 900) }).collect();
-        assert!((895..=905).contains(&knee(&curve)), "{}", knee(&curve));
+            (0..1_000).map(|idx| if idx < 950 { f64::from(idx) * 1e-4 } else { f64::from(idx - 950) }).collect();
+        assert!((945..=955).contains(&knee(&curve)), "{}", knee(&curve));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::trail::Channel;
 /// Levels closer than this many training deviations count as the same regime: noise alone rarely crosses 1.5.
 const REGIME_WIDTH: f64 = 3.0;
 
-/// Rows a regime is given, in multiples of the fewest that make one: dense enough to have cores beside the main regime.
+/// Rows a regime is given at least, in multiples of the fewest that make one, while there are rows left to give.
 const REGIME_ROWS: usize = 4;
 
 /// The columns that at least half of the history has, and every row that is complete in them, cut at ±20,
@@ -38,9 +38,9 @@ pub(super) fn complete_rows(history: &Enriched) -> (Vec<u32>, Array2<f64>) {
 
 /// At most `n_max` of the rows, in ascending order.
 ///
-/// Half of them are spaced evenly in time. Then every regime that was seen in at least `regime_rows_min` rows gets enough
-/// rows to be dense, the rarest first; what is rarer is a glitch and gets no more than chance gave it. What is left is
-/// spaced evenly again.
+/// Half of them are spaced evenly in time. Then every regime that was seen in at least `regime_rows_min` rows gets a fair
+/// share of the others, the rarest first, so that small ones are kept whole, as dense as they were beside the thinned main
+/// regime; what is rarer is a glitch and gets no more than chance gave it. What is left is spaced evenly again.
 pub(super) fn chosen(rows: ArrayView2<'_, f64>, columns: &[u32], n_max: usize, regime_rows_min: usize) -> Vec<usize> {
     let n_rows = rows.nrows();
     if n_rows <= n_max {
@@ -51,8 +51,11 @@ pub(super) fn chosen(rows: ArrayView2<'_, f64>, columns: &[u32], n_max: usize, r
         taken[pick] = true;
     }
     let mut left = n_max - n_max / 2;
-    for regime in regimes(rows, columns, regime_rows_min) {
-        let wanted = regime.len().min(REGIME_ROWS * regime_rows_min);
+    let regimes = regimes(rows, columns, regime_rows_min);
+    let n_regimes = regimes.len();
+    for (regime_idx, regime) in regimes.into_iter().enumerate() {
+        let share = left / (n_regimes - regime_idx);
+        let wanted = regime.len().min(share.max(REGIME_ROWS * regime_rows_min));
         let has = regime.iter().filter(|row| taken[**row]).count();
         let others: Vec<usize> = regime.into_iter().filter(|row| !taken[*row]).collect();
         let n = wanted.saturating_sub(has).min(left).min(others.len());
