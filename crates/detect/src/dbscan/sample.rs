@@ -13,7 +13,7 @@ use crate::trail::Channel;
 const REGIME_WIDTH: f64 = 3.0;
 
 /// Rows a regime is given at least, in multiples of the fewest that make one, while there are rows left to give.
-const REGIME_ROWS: usize = 4;
+const REGIME_ROWS: usize = 16;
 
 /// The columns that at least half of the history has, and every row that is complete in them, cut at ±20,
 /// `(n_rows, n_columns)`.

@@ -203,7 +203,7 @@ fn a_replica_that_is_different_by_nature_is_its_own_normal_in_the_end() {
     let mut called = Vec::new();
     for _ in 0..6_000 {
         let mut values = workload.next(&FIVE);
-        values[[0, 0]] += 15.0;
+        values[[0, 0]] += 25.0;
         called.push(!apart(peers.observe(&FIVE, values.view()).expect("a round")).is_empty());
     }
     assert!(called[..60].iter().all(|called| *called), "an hour of sickness isn't learned");
