@@ -88,11 +88,10 @@ impl CoreIndex {
         let (n_cores, n_pairs) = (cores.len() / n_columns, n_columns.div_ceil(2));
         let mut cells = vec![[[0; 2]; LANES]; n_cores.div_ceil(LANES) * n_pairs];
         for (block_idx, block) in cells.chunks_exact_mut(n_pairs).enumerate() {
-            for lane in 0..LANES {
-                let core_idx = (block_idx * LANES + lane).min(n_cores - 1);
-                let core = &cores[core_idx * n_columns..][..n_columns];
-                for (idx, value) in core.iter().enumerate() {
-                    block[idx / 2][lane][idx % 2] = *value;
+            for (pair_idx, cell) in block.iter_mut().enumerate() {
+                for (lane, pair) in cell.iter_mut().enumerate() {
+                    let core = &cores[(block_idx * LANES + lane).min(n_cores - 1) * n_columns..][..n_columns];
+                    *pair = [core[2 * pair_idx], core.get(2 * pair_idx + 1).copied().unwrap_or(0)];
                 }
             }
         }

@@ -15,8 +15,7 @@ pub(super) fn knee(sorted: &[f64]) -> usize {
     let rank = |quantile: f64| (quantile * last as f64).round() as usize;
     let (from, to) = (rank(QUANTILES.0), rank(QUANTILES.1));
     let (low, high) = (sorted[0], sorted[to]);
-    // Not `high <= low`: a NaN has no knee, either.
-    if !(high > low) {
+    if high <= low {
         return last;
     }
     let below = |idx: usize| idx as f64 / to.max(1) as f64 - (sorted[idx] - low) / (high - low);
