@@ -5,13 +5,20 @@
 //! of the balls' radius, is how novel the row is.
 
 mod cores;
+mod index;
+mod kernel;
+mod knee;
 mod sample;
+mod spec;
 #[cfg(test)]
 mod tests;
 
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::cores::{clustered, distances_to_kth};
+use self::index::{CoreIndex, FixedRow};
+pub use self::spec::{DbscanSpec, Epsilon};
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::enricher::Enriched;
 use crate::trail::{Channel, Trail};
@@ -21,76 +28,17 @@ const NAME: &str = "dbscan";
 /// What a feature contributes to a row, in this order.
 const ROW_CHANNELS: [Channel; 3] = [Channel::Level, Channel::Residual3, Channel::Residual20];
 
-/// Values are cut off here: at 20 training deviations one feature has said all it can, and must not drown the others.
-const ROW_CLIP: f64 = 20.0;
-
 /// Below this many rows in the trail, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
 const ROWS_NEEDED: usize = 11;
-
-/// Fewest usable rows to find dense regions in.
-const TRAIN_ROWS_MIN: usize = 32;
-
-/// Cores are stored in multiples of this many values, so that distances are computed in whole vectors.
-const LANES: usize = 8;
-
-/// Options of the DBSCAN novelty detector.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DbscanSpec {
-    min_points: usize,
-    epsilon_quantile: f64,
-    sample_rows_max: usize,
-    core_rows_max: usize,
-}
-
-impl Default for DbscanSpec {
-    /// 5 points within ε make a core; ε is the 95 % quantile of the distances to the 5th point, so that the sparsest 5 %
-    /// of training count as noise; 2 000 rows are clustered (quadratic time: 50 ms) and 1 000 cores kept.
-    fn default() -> Self {
-        Self { min_points: 5, epsilon_quantile: 0.95, sample_rows_max: 2_000, core_rows_max: 1_000 }
-    }
-}
-
-impl DbscanSpec {
-    /// Most rows that are clustered: time grows with the square, and 10 000 take seconds.
-    pub const SAMPLE_ROWS_MAX: usize = 10_000;
-
-    /// `min_points` in 2 to 100, the row itself counted; `epsilon_quantile` in (0, 1); `sample_rows_max` in 32 to
-    /// [`Self::SAMPLE_ROWS_MAX`]; `core_rows_max` in 1 to `sample_rows_max`.
-    pub fn new(
-        min_points: usize,
-        epsilon_quantile: f64,
-        sample_rows_max: usize,
-        core_rows_max: usize,
-    ) -> Result<Self, TrainError> {
-        let bad = |why: String| Err(TrainError::BadOption { detector: NAME, why });
-        if !(2..=100).contains(&min_points) {
-            return bad(format!("min_points must be 2 to 100, not {min_points}"));
-        }
-        if !(epsilon_quantile > 0.0 && epsilon_quantile < 1.0) {
-            return bad(format!("epsilon_quantile must lie between 0 and 1, not {epsilon_quantile}"));
-        }
-        if !(TRAIN_ROWS_MIN..=Self::SAMPLE_ROWS_MAX).contains(&sample_rows_max) {
-            let max = Self::SAMPLE_ROWS_MAX;
-            return bad(format!("sample_rows_max must be {TRAIN_ROWS_MIN} to {max}, not {sample_rows_max}"));
-        }
-        if !(1..=sample_rows_max).contains(&core_rows_max) {
-            return bad(format!("core_rows_max must be 1 to sample_rows_max, not {core_rows_max}"));
-        }
-        Ok(Self { min_points, epsilon_quantile, sample_rows_max, core_rows_max })
-    }
-
-    /// Most core points kept.
-    pub fn core_rows_max(&self) -> usize {
-        self.core_rows_max
-    }
-}
 
 /// Novelty by distance from DBSCAN's core points.
 ///
 /// A row is, for each feature, its level and its distances from the means of the previous 3 and 20 rows, in training
 /// deviations, cut at ±20. The raw score is the squared distance to the nearest core, per dimension, in units of ε²
-/// per dimension: 1 lies on the surface of a core's ball. With holes, the mean runs over the dimensions that are there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// per dimension: 1 lies on the surface of a core's ball. A hole takes part in no distance: the mean runs over the
+/// dimensions that are there, and below half of them the detector isn't ready.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "SavedDbscan", into = "SavedDbscan")]
 pub struct Dbscan {
     n_features: usize,
     /// The dimensions used, as indices into `[feature][channel]`: those that training mostly had.
@@ -98,24 +46,20 @@ pub struct Dbscan {
     /// ε², divided by the number of dimensions.
     epsilon_squared: f64,
     n_clusters: usize,
-    /// `[core][column]`, each core filled up with zeros to a multiple of [`LANES`].
-    cores: Vec<f32>,
-    /// The row under way and which of its values are there (1) or not (0), filled up like a core: kept only so that
-    /// scoring doesn't allocate.
-    #[serde(skip)]
-    scratch: Scratch,
+    cores: CoreIndex,
+    /// The row under way, kept only so that scoring doesn't allocate.
+    row: FixedRow,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Scratch {
-    row: Vec<f32>,
-    present: Vec<f32>,
-}
-
-/// Scratch is no part of what a model is.
-impl PartialEq for Scratch {
-    fn eq(&self, _: &Self) -> bool {
-        true
+impl PartialEq for Dbscan {
+    /// The row under way is no part of what a model is.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { n_features, columns, epsilon_squared, n_clusters, cores, row: _ } = self;
+        *n_features == other.n_features
+            && *columns == other.columns
+            && *epsilon_squared == other.epsilon_squared
+            && *n_clusters == other.n_clusters
+            && *cores == other.cores
     }
 }
 
@@ -124,24 +68,21 @@ impl Dbscan {
     /// chosen by rule.
     pub fn train(spec: &DbscanSpec, history: &Enriched, _seed: Seed) -> Result<Self, TrainError> {
         let (columns, rows) = sample::complete_rows(history);
-        let needed = TRAIN_ROWS_MIN.max(2 * spec.min_points);
+        let n_sample = rows.nrows().min(spec.sample_rows_max(columns.len()));
+        let min_points = spec.min_points(n_sample);
+        let needed = spec::TRAIN_ROWS_MIN.max(2 * min_points);
         if rows.nrows() < needed {
             return Err(TrainError::TooFewRows { detector: NAME, found: rows.nrows(), needed });
         }
-        let chosen = sample::chosen(rows.view(), &columns, spec.sample_rows_max, 2 * spec.min_points);
-        let found = cores::find(rows.select(ndarray::Axis(0), &chosen), spec)?;
-        let width = columns.len().next_multiple_of(LANES);
-        let mut cores = vec![0.0_f32; found.cores.nrows() * width];
-        for (cells, core) in cores.chunks_exact_mut(width).zip(found.cores.rows()) {
-            cells.iter_mut().zip(core).for_each(|(cell, value)| *cell = *value as f32);
-        }
+        let chosen = sample::chosen(rows.view(), &columns, n_sample.max(needed), 2 * min_points);
+        let found = cores::find(rows.select(ndarray::Axis(0), &chosen).view(), spec)?;
         Ok(Self {
             n_features: history.n_features(),
             epsilon_squared: found.epsilon * found.epsilon / columns.len() as f64,
             n_clusters: found.n_clusters,
             columns,
-            cores,
-            scratch: Scratch::default(),
+            cores: CoreIndex::new(found.cores.view()),
+            row: FixedRow::default(),
         })
     }
 
@@ -152,59 +93,24 @@ impl Dbscan {
 
     /// How many core points are kept.
     pub fn n_cores(&self) -> usize {
-        self.cores.len() / self.columns.len().next_multiple_of(LANES)
+        self.cores.n_cores()
+    }
+
+    /// ε, in training deviations, per dimension: a row this far from a core in every dimension scores 1.
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon_squared.sqrt()
     }
 
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
-        let floats = self.cores.capacity() + self.scratch.row.capacity() + self.scratch.present.capacity();
-        size_of::<Self>() + floats * size_of::<f32>() + self.columns.capacity() * size_of::<u32>()
-    }
-
-    /// Fills the scratch from the trail's newest row; returns how many of its values are there.
-    fn fill(&mut self, trail: &Trail) -> usize {
-        let width = self.columns.len().next_multiple_of(LANES);
-        self.scratch.row.resize(width, 0.0);
-        self.scratch.present.resize(width, 0.0);
-        let channels = ROW_CHANNELS.map(|channel| trail.row(0, channel));
-        let mut n_present = 0;
-        for (idx, column) in self.columns.iter().enumerate() {
-            let (feature_idx, channel_idx) = split(*column);
-            let value = channels[channel_idx].map_or(f64::NAN, |cells| cells[feature_idx]);
-            let present = !value.is_nan();
-            n_present += usize::from(present);
-            self.scratch.row[idx] = if present { clipped(value) as f32 } else { 0.0 };
-            self.scratch.present[idx] = f32::from(u8::from(present));
-        }
-        n_present
-    }
-
-    /// Squared distance to the nearest core over the dimensions that are there.
-    fn nearest(&self) -> f32 {
-        let Scratch { row, present } = &self.scratch;
-        let mut nearest = f32::INFINITY;
-        for core in self.cores.chunks_exact(row.len()) {
-            let mut sums = [0.0_f32; LANES];
-            let blocks = core.chunks_exact(LANES).zip(row.chunks_exact(LANES)).zip(present.chunks_exact(LANES));
-            for ((core, row), present) in blocks {
-                for lane in 0..LANES {
-                    let difference = (row[lane] - core[lane]) * present[lane];
-                    sums[lane] += difference * difference;
-                }
-            }
-            nearest = nearest.min(sums.iter().sum());
-        }
-        nearest
+        let columns = self.columns.capacity() * size_of::<u32>();
+        size_of::<Self>() + columns + self.cores.heap_bytes() + self.row.heap_bytes()
     }
 }
 
 /// Feature and place in [`ROW_CHANNELS`] of a column.
 fn split(column: u32) -> (usize, usize) {
     (column as usize / ROW_CHANNELS.len(), column as usize % ROW_CHANNELS.len())
-}
-
-fn clipped(value: f64) -> f64 {
-    value.clamp(-ROW_CLIP, ROW_CLIP)
 }
 
 impl Detector for Dbscan {
@@ -216,14 +122,54 @@ impl Detector for Dbscan {
         if trail.n_features() != self.n_features {
             return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
         }
-        let n_present = self.fill(trail);
+        let channels = ROW_CHANNELS.map(|channel| trail.row(0, channel));
+        let deviations = self.columns.iter().map(|column| {
+            let (feature_idx, channel_idx) = split(*column);
+            channels[channel_idx].map_or(f64::NAN, |cells| cells[feature_idx])
+        });
+        self.cores.fill(&mut self.row, deviations);
+        let n_present = self.row.n_present();
         if 2 * n_present < self.columns.len() || n_present == 0 {
             let short = trail.n_rows() < ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
-        let per_dimension = f64::from(self.nearest()) / n_present as f64;
-        RawScore::new(per_dimension / self.epsilon_squared)
+        RawScore::new(self.cores.nearest(&self.row) / self.epsilon_squared)
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
+    }
+}
+
+/// The model as it is saved, before it is checked.
+#[derive(Serialize, Deserialize)]
+struct SavedDbscan {
+    n_features: usize,
+    columns: Vec<u32>,
+    epsilon_squared: f64,
+    n_clusters: usize,
+    cores: CoreIndex,
+}
+
+impl From<Dbscan> for SavedDbscan {
+    fn from(dbscan: Dbscan) -> Self {
+        let Dbscan { n_features, columns, epsilon_squared, n_clusters, cores, row: _ } = dbscan;
+        Self { n_features, columns, epsilon_squared, n_clusters, cores }
+    }
+}
+
+impl TryFrom<SavedDbscan> for Dbscan {
+    type Error = &'static str;
+    fn try_from(saved: SavedDbscan) -> Result<Self, Self::Error> {
+        let SavedDbscan { n_features, columns, epsilon_squared, n_clusters, cores } = saved;
+        if columns.len() != cores.n_columns() {
+            return Err("a saved DBSCAN model has cores of another width than its columns");
+        }
+        let in_order = columns.windows(2).all(|pair| pair[0] < pair[1]);
+        if !in_order || columns.last().is_none_or(|last| split(*last).0 >= n_features) {
+            return Err("a saved DBSCAN model names columns that its features don't have");
+        }
+        if !(epsilon_squared > 0.0 && epsilon_squared.is_finite()) {
+            return Err("a saved DBSCAN model has no positive epsilon");
+        }
+        Ok(Self { n_features, columns, epsilon_squared, n_clusters, cores, row: FixedRow::default() })
     }
 }

@@ -26,6 +26,7 @@ mod memory;
 mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod peers;
 mod residual;
 mod scaler;
 mod tail;
@@ -40,7 +41,7 @@ pub use autoencoder::{
 pub use budget::{FalseAlarmBudget, NotABudget};
 pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
 pub use confidence::{Calibration, LabelledOutcome};
-pub use dbscan::{Dbscan, DbscanSpec};
+pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
@@ -58,6 +59,7 @@ pub use monitor::{Monitor, Observed};
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
+pub use peers::{Apart, Group, PeerComparison, PeerError, PeerRound, PeersNotReady, REPLICAS_MAX, REPLICAS_MIN};
 pub use residual::Residual;
 pub use scaler::Scaler;
 pub use tail::Tail;
