@@ -217,11 +217,14 @@ impl Exhaustion {
         if self.blocks.len() < BLOCKS_MIN {
             return Outlook::NotReady;
         }
-        let points: Vec<(f64, f64)> =
-            self.blocks.iter().map(|block| ((block.at_ms - now_ms) as f64 / 1e3, block.height)).collect();
+        let mut points = [(0.0, 0.0); BLOCKS_MAX];
+        let points = &mut points[..self.blocks.len().min(BLOCKS_MAX)];
+        for (point, block) in points.iter_mut().zip(&self.blocks) {
+            *point = (block.at_ms.saturating_sub(now_ms) as f64 / 1e3, block.height);
+        }
         let level = points.last().map_or(0.0, |(_, height)| *height);
         let found = match self.teeth.verdict(level, now_ms) {
-            teeth::Verdict::NoTeeth => lasting(&points),
+            teeth::Verdict::NoTeeth => lasting(points),
             teeth::Verdict::ComesDown => None,
             teeth::Verdict::PeaksRise(peaks) => Some(peaks),
         };

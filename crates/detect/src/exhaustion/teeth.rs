@@ -84,9 +84,12 @@ impl Teeth {
             return Verdict::NoTeeth;
         };
         if self.peaks.len() >= PEAKS_MIN {
-            let points: Vec<(f64, f64)> =
-                self.peaks.iter().map(|(at_ms, height)| ((at_ms - now_ms) as f64 / 1e3, *height)).collect();
-            let rise = trend(&points).filter(|peaks| peaks.slope_min > 0.0);
+            let mut points = [(0.0, 0.0); PEAKS_MAX];
+            let points = &mut points[..self.peaks.len().min(PEAKS_MAX)];
+            for (point, (at_ms, height)) in points.iter_mut().zip(&self.peaks) {
+                *point = (at_ms.saturating_sub(now_ms) as f64 / 1e3, *height);
+            }
+            let rise = trend(points).filter(|peaks| peaks.slope_min > 0.0);
             // Peaks that rise by next to nothing will come down for a long time yet: the time left says so.
             if let Some(rise) = rise {
                 return Verdict::PeaksRise(rise);

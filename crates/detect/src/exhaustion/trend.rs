@@ -1,5 +1,10 @@
 //! A line through points that outliers can't turn, and how sure its slope is.
 
+use super::BLOCKS_MAX;
+
+/// Pairs of all blocks.
+const PAIRS_MAX: usize = BLOCKS_MAX * (BLOCKS_MAX - 1) / 2;
+
 /// A robust line; slopes are a second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Trend {
@@ -20,25 +25,36 @@ const INDEPENDENT_SHARE_MIN: f64 = 0.1;
 /// The line of Theil (1950) and Sen (1968) through `(second, height)`: the median of the slopes of all pairs, and the median
 /// height left by it. Its interval is Sen's: order statistics around the median by the variance of Kendall's S, which is
 /// widened for errors that go together from point to point (after Hamed and Rao 1998, with the first autocorrelation of
-/// what the line leaves). `None` for fewer than three points.
+/// what the line leaves). `None` for fewer than three points; of more than [`BLOCKS_MAX`],
+/// the last.
 pub(super) fn trend(points: &[(f64, f64)]) -> Option<Trend> {
+    let points = &points[points.len().saturating_sub(BLOCKS_MAX)..];
     let n = points.len();
     if n < 3 {
         return None;
     }
-    let mut slopes: Vec<f64> = points
-        .iter()
-        .enumerate()
-        .flat_map(|(idx, (x, y))| points[idx + 1..].iter().map(move |(later, height)| (height - y) / (later - x)))
-        .filter(|slope| slope.is_finite())
-        .collect();
+    // On the stack: 14 KiB for a moment, and nothing allocated.
+    let mut slopes = [0.0; PAIRS_MAX];
+    let mut n_slopes = 0;
+    for (idx, (x, y)) in points.iter().enumerate() {
+        for (later, height) in &points[idx + 1..] {
+            let slope = (height - y) / (later - x);
+            if slope.is_finite() {
+                slopes[n_slopes] = slope;
+                n_slopes += 1;
+            }
+        }
+    }
+    let slopes = &mut slopes[..n_slopes];
     if slopes.is_empty() {
         return None;
     }
     slopes.sort_unstable_by(f64::total_cmp);
-    let slope = median(&slopes);
-    let mut rests: Vec<f64> = points.iter().map(|(x, y)| y - slope * x).collect();
-    let independent = independent_share(&rests);
+    let slope = median(slopes);
+    let mut rests = [0.0; BLOCKS_MAX];
+    let rests = &mut rests[..n];
+    rests.iter_mut().zip(points).for_each(|(rest, (x, y))| *rest = y - slope * x);
+    let independent = independent_share(rests);
     rests.sort_unstable_by(f64::total_cmp);
     let n = n as f64;
     let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0 / independent).sqrt();
@@ -49,7 +65,7 @@ pub(super) fn trend(points: &[(f64, f64)]) -> Option<Trend> {
     let sure = reach < middle;
     let slope_min = if sure { at((middle - reach).floor()) } else { f64::NEG_INFINITY };
     let slope_max = at((middle + reach).ceil());
-    Some(Trend { slope, slope_min, slope_max, at_now: median(&rests) })
+    Some(Trend { slope, slope_min, slope_max, at_now: median(rests) })
 }
 
 /// `(1 - r) / (1 + r)` of the first autocorrelation `r`.

@@ -12,8 +12,8 @@ use super::profile::Profile;
 struct Candidate {
     /// Timestamps are UTC, and so are these.
     period_ms: i64,
-    /// Most knots of its profile. 60 + 288 + 168 of 4 bytes are 2 KiB. Against a knot a minute, five minutes a knot cost
-    /// nothing on held-out rows (docs/decisions/0012).
+    /// Most knots of its profile, of two bytes. A day has one for each minute: on server machines, whose jobs start at the
+    /// same minute each day, five minutes a knot missed a third more of the next day's variance (docs/decisions/0012).
     knots_max: usize,
     /// Share of a course's error that is learned a cycle.
     gain: f64,
@@ -25,7 +25,7 @@ pub(super) const SEASONS_MAX: usize = 3;
 /// A day and a week on blocks of the whole history; then an hour on what they leave of the latest rows. Old habits fade with
 /// a half-life of about a day, a week and a month.
 const LONG: [Candidate; 2] = [
-    Candidate { period_ms: 86_400_000, knots_max: 288, gain: 0.1 },
+    Candidate { period_ms: 86_400_000, knots_max: 1_440, gain: 0.1 },
     Candidate { period_ms: 604_800_000, knots_max: 168, gain: 0.15 },
 ];
 const SHORT: [Candidate; 1] = [Candidate { period_ms: 3_600_000, knots_max: 60, gain: 0.03 }];
@@ -296,7 +296,7 @@ mod tests {
                 (found[0].at() - 2.0 * (std::f64::consts::TAU * hour as f64 / 24.0).sin()).abs()
             })
             .fold(0.0, f64::max);
-        assert!(worst < 0.4, "{worst}");
+        assert!(worst < 0.8, "{worst}");
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
         let column = wave(4 * 5760, 0, 15_000, DAY_MS, 2.0);
         let mut found = seasons(&column, 0, 15_000, 3);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].heap_bytes(), 288 * 4);
+        assert_eq!(found[0].heap_bytes(), 1_440 * 2);
         found[0].seek(6 * HOUR_MS, 15_000);
         let at_six = found[0].at();
         assert!((1.4..2.6).contains(&at_six), "{at_six}");
