@@ -137,6 +137,10 @@ fn root_mean_square(errors: &[f64]) -> f64 {
 fn centre_and_scale(column: &[f64]) -> (f64, f64) {
     let present = || column.iter().copied().filter(|value| !value.is_nan());
     let largest = present().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    // A constant is its own mean to the last digit: a rounding error would score, and its score could drift.
+    if let Some(first) = present().next().filter(|first| present().all(|value| value == *first)) {
+        return (first, 1.0);
+    }
     // Below the normal numbers a quotient has no digits left.
     if largest < f64::MIN_POSITIVE {
         return (0.0, 1.0);
