@@ -17,6 +17,7 @@ mod dbscan;
 mod detector;
 mod enricher;
 mod ensemble;
+mod exhaustion;
 mod feature_state;
 mod forecast;
 mod forest;
@@ -48,8 +49,9 @@ pub use ensemble::{
     AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, Misfit, MissingDetector, RestoreError,
     SavedEnsemble,
 };
+pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
-pub use forecast::{Forecast, ForecastSpec};
+pub use forecast::{Forecast, ForecastSpec, Interval, KnownEffect, ROLLOUT_SETTLES};
 pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel, Reservoir};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;

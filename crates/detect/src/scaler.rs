@@ -88,6 +88,7 @@ impl Scaler {
 
     /// The part of a difference that matters, in the feature's own unit: the direction that doesn't matter and
     /// everything within `deviation_min` become 0, and what is beyond loses `deviation_min`. NaN stays NaN.
+    #[inline]
     pub fn shrunk(&self, feature_idx: usize, difference: f64) -> f64 {
         let scale = &self.features[feature_idx];
         let directed = match scale.direction {

@@ -36,16 +36,19 @@ impl Ets {
     pub(super) const FLAT: Self = Self { alpha: 0.0, beta: 0.0, phi: 0.0 };
 
     /// The one-step forecast.
+    #[inline]
     pub(super) fn forecast(&self, state: EtsState) -> f64 {
         state.level + self.phi * state.slope
     }
 
     /// The state after a one-step error.
+    #[inline]
     pub(super) fn updated(&self, state: EtsState, error: f64) -> EtsState {
         EtsState { level: self.forecast(state) + self.alpha * error, slope: self.phi * state.slope + self.beta * error }
     }
 
     /// The same with the error cut at [`UPDATE_CUT`] deviations.
+    #[inline]
     pub(super) fn updated_robustly(&self, state: EtsState, error: f64, deviation: f64) -> EtsState {
         let cut = UPDATE_CUT * deviation;
         self.updated(state, error.clamp(-cut, cut))

@@ -1,248 +1,251 @@
-//! One feature's forecast: seasons, a quick level that follows, and a slow one that doesn't follow what is unusual.
+//! One feature's forecast, a row at a time: seasons, and three levels that follow at three speeds.
+//!
+//! Everything in here is in standardised units: deviations of the training column from its mean. Fitting is in `fit`.
 
 use serde::{Deserialize, Serialize};
 
-use super::ForecastSpec;
+use super::conformal::Conformal;
 use super::ets::{Ets, EtsState};
-use super::season::{Season, interpolate, seasons};
+use super::known_effect::KnownEffect;
+use super::pace::Pace;
+use super::profile::Profile;
+use super::spread::Spread;
 
-/// Rows that exponential smoothing is fitted on: the last two days of minutes. 0.1 s a feature; its parameters settle long
-/// before, and hold for now rather than for last month.
-const ETS_ROWS_MAX: usize = 2_880;
-
-/// Fewest measurements to fit anything but a mean on.
-const FIT_ROWS_MIN: usize = 32;
-
-/// Rows whose mean both levels start from; errors of these rows aren't counted.
-const START_ROWS: usize = 30;
-
-/// Distances enter the slow level cut at this many deviations. A leak or a step therefore moves it by at most two
-/// deviations in 1.4 half-lives: it shows for hours, and a new normal is accepted in days, not never.
+/// Distances from the slow level enter it cut at this many deviations: a leak or a step moves it by at most two deviations
+/// in 1.4 half-lives, and shows for hours.
 const SLOW_CUT: f64 = 2.0;
 
-/// The slow half-life is at most this share of the history: else it would hardly have moved in training.
-const SLOW_SHARE_MAX: f64 = 0.25;
+/// Beyond this many deviations from the slow level a row is away from it, and nothing of it is learned as a season's course.
+const AWAY: f64 = 3.0;
 
-/// Deviations are at least this share of the feature's own and of its magnitude: what forecasts itself to the last digit
-/// isn't unusual at the next.
-const DEVIATION_SHARE_MIN: f64 = 0.01;
-const DEVIATION_MAGNITUDE_MIN: f64 = 1e-6;
+/// Distances enter the middle level cut at this many deviations, which is also where they stop counting: one spike moves it
+/// by less than 1.4.
+const MIDDLE_CUT: f64 = 20.0;
 
-/// Cycles beyond which a season's own error no longer counts: decomposition weighs about seven together.
-const SEASON_CYCLES_COUNTED: usize = 7;
+/// Beyond this many deviations a one-step error is extreme.
+const EXTREME: f64 = 3.0;
 
-/// What moves from row to row.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct State {
-    quick: EtsState,
-    slow: f64,
-    /// Rows without data since the last measurement.
-    n_holes: u32,
-}
+/// After this many extreme one-step errors in a row the quick and the middle level start anew where the feature is: robust
+/// smoothing with a small gain would be late for days.
+const EXTREME_ROWS_MAX: u16 = 30;
 
-/// One feature's model and state. All in the feature's own unit.
+/// Of a run of extreme errors, so many widen the interval. An outage isn't noise: thirty misses would make the interval
+/// twenty times as wide, for days.
+const EXTREME_ROWS_LEARNED: u16 = 3;
+
+/// A roll-out moves the slow level by at most this many deviations. What a new version does beyond is a finding.
+const ABSORBED_MAX: f64 = 10.0;
+
+/// Standardised values are cut here, so that nothing that follows overflows.
+const STANDARDISED_MAX: f64 = 1e15;
+
+/// One feature's model and state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct FeatureForecast {
-    seasons: Vec<Season>,
-    ets: Ets,
-    /// Deviation of one-step errors in training.
-    quick_deviation: f64,
-    /// Deviation from the slow level in training.
-    slow_deviation: f64,
-    /// Share of a distance that the slow level takes up each row.
-    slow_rate: f64,
-    /// Where the history began, and where it stands now.
-    start: State,
-    state: State,
+    /// The training mean and deviation, in the feature's own unit.
+    pub(super) centre: f64,
+    pub(super) scale: f64,
+    /// 1 / `scale`: to divide takes four times as long.
+    pub(super) inverse_scale: f64,
+    pub(super) seasons: Vec<Profile>,
+    pub(super) ets: Ets,
+    /// Where the quick and the slow level stood when the history began.
+    pub(super) start_quick: f64,
+    pub(super) start_slow: f64,
+    pub(super) quick: EtsState,
+    pub(super) middle: f64,
+    pub(super) slow: f64,
+    pub(super) quick_spread: Spread,
+    pub(super) middle_spread: Spread,
+    pub(super) slow_spread: Spread,
+    pub(super) conformal: Conformal,
+    /// What the present roll-out has moved the slow level by, in its deviations.
+    pub(super) absorbed: f64,
+    /// Rows without data since the last measurement.
+    pub(super) n_holes: u32,
+    /// Rows away from the slow level, less those that weren't.
+    pub(super) away_rows: u32,
+    /// Extreme one-step errors in a row.
+    pub(super) extreme_rows: u16,
 }
 
-/// What a row was expected to be.
+/// What a row was expected to be, and how far it was from it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Expected {
-    /// By seasons and quick level: one step ahead.
+pub(super) struct Step {
+    /// By seasons and quick level, one step ahead.
     pub(super) quick: f64,
     /// By seasons and slow level.
     pub(super) slow: f64,
-    /// Deviation of the distance from `quick`.
-    pub(super) quick_deviation: f64,
-    /// Deviation of the distance from `slow`.
-    pub(super) slow_deviation: f64,
+    /// The prediction interval around `quick`.
+    pub(super) lower: f64,
+    pub(super) upper: f64,
+    /// `value` less what was expected by the quick, middle and slow level; NaN for a hole.
+    pub(super) errors: [f64; 3],
+    /// 1 / the deviations that these are to be held against.
+    pub(super) inverses: [f64; 3],
 }
 
 impl FeatureForecast {
-    /// Fits one raw column, one row each `step_ms` from `start_ms` on; holes are NaN. It can't fail: where nothing can be
-    /// fitted, the model is the mean.
-    pub(super) fn fit(column: &[f64], start_ms: i64, step_ms: i64, spec: &ForecastSpec) -> Self {
-        let (centre, scale) = centre_and_scale(column);
-        let magnitude_floor = DEVIATION_MAGNITUDE_MIN * centre.abs().max(1.0);
-        let n_present = column.iter().filter(|value| !value.is_nan()).count();
-        let rest: Vec<f64> = column.iter().map(|value| (value - centre) / scale).collect();
-        let mut seasons = if n_present < FIT_ROWS_MIN || scale <= magnitude_floor {
-            Vec::new()
-        } else {
-            seasons(&rest, start_ms, step_ms, spec.season_cycles_min)
-        };
-        let rest = less_seasons(rest, &seasons, start_ms, step_ms);
-        let ets = if n_present < FIT_ROWS_MIN || scale <= magnitude_floor { None } else { fit_ets(&rest) };
-
-        let half_life_rows = spec.slow_half_life_ms as f64 / step_ms.max(1) as f64;
-        let half_life_rows = half_life_rows.min(SLOW_SHARE_MAX * column.len() as f64).max(1.0);
-        seasons = seasons.into_iter().map(|season| season.scaled(scale)).collect();
-        let floor = magnitude_floor.max(DEVIATION_SHARE_MIN * scale);
-        let level = centre + scale * mean(&rest, START_ROWS);
-        let slow = centre + scale * mean(&rest, half_life_rows.ceil() as usize);
-        let start = State { quick: EtsState { level, slope: 0.0 }, slow, n_holes: 0 };
-        let mut fitted = Self {
-            ets: ets.unwrap_or(Ets::FLAT),
-            quick_deviation: scale.max(floor),
-            slow_deviation: scale.max(floor),
-            slow_rate: 1.0 - 0.5_f64.powf(1.0 / half_life_rows),
-            start,
-            state: start,
-            seasons,
-        };
-        fitted.measure(column, start_ms, step_ms, floor);
-        fitted
-    }
-
-    /// Runs the history twice: once for the deviations, which the cuts need, and once more for the state it leaves.
-    fn measure(&mut self, column: &[f64], start_ms: i64, step_ms: i64, floor: f64) {
-        let (mut quick, mut slow) = (RootMeanSquare::default(), RootMeanSquare::default());
-        let moments = (0_i64..).map(|row| start_ms + row * step_ms);
-        for ((row, value), at_ms) in column.iter().enumerate().zip(moments.clone()) {
-            let expected = self.step(at_ms, *value);
-            if row >= START_ROWS.min(column.len() / 2) && !value.is_nan() {
-                quick.add(value - expected.quick);
-                slow.add(value - expected.slow);
-            }
-        }
-        // A season learned from n cycles misses the next by more than those: by (n + 1) / (n - 1) in variance.
-        let cycles = self.seasons.iter().map(Season::n_cycles).min();
-        let unseen = cycles.map_or(1.0, |cycles| {
-            let n = cycles.min(SEASON_CYCLES_COUNTED) as f64;
-            ((n + 1.0) / (n - 1.0)).sqrt()
-        });
-        self.quick_deviation = finite(quick.value() * unseen).max(floor);
-        self.slow_deviation = finite(slow.value() * unseen).max(floor);
-        self.rewind();
-        for (value, at_ms) in column.iter().zip(moments) {
-            self.step(at_ms, *value);
-        }
-    }
-
-    /// Back to where the history began.
-    pub(super) fn rewind(&mut self) {
-        self.state = self.start;
-    }
-
-    /// Rows that nobody measured.
-    pub(super) fn skip(&mut self, n_rows: u32) {
-        self.state.n_holes = self.state.n_holes.saturating_add(n_rows);
-    }
-
-    /// What was expected at this moment; then takes the measurement in. NaN is a hole: both levels stay, no slope is drawn
-    /// on through silence, and the next one-step forecast is that much less sure.
-    pub(super) fn step(&mut self, at_ms: i64, value: f64) -> Expected {
-        let seasonal: f64 = self.seasons.iter().map(|season| season.at(at_ms)).sum();
-        let quick = self.ets.forecast(self.state.quick);
-        let expected = Expected {
-            quick: finite(seasonal + quick),
-            slow: finite(seasonal + self.state.slow),
-            quick_deviation: finite(self.quick_deviation * self.ets.widening(self.state.n_holes)),
-            slow_deviation: self.slow_deviation,
+    /// What was expected of the next row; then takes the measurement in, which is in the feature's own unit. NaN is a hole:
+    /// levels stay, no slope is drawn on through silence, the seasons' clocks go on, and the next one-step forecast is that
+    /// much less sure.
+    #[inline]
+    pub(super) fn step(&mut self, value: f64, known: KnownEffect, pace: &Pace) -> Step {
+        let seasonal: f64 = self.seasons.iter().map(Profile::at).sum();
+        let quick = self.ets.forecast(self.quick);
+        let silence = if self.n_holes == 0 { 1.0 } else { self.ets.widening(self.n_holes) };
+        let sure = self.quick_spread.value() * silence;
+        let inverses = [1.0 / sure, 1.0 / self.middle_spread.value(), 1.0 / self.slow_spread.value()];
+        let reach = sure * known.widening();
+        let mut step = Step {
+            quick: seasonal + quick,
+            slow: seasonal + self.slow,
+            lower: seasonal + quick - self.conformal.below * reach,
+            upper: seasonal + quick + self.conformal.above * reach,
+            errors: [f64::NAN; 3],
+            inverses: inverses.map(|inverse| inverse * known.excuse()),
         };
         if value.is_nan() {
-            self.skip(1);
-            return expected;
+            self.n_holes = self.n_holes.saturating_add(1);
+            self.seasons.iter_mut().for_each(Profile::advance);
+            return step;
         }
-        let error = finite(value - expected.quick);
-        self.state.quick = self.ets.updated_robustly(self.state.quick, error, self.quick_deviation);
-        let cut = finite(SLOW_CUT * self.slow_deviation);
-        self.state.slow += self.slow_rate * finite(value - expected.slow).clamp(-cut, cut);
-        self.state.n_holes = 0;
-        expected
+        let rest = self.standardised(value) - seasonal;
+        step.errors = [rest - quick, rest - self.middle, rest - self.slow];
+        self.take(rest, step.errors, inverses, known, pace);
+        step
+    }
+
+    /// In deviations from the training mean.
+    #[inline]
+    pub(super) fn standardised(&self, value: f64) -> f64 {
+        ((value - self.centre) * self.inverse_scale).clamp(-STANDARDISED_MAX, STANDARDISED_MAX)
+    }
+
+    /// A standardised value in the feature's own unit, finite.
+    #[inline]
+    pub(super) fn own(&self, standardised: f64) -> f64 {
+        (self.centre + self.scale * standardised).clamp(f64::MIN, f64::MAX)
+    }
+
+    /// Learns from a row. `rest` is what the seasons leave of it.
+    #[inline]
+    fn take(&mut self, rest: f64, errors: [f64; 3], inverses: [f64; 3], known: KnownEffect, pace: &Pace) {
+        self.n_holes = 0;
+        let [quick_error, middle_error, slow_error] = errors;
+        let [quick_distance, middle_distance, slow_distance] =
+            [quick_error * inverses[0], middle_error * inverses[1], slow_error * inverses[2]];
+
+        let extreme = quick_distance.abs() > EXTREME;
+        self.extreme_rows = if extreme { self.extreme_rows + 1 } else { 0 };
+        if pace.learns && known == KnownEffect::None {
+            if self.extreme_rows <= EXTREME_ROWS_LEARNED {
+                self.conformal.take(quick_distance);
+            }
+            self.quick_spread.take(quick_distance, pace.spread_rate);
+            self.middle_spread.take(middle_distance, pace.spread_rate);
+            self.slow_spread.take(slow_distance, pace.spread_rate);
+        }
+        self.learn_seasons(slow_error, slow_distance, known, pace);
+        self.move_slow(slow_distance, inverses[2], known, pace);
+        self.quick = self.ets.updated_robustly(self.quick, quick_error, self.quick_spread.value());
+        let cut = MIDDLE_CUT * self.middle_spread.value();
+        self.middle += pace.middle_rate * middle_error.clamp(-cut, cut);
+        if self.extreme_rows == EXTREME_ROWS_MAX {
+            self.quick = EtsState { level: rest, slope: 0.0 };
+            self.middle = rest;
+            self.extreme_rows = 0;
+        }
+    }
+
+    /// A planned event is no habit, and neither is what is far away from the usual.
+    #[inline]
+    fn learn_seasons(&mut self, slow_error: f64, slow_distance: f64, known: KnownEffect, pace: &Pace) {
+        let usual = slow_distance.abs() <= AWAY && known != KnownEffect::Event;
+        let error = if pace.learns && usual { slow_error } else { 0.0 };
+        for season in &mut self.seasons {
+            season.learn_and_advance(error);
+        }
+    }
+
+    /// The slow level takes up little of what is unusual; but what has lasted for `accept_rows` is the new usual, however far
+    /// it is: an incident doesn't stay open for ever.
+    #[inline]
+    fn move_slow(&mut self, slow_distance: f64, inverse: f64, known: KnownEffect, pace: &Pace) {
+        match known {
+            KnownEffect::Event => {}
+            KnownEffect::None => {
+                self.absorbed = 0.0;
+                let away = slow_distance.abs() > AWAY;
+                self.away_rows = if away { self.away_rows + 1 } else { self.away_rows.saturating_sub(1) };
+                if self.away_rows >= pace.accept_rows {
+                    self.slow = self.middle;
+                    self.away_rows = 0;
+                } else {
+                    self.slow += pace.slow_rate * self.slow_spread.value() * slow_distance.clamp(-SLOW_CUT, SLOW_CUT);
+                }
+            }
+            KnownEffect::Rollout => {
+                let left = (ABSORBED_MAX - self.absorbed).max(0.0);
+                let wanted = pace.rollout_rate * (self.middle - self.slow) * inverse;
+                let moved = wanted.clamp(-left, left);
+                self.absorbed += moved.abs();
+                self.slow += moved * self.slow_spread.value();
+            }
+        }
+    }
+
+    /// Rows that nobody measured. The caller turns the clocks.
+    pub(super) fn skip(&mut self, n_rows: u32) {
+        self.n_holes = self.n_holes.saturating_add(n_rows);
+    }
+
+    /// Back to where the history began. What was learned of seasons and spreads stays.
+    pub(super) fn rewind(&mut self) {
+        self.quick = EtsState { level: self.start_quick, slope: 0.0 };
+        self.middle = self.start_quick;
+        self.slow = self.start_slow;
+        (self.absorbed, self.n_holes, self.away_rows, self.extreme_rows) = (0.0, 0, 0, 0);
+    }
+
+    /// Turns the seasons' clocks to a moment.
+    pub(super) fn seek(&mut self, at_ms: i64, step_ms: i64) {
+        self.seasons.iter_mut().for_each(|season| season.seek(at_ms, step_ms));
     }
 
     /// The periods of its seasons, in milliseconds.
     pub(super) fn periods_ms(&self) -> impl Iterator<Item = i64> {
-        self.seasons.iter().map(Season::period_ms)
+        self.seasons.iter().map(Profile::period_ms)
     }
 
     /// Bytes held beside the struct itself.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.seasons.capacity() * size_of::<Season>() + self.seasons.iter().map(Season::heap_bytes).sum::<usize>()
-    }
-}
-
-fn fit_ets(rest: &[f64]) -> Option<Ets> {
-    let mut latest = rest[rest.len().saturating_sub(ETS_ROWS_MAX)..].to_vec();
-    if latest.iter().filter(|value| !value.is_nan()).count() < FIT_ROWS_MIN || !interpolate(&mut latest) {
-        return None;
-    }
-    // A tail that never moves has no errors to fit.
-    if latest.iter().all(|value| *value == latest[0]) { None } else { Ets::fit(&latest) }
-}
-
-fn less_seasons(mut values: Vec<f64>, seasons: &[Season], start_ms: i64, step_ms: i64) -> Vec<f64> {
-    for (value, row) in values.iter_mut().zip(0_i64..) {
-        *value -= seasons.iter().map(|season| season.at(start_ms + row * step_ms)).sum::<f64>();
-    }
-    values
-}
-
-/// The mean of the first `n` values that are there, 0 of none.
-fn mean(values: &[f64], n: usize) -> f64 {
-    let (sum, n) = values
-        .iter()
-        .filter(|value| !value.is_nan())
-        .take(n)
-        .fold((0.0, 0_usize), |(sum, n), value| (sum + value, n + 1));
-    if n == 0 { 0.0 } else { sum / n as f64 }
-}
-
-/// Mean and deviation of what is there, worked out relative to the largest magnitude, so that nothing overflows. The
-/// deviation of nothing, or of a constant, is 1.
-fn centre_and_scale(column: &[f64]) -> (f64, f64) {
-    let present = || column.iter().copied().filter(|value| !value.is_nan());
-    let largest = present().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    // Below the normal numbers a quotient has no digits left.
-    if largest < f64::MIN_POSITIVE {
-        return (0.0, 1.0);
-    }
-    let n = present().count() as f64;
-    let mean = present().map(|value| value / largest / n).sum::<f64>();
-    let square = present().map(|value| (value / largest - mean).powi(2) / n).sum::<f64>();
-    let scale = square.sqrt() * largest;
-    (mean * largest, if scale > 0.0 { scale } else { 1.0 })
-}
-
-/// The largest magnitude for what overflowed.
-fn finite(value: f64) -> f64 {
-    value.clamp(f64::MIN, f64::MAX)
-}
-
-/// A root mean square that doesn't overflow: kept relative to the largest magnitude so far.
-#[derive(Default)]
-struct RootMeanSquare {
-    largest: f64,
-    sum: f64,
-    n: usize,
-}
-
-impl RootMeanSquare {
-    fn add(&mut self, value: f64) {
-        let size = finite(value).abs();
-        if size > self.largest {
-            self.sum *= (self.largest / size).powi(2);
-            self.largest = size;
-        }
-        if self.largest > 0.0 {
-            self.sum += (size / self.largest).powi(2);
-        }
-        self.n += 1;
+        self.seasons.capacity() * size_of::<Profile>() + self.seasons.iter().map(Profile::heap_bytes).sum::<usize>()
     }
 
-    fn value(&self) -> f64 {
-        if self.n == 0 { 0.0 } else { (self.sum / self.n as f64).sqrt() * self.largest }
+    /// Whether its parts make sense together; one that was read from a file may not.
+    pub(super) fn is_consistent(&self, step_ms: i64) -> bool {
+        let numbers = [
+            self.centre,
+            self.start_quick,
+            self.start_slow,
+            self.quick.level,
+            self.quick.slope,
+            self.middle,
+            self.slow,
+            self.ets.alpha,
+            self.ets.beta,
+            self.ets.phi,
+            self.absorbed,
+        ];
+        numbers.iter().all(|number| number.is_finite())
+            && self.scale > 0.0
+            && self.scale.is_finite()
+            && self.inverse_scale == 1.0 / self.scale
+            && self.extreme_rows < EXTREME_ROWS_MAX
+            && self.seasons.len() <= super::season::SEASONS_MAX
+            && self.seasons.iter().all(|season| season.is_consistent(step_ms))
+            && [self.quick_spread, self.middle_spread, self.slow_spread].iter().all(Spread::is_consistent)
+            && self.conformal.is_consistent()
     }
 }

@@ -1,15 +1,38 @@
 //! Which seasons a feature has, and what they look like.
+//!
+//! Found by the data: a period counts only if cycles that weren't used foretell the others. Decomposed by MSTL on blocks of
+//! rows, and sharpened on the rows themselves.
 
 use augurs::Fit;
 use augurs::mstl::MSTLModel;
-use serde::{Deserialize, Serialize};
 
-/// The seasons looked for, in milliseconds: an hour, a day, a week. Timestamps are UTC, and so are these.
-const PERIODS_MS: [i64; 3] = [3_600_000, 86_400_000, 604_800_000];
+use super::profile::Profile;
 
-/// Most points that are decomposed: a week of minutes. MSTL takes half a second for them. Longer histories are averaged
-/// over blocks of rows first.
-const POINTS_MAX: usize = 10_080;
+/// A period that is looked for.
+struct Candidate {
+    /// Timestamps are UTC, and so are these.
+    period_ms: i64,
+    /// Most knots of its profile, of two bytes. A day has one for each minute: on server machines, whose jobs start at the
+    /// same minute each day, five minutes a knot missed a third more of the next day's variance (docs/decisions/0012).
+    knots_max: usize,
+    /// Share of a course's error that is learned a cycle.
+    gain: f64,
+}
+
+/// Most seasons of a feature.
+pub(super) const SEASONS_MAX: usize = 3;
+
+/// A day and a week on blocks of the whole history; then an hour on what they leave of the latest rows. Old habits fade with
+/// a half-life of about a day, a week and a month.
+const LONG: [Candidate; 2] = [
+    Candidate { period_ms: 86_400_000, knots_max: 1_440, gain: 0.1 },
+    Candidate { period_ms: 604_800_000, knots_max: 168, gain: 0.15 },
+];
+const SHORT: [Candidate; 1] = [Candidate { period_ms: 3_600_000, knots_max: 60, gain: 0.03 }];
+
+/// Most points that are decomposed: two weeks of five minutes. MSTL's time grows with them; what finer rows say is added
+/// afterwards.
+const POINTS_MAX: usize = 4_032;
 
 /// A profile of fewer points is no shape.
 const PERIOD_POINTS_MIN: usize = 12;
@@ -24,82 +47,50 @@ const EXPLAINED_MIN: f64 = 0.3;
 /// A course within cycles smaller than a hundredth of the feature's deviation is rounding, or doesn't matter.
 const VARIANCE_MIN: f64 = 1e-4;
 
-/// A profile is the mean over this many of the latest cycles: recent, but not one day's accidents.
-const PROFILE_CYCLES: usize = 3;
-
-/// The usual course over one period, in the feature's own unit, around zero.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Season {
-    period_ms: i64,
-    /// Time between the moments of two rows.
-    step_ms: i64,
-    /// One value a block of rows; block `i` begins at `i · period / n` after a multiple of the period.
-    profile: Vec<f64>,
-    /// Cycles in the history it was learned from.
-    n_cycles: usize,
+/// The seasons of a standardised column; holes are NaN.
+pub(super) fn seasons(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize) -> Vec<Profile> {
+    let mut found = decomposed(column, start_ms, step_ms, cycles_min, &LONG);
+    let rest = less_seasons(column, &found, start_ms, step_ms);
+    let latest = rest.len().saturating_sub(POINTS_MAX);
+    let latest_ms = start_ms + i64::try_from(latest).unwrap_or(0) * step_ms;
+    found.extend(decomposed(&rest[latest..], latest_ms, step_ms, cycles_min, &SHORT));
+    found.shrink_to_fit();
+    sharpen(&mut found, column, start_ms, step_ms);
+    found
 }
 
-impl Season {
-    /// The season's part at a moment, between the middles of two blocks on the line that joins them.
-    pub(super) fn at(&self, at_ms: i64) -> f64 {
-        let n = self.profile.len();
-        let block_ms = self.period_ms as f64 / n as f64;
-        // A block's rows begin with it and end one step before the next: its middle is half of that.
-        let middle_ms = (block_ms - self.step_ms as f64) / 2.0;
-        let position = (at_ms.rem_euclid(self.period_ms) as f64 - middle_ms) / block_ms;
-        let before = position.floor();
-        let share = position - before;
-        let idx = (before as i64).rem_euclid(n as i64) as usize;
-        self.profile[idx] * (1.0 - share) + self.profile[(idx + 1) % n] * share
-    }
-
-    /// Cycles in the history it was learned from.
-    pub(super) fn n_cycles(&self) -> usize {
-        self.n_cycles
-    }
-
-    /// The period, in milliseconds.
-    pub(super) fn period_ms(&self) -> i64 {
-        self.period_ms
-    }
-
-    /// The same in another unit.
-    pub(super) fn scaled(mut self, scale: f64) -> Self {
-        self.profile.iter_mut().for_each(|value| *value *= scale);
-        self
-    }
-
-    /// Bytes held beside the struct itself.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.profile.capacity() * size_of::<f64>()
-    }
+/// A column less its seasons.
+pub(super) fn less_seasons(column: &[f64], seasons: &[Profile], start_ms: i64, step_ms: i64) -> Vec<f64> {
+    let mut seasons = seasons.to_vec();
+    seasons.iter_mut().for_each(|season| season.seek(start_ms, step_ms));
+    let less = |value: &f64| {
+        let seasonal: f64 = seasons.iter().map(Profile::at).sum();
+        seasons.iter_mut().for_each(Profile::advance);
+        value - seasonal
+    };
+    column.iter().map(less).collect()
 }
 
-/// A history averaged over blocks of rows that tile the periods.
-struct Blocks {
-    values: Vec<f64>,
-    start_ms: i64,
-    block_ms: i64,
-}
-
-/// The seasons of a standardised column; holes are NaN. A period counts if it fits `cycles_min` times into the history and
-/// the other cycles explain enough of each: see [`explained`]. The shapes are those of MSTL (Bandara, Hyndman and
-/// Bergmeir 2021).
-pub(super) fn seasons(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize) -> Vec<Season> {
-    let Some(blocks) = blocks(column, start_ms, step_ms) else { return Vec::new() };
+/// The seasons among the candidates. A period counts if it fits `cycles_min` times into the history and the other cycles
+/// explain enough of each ([`explained`]), the last one by those before it, too. The shapes are those of MSTL (Bandara,
+/// Hyndman and Bergmeir 2021).
+fn decomposed(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize, among: &[Candidate]) -> Vec<Profile> {
+    let Some(blocks) = among.first().and_then(|first| blocks(column, start_ms, step_ms, first.period_ms)) else {
+        return Vec::new();
+    };
     let mut rest = detrended(&blocks.values);
     let mut periods = Vec::new();
-    for period_ms in PERIODS_MS {
-        let period = usize::try_from(period_ms / blocks.block_ms).unwrap_or(usize::MAX);
-        let tiled = period_ms % blocks.block_ms == 0;
+    for candidate in among {
+        let period = usize::try_from(candidate.period_ms / blocks.block_ms).unwrap_or(usize::MAX);
+        let tiled = candidate.period_ms % blocks.block_ms == 0;
         if !tiled || period < PERIOD_POINTS_MIN || rest.len() / period < cycles_min {
             continue;
         }
-        if explained(&rest, period) >= EXPLAINED_MIN {
+        if explained(&rest, period) >= EXPLAINED_MIN && foretold(&rest, period) > 0.0 {
             // A week must show something that the day doesn't.
             let profile = mean_profile(&rest, period);
             rest.iter_mut().zip(profile.iter().cycle()).for_each(|(value, usual)| *value -= usual);
-            periods.push((period_ms, period));
+            periods.push((candidate, period));
         }
     }
     if periods.is_empty() {
@@ -109,28 +100,51 @@ pub(super) fn seasons(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: u
     // A history that MSTL refuses has no seasons that could be told apart.
     let Ok(decomposed) = MSTLModel::naive(lengths).fit(&blocks.values) else { return Vec::new() };
     let components = decomposed.fit().seasonal();
-    periods
-        .iter()
-        .zip(components)
-        .map(|((period_ms, period), component)| Season {
-            period_ms: *period_ms,
-            step_ms,
-            profile: profile(component, *period, blocks.start_ms.rem_euclid(*period_ms) / blocks.block_ms),
-            n_cycles: blocks.values.len() / period,
-        })
-        .filter(|season| season.profile.iter().all(|value| value.is_finite()))
-        .collect()
+    let profile = |((candidate, period), component): (&(&Candidate, usize), &Vec<f32>)| {
+        if component.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        let n_cycles = blocks.values.len() / period;
+        let mut profile = Profile::flat(candidate.period_ms, step_ms, candidate.knots_max, n_cycles, candidate.gain)?;
+        let rows: Vec<f64> =
+            component.iter().flat_map(|value| std::iter::repeat_n(f64::from(*value), blocks.rows)).collect();
+        profile.sharpen(&rows, blocks.start_ms, step_ms);
+        Some(profile)
+    };
+    periods.iter().zip(components).filter_map(profile).collect()
 }
 
-/// Averages over the least number of rows that brings the history down to [`POINTS_MAX`] points and tiles an hour, or
-/// at least a day. `None` where no such number exists: the step divides neither.
-fn blocks(column: &[f64], start_ms: i64, step_ms: i64) -> Option<Blocks> {
+/// Adds to each course what the rows themselves show of it, over blocks: the mean of what all seasons leave, less the mean
+/// of its cycle.
+fn sharpen(seasons: &mut [Profile], column: &[f64], start_ms: i64, step_ms: i64) {
+    for idx in 0..seasons.len() {
+        let mut rest = less_seasons(column, seasons, start_ms, step_ms);
+        let n_rows = usize::try_from(seasons[idx].period_ms() / step_ms.max(1)).unwrap_or(usize::MAX).max(1);
+        for cycle in rest.chunks_mut(n_rows) {
+            let mean = mean_present(cycle);
+            cycle.iter_mut().for_each(|value| *value -= mean);
+        }
+        seasons[idx].sharpen(&rest, start_ms, step_ms);
+    }
+}
+
+/// A history averaged over blocks of rows that tile the periods.
+struct Blocks {
+    values: Vec<f64>,
+    start_ms: i64,
+    block_ms: i64,
+    /// Rows of a block.
+    rows: usize,
+}
+
+/// Averages over the least number of rows that brings the history down to [`POINTS_MAX`] points and tiles a period. `None`
+/// where no such number exists: the step doesn't divide the period.
+fn blocks(column: &[f64], start_ms: i64, step_ms: i64, period_ms: i64) -> Option<Blocks> {
     if step_ms < 1 {
         return None;
     }
     let rows_min = i64::try_from(column.len().div_ceil(POINTS_MAX)).ok()?.max(1);
-    let tiles = |period_ms: i64| (rows_min..=4 * rows_min).find(|rows| period_ms % (rows * step_ms) == 0);
-    let rows = tiles(PERIODS_MS[0]).or_else(|| tiles(PERIODS_MS[1]))?;
+    let rows = (rows_min..=4 * rows_min).find(|rows| period_ms % (rows * step_ms) == 0)?;
     let block_ms = rows * step_ms;
     // Blocks begin at multiples of their length, so that they tile each period in the same way.
     let skipped = usize::try_from((-start_ms).rem_euclid(block_ms) / step_ms).ok()?;
@@ -140,7 +154,7 @@ fn blocks(column: &[f64], start_ms: i64, step_ms: i64) -> Option<Blocks> {
         return None;
     }
     let start_ms = start_ms + i64::try_from(skipped).ok()? * step_ms;
-    Some(Blocks { values, start_ms, block_ms })
+    Some(Blocks { values, start_ms, block_ms, rows })
 }
 
 fn mean_present(values: &[f64]) -> f64 {
@@ -217,6 +231,21 @@ fn explained(values: &[f64], period: usize) -> f64 {
     if total / n_bins > VARIANCE_MIN { 1.0 - missed / total } else { 0.0 }
 }
 
+/// The share of the last whole cycle's variance that the mean of the cycles before it explains: what a forecast would have
+/// had. Below 0, it would have been better without.
+fn foretold(values: &[f64], period: usize) -> f64 {
+    let n_before = (values.len() / period).saturating_sub(1) * period;
+    let usual = mean_profile(&values[..n_before], period);
+    let last = &values[n_before..n_before + period];
+    let (usual_mean, last_mean) = (mean_present(&usual), mean_present(last));
+    let (mut missed, mut total) = (0.0, 0.0);
+    for (value, usual) in last.iter().zip(usual) {
+        missed += (value - last_mean - (usual - usual_mean)).powi(2);
+        total += (value - last_mean).powi(2);
+    }
+    if total > 0.0 { 1.0 - missed / total } else { 0.0 }
+}
+
 /// The mean course over all whole cycles, from the first value's phase on.
 fn mean_profile(values: &[f64], period: usize) -> Vec<f64> {
     let cycles = (values.len() / period).max(1) as f64;
@@ -227,19 +256,6 @@ fn mean_profile(values: &[f64], period: usize) -> Vec<f64> {
     profile
 }
 
-/// The mean over the latest cycles of a seasonal component, turned so that it begins with the period, around zero.
-fn profile(component: &[f32], period: usize, first_phase: i64) -> Vec<f64> {
-    let n_rows = period * (component.len() / period).min(PROFILE_CYCLES);
-    let from = component.len() - n_rows;
-    let latest: Vec<f64> = component[from..].iter().copied().map(f64::from).collect();
-    let mut profile = mean_profile(&latest, period);
-    let phase = (usize::try_from(first_phase).unwrap_or(0) + from) % period;
-    profile.rotate_right(phase);
-    let mean = profile.iter().sum::<f64>() / period as f64;
-    profile.iter_mut().for_each(|value| *value -= mean);
-    profile
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +263,12 @@ mod tests {
     use homeostat_core::Seed;
 
     const MINUTE_MS: i64 = 60_000;
+    const HOUR_MS: i64 = 60 * MINUTE_MS;
+    const DAY_MS: i64 = 24 * HOUR_MS;
+
+    fn periods(found: &[Profile]) -> Vec<i64> {
+        found.iter().map(Profile::period_ms).collect()
+    }
 
     /// `n` rows of noise on a wave of this period and amplitude.
     fn wave(n: usize, start_ms: i64, step_ms: i64, period_ms: i64, amplitude: f64) -> Vec<f64> {
@@ -263,14 +285,15 @@ mod tests {
     fn a_day_is_found_and_its_course_learned() {
         // Starts at an odd moment, so that a profile turned the wrong way shows.
         let start_ms = 7 * 3_600_000;
-        let column = wave(5 * 1440, start_ms, MINUTE_MS, PERIODS_MS[1], 2.0);
-        let found = seasons(&column, start_ms, MINUTE_MS, 3);
-        assert_eq!(found.iter().map(|season| season.period_ms).collect::<Vec<_>>(), vec![PERIODS_MS[1]]);
+        let column = wave(5 * 1440, start_ms, MINUTE_MS, DAY_MS, 2.0);
+        let mut found = seasons(&column, start_ms, MINUTE_MS, 3);
+        assert_eq!(periods(&found), vec![DAY_MS]);
         assert_eq!(found[0].n_cycles(), 5);
         let worst = (0..24)
             .map(|hour| {
-                let at_ms = 100 * PERIODS_MS[1] + hour * 3_600_000;
-                (found[0].at(at_ms) - 2.0 * (std::f64::consts::TAU * hour as f64 / 24.0).sin()).abs()
+                let at_ms = 100 * DAY_MS + hour * 3_600_000;
+                found[0].seek(at_ms, MINUTE_MS);
+                (found[0].at() - 2.0 * (std::f64::consts::TAU * hour as f64 / 24.0).sin()).abs()
             })
             .fold(0.0, f64::max);
         assert!(worst < 0.8, "{worst}");
@@ -278,20 +301,21 @@ mod tests {
 
     #[test]
     fn a_step_so_small_that_a_day_is_long_is_averaged_and_still_lines_up() {
-        let column = wave(4 * 5760, 0, 15_000, PERIODS_MS[1], 2.0);
-        let found = seasons(&column, 0, 15_000, 3);
+        let column = wave(4 * 5760, 0, 15_000, DAY_MS, 2.0);
+        let mut found = seasons(&column, 0, 15_000, 3);
         assert_eq!(found.len(), 1);
-        assert!(found[0].profile.len() <= 2880);
-        let at_six = found[0].at(6 * 3_600_000);
+        assert_eq!(found[0].heap_bytes(), 1_440 * 2);
+        found[0].seek(6 * HOUR_MS, 15_000);
+        let at_six = found[0].at();
         assert!((1.4..2.6).contains(&at_six), "{at_six}");
     }
 
     #[test]
     fn noise_trends_and_short_histories_have_no_season() {
-        assert!(seasons(&wave(4 * 1440, 0, MINUTE_MS, PERIODS_MS[1], 0.0), 0, MINUTE_MS, 3).is_empty());
+        assert!(seasons(&wave(4 * 1440, 0, MINUTE_MS, DAY_MS, 0.0), 0, MINUTE_MS, 3).is_empty());
         let trend: Vec<f64> = (0..4 * 1440).map(|row| row as f64 * 1e-3).collect();
         assert!(seasons(&trend, 0, MINUTE_MS, 3).is_empty());
-        assert!(seasons(&wave(2 * 1440, 0, MINUTE_MS, PERIODS_MS[1], 2.0), 0, MINUTE_MS, 3).is_empty());
+        assert!(seasons(&wave(2 * 1440, 0, MINUTE_MS, DAY_MS, 2.0), 0, MINUTE_MS, 3).is_empty());
         assert!(seasons(&[], 0, MINUTE_MS, 3).is_empty());
         assert!(seasons(&[f64::NAN; 500], 0, MINUTE_MS, 3).is_empty());
     }
@@ -303,10 +327,10 @@ mod tests {
 
     #[test]
     fn an_hour_is_found_through_holes() {
-        let mut column = wave(10 * 60, 0, MINUTE_MS, PERIODS_MS[0], 1.0);
+        let mut column = wave(10 * 60, 0, MINUTE_MS, HOUR_MS, 1.0);
         column[130..170].fill(f64::NAN);
         let found = seasons(&column, 0, MINUTE_MS, 3);
-        assert_eq!(found.iter().map(|season| season.period_ms).collect::<Vec<_>>(), vec![PERIODS_MS[0]]);
+        assert_eq!(periods(&found), vec![HOUR_MS]);
     }
 
     #[test]
@@ -315,5 +339,30 @@ mod tests {
         assert!(interpolate(&mut values));
         assert_eq!(values, [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]);
         assert!(!interpolate(&mut [f64::NAN]));
+    }
+
+    #[test]
+    fn a_week_is_found_beside_the_day_and_an_hour_beside_both() {
+        let n = 4 * 7 * 288;
+        let step_ms = 5 * MINUTE_MS;
+        let column: Vec<f64> = (0..n as i64)
+            .zip(noise(n, 1, Seed::new(12)).iter())
+            .map(|(row, noise)| {
+                let at_ms = row * step_ms;
+                let weekend = if at_ms.rem_euclid(7 * DAY_MS) >= 5 * DAY_MS { -2.0 } else { 0.0 };
+                let daily = (std::f64::consts::TAU * at_ms as f64 / DAY_MS as f64).sin();
+                let cron = if at_ms.rem_euclid(HOUR_MS) == 0 { 3.0 } else { 0.0 };
+                weekend + daily + cron + 0.2 * noise
+            })
+            .collect();
+        assert_eq!(periods(&seasons(&column, 0, step_ms, 3)), vec![DAY_MS, 7 * DAY_MS, HOUR_MS]);
+    }
+
+    #[test]
+    fn what_the_last_cycle_no_longer_shows_is_no_season() {
+        let mut column = wave(4 * 1440, 0, MINUTE_MS, DAY_MS, 2.0);
+        let flat = wave(1440, 0, MINUTE_MS, DAY_MS, 0.0);
+        column[3 * 1440..].copy_from_slice(&flat);
+        assert!(seasons(&column, 0, MINUTE_MS, 3).is_empty());
     }
 }
