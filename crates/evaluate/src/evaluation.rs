@@ -36,6 +36,9 @@ pub struct Protocol {
     pub scored_by: String,
     /// The false-alarm budget that alerts had to keep to.
     pub budget: String,
+    /// The same as false alarms for each series and day.
+    #[serde(default)]
+    pub budget_per_day: f64,
     /// The detectors that were asked for.
     pub detectors: Vec<String>,
     /// The seeds of training; every figure is a mean over them.

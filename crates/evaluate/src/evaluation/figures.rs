@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Evaluation, Figures};
+use super::{Evaluation, Figures, Protocol};
 
 /// One line a figure; a figure without a value has no line.
 pub fn figure_lines(evaluation: &Evaluation) -> String {
@@ -16,6 +16,10 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
         let n_masked = masked.fold(None, |sum: Option<usize>, n| Some(sum.unwrap_or(0) + n));
         line(&mut text, &format!("eval.events_masked.{}", set.set), n_masked.map(|n| n as f64), "events");
     }
+    if evaluation.overall.events.is_some() && evaluation.protocol.budget_per_day > 0.0 {
+        let n_kept = evaluation.sets.iter().filter(|set| keeps_budget(&set.figures, &evaluation.protocol)).count();
+        line(&mut text, "eval.budget_kept", Some(n_kept as f64), "sets");
+    }
     let skills = || evaluation.sets.iter().filter_map(|set| set.figures.confidence.brier_skill);
     line(&mut text, "eval.brier_skill", evaluation.overall.confidence.brier_skill, "ratio");
     line(&mut text, "eval.brier_skill.worst", skills().reduce(f64::min), "ratio");
@@ -25,6 +29,15 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
         line(&mut text, &format!("eval.ablation.{name}"), worth.cost, "vus_pr");
     }
     text
+}
+
+/// Realised false alarms at which a budget counts as kept, in budgets. Too few is a promise broken, too: the budget was
+/// given to be spent on finding more.
+const BUDGET_KEPT: std::ops::RangeInclusive<f64> = 0.5..=1.5;
+
+fn keeps_budget(figures: &Figures, protocol: &Protocol) -> bool {
+    let realised = figures.events.as_ref().map(|events| events.false_alarms_per_day / protocol.budget_per_day);
+    realised.is_some_and(|share| BUDGET_KEPT.contains(&share))
 }
 
 fn of(text: &mut String, name: &str, figures: &Figures) {

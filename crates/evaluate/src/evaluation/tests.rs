@@ -47,7 +47,7 @@ fn pack() -> Vec<Judged> {
 }
 
 fn protocol() -> Protocol {
-    Protocol { scored_by: "homeostat".into(), budget: "1 per 1d".into(), ..Protocol::default() }
+    Protocol { scored_by: "homeostat".into(), budget: "1 per 1d".into(), budget_per_day: 1.0, ..Protocol::default() }
 }
 
 #[test]
@@ -155,6 +155,7 @@ fn figures_and_markdown_name_every_set_and_detector() {
     let lines = figure_lines(&evaluation);
     for wanted in [
         "figure eval.events_masked.a 3.0000 events",
+        "figure eval.budget_kept 3.0000 sets",
         "figure eval.vus_pr.macro 0.4500 ratio",
         "figure eval.vus_pr.b 0.6500 ratio",
         "figure eval.auc_pr.macro 0.2250 ratio",

@@ -69,6 +69,7 @@ impl Work {
             protocol: Protocol {
                 scored_by,
                 budget: args.budget.to_string(),
+                budget_per_day: args.budget.incidents_per_day(),
                 detectors: if args.scores.is_some() { Vec::new() } else { detectors },
                 seeds: if args.scores.is_some() { Vec::new() } else { seeds },
                 confidence: String::new(),
