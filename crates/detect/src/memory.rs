@@ -18,12 +18,12 @@ const TAIL_KNOTS: usize = 256;
 /// Rows that the enricher keeps of each feature for its means: its vectors grow in powers of two past 20.
 const RECENT_ROWS: usize = 32;
 
-/// Nodes of a tree for each row it was grown from: measured, 0.66 on waves with noise. A full tree of depth `log2(rows)` has
-/// two; on real rows branches with outliers end early.
-const NODES_PER_ROW: f64 = 0.66;
+/// A forest's trees are full heaps, however few rows they were grown from: each leaf brings its path length and its share of
+/// the nodes, in two forms.
+const LEAF_BYTES: usize = 8;
 
-/// A node and what is kept of it: threshold, column, child and value.
-const NODE_BYTES: usize = 12;
+/// The fewest leaves of a tree: see `forest`.
+const LEAVES_MIN: usize = 256;
 
 /// A feature's forecast without its seasons: smoothing, errors, states and scale.
 const FORECAST_FEATURE_BYTES: usize = 400;
@@ -100,16 +100,11 @@ fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> usize {
         DetectorSpec::Residual => shape.n_features * F64,
         DetectorSpec::Forest(forest) => {
             let rows = forest.sample_rows_max().min(shape.n_rows);
-            let nodes = (forest.n_trees() * rows) as f64 * NODES_PER_ROW;
-            nodes as usize * NODE_BYTES
+            forest.n_trees() * rows.next_power_of_two().max(LEAVES_MIN) * LEAF_BYTES
         }
-        // Three values of each feature, filled up to a multiple of eight, for each core; two rows under way.
-        DetectorSpec::Dbscan(dbscan) => {
-            let width = (3 * shape.n_features).next_multiple_of(8);
-            (dbscan.core_rows_max().min(shape.n_rows) + 2) * width * F32
-        }
+        DetectorSpec::Dbscan(dbscan) => dbscan.core_bytes_max(shape.n_features),
         DetectorSpec::Forecast(forecast) => {
-            let seasons = season_points(shape, forecast.season_cycles_min()) * F64;
+            let seasons = season_points(shape, forecast.season_cycles_min()) * size_of::<i16>();
             shape.n_features * (FORECAST_FEATURE_BYTES + seasons)
         }
         #[cfg(feature = "onnx")]
