@@ -8,7 +8,7 @@
 //!                                         so that a driver can alternate with a peer
 //! ```
 
-#![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
+#![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 use std::error::Error;
 use std::hint::black_box;

@@ -7,7 +7,7 @@
 //! pipeline_bench     prints figure lines, the median of the rounds and their range
 //! ```
 
-#![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
+#![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 use std::collections::BTreeMap;
 use std::error::Error;

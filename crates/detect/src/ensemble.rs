@@ -186,7 +186,7 @@ impl Ensemble {
     }
 
     /// The newest row that was assessed since it was trained or loaded.
-    pub(crate) fn last(&self) -> Option<&AssessedRow> {
+    pub fn last(&self) -> Option<&AssessedRow> {
         self.last.as_ref()
     }
 

@@ -237,7 +237,7 @@ impl Exhaustion {
     fn remaining(&self, trend: &Trend) -> Outlook {
         let left = self.limit_height() - trend.at_now;
         let seconds = |slope: f64| (left / slope).clamp(0.0, SECONDS_MAX);
-        if !(trend.slope_min > 0.0) || seconds(trend.slope) >= SECONDS_MAX {
+        if trend.slope_min.is_nan() || trend.slope_min <= 0.0 || seconds(trend.slope) >= SECONDS_MAX {
             return Outlook::Steady;
         }
         Outlook::Filling(Remaining {

@@ -1,5 +1,7 @@
 //! The example in the README runs, and says what the README says: calm before the fault, latency after it.
 
+#![allow(clippy::expect_used, reason = "a test program")]
+
 use std::process::Command;
 
 /// The example as cargo built it, beside this test's own directory.

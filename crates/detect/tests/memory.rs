@@ -1,5 +1,6 @@
 //! What an ensemble was estimated to hold, what it says it holds, and what it really holds, counted byte by byte.
 
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a test program")]
 #![allow(unsafe_code, reason = "an allocator that counts can't be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -98,7 +98,8 @@ impl SeriesRun {
         self.alert.push(opened);
         self.open.push(monitor.open_incidents().next().is_some());
         // A row of holes gives the assessment of an earlier row again.
-        let assessment = observed.assessments.first().map(|(_, assessment)| assessment).filter(|one| one.at == at);
+        let newest = monitor.ensemble(row.subject()).and_then(Ensemble::last);
+        let assessment = newest.map(|row| &row.assessment).filter(|one| one.at == at);
         let evidence = assessment.and_then(evidence);
         self.n_unscored += usize::from(evidence.is_none());
         self.score.push(evidence.or_else(|| self.score.last().copied()).unwrap_or(0.0));

@@ -101,7 +101,8 @@ mod tests {
     fn coverage_holds_through_skew_heavy_tails_and_a_noise_that_grows_tenfold() {
         let normal: Vec<f64> = noise(40_000, 1, Seed::new(4)).iter().copied().collect();
         let start = Conformal::fit(normal[..500].to_vec(), 1.0);
-        let shapes: [(&str, fn(f64) -> f64); 4] =
+        type Shape = (&'static str, fn(f64) -> f64);
+        let shapes: [Shape; 4] =
             [("normal", |x| x), ("skewed", |x| (1.5 * x).exp()), ("heavy", |x| x.powi(5)), ("tenfold", |x| 10.0 * x)];
         for (name, shape) in shapes {
             let held = coverage(&mut start.clone(), normal.iter().map(|x| shape(*x)));

@@ -1,7 +1,7 @@
 //! The isolation forest for comparisons with peers: one scoring pass for each line on standard input, so that a driver can
 //! alternate programs run by run.
 //!
-//! `forest_kernels --rows FILE [--f64] --features N [--kernel portable|avx2|avx512] [--one] [--trees 100] [--sample 256]
+//! `forest_bench --rows FILE [--f64] --features N [--kernel portable|avx2|avx512] [--one] [--trees 100] [--sample 256]
 //! [--seed 1] [--scores FILE]`
 //! reads a little-endian matrix of f32 (or f64), row by row; fits once; prints `ready KERNEL ROWS FIT_NS`; then answers each
 //! line with `score NANOSECONDS CHECKSUM`, the sum of the scores. `--one` scores row by row. The answer to a line `fit` is
@@ -106,9 +106,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, Failure> {
                 kernel = named.ok_or(format!("no kernel is called {name}: portable, avx2 or avx512"))?;
             }
             _ => {
-                return Err(
-                    format!("no option is called {arg}: see the top of benches/src/bin/forest_kernels.rs").into()
-                );
+                return Err(format!("no option is called {arg}: see the top of benches/src/bin/forest_bench.rs").into());
             }
         }
     }
