@@ -86,7 +86,7 @@ impl Ensemble {
         self.members.iter().map(|member| member.model.name())
     }
 
-    /// The fused surprise at which the score is 1.0, in nats.
+    /// The fused surprise at which the score of the next row will be 1.0, in nats. It moves so that the budget holds.
     pub fn threshold_nats(&self) -> f64 {
         self.fusion.threshold_nats()
     }
@@ -115,7 +115,7 @@ impl Ensemble {
     pub fn assess_once(&self, window: &Window) -> Assessment {
         let mut fresh = self.clone();
         fresh.enricher = self.enricher.emptied();
-        fresh.fusion = Fusion::new(self.fusion.threshold_nats());
+        fresh.fusion = self.fusion.forgotten();
         fresh.last = None;
         fresh.assess(window)
     }
@@ -180,7 +180,8 @@ impl Ensemble {
             NamedVote { detector: member.model.name().to_owned(), vote: vote(scoring, &member.tail) }
         });
         let votes: Vec<NamedVote> = votes.chain(self.missing.iter().map(missing_vote)).collect();
-        let fused = self.fusion.push(&votes);
+        // What wasn't trained has no part in the boundary either.
+        let fused = self.fusion.push(&votes[..self.members.len()]);
         explained(&self.enricher, &self.members, at, votes, fused)
     }
 
