@@ -176,7 +176,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             // Kinds change slower than the detectors do, so that each kind has subjects with all of them.
             let kind_idx = (subject_idx + subject_idx / KINDS.len()) % KINDS.len();
             let n_alarms = alarms(KINDS[kind_idx].0, subject_idx, budget)?;
-            let mut add = |sum: &mut (usize, usize)| *sum = (sum.0 + 1, sum.1 + n_alarms);
+            let add = |sum: &mut (usize, usize)| *sum = (sum.0 + 1, sum.1 + n_alarms);
             add(&mut by_kind[kind_idx]);
             if subject_idx % ALL_DETECTORS_EVERY == 0 {
                 add(&mut all_detectors);
