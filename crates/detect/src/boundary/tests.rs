@@ -95,8 +95,8 @@ fn a_lasting_new_normal_is_accepted_within_two_days() {
     }
     assert!(held.threshold_nats() > 60.0, "{}", held.threshold_nats());
     assert!(!held.gate.opens(&held.hysteresis));
-    // And the regime before is forgotten: the boundary is down again in some weeks.
-    for _ in 0..30 * DAY {
+    // And the regime before is forgotten: the boundary is down again in two months.
+    for _ in 0..60 * DAY {
         held.push(Some(0.5));
     }
     assert!(held.threshold_nats() < PRIOR.threshold_nats);
