@@ -10,6 +10,7 @@ use std::time::Duration;
 use homeostat_core::{format_duration, parse_duration};
 use serde::{Deserialize, Serialize};
 
+use crate::boundary::Prior;
 use crate::hysteresis::Hysteresis;
 
 /// So many false incidents in so long, for each subject: `1 per 7d`.
@@ -92,7 +93,13 @@ const EXCESS_MEANS_MAX: f64 = 10.0;
 /// No threshold lies below this: a single detector's one-in-twenty row (3 nats, less the dead zone of 2).
 const THRESHOLD_NATS_MIN: f64 = 1.0;
 
-/// The fused surprise, in nats, above which incidents open as often as the budget allows.
+/// Peaks that are all the same still differ by a little next time.
+const EXCESS_NATS_MIN: f64 = 1e-3;
+
+/// Where no tail could be fitted, the mean excess is this share of the threshold, as it was on fitted series.
+const EXCESS_SHARE: f64 = 0.2;
+
+/// Where the alarm boundary starts: the fused surprise, in nats, above which incidents open as often as the budget allows.
 ///
 /// `fused` are the fused surprises of consecutive rows that nothing was fitted on, one a `step`; `None` is a row without
 /// a score. Peaks over threshold (Davison & Smith 1990; declustering by runs: Leadbetter 1991): each row gets its
@@ -104,42 +111,47 @@ const THRESHOLD_NATS_MIN: f64 = 1.0;
 ///
 /// It is fitted to each half of the rows and to all of them, and the highest counts: a service isn't equally restless
 /// every day, and the budget must hold on the restless ones.
-pub(crate) fn threshold_nats(
+pub(crate) fn prior(
     fused: &[Option<f64>],
     step: Duration,
     budget: &FalseAlarmBudget,
     hysteresis: &Hysteresis,
-) -> f64 {
+) -> Prior {
     let values: Vec<f64> = fused.iter().map(|value| value.unwrap_or(0.0)).collect();
     let reach = hysteresis.of_rows as usize;
     let levels: Vec<f64> =
         (0..values.len()).map(|at| hysteresis.opening_level(&values[at.saturating_sub(reach - 1)..=at])).collect();
     let half = levels.len() / 2;
     let parts = [(&levels[..half], &fused[..half]), (&levels[half..], &fused[half..]), (&levels[..], fused)];
-    let fitted = parts.into_iter().filter_map(|(levels, fused)| {
+    let parts_fitted = parts.into_iter().filter_map(|(levels, fused)| {
         let observed_days = fused.iter().flatten().count() as f64 * step.as_secs_f64() / 86_400.0;
-        fitted_nats(levels, observed_days, budget, hysteresis)
+        fitted(levels, observed_days, budget, hysteresis)
     });
-    fitted.reduce(f64::max).unwrap_or_else(|| without_a_tail(&levels, step, budget))
+    let highest = |a: Prior, b: Prior| if b.threshold_nats > a.threshold_nats { b } else { a };
+    parts_fitted.reduce(highest).unwrap_or_else(|| without_a_tail(&levels, step, budget))
 }
 
-/// The threshold by one part of the history, or `None` if nothing can be fitted to it.
-fn fitted_nats(levels: &[f64], observed_days: f64, budget: &FalseAlarmBudget, hysteresis: &Hysteresis) -> Option<f64> {
+/// The prior by one part of the history, or `None` if nothing can be fitted to it.
+fn fitted(levels: &[f64], observed_days: f64, budget: &FalseAlarmBudget, hysteresis: &Hysteresis) -> Option<Prior> {
     let (base, excesses) = clusters(levels, hysteresis.close_rows as usize)?;
     let n = excesses.len() as f64;
     let mean_excess = cut_mean(excesses);
     let ratio = n / observed_days / budget.incidents_per_day();
     // A budget looser than the base level's own rate stays at the base level: fewer alarms than allowed.
     let beyond = n * mean_excess * (ratio.max(1.0).powf(1.0 / n) - 1.0);
-    Some((base + beyond).max(THRESHOLD_NATS_MIN))
+    Some(Prior {
+        threshold_nats: (base + beyond).max(THRESHOLD_NATS_MIN),
+        excess_nats: mean_excess.max(EXCESS_NATS_MIN),
+    })
 }
 
 /// When too little stands out to fit a tail: above everything seen, and above what one perfectly calibrated detector
 /// exceeds at the budget's rate, `ln(rows a day / incidents a day)` less the dead zone.
-fn without_a_tail(levels: &[f64], step: Duration, budget: &FalseAlarmBudget) -> f64 {
+fn without_a_tail(levels: &[f64], step: Duration, budget: &FalseAlarmBudget) -> Prior {
     let rows_per_day = 86_400.0 / step.as_secs_f64();
     let one_detector = (rows_per_day / budget.incidents_per_day()).ln() - crate::fusion::DEAD_ZONE_NATS;
-    levels.iter().copied().fold(one_detector.max(THRESHOLD_NATS_MIN), f64::max)
+    let threshold_nats = levels.iter().copied().fold(one_detector.max(THRESHOLD_NATS_MIN), f64::max);
+    Prior { threshold_nats, excess_nats: threshold_nats * EXCESS_SHARE }
 }
 
 /// The highest base level that leaves enough clusters, and each cluster's peak excess over it.
@@ -221,6 +233,10 @@ mod tests {
             .collect()
     }
 
+    fn threshold_nats(fused: &[Option<f64>], budget: &FalseAlarmBudget) -> f64 {
+        prior(fused, MINUTE, budget, &Hysteresis::default()).threshold_nats
+    }
+
     fn openings(fused: &[Option<f64>], threshold: f64) -> usize {
         let rule = Hysteresis::default();
         let (mut gate, mut open, mut n) = (Gate::default(), false, 0);
@@ -242,12 +258,8 @@ mod tests {
             let mut realised = Vec::new();
             for round in 0..20 {
                 let seed = Seed::new(round).fork("budget");
-                let threshold = threshold_nats(
-                    &surprises(seed.fork("fit"), 3 * 1440, memory),
-                    MINUTE,
-                    &budget,
-                    &Hysteresis::default(),
-                );
+                let fit = surprises(seed.fork("fit"), 3 * 1440, memory);
+                let threshold = threshold_nats(&fit, &budget);
                 let n_days = 100;
                 let n = openings(&surprises(seed.fork("fresh"), n_days * 1440, memory), threshold);
                 realised.push(n as f64 / n_days as f64);
@@ -259,31 +271,28 @@ mod tests {
 
     #[test]
     fn a_tighter_budget_and_a_shorter_history_move_the_threshold_out() {
-        let rule = Hysteresis::default();
         let fused = surprises(Seed::new(5), 4000, 0.5);
-        let loose = threshold_nats(&fused, MINUTE, &"1 per 1d".parse().expect("a budget"), &rule);
-        let tight = threshold_nats(&fused, MINUTE, &"1 per 30d".parse().expect("a budget"), &rule);
+        let loose = threshold_nats(&fused, &"1 per 1d".parse().expect("a budget"));
+        let tight = threshold_nats(&fused, &"1 per 30d".parse().expect("a budget"));
         assert!(tight > loose, "{tight} {loose}");
     }
 
     #[test]
     fn one_real_incident_in_the_history_does_not_blind() {
-        let rule = Hysteresis::default();
         let mut fused = surprises(Seed::new(6), 4000, 0.5);
-        let before = threshold_nats(&fused, MINUTE, &FalseAlarmBudget::default(), &rule);
+        let before = threshold_nats(&fused, &FalseAlarmBudget::default());
         fused[2000..2030].fill(Some(5000.0));
-        let after = threshold_nats(&fused, MINUTE, &FalseAlarmBudget::default(), &rule);
+        let after = threshold_nats(&fused, &FalseAlarmBudget::default());
         assert!(after < 3.0 * before, "{after} {before}");
     }
 
     #[test]
     fn nothing_to_fit_still_gives_a_threshold() {
-        let rule = Hysteresis::default();
         for fused in [vec![], vec![None; 500], vec![Some(0.0); 500]] {
-            let threshold = threshold_nats(&fused, MINUTE, &FalseAlarmBudget::default(), &rule);
+            let threshold = threshold_nats(&fused, &FalseAlarmBudget::default());
             assert!((threshold - (10_080.0_f64.ln() - 2.0)).abs() < 1e-9, "{threshold}");
         }
-        let high = threshold_nats(&[Some(50.0); 3], MINUTE, &FalseAlarmBudget::default(), &rule);
+        let high = threshold_nats(&[Some(50.0); 3], &FalseAlarmBudget::default());
         assert_eq!(high, 50.0);
     }
 }

@@ -87,7 +87,7 @@ impl Ensemble {
         self.members.iter().map(|member| member.model.name())
     }
 
-    /// The fused surprise at which the score is 1.0, in nats.
+    /// The fused surprise at which the score of the next row will be 1.0, in nats. It moves so that the budget holds.
     pub fn threshold_nats(&self) -> f64 {
         self.fusion.threshold_nats()
     }
@@ -125,7 +125,7 @@ impl Ensemble {
     pub fn assess_once(&self, window: &Window) -> Assessment {
         let mut fresh = self.clone();
         fresh.enricher = self.enricher.emptied();
-        fresh.fusion = Fusion::new(self.fusion.threshold_nats());
+        fresh.fusion = self.fusion.forgotten();
         fresh.last = None;
         fresh.assess(window)
     }
@@ -180,7 +180,8 @@ impl Ensemble {
         for (member, named) in self.members.iter_mut().zip(&mut assessment.votes) {
             named.vote = vote(member.model.score(trail), &member.tail);
         }
-        assessment.fused = self.fusion.push(&assessment.votes);
+        // What wasn't trained has no part in the boundary either.
+        assessment.fused = self.fusion.push(&assessment.votes[..self.members.len()]);
         explain(&self.enricher, &self.members, assessment, features);
         Some(self.last.insert(last))
     }

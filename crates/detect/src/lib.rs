@@ -8,6 +8,7 @@
 
 #[cfg(feature = "onnx")]
 mod autoencoder;
+mod boundary;
 mod budget;
 mod bundle;
 mod confidence;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The version of the format this program writes, and the only one it reads: a model of another version scores otherwise.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Where a bundle's models come from; written by who trained it, never read back by the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

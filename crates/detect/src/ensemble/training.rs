@@ -5,7 +5,8 @@ use std::sync::Arc;
 use homeostat_core::{Assessment, NamedVote, RawScore, Schema, Scoring, Seed, Timestamp, Window};
 
 use super::{AssessedRow, DetectorSpec, Ensemble, Member, MissingDetector, Model, explain, missing_vote, vote};
-use crate::budget::{FalseAlarmBudget, threshold_nats};
+use crate::boundary::Boundary;
+use crate::budget::{FalseAlarmBudget, prior};
 use crate::detector::{ScoreError, TrainError};
 use crate::enricher::{Enriched, Enricher};
 use crate::fusion::{Fusion, VOTES_MIN, fused_nats};
@@ -152,17 +153,23 @@ impl HeldOut {
                 scored.chain(missing.iter().map(missing_vote)).collect()
             })
             .collect();
-        let fused: Vec<Option<f64>> = votes.iter().map(|votes| fused_nats(votes)).collect();
-        let threshold = threshold_nats(&fused, enricher.step(), &spec.budget, &spec.hysteresis);
-        let mut fusion = Fusion::new(threshold);
-        let last = votes.into_iter().zip(&self.moments).map(|(votes, at)| (fusion.push(&votes), votes, *at)).last();
+        let n_trained = members.len();
+        let alerts = votes.iter().map(|votes| fused_nats(&votes[..n_trained]).map(|fused| fused.alert));
+        let fused: Vec<Option<f64>> = alerts.collect();
+        let prior = prior(&fused, enricher.step(), &spec.budget, &spec.hysteresis);
+        let mut fusion = Fusion::new(Boundary::new(prior, &spec.budget, enricher.step(), spec.hysteresis));
+        let last = votes
+            .into_iter()
+            .zip(&self.moments)
+            .map(|(votes, at)| (fusion.push(&votes[..n_trained]), votes, *at))
+            .last();
         let last = last.map(|(fused, votes, at)| {
             let mut assessment = Assessment { at, votes, fused, deviations: Vec::new(), expected: Vec::new() };
             let mut features = Vec::new();
             explain(&enricher, &members, &mut assessment, &mut features);
             AssessedRow { assessment, features }
         });
-        Ok(Ensemble { schema, enricher, members, missing, fusion, last })
+        Ok(Ensemble { schema, enricher, members, missing, fusion: fusion.calibrated(), last })
     }
 }
 
