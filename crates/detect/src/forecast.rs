@@ -85,6 +85,11 @@ impl ForecastSpec {
     pub fn season_cycles_min(&self) -> usize {
         self.season_cycles_min
     }
+
+    /// Bytes of a feature's seasons, if it has every one that fits into `n_rows` rows of training.
+    pub(crate) fn season_bytes_max(&self, n_rows: usize, step_ms: usize) -> usize {
+        season::bytes_max(n_rows, step_ms, self.season_cycles_min)
+    }
 }
 
 /// Where a measurement is expected to lie.

@@ -28,15 +28,6 @@ const LEAVES_MIN: usize = 256;
 /// A feature's forecast without its seasons: smoothing, errors, states and scale.
 const FORECAST_FEATURE_BYTES: usize = 400;
 
-/// The periods that a forecast looks for, in milliseconds: hour, day, week.
-const PERIODS_MS: [usize; 3] = [3_600_000, 86_400_000, 604_800_000];
-
-/// Longest history that a forecast looks at point by point; of longer ones it averages rows.
-const FORECAST_POINTS_MAX: usize = 10_080;
-
-/// Fewest points of a period for it to have a shape.
-const PERIOD_POINTS_MIN: usize = 12;
-
 /// What an ensemble is expected to hold, by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
@@ -104,7 +95,7 @@ fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> usize {
         }
         DetectorSpec::Dbscan(dbscan) => dbscan.core_bytes_max(shape.n_features),
         DetectorSpec::Forecast(forecast) => {
-            let seasons = season_points(shape, forecast.season_cycles_min()) * size_of::<i16>();
+            let seasons = forecast.season_bytes_max(shape.n_rows, shape.step_ms);
             shape.n_features * (FORECAST_FEATURE_BYTES + seasons)
         }
         #[cfg(feature = "onnx")]
@@ -131,13 +122,4 @@ fn trail_bytes(n_features: usize) -> usize {
     let stamps = TRAIL_ROWS_MAX * size_of::<i64>();
     // Scales, deviations and what was expected of each feature: some 25 floats.
     cells + stamps + n_features * (RECENT_ROWS + 25) * F64
-}
-
-/// Points of all seasons of a feature, if it has every one that fits into the history often enough.
-fn season_points(shape: Shape, cycles_min: usize) -> usize {
-    let rows_per_point = shape.n_rows.div_ceil(FORECAST_POINTS_MAX).max(1);
-    let point_ms = shape.step_ms.saturating_mul(rows_per_point);
-    let points = PERIODS_MS.map(|period_ms| period_ms / point_ms);
-    let n_points = shape.n_rows / rows_per_point;
-    points.into_iter().filter(|points| *points >= PERIOD_POINTS_MIN && n_points / points >= cycles_min).sum()
 }

@@ -30,6 +30,17 @@ const LONG: [Candidate; 2] = [
 ];
 const SHORT: [Candidate; 1] = [Candidate { period_ms: 3_600_000, knots_max: 60, gain: 0.03 }];
 
+/// Bytes of a feature's seasons, if it has every one that fits into `n_rows` rows often enough.
+pub(super) fn bytes_max(n_rows: usize, step_ms: usize, cycles_min: usize) -> usize {
+    let bytes = |candidate: &Candidate| {
+        let n_period = usize::try_from(candidate.period_ms).unwrap_or(usize::MAX) / step_ms.max(1);
+        let fits = n_period >= PERIOD_POINTS_MIN && n_rows / n_period >= cycles_min;
+        let knots = n_period.min(candidate.knots_max) * size_of::<i16>();
+        if fits { size_of::<Profile>() + knots } else { 0 }
+    };
+    LONG.iter().chain(&SHORT).map(bytes).sum()
+}
+
 /// Most points that are decomposed: two weeks of five minutes. MSTL's time grows with them; what finer rows say is added
 /// afterwards.
 const POINTS_MAX: usize = 4_032;
