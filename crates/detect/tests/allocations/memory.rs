@@ -1,39 +1,12 @@
 //! What an ensemble was estimated to hold, what it says it holds, and what it really holds, counted byte by byte.
 
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a test program")]
-#![allow(unsafe_code, reason = "an allocator that counts can't be written without")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::Duration;
 
-use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+use homeostat_core::{Seed, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, estimate};
-use ndarray::Array2;
 
-/// Bytes allocated and not freed, by all threads.
-static HELD: AtomicIsize = AtomicIsize::new(0);
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches no memory but its own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size() as isize, Ordering::Relaxed);
-        // SAFETY: the caller keeps the system allocator's contract, which is this one's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size() as isize, Ordering::Relaxed);
-        // SAFETY: as above; `pointer` came from `alloc`, which got it from the system.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::counting::bytes_held;
+use crate::window;
 
 const STEP: Duration = Duration::from_secs(600);
 const N_FEATURES: usize = 6;
@@ -42,27 +15,17 @@ const N_STEPS: usize = 6 * 7 * 144;
 
 /// A daily and a weekly wave with noise, so that every season is found.
 fn history() -> Window {
-    let feature = |idx: usize| Feature {
-        name: format!("f{idx}"),
-        signal: Signal::Other,
-        direction: Direction::Both,
-        deviation_min: 0.0,
-    };
-    let schema = Arc::new(Schema::new((0..N_FEATURES).map(feature).collect()).expect("a schema"));
-    let grid = Grid::new(Timestamp::from_secs(0), STEP, N_STEPS).expect("a grid");
-    let values = Array2::from_shape_fn((N_STEPS, N_FEATURES), |(row, column)| {
+    window(STEP, (N_STEPS, N_FEATURES), |(row, column)| {
         let turns = |steps: f64| (row as f64 / steps * std::f64::consts::TAU).sin();
         let noise = Seed::new(row as u64).fork(&column.to_string()).value() as f64 / u64::MAX as f64;
         10.0 + 3.0 * turns(144.0) + 3.0 * turns(1_008.0) + noise
-    });
-    Window::new(Subject::deployment("shop", "cart"), grid, schema, values).expect("a window")
+    })
 }
 
 fn within(share: f64, found: usize, wanted: usize) -> bool {
     (found as f64 - wanted as f64).abs() <= share * wanted as f64
 }
 
-/// One test, so that nothing else in this process allocates meanwhile.
 #[test]
 fn the_estimate_is_what_a_trained_ensemble_holds() {
     let history = history();
@@ -73,10 +36,9 @@ fn the_estimate_is_what_a_trained_ensemble_holds() {
     // Once before counting: what libraries keep for good is theirs, and no subject's.
     drop(train(&all));
 
-    let before = HELD.load(Ordering::Relaxed);
+    let before = bytes_held();
     let ensemble = train(&all);
-    let held =
-        usize::try_from(HELD.load(Ordering::Relaxed) - before).expect("it holds something") + size_of::<Ensemble>();
+    let held = usize::try_from(bytes_held() - before).expect("it holds something") + size_of::<Ensemble>();
     assert!(ensemble.missing().is_empty(), "{:?}", ensemble.missing());
     let (estimated, said) = (estimate(&all, N_FEATURES, STEP, span), ensemble.memory_bytes());
     for ((name, estimated), (said_name, said)) in estimated.parts().iter().zip(&said) {
