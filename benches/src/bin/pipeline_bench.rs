@@ -53,6 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ensembles.insert(subject(idx), trained);
     }
     println!("figure pipeline.train_s_per_subject {:.3} s", began.elapsed().as_secs_f64() / N_SUBJECTS as f64);
+    let held: usize = ensembles.values().flat_map(Ensemble::memory_bytes).map(|(_, bytes)| bytes).sum();
+    println!("figure memory.series_kib {:.1} KiB", held as f64 / (N_SUBJECTS * N_FEATURES) as f64 / 1024.0);
     let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
     let mut monitor = Monitor::new(ensembles, tracker);
     let around = Surroundings::default();
@@ -75,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     rates.sort_by(f64::total_cmp);
     println!("figure pipeline.series_points_per_s.embedded {:.0} 1/s", rates[N_ROUNDS / 2]);
-    println!("# of {N_ROUNDS} rounds {:.0} to {:.0}", rates[0], rates[N_ROUNDS - 1]);
+    println!("spread pipeline.series_points_per_s.embedded {:.0} {:.0} {N_ROUNDS}", rates[0], rates[N_ROUNDS - 1]);
     Ok(())
 }
 
