@@ -58,7 +58,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn print(name: &str, rates: &[f64]) {
     let (slowest, fastest) =
         rates.iter().fold((f64::MAX, 0.0_f64), |(low, high), rate| (low.min(*rate), high.max(*rate)));
-    println!("figure {name} {:.2e} samples/s (from {slowest:.2e} to {fastest:.2e}, {N_ROUNDS} rounds)", median(rates));
+    println!("figure {name} {:.2e} samples/s", median(rates));
+    println!("spread {name} {slowest:.2e} {fastest:.2e} {N_ROUNDS}");
 }
 
 fn median(values: &[f64]) -> f64 {
