@@ -7,16 +7,20 @@
 //! pipeline_bench     prints figure lines, the median of the rounds and their range
 //! ```
 
-#![allow(clippy::print_stdout, reason = "printing figures is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing figures is what it is for")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use homeostat_benches::{SEED, STEP, values};
 use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Calibration, Ensemble, EnsembleSpec, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_detect::{
+    Calibration, DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, Monitor, OnnxRuntime, Restorer, Saver,
+    SharedModels, Surroundings, Tracker, TrackerTimes,
+};
 use ndarray::Array2;
 
 /// Series of a subject.
@@ -25,8 +29,9 @@ const N_FEATURES: usize = 10;
 /// Subjects: enough that their models don't all stay in the second-level cache, as in a real service.
 const N_SUBJECTS: usize = 50;
 
-/// Rows trained on: three days.
-const N_TRAINED: usize = 3 * 1440;
+/// Rows trained on: five weeks at one minute. Models are fitted on two thirds of them, which shows a weekly season three
+/// times.
+const N_TRAINED: usize = 35 * 1440;
 
 /// Rows of a window.
 const N_WINDOW: usize = 60;
@@ -41,22 +46,60 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schema = Arc::new(Schema::new((0..N_FEATURES).map(feature).collect())?);
     let rows_of = |subject_idx: usize, from: usize, to: usize| -> Result<Window, Box<dyn Error>> {
         let first = subject_idx * n_rows;
-        let rows: Array2<f64> = all.slice(ndarray::s![first + from..first + to, ..]).to_owned();
+        let mut rows: Array2<f64> = all.slice(ndarray::s![first + from..first + to, ..]).to_owned();
+        for (row, mut cells) in (from..to).zip(rows.rows_mut()) {
+            cells += 2.0 * (row as f64 / 10_080.0 * std::f64::consts::TAU).sin();
+        }
         let grid = Grid::new(Timestamp::from_secs(60 * from as i64), STEP, to - from)?;
         Ok(Window::new(subject(subject_idx), grid, Arc::clone(&schema), rows)?)
     };
     let began = Instant::now();
+    // The four that `serve` runs unless told otherwise.
+    let named = ["forest", "dbscan", "forecast", "autoencoder"].map(DetectorSpec::by_name);
+    let spec = EnsembleSpec { detectors: named.into_iter().flatten().collect(), ..EnsembleSpec::default() };
+    let histories: Result<Vec<Window>, _> = (0..N_SUBJECTS).map(|idx| rows_of(idx, 0, N_TRAINED)).collect();
+    let histories = histories?;
+    // As `serve` trains them: subjects of a kind share models.
+    let shared = SharedModels::train(&spec, &histories.iter().collect::<Vec<_>>(), SEED)?;
     let mut ensembles = BTreeMap::new();
-    for idx in 0..N_SUBJECTS {
-        let history = rows_of(idx, 0, N_TRAINED)?;
-        let trained = Ensemble::train(&EnsembleSpec::default(), &history, SEED.fork(&subject(idx).name))?;
+    for (idx, history) in histories.iter().enumerate() {
+        let trained = Ensemble::train_with(&shared, &spec, history, SEED.fork(&subject(idx).name))?;
         ensembles.insert(subject(idx), trained);
     }
     println!("figure pipeline.train_s_per_subject {:.3} s", began.elapsed().as_secs_f64() / N_SUBJECTS as f64);
-    let held: usize = ensembles.values().flat_map(Ensemble::memory_bytes).map(|(_, bytes)| bytes).sum();
+    let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (part, bytes) in ensembles.values().flat_map(Ensemble::own_bytes) {
+        *parts.entry(part).or_default() += bytes;
+    }
+    for (part, bytes) in parts {
+        println!("figure memory.own_series_bytes.{part} {} B", bytes / (N_SUBJECTS * N_FEATURES));
+    }
+    let monitor = |ensembles| {
+        let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+        Monitor::new(ensembles, tracker)
+    };
+    let held = monitor(ensembles.clone()).memory_bytes();
     println!("figure memory.series_kib {:.1} KiB", held as f64 / (N_SUBJECTS * N_FEATURES) as f64 / 1024.0);
-    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
-    let mut monitor = Monitor::new(ensembles, tracker);
+    if let Some(library) = std::env::var_os("ORT_DYLIB_PATH") {
+        let options = LoadOptions { onnx: OnnxRuntime::native(Path::new(&library))? };
+        let (mut saver, mut restorer) = (Saver::default(), Restorer::new(&options));
+        let moved: Result<BTreeMap<_, _>, Box<dyn Error>> = ensembles
+            .iter()
+            .map(|(subject, ensemble)| Ok((subject.clone(), restorer.restore(&saver.save(ensemble)?)?)))
+            .collect();
+        measure("native", monitor(moved?), &rows_of)?;
+    } else {
+        eprintln!("pipeline_bench: ORT_DYLIB_PATH isn't set, the native backend is left out");
+    }
+    measure("embedded", monitor(ensembles), &rows_of)
+}
+
+/// Times the ticks after training.
+fn measure(
+    backend: &str,
+    mut monitor: Monitor,
+    rows_of: &dyn Fn(usize, usize, usize) -> Result<Window, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
     let around = Surroundings::default();
     let mut rates = Vec::new();
     for round in 0..N_ROUNDS {
@@ -76,8 +119,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         rates.push((N_TICKS * N_SUBJECTS * N_FEATURES) as f64 / took.as_secs_f64());
     }
     rates.sort_by(f64::total_cmp);
-    println!("figure pipeline.series_points_per_s.embedded {:.0} 1/s", rates[N_ROUNDS / 2]);
-    println!("spread pipeline.series_points_per_s.embedded {:.0} {:.0} {N_ROUNDS}", rates[0], rates[N_ROUNDS - 1]);
+    println!("figure pipeline.series_points_per_s.{backend} {:.0} 1/s", rates[N_ROUNDS / 2]);
+    println!("spread pipeline.series_points_per_s.{backend} {:.0} {:.0} {N_ROUNDS}", rates[0], rates[N_ROUNDS - 1]);
     Ok(())
 }
 

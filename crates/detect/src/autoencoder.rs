@@ -8,7 +8,7 @@
 //! It keeps nothing from row to row, so one of them can serve many subjects, in batches ([`Autoencoder::score_batch`]).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homeostat_core::{Scoring, Seed};
 
@@ -48,10 +48,12 @@ const INPUTS_MAX: usize = 4096;
 /// deviations, clipped at ±10, `ẑ` its reconstruction. A hole goes in as the feature's training mean and is left out of
 /// the score; with less than half of the window, or of the newest row, it is not ready.
 ///
-/// The model is shared between clones ([`Autoencoder::model`]); buffers are each one's own.
+/// The model ([`Autoencoder::model`]) and the session that runs it are shared between clones, which take turns; buffers are
+/// each one's own.
 pub struct Autoencoder {
     model: Arc<AutoencoderModel>,
-    session: Box<dyn OnnxSession>,
+    /// A session keeps nothing from run to run but memory: tens of kilobytes, which each subject would have to pay for.
+    session: Arc<Mutex<Box<dyn OnnxSession>>>,
     batch: Batch,
 }
 
@@ -76,7 +78,7 @@ impl Autoencoder {
     pub fn load(saved: AutoencoderSaved, runtime: &OnnxRuntime) -> Result<Self, OnnxError> {
         let model = AutoencoderModel::new(saved)?;
         let session = runtime.session(model.onnx(), model.n_inputs())?;
-        Ok(Self { model, session, batch: Batch::default() })
+        Ok(Self { model, session: Arc::new(Mutex::new(session)), batch: Batch::default() })
     }
 
     /// What to save.
@@ -92,14 +94,20 @@ impl Autoencoder {
 
     /// `embedded` or `native`.
     pub fn backend(&self) -> &'static str {
-        self.session.backend()
+        self.session().backend()
     }
 
     /// Scores the newest row of every trail, in their order, in as few runs of the model as there are batches; one trail's
     /// failure is its own. A single score is a batch of one. After the first batch of a size, batches up to that size
     /// allocate nothing here (what a backend does within a run is its own).
     pub fn score_batch<'a>(&mut self, trails: impl IntoIterator<Item = &'a Trail>) -> &[Result<Scoring, ScoreError>] {
-        self.batch.score(self.model.meta(), &mut *self.session, trails)
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.batch.score(self.model.meta(), &mut **session, trails)
+    }
+
+    /// A run that panicked has left nothing behind that the next could see.
+    fn session(&self) -> MutexGuard<'_, Box<dyn OnnxSession>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Each feature's `(z − ẑ)²` in a trail of the last batch, `(n_features)`; `None` where it was a hole, or nothing was
@@ -136,9 +144,9 @@ impl Detector for Autoencoder {
 }
 
 impl Clone for Autoencoder {
-    /// Shares the model; buffers are its own, and empty.
+    /// Shares model and session; buffers are its own, and empty.
     fn clone(&self) -> Self {
-        Self { model: Arc::clone(&self.model), session: self.session.another(), batch: Batch::default() }
+        Self { model: Arc::clone(&self.model), session: Arc::clone(&self.session), batch: Batch::default() }
     }
 }
 

@@ -6,19 +6,22 @@
 //! ```text
 //! manifest.json                 format, provenance, subjects, length and SHA-256 of every other file
 //! calibration.json              the confidence curves
-//! <subject>/state.postcard      scaler, detectors, tails, threshold, and the memory of the last rows
-//! <subject>/autoencoder.onnx    the network, as any ONNX runtime loads it
+//! models/forest-….postcard      models, named by their content: subjects with the same features share them
+//! models/dbscan-….postcard
+//! models/autoencoder-….onnx     a network, as any ONNX runtime loads it
+//! <subject>/state.postcard      scaler, forecast, tails, threshold, and the memory of the last rows
 //! ```
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use homeostat_core::{Schema, Subject};
 
 use crate::confidence::Calibration;
-use crate::ensemble::{Ensemble, LoadOptions, RestoreError, SavedEnsemble};
+use crate::ensemble::{Ensemble, LoadOptions, RestoreError, Restorer, SavedEnsemble, Saver};
 
 mod manifest;
 
@@ -28,7 +31,7 @@ use manifest::{FORMAT, FileEntry, FormatOnly, Manifest, SubjectEntry, directory,
 const MANIFEST: &str = "manifest.json";
 const CALIBRATION: &str = "calibration.json";
 const STATE: &str = "state.postcard";
-const NETWORK: &str = "autoencoder.onnx";
+const MODELS: &str = "models";
 
 /// No file of a bundle is larger: a state of a thousand features takes some 20 MB, a manifest of ten thousand subjects 5.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -126,17 +129,23 @@ impl Bundle {
         make_directory(&temporary)?;
         let mut files = BTreeMap::new();
         let mut subjects = Vec::new();
+        make_directory(&temporary.join(MODELS))?;
+        let mut saver = Saver::default();
         for (subject, ensemble) in &self.ensembles {
-            let saved = ensemble.save().map_err(|error| part(subject, error))?;
+            let saved = saver.save(ensemble).map_err(|error| part(subject, error))?;
             let name = directory(subject);
             make_directory(&temporary.join(&name))?;
             write(&temporary, &format!("{name}/{STATE}"), &saved.state, &mut files)?;
-            if let Some(network) = &saved.onnx {
-                write(&temporary, &format!("{name}/{NETWORK}"), network, &mut files)?;
+            for (model, bytes) in &saved.models {
+                let path = format!("{MODELS}/{model}");
+                if !files.contains_key(&path) {
+                    write(&temporary, &path, bytes, &mut files)?;
+                }
             }
             sync_directory(&temporary.join(&name))?;
-            subjects.push(entry(subject, name, ensemble)?);
+            subjects.push(entry(subject, name, ensemble, saved.models.into_keys().collect())?);
         }
+        sync_directory(&temporary.join(MODELS))?;
         let calibration = serde_json::to_vec_pretty(&self.calibration).map_err(|error| part(&CALIBRATION, error))?;
         write(&temporary, CALIBRATION, &calibration, &mut files)?;
         let manifest = Manifest {
@@ -172,14 +181,22 @@ impl Bundle {
         let calibration = serde_json::from_slice(&calibration_bytes)
             .map_err(|error| damaged(&dir.join(CALIBRATION), error.to_string()))?;
         let mut ensembles = BTreeMap::new();
-        for SubjectEntry { subject, .. } in &manifest.subjects {
-            let name = directory(subject);
-            let network = format!("{name}/{NETWORK}");
+        let mut restorer = Restorer::new(options);
+        let mut models: BTreeMap<&str, Arc<Vec<u8>>> = BTreeMap::new();
+        for SubjectEntry { subject, models: wanted, .. } in &manifest.subjects {
+            for model in wanted {
+                if !models.contains_key(model.as_str()) {
+                    models.insert(model, Arc::new(read(dir, &format!("{MODELS}/{model}"), &manifest)?));
+                }
+            }
+            let of_subject =
+                wanted.iter().filter_map(|name| Some((name.clone(), Arc::clone(models.get(name.as_str())?))));
             let saved = SavedEnsemble {
-                state: read(dir, &format!("{name}/{STATE}"), &manifest)?,
-                onnx: if manifest.files.contains_key(&network) { Some(read(dir, &network, &manifest)?) } else { None },
+                state: read(dir, &format!("{}/{STATE}", directory(subject)), &manifest)?,
+                models: of_subject.collect(),
             };
-            let ensemble = Ensemble::restore(&saved, options)
+            let ensemble = restorer
+                .restore(&saved)
                 .map_err(|source| BundleLoadError::Model { subject: subject.clone(), source })?;
             if let Some(difference) = schema(subject).and_then(|wanted| difference(ensemble.schema(), &wanted)) {
                 return Err(BundleLoadError::OtherSchema { subject: subject.clone(), difference });
@@ -190,10 +207,15 @@ impl Bundle {
     }
 }
 
-fn entry(subject: &Subject, directory: String, ensemble: &Ensemble) -> Result<SubjectEntry, BundleSaveError> {
+fn entry(
+    subject: &Subject,
+    directory: String,
+    ensemble: &Ensemble,
+    models: Vec<String>,
+) -> Result<SubjectEntry, BundleSaveError> {
     let schema = serde_json::to_vec(&**ensemble.schema()).map_err(|error| part(subject, error))?;
     let missing = ensemble.missing().iter().map(|one| (one.detector.clone(), one.why.clone())).collect();
-    Ok(SubjectEntry { subject: subject.clone(), directory, schema: sha256(&schema), missing })
+    Ok(SubjectEntry { subject: subject.clone(), directory, schema: sha256(&schema), models, missing })
 }
 
 fn part(name: &dyn std::fmt::Display, error: impl std::fmt::Display) -> BundleSaveError {

@@ -13,6 +13,8 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,14 @@ const ROWS_NEEDED: usize = 11;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "SavedDbscan", into = "SavedDbscan")]
 pub struct Dbscan {
+    model: Arc<DbscanModel>,
+    /// The row under way, kept only so that scoring doesn't allocate.
+    row: FixedRow,
+}
+
+/// The trained part, which never changes: one for all subjects it serves.
+#[derive(Debug, PartialEq)]
+pub(crate) struct DbscanModel {
     n_features: usize,
     /// The dimensions used, as indices into `[feature][channel]`: those that training mostly had.
     columns: Vec<u32>,
@@ -47,27 +57,31 @@ pub struct Dbscan {
     epsilon_squared: f64,
     n_clusters: usize,
     cores: CoreIndex,
-    /// The row under way, kept only so that scoring doesn't allocate.
-    row: FixedRow,
 }
 
 impl PartialEq for Dbscan {
     /// The row under way is no part of what a model is.
     fn eq(&self, other: &Self) -> bool {
-        let Self { n_features, columns, epsilon_squared, n_clusters, cores, row: _ } = self;
-        *n_features == other.n_features
-            && *columns == other.columns
-            && *epsilon_squared == other.epsilon_squared
-            && *n_clusters == other.n_clusters
-            && *cores == other.cores
+        self.model == other.model
     }
 }
 
 impl Dbscan {
     /// Clusters a bounded sample of the training rows and keeps the cores. Draws nothing from `seed`: the sample is
     /// chosen by rule.
-    pub fn train(spec: &DbscanSpec, history: &Enriched, _seed: Seed) -> Result<Self, TrainError> {
-        let (columns, rows) = sample::complete_rows(history);
+    pub fn train(spec: &DbscanSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+        Self::train_shared(spec, &[history], seed)
+    }
+
+    /// Clusters a bounded sample of several subjects' rows, where they have the same features: each history is in its own
+    /// subject's training deviations, so they compare.
+    pub fn train_shared(spec: &DbscanSpec, histories: &[&Enriched], _seed: Seed) -> Result<Self, TrainError> {
+        let n_features = histories.first().map_or(0, |history| history.n_features());
+        if histories.iter().any(|history| history.n_features() != n_features) {
+            let why = "subjects that share one must have the same features".to_owned();
+            return Err(TrainError::BadOption { detector: NAME, why });
+        }
+        let (columns, rows) = sample::complete_rows(histories, n_features);
         let n_sample = rows.nrows().min(spec.sample_rows_max(columns.len()));
         let min_points = spec.min_points(n_sample);
         let needed = spec::TRAIN_ROWS_MIN.max(2 * min_points);
@@ -76,35 +90,51 @@ impl Dbscan {
         }
         let chosen = sample::chosen(rows.view(), &columns, n_sample.max(needed), 2 * min_points);
         let found = cores::find(rows.select(ndarray::Axis(0), &chosen).view(), spec)?;
-        Ok(Self {
-            n_features: history.n_features(),
+        let model = DbscanModel {
+            n_features,
             epsilon_squared: found.epsilon * found.epsilon / columns.len() as f64,
             n_clusters: found.n_clusters,
             columns,
             cores: CoreIndex::new(found.cores.view()),
-            row: FixedRow::default(),
-        })
+        };
+        Ok(Self { model: Arc::new(model), row: FixedRow::default() })
     }
 
     /// How many dense regions training had.
     pub fn n_clusters(&self) -> usize {
-        self.n_clusters
+        self.model.n_clusters
     }
 
     /// How many core points are kept.
     pub fn n_cores(&self) -> usize {
-        self.cores.n_cores()
+        self.model.cores.n_cores()
     }
 
     /// ε, in training deviations, per dimension: a row this far from a core in every dimension scores 1.
     pub fn epsilon(&self) -> f64 {
-        self.epsilon_squared.sqrt()
+        self.model.epsilon_squared.sqrt()
     }
 
-    /// Bytes held.
+    /// Bytes held: the cores, shared with clones, and [`Self::own_bytes`].
     pub fn memory_bytes(&self) -> usize {
-        let columns = self.columns.capacity() * size_of::<u32>();
-        size_of::<Self>() + columns + self.cores.heap_bytes() + self.row.heap_bytes()
+        self.model.memory_bytes() + self.own_bytes()
+    }
+
+    /// The part of [`Self::memory_bytes`] that clones don't share.
+    pub fn own_bytes(&self) -> usize {
+        size_of::<Self>() + self.row.heap_bytes()
+    }
+
+    /// The trained part, one for all clones.
+    pub(crate) fn model(&self) -> &Arc<DbscanModel> {
+        &self.model
+    }
+}
+
+impl DbscanModel {
+    /// Bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.columns.capacity() * size_of::<u32>() + self.cores.heap_bytes()
     }
 }
 
@@ -119,21 +149,22 @@ impl Detector for Dbscan {
     }
 
     fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
-        if trail.n_features() != self.n_features {
-            return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
+        let Self { model, row } = self;
+        if trail.n_features() != model.n_features {
+            return Err(ScoreError::Shape { found: trail.n_features(), wanted: model.n_features });
         }
         let channels = ROW_CHANNELS.map(|channel| trail.row(0, channel));
-        let deviations = self.columns.iter().map(|column| {
+        let deviations = model.columns.iter().map(|column| {
             let (feature_idx, channel_idx) = split(*column);
             channels[channel_idx].map_or(f64::NAN, |cells| cells[feature_idx])
         });
-        self.cores.fill(&mut self.row, deviations);
-        let n_present = self.row.n_present();
-        if 2 * n_present < self.columns.len() || n_present == 0 {
+        model.cores.fill(row, deviations);
+        let n_present = row.n_present();
+        if 2 * n_present < model.columns.len() || n_present == 0 {
             let short = trail.n_rows() < ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
-        RawScore::new(self.cores.nearest(&self.row) / self.epsilon_squared)
+        RawScore::new(model.cores.nearest(row) / model.epsilon_squared)
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }
@@ -151,8 +182,14 @@ struct SavedDbscan {
 
 impl From<Dbscan> for SavedDbscan {
     fn from(dbscan: Dbscan) -> Self {
-        let Dbscan { n_features, columns, epsilon_squared, n_clusters, cores, row: _ } = dbscan;
-        Self { n_features, columns, epsilon_squared, n_clusters, cores }
+        let DbscanModel { n_features, columns, epsilon_squared, n_clusters, cores } = &*dbscan.model;
+        Self {
+            n_features: *n_features,
+            columns: columns.clone(),
+            epsilon_squared: *epsilon_squared,
+            n_clusters: *n_clusters,
+            cores: cores.clone(),
+        }
     }
 }
 
@@ -170,6 +207,7 @@ impl TryFrom<SavedDbscan> for Dbscan {
         if !(epsilon_squared > 0.0 && epsilon_squared.is_finite()) {
             return Err("a saved DBSCAN model has no positive epsilon");
         }
-        Ok(Self { n_features, columns, epsilon_squared, n_clusters, cores, row: FixedRow::default() })
+        let model = DbscanModel { n_features, columns, epsilon_squared, n_clusters, cores };
+        Ok(Self { model: Arc::new(model), row: FixedRow::default() })
     }
 }

@@ -95,12 +95,12 @@ impl Enricher {
 
     fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64>) {
         let n_features = self.scaler.n_features();
-        let cells = self.trail.push(at);
+        let mut new = self.trail.push(at);
         for (idx, value) in row.take(n_features).enumerate() {
             let value = if value.is_finite() { value } else { f64::NAN };
             let recent = &mut self.recent[idx];
             for channel in CHANNELS {
-                cells[channel.index() * n_features + idx] = match channel.look_back() {
+                new.cells(channel)[idx] = match channel.look_back() {
                     Some(rows) => residual(recent, value, rows)
                         .map_or(f64::NAN, |difference| self.scaler.scaled(idx, channel, difference)),
                     None if channel == Channel::Raw => value,

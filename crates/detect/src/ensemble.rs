@@ -9,22 +9,28 @@ use homeostat_core::{Assessment, Fused, NamedVote, NotReady, Schema, Scoring, Ti
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "onnx")]
+use crate::autoencoder::Autoencoder;
 use crate::detector::ScoreError;
 use crate::enricher::Enricher;
 use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
 use crate::fusion::{Fusion, VOTES_MIN};
 use crate::tail::Tail;
 use crate::trail::TRAIL_ROWS_MAX;
+#[cfg(feature = "onnx")]
+use crate::trail::Trail;
 
+mod group;
 mod model;
 mod saved;
 mod training;
 
+pub use group::{SharedModels, groups};
 pub use model::DetectorSpec;
-pub(crate) use model::Model;
 #[cfg(test)]
 pub(crate) use model::Scripted;
-pub use saved::{LoadOptions, RestoreError, SavedEnsemble};
+pub(crate) use model::{Model, SharedPart};
+pub use saved::{LoadOptions, RestoreError, Restorer, SavedEnsemble, Saver};
 pub use training::EnsembleSpec;
 
 /// The trained detectors of one subject.
@@ -93,12 +99,27 @@ impl Ensemble {
     }
 
     /// Bytes held: `trail` (rows and scales) first, then each detector with its calibration. What [`crate::estimate`]
-    /// foresees.
+    /// foresees for a subject that shares nothing.
     pub fn memory_bytes(&self) -> Vec<(&'static str, usize)> {
+        let shared = self.members.iter().map(|member| member.model.shared_part().map_or(0, |part| part.bytes));
+        let mut parts = self.own_bytes();
+        for ((_, own), shared) in parts.iter_mut().skip(1).zip(shared) {
+            *own += shared;
+        }
+        parts
+    }
+
+    /// The same without the trained models that other subjects may share: what one more subject of the same kind costs.
+    pub fn own_bytes(&self) -> Vec<(&'static str, usize)> {
         let members = self.members.iter().map(|member| {
-            (member.model.name(), size_of::<Member>() + member.model.memory_bytes() + member.tail.heap_bytes())
+            (member.model.name(), size_of::<Member>() + member.model.own_bytes() + member.tail.heap_bytes())
         });
         std::iter::once(("trail", size_of::<Self>() + self.enricher.heap_bytes())).chain(members).collect()
+    }
+
+    /// The trained models that other subjects may share.
+    pub(crate) fn shared_parts(&self) -> impl Iterator<Item = SharedPart> + '_ {
+        self.members.iter().filter_map(|member| member.model.shared_part())
     }
 
     /// The moment of the newest row it has seen.
@@ -165,25 +186,78 @@ impl Ensemble {
     /// Takes one row and assesses it; `None` is a row of holes. A row that isn't newer than what it has seen is left alone.
     /// Nothing is allocated but for a detector that fails.
     pub(crate) fn take(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> Option<&AssessedRow> {
-        if self.newest_at().is_some_and(|newest| at <= newest) {
+        if !self.advance(at, row) {
             return None;
+        }
+        #[cfg(feature = "onnx")]
+        if let Some(member_idx) = self.batched_idx() {
+            let scoring = self.members[member_idx].model.score(self.enricher.trail());
+            self.settle(member_idx, scoring);
+        }
+        self.conclude();
+        self.last.as_ref()
+    }
+
+    /// The first of three steps in taking a row: all detectors vote but the one that scores in batches. Says whether the
+    /// row was new; if not, nothing is left to do.
+    pub(crate) fn advance(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> bool {
+        if self.newest_at().is_some_and(|newest| at <= newest) {
+            return false;
         }
         match row {
             Some(row) => self.enricher.push(at, row.iter().copied()),
             None => self.enricher.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
         };
-        let trail = self.enricher.trail();
         let mut last = self.last.take().unwrap_or_else(|| self.blank(at));
-        let AssessedRow { assessment, features } = &mut last;
-        assessment.at = at;
+        last.assessment.at = at;
+        let trail = self.enricher.trail();
         // Members come first among the votes; what is missing says the same of every row.
-        for (member, named) in self.members.iter_mut().zip(&mut assessment.votes) {
+        for (member, named) in self.members.iter_mut().zip(&mut last.assessment.votes) {
+            #[cfg(feature = "onnx")]
+            if member.model.as_autoencoder().is_some() {
+                continue;
+            }
             named.vote = vote(member.model.score(trail), &member.tail);
         }
+        self.last = Some(last);
+        true
+    }
+
+    /// The member that scores in batches, if there is one.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn batched_idx(&self) -> Option<usize> {
+        self.members.iter().position(|member| member.model.as_autoencoder().is_some())
+    }
+
+    /// The autoencoder that scores in batches, if there is one.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn autoencoder(&self) -> Option<&Autoencoder> {
+        self.members.iter().find_map(|member| member.model.as_autoencoder())
+    }
+
+    /// The rows as detectors see them.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn trail(&self) -> &Trail {
+        self.enricher.trail()
+    }
+
+    /// The second step: what the detector said that scores in batches.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn settle(&mut self, member_idx: usize, scoring: Result<Scoring, ScoreError>) {
+        let votes = self.last.as_mut().map(|last| &mut last.assessment.votes);
+        if let (Some(member), Some(votes)) = (self.members.get(member_idx), votes)
+            && let Some(named) = votes.get_mut(member_idx)
+        {
+            named.vote = vote(scoring, &member.tail);
+        }
+    }
+
+    /// The last step: votes to a score, and where each feature stands.
+    pub(crate) fn conclude(&mut self) {
+        let Some(AssessedRow { assessment, features }) = &mut self.last else { return };
         // What wasn't trained has no part in the boundary either.
         assessment.fused = self.fusion.push(&assessment.votes[..self.members.len()]);
         explain(&self.enricher, &self.members, assessment, features);
-        Some(self.last.insert(last))
     }
 
     /// The newest row that was assessed since it was trained or loaded.

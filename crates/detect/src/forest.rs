@@ -16,7 +16,10 @@ mod stored;
 mod tests;
 mod tree;
 
+use std::sync::Arc;
+
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
+use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
@@ -84,11 +87,11 @@ impl ForestSpec {
 /// the previous 3 rows, from that of the previous 20, and the root mean square of the former over the last 10 rows. On
 /// raw levels isolation forests are weak; on these rows they add to every other detector.
 ///
-/// The raw score is the paper's anomaly score, in (0, 1).
+/// The raw score is the paper's anomaly score, in (0, 1). Clones share the trees until one of them is refreshed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Forest {
     n_features: usize,
-    forest: IsolationForest,
+    forest: Arc<IsolationForest>,
     /// The row under way, and what scoring works with: kept only so that scoring doesn't allocate.
     #[serde(skip)]
     row: Vec<f64>,
@@ -101,18 +104,47 @@ pub struct Forest {
 impl Forest {
     /// Grows a forest on every training row of which at least half is there.
     pub fn train(spec: &ForestSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
-        let n_features = history.n_features();
-        let rows = row::training_rows(history);
-        if rows.nrows() < TRAIN_ROWS_MIN {
-            return Err(TrainError::TooFewRows { detector: NAME, found: rows.nrows(), needed: TRAIN_ROWS_MIN });
+        Self::train_shared(spec, &[history], seed)
+    }
+
+    /// Grows one for several subjects with the same features, on the rows of all of them: each history is in its own
+    /// subject's training deviations, so they compare.
+    pub fn train_shared(spec: &ForestSpec, histories: &[&Enriched], seed: Seed) -> Result<Self, TrainError> {
+        let n_features = histories.first().map_or(0, |history| history.n_features());
+        let of_each: Vec<_> = histories.iter().map(|history| row::training_rows(history)).collect();
+        let found = of_each.iter().map(|rows| rows.nrows()).sum();
+        if found < TRAIN_ROWS_MIN {
+            return Err(TrainError::TooFewRows { detector: NAME, found, needed: TRAIN_ROWS_MIN });
         }
-        let forest = IsolationForest::fit(rows.view(), spec, seed)?;
+        let full: Vec<_> = of_each.iter().filter(|rows| rows.nrows() > 0).map(|rows| rows.view()).collect();
+        let rows = concatenate(Axis(0), &full).map_err(|_| TrainError::BadOption {
+            detector: NAME,
+            why: "subjects that share one must have the same features".to_owned(),
+        })?;
+        let forest = Arc::new(IsolationForest::fit(rows.view(), spec, seed)?);
         Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), reservoir: None })
     }
 
-    /// The forest alone, for comparison with others.
-    pub fn forest(&self) -> &IsolationForest {
+    /// The trees alone, one for all clones.
+    pub fn forest(&self) -> &Arc<IsolationForest> {
         &self.forest
+    }
+
+    /// A forest of these trees; `Err` if they weren't grown on rows as trails give them.
+    pub(crate) fn from_parts(
+        forest: Arc<IsolationForest>,
+        reservoir: Option<Box<Reservoir>>,
+    ) -> Result<Self, &'static str> {
+        let n_features = forest.n_columns() / row::N_MAGNITUDES;
+        if n_features == 0 || forest.n_columns() != n_features * row::N_MAGNITUDES {
+            return Err("a saved forest was grown on other columns than a trail gives");
+        }
+        Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), reservoir })
+    }
+
+    /// What the forest is refreshed from, if it keeps that.
+    pub(crate) fn reservoir(&self) -> Option<&Reservoir> {
+        self.reservoir.as_deref()
     }
 
     /// What each feature contributes to the score of the trail's newest row, `[n_features]`, in doublings of the score over
@@ -175,7 +207,7 @@ impl Forest {
             let why = "there is no reservoir to refresh from: keep one first".into();
             return Err(TrainError::BadOption { detector: NAME, why });
         };
-        self.forest.refresh(reservoir, n_trees)
+        Arc::make_mut(&mut self.forest).refresh(reservoir, n_trees)
     }
 
     /// The row that the forest sees of a trail, into `self.row`; returns how many values are there.
@@ -187,10 +219,14 @@ impl Forest {
         Ok(row::fill(&mut self.row, self.n_features, |back, channel| trail.row(back, channel)))
     }
 
-    /// Bytes held.
+    /// Bytes held: the trees, shared with clones, and [`Self::own_bytes`].
     pub fn memory_bytes(&self) -> usize {
+        self.forest.memory_bytes() + self.own_bytes()
+    }
+
+    /// The part of [`Self::memory_bytes`] that clones don't share.
+    pub fn own_bytes(&self) -> usize {
         size_of::<Self>()
-            + self.forest.memory_bytes()
             + self.reservoir.as_ref().map_or(0, |reservoir| reservoir.memory_bytes())
             + self.row.capacity() * size_of::<f64>()
             + self.scratch.memory_bytes()

@@ -47,8 +47,8 @@ pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
-    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, Misfit, MissingDetector, RestoreError,
-    SavedEnsemble,
+    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, Misfit, MissingDetector, RestoreError, Restorer,
+    SavedEnsemble, Saver, SharedModels, groups,
 };
 pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};

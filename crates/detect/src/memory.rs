@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use crate::ensemble::{DetectorSpec, EnsembleSpec};
-use crate::trail::{CHANNELS, TRAIL_ROWS_MAX};
+use crate::trail::{CHANNEL_ROWS, TRAIL_ROWS_MAX};
 
 /// Bytes of a float as most models keep it.
 const F32: usize = size_of::<f32>();
 const F64: usize = size_of::<f64>();
 
 /// Each knot of a tail is two floats, and it keeps this many: see `tail`.
-const TAIL_KNOTS: usize = 256;
+const TAIL_KNOTS: usize = 64;
 
 /// Rows that the enricher keeps of each feature for its means: its vectors grow in powers of two past 20.
 const RECENT_ROWS: usize = 32;
@@ -28,11 +28,18 @@ const LEAVES_MIN: usize = 256;
 /// A feature's forecast without its seasons: smoothing, errors, states and scale.
 const FORECAST_FEATURE_BYTES: usize = 400;
 
+/// Structs and the row under way of the detectors whose models can be shared.
+const FOREST_OWN_BYTES: usize = 1_000;
+const DBSCAN_OWN_BYTES: usize = 500;
+#[cfg(feature = "onnx")]
+const AUTOENCODER_OWN_BYTES: usize = 1_500;
+
 /// What an ensemble is expected to hold, by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
     n_features: usize,
     parts: Vec<(&'static str, usize)>,
+    shared_bytes: usize,
 }
 
 impl MemoryEstimate {
@@ -41,14 +48,25 @@ impl MemoryEstimate {
         &self.parts
     }
 
-    /// Bytes of one subject.
+    /// Bytes of one subject that shares nothing.
     pub fn subject_bytes(&self) -> usize {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Bytes of one subject, divided by its features: each is one series.
+    /// The part of [`Self::subject_bytes`] that is there once for all subjects of a group that share models
+    /// ([`crate::groups`]).
+    pub fn shared_bytes(&self) -> usize {
+        self.shared_bytes
+    }
+
+    /// Bytes of a group of so many subjects that share models.
+    pub fn group_bytes(&self, n_subjects: usize) -> usize {
+        (self.subject_bytes() - self.shared_bytes).saturating_mul(n_subjects).saturating_add(self.shared_bytes)
+    }
+
+    /// What one more subject of a group takes, divided by its features: each is one series.
     pub fn series_bytes(&self) -> usize {
-        self.subject_bytes() / self.n_features.max(1)
+        (self.subject_bytes() - self.shared_bytes) / self.n_features.max(1)
     }
 }
 
@@ -63,7 +81,9 @@ impl MemoryEstimate {
 ///
 /// let (minute, week) = (Duration::from_secs(60), Duration::from_secs(7 * 86_400));
 /// let estimate = estimate(&EnsembleSpec::default(), 8, minute, week);
-/// assert_eq!(estimate.subject_bytes() / 8, estimate.series_bytes());
+/// assert_eq!(estimate.group_bytes(1), estimate.subject_bytes());
+/// // A group shares its largest models.
+/// assert!(estimate.group_bytes(10) < 5 * estimate.subject_bytes());
 /// assert_eq!(estimate.parts()[0].0, "trail");
 /// ```
 pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history: Duration) -> MemoryEstimate {
@@ -73,8 +93,13 @@ pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history:
     let shape = Shape { n_features, n_rows: n_rows.saturating_mul(2) / 3, step_ms };
     let tail = TAIL_KNOTS.min(n_rows / 3) * 2 * F64;
     let mut parts = vec![("trail", trail_bytes(n_features))];
-    parts.extend(spec.detectors.iter().map(|detector| (detector.name(), detector_bytes(detector, shape) + tail)));
-    MemoryEstimate { n_features, parts }
+    let mut shared_bytes = 0;
+    for detector in &spec.detectors {
+        let DetectorBytes { own, shared } = detector_bytes(detector, shape);
+        parts.push((detector.name(), own + shared + tail));
+        shared_bytes += shared;
+    }
+    MemoryEstimate { n_features, parts, shared_bytes }
 }
 
 /// What sizes depend on beside options.
@@ -86,22 +111,36 @@ struct Shape {
     step_ms: usize,
 }
 
-fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> usize {
+/// What a detector holds.
+struct DetectorBytes {
+    /// Each subject's own.
+    own: usize,
+    /// Once for all that share it.
+    shared: usize,
+}
+
+fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> DetectorBytes {
+    let own = |own: usize| DetectorBytes { own, shared: 0 };
     match spec {
-        DetectorSpec::Residual => shape.n_features * F64,
+        DetectorSpec::Residual => own(shape.n_features * F64),
         DetectorSpec::Forest(forest) => {
             let rows = forest.sample_rows_max().min(shape.n_rows);
-            forest.n_trees() * rows.next_power_of_two().max(LEAVES_MIN) * LEAF_BYTES
+            let leaves = rows.next_power_of_two().max(LEAVES_MIN);
+            DetectorBytes { own: FOREST_OWN_BYTES, shared: forest.n_trees() * leaves * LEAF_BYTES }
         }
-        DetectorSpec::Dbscan(dbscan) => dbscan.core_bytes_max(shape.n_features),
+        DetectorSpec::Dbscan(dbscan) => {
+            DetectorBytes { own: DBSCAN_OWN_BYTES, shared: dbscan.core_bytes_max(shape.n_features) }
+        }
         DetectorSpec::Forecast(forecast) => {
             let seasons = forecast.season_bytes_max(shape.n_rows, shape.step_ms);
-            shape.n_features * (FORECAST_FEATURE_BYTES + seasons)
+            own(shape.n_features * (FORECAST_FEATURE_BYTES + seasons))
         }
         #[cfg(feature = "onnx")]
-        DetectorSpec::Autoencoder(_) => autoencoder_bytes(shape.n_features),
+        DetectorSpec::Autoencoder(_) => {
+            DetectorBytes { own: AUTOENCODER_OWN_BYTES, shared: autoencoder_bytes(shape.n_features) }
+        }
         #[cfg(test)]
-        DetectorSpec::Scripted(_) => 0,
+        DetectorSpec::Scripted(_) => own(0),
     }
 }
 
@@ -118,7 +157,7 @@ fn autoencoder_bytes(n_features: usize) -> usize {
 
 /// The trail's cells and stamps, the rows behind its means, and the last assessment.
 fn trail_bytes(n_features: usize) -> usize {
-    let cells = TRAIL_ROWS_MAX * CHANNELS.len() * n_features * F64;
+    let cells = CHANNEL_ROWS * n_features * F64;
     let stamps = TRAIL_ROWS_MAX * size_of::<i64>();
     // Scales, deviations and what was expected of each feature: some 25 floats.
     cells + stamps + n_features * (RECENT_ROWS + 25) * F64

@@ -4,9 +4,13 @@
 //! gives the same incidents as watching live.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "onnx")]
+use std::sync::Arc;
 
 use homeostat_core::{Incident, IncidentChange, Subject, Timestamp, Window};
 
+#[cfg(feature = "onnx")]
+use crate::autoencoder::Autoencoder;
 use crate::ensemble::{Ensemble, Misfit};
 use crate::feature_state::FeatureState;
 use crate::tracker::{SubjectRow, Surroundings, Tracker};
@@ -19,12 +23,27 @@ pub struct Monitor {
     tracker: Tracker,
     /// Empty between observations; kept for its memory.
     pending: Vec<Pending>,
+    /// Those of the moment that took a row; kept for its memory.
+    advanced: Vec<usize>,
+    /// The autoencoders that subjects share, each with room for a batch.
+    #[cfg(feature = "onnx")]
+    autoencoders: Vec<Autoencoder>,
 }
 
 #[derive(Clone, Debug)]
 struct Watched {
     subject: Subject,
     ensemble: Ensemble,
+    /// Which of the autoencoders is its own, and which of its votes it is.
+    #[cfg(feature = "onnx")]
+    batch: Option<Batched>,
+}
+
+#[cfg(feature = "onnx")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Batched {
+    autoencoder_idx: usize,
+    member_idx: usize,
 }
 
 /// A row that is due.
@@ -53,8 +72,50 @@ pub struct Observed {
 impl Monitor {
     /// A monitor of these subjects.
     pub fn new(ensembles: BTreeMap<Subject, Ensemble>, tracker: Tracker) -> Self {
-        let watched = ensembles.into_iter().map(|(subject, ensemble)| Watched { subject, ensemble });
-        Self { watched: watched.collect(), tracker, pending: Vec::new() }
+        let mut monitor = Self {
+            watched: Vec::with_capacity(ensembles.len()),
+            tracker,
+            pending: Vec::new(),
+            advanced: Vec::new(),
+            #[cfg(feature = "onnx")]
+            autoencoders: Vec::new(),
+        };
+        for (subject, ensemble) in ensembles {
+            #[cfg(feature = "onnx")]
+            let batch = monitor.batch_of(&ensemble);
+            monitor.watched.push(Watched {
+                subject,
+                ensemble,
+                #[cfg(feature = "onnx")]
+                batch,
+            });
+        }
+        monitor
+    }
+
+    /// Where an ensemble's autoencoder runs: with all others that have the same.
+    #[cfg(feature = "onnx")]
+    fn batch_of(&mut self, ensemble: &Ensemble) -> Option<Batched> {
+        let (own, member_idx) = (ensemble.autoencoder()?, ensemble.batched_idx()?);
+        // The last first: subjects that share one mostly stand together.
+        let known = self.autoencoders.iter().rposition(|known| Arc::ptr_eq(known.model(), own.model()));
+        let autoencoder_idx = known.unwrap_or_else(|| {
+            self.autoencoders.push(own.clone());
+            self.autoencoders.len() - 1
+        });
+        Some(Batched { autoencoder_idx, member_idx })
+    }
+
+    /// Bytes of all ensembles, what they share counted once, without the tracker.
+    pub fn memory_bytes(&self) -> usize {
+        let own = self.watched.iter().flat_map(|watched| watched.ensemble.own_bytes()).map(|(_, bytes)| bytes);
+        let shared: BTreeMap<usize, usize> = self
+            .watched
+            .iter()
+            .flat_map(|watched| watched.ensemble.shared_parts())
+            .map(|part| (part.address, part.bytes))
+            .collect();
+        own.sum::<usize>() + shared.into_values().sum::<usize>()
     }
 
     /// Takes windows, at most one of each subject, whose rows may have been seen in part, and what is known of the world
@@ -80,12 +141,20 @@ impl Monitor {
         pending.sort_unstable_by_key(|due| (due.at, due.watched_idx, due.step_idx.is_none(), due.window_idx));
         for moment in pending.chunk_by(|a, b| a.at == b.at) {
             let Some(at) = moment.first().map(|due| due.at) else { continue };
+            self.advanced.clear();
             for due in moment {
                 let row = due.step_idx.map(|step_idx| windows[due.window_idx].row(step_idx));
-                self.watched[due.watched_idx].ensemble.take(at, row);
+                if self.watched[due.watched_idx].ensemble.advance(at, row) {
+                    self.advanced.push(due.watched_idx);
+                }
+            }
+            #[cfg(feature = "onnx")]
+            self.run_autoencoders();
+            for watched_idx in &self.advanced {
+                self.watched[*watched_idx].ensemble.conclude();
             }
             let rows = moment.iter().filter_map(|due| {
-                let Watched { subject, ensemble } = &self.watched[due.watched_idx];
+                let Watched { subject, ensemble, .. } = &self.watched[due.watched_idx];
                 Some(SubjectRow { subject, schema: ensemble.schema(), step: ensemble.step(), row: ensemble.last()? })
             });
             observed.changes.extend(self.tracker.step(at, rows, around));
@@ -94,6 +163,28 @@ impl Monitor {
         self.pending = pending;
         observed.changes.extend(self.tracker.pass_time(now));
         observed
+    }
+
+    /// Runs the rows of the moment through their networks, those of one network in one batch.
+    #[cfg(feature = "onnx")]
+    fn run_autoencoders(&mut self) {
+        let Self { watched, advanced, autoencoders, .. } = self;
+        advanced.sort_unstable_by_key(|watched_idx| (watched[*watched_idx].batch, *watched_idx));
+        let mut rest = advanced.as_slice();
+        while let Some(first) = rest.first() {
+            let network = |idx: &usize| watched[*idx].batch.map(|batch| batch.autoencoder_idx);
+            let wanted = network(first);
+            let (same, others) = rest.split_at(rest.partition_point(|idx| network(idx) == wanted));
+            rest = others;
+            let Some(autoencoder) = wanted.and_then(|idx| autoencoders.get_mut(idx)) else { continue };
+            let scorings = autoencoder.score_batch(same.iter().map(|idx| watched[*idx].ensemble.trail()));
+            for (watched_idx, scoring) in same.iter().zip(scorings) {
+                let Watched { ensemble, batch, .. } = &mut watched[*watched_idx];
+                if let Some(batch) = batch {
+                    ensemble.settle(batch.member_idx, scoring.clone());
+                }
+            }
+        }
     }
 
     /// A subject's ensemble.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 /// On labelled data the choice between .9 and .995 made no difference.
 const BODY_QUANTILE: f64 = 0.98;
 
-/// Knots kept of the empirical part. 256 knots are 4 KiB and place every percentile within half a per cent.
-const KNOTS_MAX: usize = 256;
+/// Knots kept of the empirical part, evenly spaced in surprise: 64 are 1 KiB and lie a sixteenth of a nat apart, where it
+/// matters (the rare rows) as where it doesn't.
+const KNOTS_MAX: usize = 64;
 
 /// The mean excess is at least this share of the body's width (median to where the tail begins); of where the tail begins,
 /// where the body has no width; or this much, where that is 0, too. Without a floor, a detector that scored all
@@ -48,9 +49,13 @@ impl Tail {
         }
         let body_idx = (((n_rows - 1) as f64) * BODY_QUANTILE) as usize;
         let n_knots = (body_idx + 1).min(KNOTS_MAX);
+        let surprise_max = -((n_rows - body_idx) as f64 / n_rows as f64).ln();
         let mut knots: Vec<(f64, f64)> = Vec::with_capacity(n_knots);
         for knot_idx in 0..n_knots {
-            let idx = if n_knots == 1 { body_idx } else { knot_idx * body_idx / (n_knots - 1) };
+            let share = if n_knots == 1 { 1.0 } else { knot_idx as f64 / (n_knots - 1) as f64 };
+            // The row above which e^-surprise of all rows lie; the last knot is the body's end, whatever rounding says.
+            let below = (1.0 - (-share * surprise_max).exp()) * n_rows as f64;
+            let idx = if knot_idx + 1 == n_knots { body_idx } else { (below.round() as usize).min(body_idx) };
             let score = sorted[idx];
             // How many score at least as high, ties included.
             let n_above = n_rows - sorted.partition_point(|other| *other < score);

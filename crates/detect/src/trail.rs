@@ -3,8 +3,8 @@
 use homeostat_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Rows kept. The longest look-back is 20 rows for a residual and 20 for the autoencoder on top of it; 64 leaves room and
-/// keeps eight features in 24 KiB.
+/// Rows kept of what is looked back at. The longest look-back is 20 rows for a residual and 20 for the autoencoder on top of
+/// it; a network of the user's own may see all 64. A feature takes 1.5 KiB.
 pub const TRAIL_ROWS_MAX: usize = 64;
 
 /// What is kept of each row. All but [`Channel::Raw`] are in training deviations, clipped at ±200.
@@ -40,6 +40,24 @@ impl Channel {
         }
     }
 
+    /// Rows kept of it: of what detectors read of the newest row only, no more than that one.
+    pub const fn rows_max(self) -> usize {
+        match self {
+            Self::Raw | Self::Residual3 | Self::Residual20 => TRAIL_ROWS_MAX,
+            Self::Level | Self::Residual1 | Self::Residual5 => 1,
+        }
+    }
+
+    /// Rows of the channels stored before it.
+    const fn first_row(self) -> usize {
+        let (mut idx, mut rows) = (0, 0);
+        while idx < self.index() {
+            rows += CHANNELS[idx].rows_max();
+            idx += 1;
+        }
+        rows
+    }
+
     pub(crate) const fn index(self) -> usize {
         match self {
             Self::Raw => 0,
@@ -52,13 +70,20 @@ impl Channel {
     }
 }
 
-/// A ring of the last [`TRAIL_ROWS_MAX`] rows of one subject. Consecutive rows are one step apart; a step without data
+/// Rows of all channels together.
+pub(crate) const CHANNEL_ROWS: usize = {
+    let last = CHANNELS[CHANNELS.len() - 1];
+    last.first_row() + last.rows_max()
+};
+
+/// A ring of the last [`TRAIL_ROWS_MAX`] rows of one subject, and the newest of some channels
+/// ([`Channel::rows_max`]). Consecutive rows are one step apart; a step without data
 /// is a row of holes. A hole is NaN in every channel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "SavedTrail", into = "SavedTrail")]
 pub struct Trail {
     n_features: usize,
-    /// `[slot][channel][feature]`.
+    /// `[channel][slot][feature]`, with as many slots as the channel keeps rows.
     cells: Vec<f64>,
     stamps: [Timestamp; TRAIL_ROWS_MAX],
     /// Rows ever pushed; the newest is in slot `(n_pushed - 1) % TRAIL_ROWS_MAX`.
@@ -70,7 +95,7 @@ impl Trail {
     pub fn new(n_features: usize) -> Self {
         Self {
             n_features,
-            cells: vec![f64::NAN; TRAIL_ROWS_MAX * CHANNELS.len() * n_features],
+            cells: vec![f64::NAN; CHANNEL_ROWS * n_features],
             stamps: [Timestamp::default(); TRAIL_ROWS_MAX],
             n_pushed: 0,
         }
@@ -98,33 +123,51 @@ impl Trail {
 
     /// The newest row's moment.
     pub fn newest_at(&self) -> Option<Timestamp> {
-        self.slot(0).map(|slot| self.stamps[slot])
+        let newest = self.n_pushed.checked_sub(1)?;
+        self.stamps.get((newest % TRAIL_ROWS_MAX as u64) as usize).copied()
     }
 
-    /// One channel of the row `back` rows before the newest (0 is the newest), `(n_features)`; `None` where the trail
-    /// doesn't reach that far.
+    /// One channel of the row `back` rows before the newest (0 is the newest), `(n_features)`; `None` where the channel
+    /// doesn't reach that far back.
     pub fn row(&self, back: usize, channel: Channel) -> Option<&[f64]> {
-        let slot = self.slot(back)?;
-        let from = (slot * CHANNELS.len() + channel.index()) * self.n_features;
-        Some(&self.cells[from..from + self.n_features])
-    }
-
-    /// Appends a row of holes for the moment and returns its cells, `[channel][feature]`, to be filled.
-    pub(crate) fn push(&mut self, at: Timestamp) -> &mut [f64] {
-        let slot = (self.n_pushed % TRAIL_ROWS_MAX as u64) as usize;
-        self.n_pushed += 1;
-        self.stamps[slot] = at;
-        let width = CHANNELS.len() * self.n_features;
-        let cells = &mut self.cells[slot * width..(slot + 1) * width];
-        cells.fill(f64::NAN);
-        cells
-    }
-
-    fn slot(&self, back: usize) -> Option<usize> {
-        if back >= self.n_rows() {
+        if back >= self.n_rows().min(channel.rows_max()) {
             return None;
         }
-        Some(((self.n_pushed - 1 - back as u64) % TRAIL_ROWS_MAX as u64) as usize)
+        let from = self.first_cell(self.n_pushed - 1 - back as u64, channel);
+        self.cells.get(from..from + self.n_features)
+    }
+
+    /// Appends a row of holes for the moment, to be filled.
+    pub(crate) fn push(&mut self, at: Timestamp) -> NewRow<'_> {
+        let row_idx = self.n_pushed;
+        self.n_pushed += 1;
+        self.stamps[(row_idx % TRAIL_ROWS_MAX as u64) as usize] = at;
+        for channel in CHANNELS {
+            let from = self.first_cell(row_idx, channel);
+            self.cells[from..from + self.n_features].fill(f64::NAN);
+        }
+        NewRow { row_idx, trail: self }
+    }
+
+    /// Where a row of a channel begins, counted from the first row ever pushed.
+    fn first_cell(&self, row_idx: u64, channel: Channel) -> usize {
+        (channel.first_row() + (row_idx % channel.rows_max() as u64) as usize) * self.n_features
+    }
+}
+
+/// The newest row, on its way in.
+#[derive(Debug)]
+pub(crate) struct NewRow<'a> {
+    trail: &'a mut Trail,
+    row_idx: u64,
+}
+
+impl NewRow<'_> {
+    /// A channel's cells, `(n_features)`.
+    pub(crate) fn cells(&mut self, channel: Channel) -> &mut [f64] {
+        let from = self.trail.first_cell(self.row_idx, channel);
+        let to = from + self.trail.n_features;
+        &mut self.trail.cells[from..to]
     }
 }
 
@@ -148,7 +191,7 @@ impl TryFrom<SavedTrail> for Trail {
     type Error = &'static str;
     fn try_from(saved: SavedTrail) -> Result<Self, Self::Error> {
         let SavedTrail { n_features, cells, stamps, n_pushed } = saved;
-        if Some(cells.len()) != n_features.checked_mul(TRAIL_ROWS_MAX * CHANNELS.len()) {
+        if Some(cells.len()) != n_features.checked_mul(CHANNEL_ROWS) {
             return Err("a saved trail has another number of cells than its features need");
         }
         let stamps =
@@ -166,10 +209,15 @@ mod tests {
         let mut trail = Trail::new(2);
         assert!(trail.row(0, Channel::Raw).is_none());
         for step in 0..100_i64 {
-            trail.push(Timestamp::from_secs(step))[0] = step as f64;
+            let mut row = trail.push(Timestamp::from_secs(step));
+            row.cells(Channel::Raw)[0] = step as f64;
+            row.cells(Channel::Level)[1] = -step as f64;
         }
         assert_eq!(trail.newest_at(), Some(Timestamp::from_secs(99)));
         assert_eq!(trail.row(63, Channel::Raw).map(|row| row[0]), Some(36.0));
         assert!(trail.row(64, Channel::Raw).is_none());
+        assert_eq!(trail.row(0, Channel::Level).map(|row| row[1]), Some(-99.0));
+        assert!(trail.row(1, Channel::Level).is_none(), "detectors read the newest level only");
+        assert!(trail.row(0, Channel::Residual20).expect("a row").iter().all(|cell| cell.is_nan()));
     }
 }

@@ -175,9 +175,13 @@ pub(crate) struct EvaluateArgs {
     /// Also judge the ensemble with each detector left out.
     #[arg(long)]
     pub(crate) ablation: bool,
+
+    /// Series of a set with the same columns share models, as workloads with the same queries do in `serve`.
+    #[arg(long)]
+    pub(crate) share_models: bool,
     /// Judge these scores of any program instead of running detection: a directory with `SET/SERIES.csv[.gz]`, header
     /// `score[,confidence][,alert]`.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["detectors", "seeds", "seed", "ablation", "cache"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["detectors", "seeds", "seed", "ablation", "cache", "share_models"])]
     pub(crate) scores: Option<PathBuf>,
     /// Compare with an evaluation written by `--output.json`.
     #[arg(long, value_name = "FILE")]

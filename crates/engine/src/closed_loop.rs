@@ -40,7 +40,8 @@ pub(crate) fn train_on_shop(
     shop.advance_to(start() + Duration::from_secs(u64::from(days) * 86_400));
     let runtime = training::onnx_runtime(detection.onnx_library.as_deref())?;
     let ensembles = training::ensemble_spec(detection);
-    let trained = training::train(&shop.history(), &ensembles, &runtime, seed.fork("training"), progress);
+    let (share, seed) = (detection.share_models, seed.fork("training"));
+    let trained = training::train(&shop.history(), &ensembles, share, &runtime, seed, progress);
     Ok((shop, trained))
 }
 

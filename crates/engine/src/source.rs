@@ -9,7 +9,7 @@ use homeostat_detect::{Bundle, LoadOptions};
 use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusConfig, PrometheusSource};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Detection};
 use crate::training::{self, Trained};
 
 /// Rows of history for each subject: 20 160 are two weeks of minutes. More would take memory for seasons we don't model.
@@ -117,7 +117,8 @@ pub(crate) async fn train(config: &Arc<Config>, windows: Vec<Window>) -> anyhow:
     let config = Arc::clone(config);
     let trained = tokio::task::spawn_blocking(move || {
         let spec = training::ensemble_spec(&config.detection);
-        training::train(&windows, &spec, &runtime, Seed::new(config.detection.seed), |_| {})
+        let Detection { share_models, seed, .. } = config.detection;
+        training::train(&windows, &spec, share_models, &runtime, Seed::new(seed), |_| {})
     })
     .await
     .context("training")?;

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use homeostat_core::{Seed, Subject, Timestamp, Window};
-use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, OnnxError, OnnxRuntime, TrainError};
+use homeostat_detect::{
+    DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, OnnxError, OnnxRuntime, Restorer, Saver, SharedModels,
+    TrainError, groups,
+};
 
 use crate::config::Detection;
 
@@ -36,55 +39,102 @@ pub(crate) fn ensemble_spec(detection: &Detection) -> EnsembleSpec {
     EnsembleSpec { detectors, budget: detection.budget, ..EnsembleSpec::default() }
 }
 
-/// The same ensemble with its network run by `runtime`: training always ends on the embedded backend.
-fn on_runtime(ensemble: Ensemble, runtime: &OnnxRuntime) -> Result<Ensemble, TrainError> {
+/// The same ensembles with their networks run by `runtime`: training always ends on the embedded backend.
+fn on_runtime(
+    ensembles: BTreeMap<Subject, Ensemble>,
+    runtime: &OnnxRuntime,
+) -> (BTreeMap<Subject, Ensemble>, Vec<(Subject, TrainError)>) {
     if runtime.backend() == OnnxRuntime::embedded().backend() {
-        return Ok(ensemble);
+        return (ensembles, Vec::new());
     }
     let options = LoadOptions { onnx: runtime.clone() };
-    ensemble
-        .save()
-        .and_then(|saved| Ensemble::restore(&saved, &options))
-        .map_err(|error| TrainError::Failed { detector: "autoencoder", why: error.to_string() })
+    let (mut saver, mut restorer) = (Saver::default(), Restorer::new(&options));
+    let (mut moved, mut failures) = (BTreeMap::new(), Vec::new());
+    for (subject, ensemble) in &ensembles {
+        match saver.save(ensemble).and_then(|saved| restorer.restore(&saved)) {
+            Ok(ensemble) => {
+                moved.insert(subject.clone(), ensemble);
+            }
+            Err(error) => {
+                let error = TrainError::Failed { detector: "autoencoder", why: error.to_string() };
+                failures.push((subject.clone(), error));
+            }
+        }
+    }
+    (moved, failures)
 }
 
-/// Trains one ensemble for each window, on all cores; `progress` is told how many are done.
+/// Trains one ensemble for each window, on all cores; `progress` is told how many are done. Subjects of a kind
+/// ([`groups`]) share models if `share` says so.
 ///
-/// The result doesn't depend on the number of cores: each subject has a seed of its own.
+/// The result doesn't depend on the number of cores: each group and each subject has a seed of its own.
 pub(crate) fn train(
     windows: &[Window],
     spec: &EnsembleSpec,
+    share: bool,
     runtime: &OnnxRuntime,
     seed: Seed,
     progress: impl Fn(usize) + Sync,
 ) -> Trained {
-    let n_workers = std::thread::available_parallelism().map_or(1, usize::from).min(windows.len()).max(1);
-    let next = AtomicUsize::new(0);
+    let none = SharedModels::none();
+    let groups = if share { groups(windows) } else { Vec::new() };
+    let groups: Vec<&Vec<usize>> = groups.iter().filter(|group| group.len() > 1).collect();
+    let shared = on_all_cores(&groups, |group| {
+        let histories: Vec<&Window> = group.iter().map(|idx| &windows[*idx]).collect();
+        let first = histories[0].subject().to_string();
+        // Without them each subject trains its own, and says itself what is wrong with its history.
+        SharedModels::train(spec, &histories, seed.fork("group").fork(&first)).ok()
+    });
+    let mut shared_of: Vec<&SharedModels> = vec![&none; windows.len()];
+    for (group, shared) in groups.iter().zip(&shared) {
+        for idx in group.iter() {
+            shared_of[*idx] = shared.as_ref().unwrap_or(&none);
+        }
+    }
     let done = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(windows.len()));
+    let work: Vec<(&Window, &SharedModels)> = windows.iter().zip(shared_of).collect();
+    let results = on_all_cores(&work, |(window, shared)| {
+        let seed = seed.fork(&window.subject().to_string());
+        let trained = Ensemble::train_with(shared, spec, window, seed);
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        trained
+    });
+    let history = windows.first().map(|window| (window.grid().start(), window.grid().end()));
+    let mut trained = Trained { history, ..Trained::default() };
+    let mut ensembles = BTreeMap::new();
+    for (window, result) in windows.iter().zip(results) {
+        match result {
+            Ok(ensemble) => {
+                ensembles.insert(window.subject().clone(), ensemble);
+            }
+            Err(error) => trained.failures.push((window.subject().clone(), error)),
+        }
+    }
+    let (ensembles, failures) = on_runtime(ensembles, runtime);
+    trained.ensembles = ensembles;
+    trained.failures.extend(failures);
+    trained.failures.sort_by(|left, right| left.0.cmp(&right.0));
+    trained
+}
+
+/// What `work` makes of each item, in their order, on all cores.
+fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let n_workers = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
         for _ in 0..n_workers {
             scope.spawn(|| {
-                while let Some(window) = windows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let subject = window.subject();
-                    let trained = Ensemble::train(spec, window, seed.fork(&subject.to_string()))
-                        .and_then(|ensemble| on_runtime(ensemble, runtime));
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((subject.clone(), trained));
-                    progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+                loop {
+                    let idx = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(idx) else { return };
+                    let result = work(item);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((idx, result));
                 }
             });
         }
     });
-    let history = windows.first().map(|window| (window.grid().start(), window.grid().end()));
-    let mut trained = Trained { history, ..Trained::default() };
-    for (subject, result) in results.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        match result {
-            Ok(ensemble) => {
-                trained.ensembles.insert(subject, ensemble);
-            }
-            Err(error) => trained.failures.push((subject, error)),
-        }
-    }
-    trained.failures.sort_by(|left, right| left.0.cmp(&right.0));
-    trained
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(idx, _)| *idx);
+    results.into_iter().map(|(_, result)| result).collect()
 }

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use homeostat_core::{Assessment, Fused, IncidentChange, Seed, Vote, Window};
-use homeostat_detect::{Calibration, Ensemble, EnsembleSpec, Monitor, Surroundings, Tracker, TrackerTimes, TrainError};
+use homeostat_detect::{
+    Calibration, Ensemble, EnsembleSpec, Monitor, SharedModels, Surroundings, Tracker, TrackerTimes, TrainError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::pack::LabelledSeries;
@@ -49,9 +51,10 @@ impl SeriesRun {
     /// Trains on the series' first rows and watches the rest as `serve` does: one row at a time through a [`Monitor`], with
     /// the default rules for opening and closing incidents and nothing known of the surroundings.
     ///
-    /// The result depends on the series, `spec` and `seed` alone. `goes_on` is asked at every row; `false` ends the run.
+    /// The result depends on the series, `shared`, `spec` and `seed` alone. `goes_on` is asked at every row; `false` ends the run.
     pub fn of(
         series: &LabelledSeries,
+        shared: &SharedModels,
         spec: &EnsembleSpec,
         seed: Seed,
         goes_on: &dyn Fn() -> bool,
@@ -59,8 +62,8 @@ impl SeriesRun {
         let window = &series.window;
         let subject = window.subject().clone();
         let history = series.history().ok_or(RunError::NoRows)?;
-        let ensemble =
-            Ensemble::train(spec, &history, seed.fork(&subject.to_string())).map_err(RunError::Untrainable)?;
+        let ensemble = Ensemble::train_with(shared, spec, &history, seed.fork(&subject.to_string()))
+            .map_err(RunError::Untrainable)?;
         let mut run = Self::empty(&ensemble);
         let tracker = Tracker::new(spec.hysteresis, TrackerTimes::default(), Calibration::unknown());
         let mut monitor = Monitor::new(BTreeMap::from([(subject, ensemble)]), tracker);

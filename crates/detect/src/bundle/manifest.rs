@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The version of the format this program writes, and the only one it reads: a model of another version scores otherwise.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// Where a bundle's models come from; written by who trained it, never read back by the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub(super) struct SubjectEntry {
     pub(super) directory: String,
     /// SHA-256 of the schema's JSON: equal for subjects with the same queries.
     pub(super) schema: String,
+    /// Its models, by file name in `models/`: what it shares with others has the same names there.
+    pub(super) models: Vec<String>,
     /// Detectors that couldn't be trained, and why.
     pub(super) missing: BTreeMap<String, String>,
 }

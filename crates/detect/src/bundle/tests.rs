@@ -72,8 +72,8 @@ fn the_next_scores_after_loading_are_the_same_bit_for_bit() {
 #[test]
 fn a_file_cut_in_half_is_named() {
     let (_room, dir, files) = saved();
-    let wanted = if cfg!(feature = "onnx") { 5 } else { 3 };
-    assert_eq!(files.len(), wanted, "two subjects and the calibration: {files:?}");
+    let wanted = if cfg!(feature = "onnx") { 9 } else { 7 };
+    assert_eq!(files.len(), wanted, "two subjects with models of their own, and the calibration: {files:?}");
     for path in files {
         let whole = fs::read(&path).expect("a file");
         fs::write(&path, &whole[..whole.len() / 2]).expect("room to write");
@@ -103,9 +103,9 @@ fn a_flipped_bit_and_a_missing_file_are_named() {
 fn another_format_says_to_train_again_and_half_a_manifest_is_damaged() {
     let (_room, dir, _) = saved();
     let manifest = fs::read_to_string(dir.join(MANIFEST)).expect("a file");
-    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 2", "\"format\": 3", 1)).expect("room to write");
+    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 3", "\"format\": 4", 1)).expect("room to write");
     let error = load(&dir).expect_err("another format");
-    assert!(matches!(error, BundleLoadError::OtherFormat { found: 3, .. }));
+    assert!(matches!(error, BundleLoadError::OtherFormat { found: 4, .. }));
     assert!(error.to_string().contains("train again"), "{error}");
     fs::write(dir.join(MANIFEST), &manifest[..manifest.len() / 2]).expect("room to write");
     assert!(matches!(load(&dir), Err(BundleLoadError::Damaged { .. })));

@@ -15,21 +15,21 @@ const REGIME_WIDTH: f64 = 3.0;
 /// Rows a regime is given at least, in multiples of the fewest that make one, while there are rows left to give.
 const REGIME_ROWS: usize = 16;
 
-/// The columns that at least half of the history has, and every row that is complete in them, cut at ±20,
-/// `(n_rows, n_columns)`.
-pub(super) fn complete_rows(history: &Enriched) -> (Vec<u32>, Array2<f64>) {
-    let n_columns = (history.n_features() * ROW_CHANNELS.len()).min(COLUMNS_MAX);
-    let cell = |row: usize, column: u32| {
+/// The columns that at least half of all histories' rows have, and every row that is complete in them, cut at ±20,
+/// `(n_rows, n_columns)`: one history after the other.
+pub(super) fn complete_rows(histories: &[&Enriched], n_features: usize) -> (Vec<u32>, Array2<f64>) {
+    let n_columns = (n_features * ROW_CHANNELS.len()).min(COLUMNS_MAX);
+    let cell = |(history, row): (&Enriched, usize), column: u32| {
         let (feature_idx, channel_idx) = split(column);
         history.channel(ROW_CHANNELS[channel_idx])[[row, feature_idx]]
     };
-    let n_rows = history.n_rows();
+    let all = || histories.iter().flat_map(|history| (0..history.n_rows()).map(move |row| (*history, row)));
+    let n_rows = all().count();
     let columns: Vec<u32> = (0..u32::try_from(n_columns).unwrap_or(u32::MAX))
-        .filter(|column| 2 * (0..n_rows).filter(|row| !cell(*row, *column).is_nan()).count() >= n_rows)
+        .filter(|column| 2 * all().filter(|row| !cell(*row, *column).is_nan()).count() >= n_rows)
         .collect();
-    let rows: Vec<usize> =
-        (0..n_rows).filter(|row| columns.iter().all(|column| !cell(*row, *column).is_nan())).collect();
-    let kept = if columns.is_empty() { Vec::new() } else { rows };
+    let rows = all().filter(|row| columns.iter().all(|column| !cell(*row, *column).is_nan()));
+    let kept: Vec<_> = if columns.is_empty() { Vec::new() } else { rows.collect() };
     let cells = Array2::from_shape_fn((kept.len(), columns.len()), |(row, idx)| {
         cell(kept[row], columns[idx]).clamp(-ROW_CLIP, ROW_CLIP)
     });

@@ -94,7 +94,7 @@ fn a_feature_training_hardly_had_is_left_out() {
     let mut values = noise(500, 2, Seed::new(2));
     values.slice_mut(ndarray::s![10.., 1]).fill(f64::NAN);
     let (_, enriched) = history(values);
-    let (columns, rows) = sample::complete_rows(&enriched);
+    let (columns, rows) = sample::complete_rows(&[&enriched], enriched.n_features());
     assert_eq!(columns, vec![0, 1, 2]);
     assert!(rows.nrows() > 400);
 }

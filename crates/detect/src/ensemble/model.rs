@@ -2,6 +2,8 @@
 //!
 //! Adding one is a variant here; the compiler then names every other place.
 
+use std::sync::Arc;
+
 use homeostat_core::{Scoring, Seed};
 
 #[cfg(feature = "onnx")]
@@ -95,6 +97,26 @@ impl Model {
         }
     }
 
+    /// Trains one model for several subjects; `None` where each subject's model is its own.
+    pub(crate) fn train_shared(
+        spec: &DetectorSpec,
+        histories: &[&Enriched],
+        seed: Seed,
+    ) -> Option<Result<Self, TrainError>> {
+        match spec {
+            DetectorSpec::Forest(spec) => Some(Forest::train_shared(spec, histories, seed).map(Self::Forest)),
+            DetectorSpec::Dbscan(spec) => Some(Dbscan::train_shared(spec, histories, seed).map(Self::Dbscan)),
+            #[cfg(feature = "onnx")]
+            DetectorSpec::Autoencoder(spec) => {
+                let trained = Autoencoder::train_shared(spec, histories, seed);
+                Some(trained.map(|trained| Self::Autoencoder(Box::new(trained))))
+            }
+            DetectorSpec::Residual | DetectorSpec::Forecast(_) => None,
+            #[cfg(test)]
+            DetectorSpec::Scripted(_) => None,
+        }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Residual(residual) => residual.name(),
@@ -121,17 +143,43 @@ impl Model {
         }
     }
 
-    /// Bytes held.
-    pub(crate) fn memory_bytes(&self) -> usize {
+    /// Bytes held beside what is shared.
+    pub(crate) fn own_bytes(&self) -> usize {
         match self {
             Self::Residual(_) => size_of::<Residual>(),
-            Self::Forest(forest) => forest.memory_bytes(),
-            Self::Dbscan(dbscan) => dbscan.memory_bytes(),
+            Self::Forest(forest) => forest.own_bytes(),
+            Self::Dbscan(dbscan) => dbscan.own_bytes(),
             Self::Forecast(forecast) => forecast.memory_bytes(),
             #[cfg(feature = "onnx")]
-            Self::Autoencoder(autoencoder) => autoencoder.memory_bytes(),
+            Self::Autoencoder(autoencoder) => autoencoder.own_bytes(),
             #[cfg(test)]
             Self::Scripted(_) => size_of::<Scripted>(),
+        }
+    }
+
+    /// The trained part that other subjects may share: where it is, which tells it from others, and its bytes.
+    pub(crate) fn shared_part(&self) -> Option<SharedPart> {
+        match self {
+            Self::Residual(_) | Self::Forecast(_) => None,
+            Self::Forest(forest) => Some(SharedPart::of(forest.forest(), forest.forest().memory_bytes())),
+            Self::Dbscan(dbscan) => Some(SharedPart::of(dbscan.model(), dbscan.model().memory_bytes())),
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(autoencoder) => {
+                Some(SharedPart::of(autoencoder.model(), autoencoder.model().memory_bytes()))
+            }
+            #[cfg(test)]
+            Self::Scripted(_) => None,
+        }
+    }
+
+    /// The autoencoder, if it is one: many subjects' rows go through its network at once.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn as_autoencoder(&self) -> Option<&Autoencoder> {
+        match self {
+            Self::Autoencoder(autoencoder) => Some(autoencoder),
+            Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) | Self::Forecast(_) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
         }
     }
 
@@ -145,6 +193,20 @@ impl Model {
             #[cfg(test)]
             Self::Scripted(_) => None,
         }
+    }
+}
+
+/// A trained part that several subjects may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SharedPart {
+    /// Where it is: the same for all that share it, as long as one of them lives.
+    pub(crate) address: usize,
+    pub(crate) bytes: usize,
+}
+
+impl SharedPart {
+    fn of<T>(part: &Arc<T>, bytes: usize) -> Self {
+        Self { address: Arc::as_ptr(part).addr(), bytes }
     }
 }
 

@@ -187,9 +187,9 @@ fn the_next_scores_after_save_and_load_are_the_same_bit_for_bit() {
 
 #[test]
 fn every_prefix_of_a_saved_state_is_refused_without_a_panic() {
-    let state = trained(&two(), 150).save().expect("plain data").state;
+    let SavedEnsemble { state, models } = trained(&two(), 150).save().expect("plain data");
     for end in (0..state.len()).step_by(97) {
-        let cut = SavedEnsemble { state: state[..end].to_vec(), onnx: None };
+        let cut = SavedEnsemble { state: state[..end].to_vec(), models: models.clone() };
         assert!(Ensemble::restore(&cut, &LoadOptions::default()).is_err(), "{end} of {}", state.len());
     }
 }

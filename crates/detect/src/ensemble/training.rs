@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use homeostat_core::{Assessment, NamedVote, RawScore, Schema, Scoring, Seed, Timestamp, Window};
 
-use super::{AssessedRow, DetectorSpec, Ensemble, Member, MissingDetector, Model, explain, missing_vote, vote};
+use super::{
+    AssessedRow, DetectorSpec, Ensemble, Member, MissingDetector, Model, SharedModels, explain, missing_vote, vote,
+};
 use crate::boundary::Boundary;
 use crate::budget::{FalseAlarmBudget, prior};
 use crate::detector::{ScoreError, TrainError};
@@ -16,7 +18,7 @@ use crate::tail::Tail;
 
 /// The part of the history detectors are fitted on, in thirds; the rest calibrates. Two thirds: a third still shows
 /// enough unusual rows to fit a tail, and a model loses little with the last third of its data.
-const FIT_THIRDS: usize = 2;
+pub(super) const FIT_THIRDS: usize = 2;
 
 /// The shortest history: 80 rows to fit and 40 to calibrate. It is enough to try things out; a week is better.
 const HISTORY_ROWS_MIN: usize = 120;
@@ -25,7 +27,7 @@ const HISTORY_ROWS_MIN: usize = 120;
 const TAIL_ROWS_MIN: usize = 30;
 
 /// What the ensemble's own errors go by.
-const NAME: &str = "ensemble";
+pub(super) const NAME: &str = "ensemble";
 
 /// Which detectors, and how many false incidents are tolerable.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,22 +61,30 @@ impl Ensemble {
     /// A detector that can't be trained on this history is listed in [`missing`](Ensemble::missing); the error is for a
     /// history that is too short, an option that is out of range, or fewer detectors left than a score needs.
     pub fn train(spec: &EnsembleSpec, history: &Window, seed: Seed) -> Result<Self, TrainError> {
+        Self::train_with(&SharedModels::none(), spec, history, seed)
+    }
+
+    /// The same with the models that a group of subjects shares; what isn't shared is trained on this subject's history.
+    /// Scales, forecast, tails and threshold are always the subject's own.
+    ///
+    /// # Errors
+    /// As [`Ensemble::train`]; and [`TrainError::BadOption`] if the history has other features than the group's.
+    pub fn train_with(
+        shared: &SharedModels,
+        spec: &EnsembleSpec,
+        history: &Window,
+        seed: Seed,
+    ) -> Result<Self, TrainError> {
         if let Some(why) = spec.hysteresis.objection() {
             return Err(TrainError::BadOption { detector: NAME, why: why.to_owned() });
         }
-        let n_rows = (0..history.grid().n_steps()).filter(|idx| has_data(history, *idx)).count();
-        let too_few = TrainError::TooFewRows { detector: NAME, found: n_rows, needed: HISTORY_ROWS_MIN };
-        if n_rows < HISTORY_ROWS_MIN {
-            return Err(too_few);
-        }
-        let n_fit = history.grid().n_steps() * FIT_THIRDS / 3;
-        let fit = history.slice_steps(0, n_fit).ok_or(too_few)?;
-        let scaler = Scaler::fit(&fit);
-        let enriched = Enriched::new(&fit, &scaler);
+        shared.check(history)?;
+        let (n_fit, scaler, enriched) = fit_part(history)?;
         let mut missing = Vec::new();
         let mut models = Vec::new();
         for detector in &spec.detectors {
-            match Model::train(detector, &enriched, seed.fork(detector.name())) {
+            let own = || Model::train(detector, &enriched, seed.fork(detector.name()));
+            match shared.model(detector.name()).unwrap_or_else(own) {
                 Ok(model) => models.push(model),
                 Err(error @ TrainError::BadOption { .. }) => return Err(error),
                 Err(error @ (TrainError::TooFewRows { .. } | TrainError::Failed { .. })) => {
@@ -89,6 +99,20 @@ impl Ensemble {
         let held_out = HeldOut::run(&mut enricher, &mut models, history, n_fit);
         held_out.calibrated(spec, Arc::clone(history.schema()), enricher, models, missing)
     }
+}
+
+/// The part of a history that models are fitted on: its number of steps, its scales, and itself in these scales.
+pub(super) fn fit_part(history: &Window) -> Result<(usize, Scaler, Enriched), TrainError> {
+    let n_rows = (0..history.grid().n_steps()).filter(|idx| has_data(history, *idx)).count();
+    let too_few = TrainError::TooFewRows { detector: NAME, found: n_rows, needed: HISTORY_ROWS_MIN };
+    if n_rows < HISTORY_ROWS_MIN {
+        return Err(too_few);
+    }
+    let n_fit = history.grid().n_steps() * FIT_THIRDS / 3;
+    let fit = history.slice_steps(0, n_fit).ok_or(too_few)?;
+    let scaler = Scaler::fit(&fit);
+    let enriched = Enriched::new(&fit, &scaler);
+    Ok((n_fit, scaler, enriched))
 }
 
 fn has_data(window: &Window, step_idx: usize) -> bool {

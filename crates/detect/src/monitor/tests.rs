@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::*;
 use crate::confidence::Calibration;
-use crate::ensemble::{DetectorSpec, EnsembleSpec, Scripted};
+use crate::ensemble::{DetectorSpec, EnsembleSpec, Scripted, SharedModels};
 use crate::hysteresis::Hysteresis;
 use crate::tracker::TrackerTimes;
 
@@ -158,4 +158,36 @@ fn a_slow_leak_is_a_memory_leak_and_stays_open_until_the_memory_is_back() {
     // needs the middle detector (docs/decisions/0014) is paid for where only the level moves.
     assert!(opened[0].incident().opened_at < whole.grid().at(150), "{}", opened[0].incident().opened_at);
     assert_eq!(names(&look(240)).last(), Some(&("resolved", "worker")));
+}
+
+#[test]
+#[cfg(feature = "onnx")]
+fn subjects_that_share_a_network_are_scored_in_one_batch_as_each_alone() {
+    let spec = EnsembleSpec::default();
+    let names = ["a", "b", "c", "own"];
+    let histories = names.map(|name| window(name, 0, TRAINED_ROWS, 0..0));
+    let group: Vec<&Window> = histories[..3].iter().collect();
+    let shared = SharedModels::train(&spec, &group, Seed::new(7)).expect("enough history");
+    let none = SharedModels::none();
+    let mut alone: Vec<Ensemble> = histories
+        .iter()
+        .zip([&shared, &shared, &shared, &none])
+        .map(|(history, shared)| Ensemble::train_with(shared, &spec, history, Seed::new(7)).expect("enough history"))
+        .collect();
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+    let ensembles = names.iter().map(|name| subject(name)).zip(alone.iter().cloned());
+    let mut together = Monitor::new(ensembles.collect(), tracker);
+    assert_eq!(together.autoencoders.len(), 2, "one for the three, one for the fourth");
+    let separate: usize = alone.iter().flat_map(Ensemble::memory_bytes).map(|(_, bytes)| bytes).sum();
+    assert!(together.memory_bytes() < separate / 2 + separate / 8, "{} of {separate}", together.memory_bytes());
+    for from in (TRAINED_ROWS..TRAINED_ROWS + 40).step_by(8) {
+        // The third subject lags behind and catches up.
+        let windows = names.map(|name| window(name, from, if name == "c" { 5 } else { 8 }, 3..4));
+        together.observe(windows[0].grid().end(), &windows, &around());
+        for (ensemble, window) in alone.iter_mut().zip(&windows) {
+            ensemble.assess_rows(window).expect("the same features");
+            let found = together.ensemble(window.subject()).and_then(Ensemble::last);
+            assert_eq!(found, ensemble.last(), "{}", window.subject());
+        }
+    }
 }

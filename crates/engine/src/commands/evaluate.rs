@@ -17,6 +17,7 @@ use crate::outcome::print;
 
 mod cache;
 mod files;
+mod shared;
 mod work;
 
 use work::Work;

@@ -46,7 +46,7 @@ fn series(n_rows: usize, labelled: std::ops::Range<usize>) -> LabelledSeries {
 #[test]
 fn a_fault_is_one_alert_and_stands_out_in_the_scores() {
     let series = series(600, 500..520);
-    let run = SeriesRun::of(&series, &spec(), Seed::new(1), &|| true).expect("a run");
+    let run = SeriesRun::of(&series, &SharedModels::none(), &spec(), Seed::new(1), &|| true).expect("a run");
     let alerts: Vec<usize> = (0..200).filter(|row| run.alert[*row]).collect();
     assert!(alerts.len() <= 2 && alerts.iter().any(|row| (100..103).contains(row)), "{alerts:?}");
     let highest_before = run.score[..100].iter().copied().fold(0.0, f64::max);
@@ -63,7 +63,9 @@ fn the_score_of_a_row_depends_on_no_later_row() {
         labels: whole.labels[..510].to_vec(),
         ..whole.clone()
     };
-    let run = |series: &LabelledSeries| SeriesRun::of(series, &spec(), Seed::new(1), &|| true).expect("a run");
+    let run = |series: &LabelledSeries| {
+        SeriesRun::of(series, &SharedModels::none(), &spec(), Seed::new(1), &|| true).expect("a run")
+    };
     assert_eq!(run(&short).score[..], run(&whole).score[..110]);
 }
 
@@ -98,7 +100,13 @@ fn the_ranking_of_all_votes_is_the_ensembles_evidence() {
 #[test]
 fn it_stops_when_told_and_says_what_it_cannot_train() {
     let series = series(600, 500..520);
-    assert!(matches!(SeriesRun::of(&series, &spec(), Seed::new(1), &|| false), Err(RunError::Stopped)));
+    assert!(matches!(
+        SeriesRun::of(&series, &SharedModels::none(), &spec(), Seed::new(1), &|| false),
+        Err(RunError::Stopped)
+    ));
     let short = LabelledSeries { train_rows: 50, ..series };
-    assert!(matches!(SeriesRun::of(&short, &spec(), Seed::new(1), &|| true), Err(RunError::Untrainable(_))));
+    assert!(matches!(
+        SeriesRun::of(&short, &SharedModels::none(), &spec(), Seed::new(1), &|| true),
+        Err(RunError::Untrainable(_))
+    ));
 }

@@ -18,17 +18,26 @@ pub(super) fn text(config: &Config) -> String {
     let n_features = config.queries.n_queries();
     let models = estimate(&ensemble_spec(&config.detection), n_features, config.step, config.history);
     let rows_bytes = WINDOW_ROWS * n_features * CELL_BYTES;
-    let subject_bytes = models.subject_bytes() + rows_bytes;
+    let shares = config.detection.share_models;
+    let own_bytes = models.subject_bytes() - if shares { models.shared_bytes() } else { 0 } + rows_bytes;
+    let all_bytes = own_bytes.saturating_mul(SUBJECTS_MAX) + if shares { models.shared_bytes() } else { 0 };
+    let shared = if shares {
+        format!("; {} of it once for all workloads of a kind", bytes_text(models.shared_bytes()))
+    } else {
+        String::new()
+    };
     let n_steps = usize::try_from(config.history.as_millis() / config.step.as_millis().max(1)).unwrap_or(usize::MAX);
     let training_bytes = n_steps.saturating_mul(n_features * TRAINING_CELL_BYTES);
     format!(
-        "memory, estimated: {} a workload, {} a series ({}; rows {}); {} for {SUBJECTS_MAX} workloads, the most there may be\n\
+        "memory, estimated: {} a workload ({}; rows {}{shared})\n\
+         memory, estimated: {} for each workload more, {} a series; {} for {SUBJECTS_MAX} workloads, the most there may be\n\
          memory, estimated: while training on {}, {} more a workload\n",
-        bytes_text(subject_bytes),
-        bytes_text(subject_bytes / n_features.max(1)),
+        bytes_text(models.subject_bytes() + rows_bytes),
         parts_text(&models),
         bytes_text(rows_bytes),
-        bytes_text(subject_bytes.saturating_mul(SUBJECTS_MAX)),
+        bytes_text(own_bytes),
+        bytes_text(own_bytes / n_features.max(1)),
+        bytes_text(all_bytes),
         format_duration(config.history),
         bytes_text(training_bytes),
     )

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use flate2::read::MultiGzDecoder;
+use homeostat_evaluate::{LabelledSeries, Placement, SeriesEntry};
 
 /// Writes a file whole or not at all; makes its directory.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -21,6 +22,17 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let _ = std::fs::remove_file(&partial);
     }
     written.with_context(|| format!("writing {}", path.display()))
+}
+
+/// Reads a series of a pack.
+pub(super) fn read_series(
+    pack_dir: &Path,
+    entry: &SeriesEntry,
+    placement: Placement,
+) -> anyhow::Result<LabelledSeries> {
+    let path = pack_dir.join(&entry.path);
+    let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+    LabelledSeries::read(entry, file, placement).with_context(|| path.display().to_string())
 }
 
 /// Opens scores, gzipped (`.gz`) or not.

@@ -13,6 +13,7 @@ use homeostat_evaluate::{
 
 use super::cache::Cache;
 use super::files;
+use super::shared::Shared;
 use crate::cli::{EvaluateArgs, StampsArg};
 use crate::config::Detection;
 use crate::training::ensemble_spec;
@@ -26,6 +27,8 @@ pub(super) struct Work {
     placement: Placement,
     options: JudgeOptions,
     cache: Option<Cache>,
+    /// What series share, by file and seed; empty unless asked for.
+    shared: Shared,
     n_workers: usize,
     pub(super) protocol: Protocol,
 }
@@ -51,8 +54,20 @@ impl Work {
             .collect();
         let ensemble = ensemble_spec(&Detection { detectors: names, ..detection });
         let cache = match &args.cache {
-            Some(dir) => Some(Cache::open(dir, &format!("{ensemble:?} {:?}", args.stamps)).context("--cache")?),
+            Some(dir) => Some(
+                Cache::open(dir, &format!("{ensemble:?} {:?} {}", args.stamps, args.share_models))
+                    .context("--cache")?,
+            ),
             None => None,
+        };
+        let placement = match args.stamps {
+            StampsArg::Rows => Placement::Rows,
+            StampsArg::Strict => Placement::Strict,
+        };
+        let shared = if args.share_models {
+            Shared::train(&args.pack, &pack, &ensemble, &seeds, placement)?
+        } else {
+            Shared::default()
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let scored_by = args.scores.as_ref().map_or_else(|| "homeostat".to_owned(), |dir| dir.display().to_string());
@@ -61,10 +76,7 @@ impl Work {
             n_workers: args.workers.map_or(cores, usize::from).min(runs.len()).max(1),
             runs,
             scores: args.scores.clone(),
-            placement: match args.stamps {
-                StampsArg::Rows => Placement::Rows,
-                StampsArg::Strict => Placement::Strict,
-            },
+            placement,
             options: JudgeOptions { ablation: args.ablation, episodes_per_day: args.budget.incidents_per_day() },
             protocol: Protocol {
                 scored_by,
@@ -76,6 +88,7 @@ impl Work {
             },
             ensemble,
             cache,
+            shared,
         })
     }
 
@@ -136,9 +149,7 @@ impl Work {
     }
 
     fn series(&self, entry: &SeriesEntry) -> anyhow::Result<LabelledSeries> {
-        let path = self.pack_dir.join(&entry.path);
-        let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-        LabelledSeries::read(entry, file, self.placement).with_context(|| path.display().to_string())
+        files::read_series(&self.pack_dir, entry, self.placement)
     }
 
     /// From the cache or anew.
@@ -148,7 +159,8 @@ impl Work {
             return Ok(kept);
         }
         let goes_on = || !stopped.load(Ordering::Relaxed);
-        let found = SeriesRun::of(series, &self.ensemble, Seed::new(run.seed), &goes_on)?;
+        let found =
+            SeriesRun::of(series, self.shared.of(&run.entry, run.seed), &self.ensemble, Seed::new(run.seed), &goes_on)?;
         if let Some((cache, key)) = self.cache.as_ref().zip(key.as_deref())
             && let Err(error) = cache.put(key, &found)
         {
