@@ -14,6 +14,7 @@ use crate::autoencoder::Autoencoder;
 use crate::detector::ScoreError;
 use crate::enricher::Enricher;
 use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
+use crate::forecast::KnownEffect;
 use crate::fusion::{Fusion, VOTES_MIN};
 use crate::tail::Tail;
 use crate::trail::TRAIL_ROWS_MAX;
@@ -186,12 +187,12 @@ impl Ensemble {
     /// Takes one row and assesses it; `None` is a row of holes. A row that isn't newer than what it has seen is left alone.
     /// Nothing is allocated but for a detector that fails.
     pub(crate) fn take(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> Option<&AssessedRow> {
-        if !self.advance(at, row) {
+        if !self.advance(at, row, &[]) {
             return None;
         }
         #[cfg(feature = "onnx")]
         if let Some(member_idx) = self.batched_idx() {
-            let scoring = self.members[member_idx].model.score(self.enricher.trail());
+            let scoring = self.members[member_idx].model.score(self.enricher.trail(), &[]);
             self.settle(member_idx, scoring);
         }
         self.conclude();
@@ -199,8 +200,8 @@ impl Ensemble {
     }
 
     /// The first of three steps in taking a row: all detectors vote but the one that scores in batches. Says whether the
-    /// row was new; if not, nothing is left to do.
-    pub(crate) fn advance(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> bool {
+    /// row was new; if not, nothing is left to do. `known` says what is known beforehand of each feature; empty is nothing.
+    pub(crate) fn advance(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>, known: &[KnownEffect]) -> bool {
         if self.newest_at().is_some_and(|newest| at <= newest) {
             return false;
         }
@@ -217,7 +218,7 @@ impl Ensemble {
             if member.model.as_autoencoder().is_some() {
                 continue;
             }
-            named.vote = vote(member.model.score(trail), &member.tail);
+            named.vote = vote(member.model.score(trail, known), &member.tail);
         }
         self.last = Some(last);
         true

@@ -255,6 +255,17 @@ impl Forecast {
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }
 
+    /// Scores the trail's newest row; `known` as in [`Self::observe`].
+    pub(crate) fn score_knowing(&mut self, trail: &Trail, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
+        let (Some(at), Some(row)) = (trail.newest_at(), trail.row(0, Channel::Raw)) else {
+            if trail.n_features() != self.features.len() {
+                return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.features.len() });
+            }
+            return Ok(Scoring::NotReady(NotReady::TooFewSteps));
+        };
+        self.observe(at, row, known)
+    }
+
     /// Brings the states to the row before `at_ms`.
     fn advance_to(&mut self, at_ms: i64) {
         let since = at_ms.saturating_sub(self.last_ms);
@@ -291,12 +302,6 @@ impl Detector for Forecast {
     }
 
     fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
-        let (Some(at), Some(row)) = (trail.newest_at(), trail.row(0, Channel::Raw)) else {
-            if trail.n_features() != self.features.len() {
-                return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.features.len() });
-            }
-            return Ok(Scoring::NotReady(NotReady::TooFewSteps));
-        };
-        self.observe(at, row, &[])
+        self.score_knowing(trail, &[])
     }
 }

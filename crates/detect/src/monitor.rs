@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 #[cfg(feature = "onnx")]
 use std::sync::Arc;
 
-use homeostat_core::{Incident, IncidentChange, Subject, Timestamp, Window};
+use homeostat_core::{Feature, Incident, IncidentChange, Schema, Subject, Timestamp, Window};
 
 #[cfg(feature = "onnx")]
 use crate::autoencoder::Autoencoder;
 use crate::ensemble::{Ensemble, Misfit};
 use crate::feature_state::FeatureState;
+use crate::forecast::KnownEffect;
 use crate::tracker::{SubjectRow, Surroundings, Tracker};
 
 /// The trained ensembles of all subjects and the tracker of their incidents.
@@ -25,6 +26,8 @@ pub struct Monitor {
     pending: Vec<Pending>,
     /// Those of the moment that took a row; kept for its memory.
     advanced: Vec<usize>,
+    /// What is known beforehand of the features of the row under way; kept for its memory.
+    known: Vec<KnownEffect>,
     /// The autoencoders that subjects share, each with room for a batch.
     #[cfg(feature = "onnx")]
     autoencoders: Vec<Autoencoder>,
@@ -77,6 +80,7 @@ impl Monitor {
             tracker,
             pending: Vec::new(),
             advanced: Vec::new(),
+            known: Vec::new(),
             #[cfg(feature = "onnx")]
             autoencoders: Vec::new(),
         };
@@ -144,7 +148,9 @@ impl Monitor {
             self.advanced.clear();
             for due in moment {
                 let row = due.step_idx.map(|step_idx| windows[due.window_idx].row(step_idx));
-                if self.watched[due.watched_idx].ensemble.advance(at, row) {
+                let Watched { subject, ensemble, .. } = &mut self.watched[due.watched_idx];
+                fill_known(&mut self.known, around, subject, ensemble.schema(), at);
+                if ensemble.advance(at, row, &self.known) {
                     self.advanced.push(due.watched_idx);
                 }
             }
@@ -211,6 +217,16 @@ impl Monitor {
     pub fn feature_states(&self, subject: &Subject) -> Option<(Timestamp, &[FeatureState])> {
         let ensemble = self.ensemble(subject)?;
         Some((ensemble.newest_at()?, ensemble.feature_states()?))
+    }
+}
+
+/// What is known beforehand of each feature of a subject; nothing, in most moments, without looking at features.
+fn fill_known(known: &mut Vec<KnownEffect>, around: &Surroundings, subject: &Subject, schema: &Schema, at: Timestamp) {
+    known.clear();
+    let is_planned = around.calendar.covering(subject, at).is_some();
+    if is_planned || around.rollouts.iter().any(|rollout| rollout.subject == *subject) {
+        let of = |feature: &Feature| KnownEffect::of(&around.calendar, &around.rollouts, subject, feature.signal, at);
+        known.extend(schema.features().iter().map(of));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::autoencoder::{Autoencoder, AutoencoderSpec};
 use crate::dbscan::{Dbscan, DbscanSpec};
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::enricher::Enriched;
-use crate::forecast::{Forecast, ForecastSpec};
+use crate::forecast::{Forecast, ForecastSpec, KnownEffect};
 use crate::forest::{Forest, ForestSpec};
 use crate::residual::Residual;
 use crate::trail::Trail;
@@ -130,12 +130,13 @@ impl Model {
         }
     }
 
-    pub(crate) fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+    /// Scores the trail's newest row. `known` says what is known beforehand of each feature; only a forecast listens.
+    pub(crate) fn score(&mut self, trail: &Trail, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
         match self {
             Self::Residual(residual) => residual.score(trail),
             Self::Forest(forest) => forest.score(trail),
             Self::Dbscan(dbscan) => dbscan.score(trail),
-            Self::Forecast(forecast) => forecast.score(trail),
+            Self::Forecast(forecast) => forecast.score_knowing(trail, known),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.score(trail),
             #[cfg(test)]

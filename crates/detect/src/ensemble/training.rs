@@ -137,7 +137,7 @@ impl HeldOut {
             enricher.push(at, history.row(step_idx).iter().copied());
             held_out.moments.push(at);
             for (model, scorings) in models.iter_mut().zip(&mut held_out.scorings) {
-                scorings.push(model.score(enricher.trail()));
+                scorings.push(model.score(enricher.trail(), &[]));
             }
         }
         held_out

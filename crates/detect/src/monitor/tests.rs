@@ -191,3 +191,49 @@ fn subjects_that_share_a_network_are_scored_in_one_batch_as_each_alone() {
         }
     }
 }
+
+#[test]
+fn what_is_planned_surprises_the_forecast_less_and_failures_as_much_as_ever() {
+    let forecast = DetectorSpec::by_name("forecast").expect("a detector");
+    let detectors = vec![DetectorSpec::Residual, forecast];
+    let spec = EnsembleSpec { detectors, ..EnsembleSpec::default() };
+    let history = window("cart", 0, TRAINED_ROWS, 0..0);
+    let ensemble = Ensemble::train(&spec, &history, Seed::new(7)).expect("enough history");
+    let slow = window("cart", TRAINED_ROWS, 10, 9..10);
+    let surprise = |around: &Surroundings| {
+        let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+        let mut monitor = Monitor::new(BTreeMap::from([(subject("cart"), ensemble.clone())]), tracker);
+        monitor.observe(slow.grid().end(), std::slice::from_ref(&slow), around);
+        let votes = &monitor.ensemble(&subject("cart")).and_then(Ensemble::last).expect("a row").assessment.votes;
+        match votes[1].vote {
+            homeostat_core::Vote::Scored { raw, .. } => raw.value(),
+            homeostat_core::Vote::NotReady { .. } | homeostat_core::Vote::Failed { .. } => panic!("{votes:?}"),
+        }
+    };
+    let (start, end) = (Timestamp::from_secs(0), Timestamp::from_secs(1_000_000));
+    let event = |workloads: &[&str]| homeostat_core::PlannedEvent {
+        name: "sale".into(),
+        start,
+        end,
+        namespaces: Vec::new(),
+        workloads: workloads.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let mut planned = Surroundings::default();
+    planned.calendar.events.push(event(&["cart"]));
+    let mut elsewhere = Surroundings::default();
+    elsewhere.calendar.events.push(event(&["redis"]));
+    let unplanned = surprise(&Surroundings::default());
+    assert!(surprise(&planned) < 0.5 * unplanned, "{} of {unplanned}", surprise(&planned));
+    assert_eq!(surprise(&elsewhere), unplanned);
+    // A roll-out excuses memory and CPU only; here it was latency that rose.
+    let mut rolled_out = Surroundings::default();
+    let at = slow.grid().end() - STEP;
+    rolled_out.rollouts.push(homeostat_core::Rollout {
+        subject: subject("cart"),
+        at,
+        revision: "2".into(),
+        by_us: false,
+    });
+    let share = surprise(&rolled_out) / unplanned;
+    assert!((0.9..=1.01).contains(&share), "{share}");
+}
