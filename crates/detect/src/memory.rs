@@ -9,6 +9,7 @@ use crate::ensemble::{DetectorSpec, EnsembleSpec};
 use crate::trail::{CHANNEL_ROWS, TRAIL_ROWS_MAX};
 
 /// Bytes of a float as most models keep it.
+#[cfg(feature = "onnx")]
 const F32: usize = size_of::<f32>();
 const F64: usize = size_of::<f64>();
 

@@ -62,9 +62,27 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Checks that the journal's chain of records is unbroken.
     Audit(AuditArgs),
+    /// Writes labelled data of the simulated shop: a pack for `evaluate`, the same bytes for the same seed.
+    Simulate(SimulateArgs),
     /// Measures how often incidents are right, on simulated faults, and writes the calibration that ships with homeostat.
     #[command(hide = true)]
     Calibrate(CalibrateArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SimulateArgs {
+    /// Where to write the pack; a new directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Seed of services, noise and faults.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Healthy days at the beginning, which train.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) train_days: u32,
+    /// Days with faults, which are judged.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) days: u32,
 }
 
 #[derive(Debug, ClapArgs)]

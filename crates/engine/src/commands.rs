@@ -8,6 +8,7 @@ mod evaluate;
 mod incident;
 mod replay;
 mod serve;
+mod simulate;
 mod switch;
 mod train;
 
@@ -37,6 +38,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Stop(args) => switch::stop(&args).into(),
         Command::Resume(args) => switch::resume(&args).into(),
         Command::Audit(args) => audit::run(&args).into(),
+        Command::Simulate(args) => simulate::run(&args).into(),
     }
 }
 

@@ -35,7 +35,8 @@ pub use incident_record::IncidentRecord;
 pub use labelled::{LabelledOutcome, outcomes};
 pub use matching::{AFTERMATH, Due, match_incidents};
 pub use pack::{
-    LabelledSeries, Pack, PackError, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SeriesEntry, SeriesError, Stamps,
+    LabelledSeries, Pack, PackError, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SHOP_DAYS_MAX, SeriesEntry,
+    SeriesError, ShopPackError, ShopPackSpec, Stamps, WrittenSeries, shop_pack,
 };
 pub use proportion::{Interval, Proportion, wilson_interval};
 pub use ranking::ranking_scores;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod series;
+mod shop;
 
 pub use series::{LabelledSeries, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SeriesError, Stamps};
+pub use shop::{SHOP_DAYS_MAX, ShopPackError, ShopPackSpec, WrittenSeries, shop_pack};
 
 /// Series of a pack at most. Larger collections are better judged pack by pack.
 const SERIES_MAX: usize = 100_000;
