@@ -18,6 +18,8 @@ pub(super) struct Grower {
     keys: Vec<u32>,
     /// Rows of `keys`, ordered by the leaf they belong to as the tree grows.
     members: Vec<u16>,
+    /// Members that go right, while a branch is divided.
+    right: Vec<u16>,
     /// Every column; those that may still split are in front.
     columns: Vec<u16>,
 }
@@ -53,6 +55,7 @@ impl Grower {
             rows: (0..u32::try_from(n_rows).unwrap_or(u32::MAX)).collect(),
             keys: vec![0; n_sampled * n_columns],
             members: (0..u16::try_from(n_sampled).unwrap_or(u16::MAX)).collect(),
+            right: vec![0; n_sampled],
             columns: (0..u16::try_from(n_columns).unwrap_or(u16::MAX)).collect(),
         }
     }
@@ -65,10 +68,13 @@ impl Grower {
     /// Grows a tree from rows drawn without replacement; `fill` writes the keys of a row.
     pub(super) fn grow(&mut self, place: &mut Place<'_>, mut fill: impl FnMut(usize, &mut [u32])) {
         // The front of a Fisher-Yates shuffle; starting from the last one's result is as good as from any order.
-        for (i, keys) in self.keys.chunks_exact_mut(self.n_columns).enumerate() {
+        for i in 0..self.members.len() {
             let other = i + self.chance.below(self.rows.len() - i);
             self.rows.swap(i, other);
-            fill(self.rows[i] as usize, keys);
+        }
+        // All drawn before any is read: so reads of several rows overlap.
+        for (row, keys) in self.rows.iter().zip(self.keys.chunks_exact_mut(self.n_columns)) {
+            fill(*row as usize, keys);
         }
         self.split(place, Branch { at: 1, level: 0, from: 0, to: self.members.len(), n_columns: self.n_columns });
     }
@@ -77,14 +83,15 @@ impl Grower {
     fn split(&mut self, place: &mut Place<'_>, branch: Branch) {
         let Branch { at, level, from, to, .. } = branch;
         let choice = if level < self.n_levels_split && to - from > 1 { self.choose(branch) } else { None };
-        let Some(Split { node, n_columns }) = choice else {
+        let Some(Split { node, n_columns, has_holes }) = choice else {
             let leaf = (at << (self.n_levels - level)) - (1 << self.n_levels);
             // A sample has at most 4 096 rows.
             place.counts[leaf] = (to - from) as u16;
             return;
         };
         place.nodes[at] = node;
-        let middle = from + self.partition(node, from, to);
+        let middle =
+            from + if has_holes { self.partition_with_holes(node, from, to) } else { self.partition(node, from, to) };
         let level = level + 1;
         self.split(place, Branch { at: 2 * at, level, from, to: middle, n_columns });
         self.split(place, Branch { at: 2 * at + 1, level, from: middle, to, n_columns });
@@ -96,12 +103,12 @@ impl Grower {
         while n_columns > 0 {
             let drawn = self.chance.below(n_columns);
             let column = self.columns[drawn];
-            let (min, max) = self.range(branch, column);
+            let (min, max, has_holes) = self.range(branch, column);
             if min < max {
                 let (low, high) = (value_of(min), value_of(max));
                 let even = nearest_key(low + self.chance.unit() * (high - low));
                 if let Some(node) = self.node_between(min, max, even, column) {
-                    return Some(Split { node, n_columns });
+                    return Some(Split { node, n_columns, has_holes });
                 }
             }
             // What is constant here, or too close to tell apart, is so in the whole subtree: out of the front part, for it
@@ -129,19 +136,38 @@ impl Grower {
         self.keys[usize::from(member) * self.n_columns + column]
     }
 
-    /// Least and greatest key that are there; `min > max` if none is.
-    fn range(&self, branch: Branch, column: u16) -> (u32, u32) {
+    /// Least and greatest key that are there, `min > max` if none is; and whether there are holes.
+    fn range(&self, branch: Branch, column: u16) -> (u32, u32, bool) {
         let column = usize::from(column);
-        self.members[branch.from..branch.to]
-            .iter()
-            .map(|member| self.key(*member, column))
-            .filter(|key| *key != HOLE)
-            .fold((HOLE, 0), |(min, max), key| (min.min(key), max.max(key)))
+        let keys = || self.members[branch.from..branch.to].iter().map(|member| self.key(*member, column));
+        let (min, max) = keys().fold((HOLE, 0), |(min, max), key| (min.min(key), max.max(key)));
+        if max < HOLE {
+            return (min, max, false);
+        }
+        // The least is right: holes are beyond every key.
+        (min, keys().filter(|key| *key != HOLE).max().unwrap_or(0), true)
     }
 
-    /// Members at or below the threshold to the front; returns how many. A row without the value goes with either side by
-    /// chance, as likely as the rows that have it.
+    /// Members at or below the threshold to the front; returns how many. None has a hole.
     fn partition(&mut self, node: u32, from: usize, to: usize) -> usize {
+        let column = (node & self.column_bits.mask()) as usize;
+        let (mut n_left, mut n_right) = (0, 0);
+        for i in from..to {
+            let member = self.members[i];
+            let goes_left = self.key(member, column) <= node;
+            // Written to both, and counted in one: without a branch, which half of the rows would mispredict.
+            self.members[from + n_left] = member;
+            self.right[n_right] = member;
+            n_left += usize::from(goes_left);
+            n_right += usize::from(!goes_left);
+        }
+        self.members[from + n_left..to].copy_from_slice(&self.right[..n_right]);
+        n_left
+    }
+
+    /// The same where members have holes. A row without the value goes with either side by
+    /// chance, as likely as the rows that have it.
+    fn partition_with_holes(&mut self, node: u32, from: usize, to: usize) -> usize {
         let column = (node & self.column_bits.mask()) as usize;
         let (mut n_left, mut n_holes) = (0, 0);
         // Holes are gathered at the end first.
@@ -180,8 +206,9 @@ pub(super) struct Shape {
     pub(super) n_levels: usize,
 }
 
-/// A chosen split, and how many columns may split below it.
+/// A chosen split, how many columns may split below it, and whether its column has holes here.
 struct Split {
     node: u32,
     n_columns: usize,
+    has_holes: bool,
 }

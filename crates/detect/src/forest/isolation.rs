@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chance::Chance;
 use super::grow::{Grower, Place, Shape};
+use super::kernel::Workbench;
 use super::keys::Keying;
 use super::reservoir::Reservoir;
 use super::stored::Stored;
@@ -60,6 +61,7 @@ impl IsolationForest {
         let n_sampled = spec.sample_rows_max().min(n_rows);
         let mut forest = Self::empty(Keying::fit(rows), column_bits, n_sampled, spec.n_trees(), seed);
         let mut grower = Grower::new(forest.shape(), n_rows, forest.chance);
+        let workbench = Workbench::fastest();
         let mut copied = vec![0.0; n_columns];
         let keying = forest.keying.clone();
         let mut fill = |row: usize, keys: &mut [u32]| {
@@ -68,11 +70,17 @@ impl IsolationForest {
                 copied.iter_mut().zip(&row).for_each(|(cell, value)| *cell = *value);
                 &copied
             });
-            keying.fill(row, keys);
+            workbench.fill(&keying, row, keys);
         };
         let path_means = path_lengths_mean(n_sampled);
-        for tree in 0..spec.n_trees() {
-            forest.grow(tree, &path_means, &mut grower, &mut fill);
+        if n_rows <= spec.n_trees() * n_sampled {
+            // Each row is asked for more than once: its keys are made once, in the order in which rows lie in memory.
+            let mut keyed = vec![0; n_rows * n_columns];
+            keyed.chunks_exact_mut(n_columns).enumerate().for_each(|(row, keys)| fill(row, keys));
+            let mut copy = |row: usize, keys: &mut [u32]| keys.copy_from_slice(&keyed[row * n_columns..][..n_columns]);
+            (0..spec.n_trees()).for_each(|tree| forest.grow(tree, &path_means, &mut grower, &mut copy));
+        } else {
+            (0..spec.n_trees()).for_each(|tree| forest.grow(tree, &path_means, &mut grower, &mut fill));
         }
         forest.chance = grower.chance();
         Ok(forest)

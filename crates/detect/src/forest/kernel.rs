@@ -6,6 +6,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod lanes512;
 mod portable;
 
 use ndarray::ArrayView2;
@@ -13,9 +15,23 @@ use ndarray::ArrayView2;
 use super::keys::Keying;
 use super::tree::Trees;
 
-/// Rows a kernel takes at once. Their keys stay in the first-level cache (10 KiB at 40 columns) while all trees pass by,
-/// and four vectors of sixteen rows hide each other's latency.
-pub(super) const BLOCK_ROWS: usize = 64;
+/// Rows that kernels but the widest take at once. Their keys stay in the first-level cache (10 KiB at 40 columns) while all
+/// trees pass by.
+const BLOCK_ROWS: usize = 64;
+
+/// Rows that any kernel takes at once at most.
+const BLOCK_ROWS_MAX: usize = 128;
+
+/// Rows in the lanes of the widest vectors.
+#[cfg(target_arch = "x86_64")]
+const LANES: usize = 16;
+
+/// The keys of one column of as many rows, in one line of cache: a vector that reaches into two lines is loaded twice, and
+/// scoring takes a tenth longer.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+struct Line([u32; LANES]);
 
 /// How an isolation forest's trees are walked. The scores are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +40,8 @@ pub enum Kernel {
     Portable,
     /// Eight rows in a vector's lanes, x86-64 processors since 2013.
     Avx2,
-    /// Sixteen rows in a vector's lanes, nodes looked up in registers.
+    /// Sixteen rows in a vector's lanes, nodes looked up in registers; x86-64 processors with VBMI2 (Intel since 2019, AMD
+    /// since 2022). Those with less of AVX-512 take [`Kernel::Avx2`].
     Avx512,
 }
 
@@ -54,7 +71,11 @@ impl Kernel {
         match self {
             Self::Portable => true,
             Self::Avx2 => is_x86_feature_detected!("avx2"),
-            Self::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vbmi2")
+            }
         }
     }
 
@@ -72,37 +93,72 @@ pub(super) struct Workbench {
     /// A row in the making, and the keys of a block in the kernel's own order.
     row: Vec<u32>,
     keys: Vec<u32>,
+    #[cfg(target_arch = "x86_64")]
+    lines: Vec<Line>,
 }
 
 /// What a kernel found out of a block.
 pub(super) struct BlockSums {
     /// Each row's path lengths, summed over the trees. Of rows with holes: nothing of meaning.
-    pub(super) path_sums: [u32; BLOCK_ROWS],
+    pub(super) path_sums: [u32; BLOCK_ROWS_MAX],
     /// Bit `i` for row `i`: it has holes.
-    pub(super) holes: u64,
+    pub(super) holes: u128,
 }
 
 impl Workbench {
     /// `None` if this machine can't run the kernel.
     pub(super) fn new(kernel: Kernel) -> Option<Self> {
-        kernel.is_available().then(|| Self { kernel, row: Vec::new(), keys: Vec::new() })
+        kernel.is_available().then(|| Self::of(kernel))
     }
 
     pub(super) fn fastest() -> Self {
-        Self::new(Kernel::fastest()).unwrap_or(Self { kernel: Kernel::Portable, row: Vec::new(), keys: Vec::new() })
+        Self::new(Kernel::fastest()).unwrap_or_else(|| Self::of(Kernel::Portable))
+    }
+
+    /// The caller has seen that this machine can run the kernel.
+    fn of(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            row: Vec::new(),
+            keys: Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            lines: Vec::new(),
+        }
     }
 
     pub(super) fn kernel(&self) -> Kernel {
         self.kernel
     }
 
-    pub(super) fn memory_bytes(&self) -> usize {
-        (self.row.capacity() + self.keys.capacity()) * size_of::<u32>()
+    /// Rows that [`Workbench::block`] takes at once.
+    pub(super) fn block_rows(&self) -> usize {
+        match self.kernel {
+            Kernel::Portable | Kernel::Avx2 => BLOCK_ROWS,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => avx512::BLOCK_ROWS,
+            #[cfg(not(target_arch = "x86_64"))]
+            Kernel::Avx512 => BLOCK_ROWS,
+        }
     }
 
-    /// The path sums of up to [`BLOCK_ROWS`] rows, in standard layout. `keying` must be that of the trees.
+    pub(super) fn memory_bytes(&self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        let lines = self.lines.capacity() * size_of::<Line>();
+        #[cfg(not(target_arch = "x86_64"))]
+        let lines = 0;
+        (self.row.capacity() + self.keys.capacity()) * size_of::<u32>() + lines
+    }
+
+    /// The path sums of up to [`Workbench::block_rows`] rows, in standard layout. `keying` must be that of the trees; `next`
+    /// is what will be asked for after them, if that is known.
     #[allow(unsafe_code, reason = "the call of a kernel for this processor")]
-    pub(super) fn block(&mut self, trees: &Trees<'_>, keying: &Keying, rows: ArrayView2<'_, f64>) -> BlockSums {
+    pub(super) fn block(
+        &mut self,
+        trees: &Trees<'_>,
+        keying: &Keying,
+        rows: ArrayView2<'_, f64>,
+        next: &[f64],
+    ) -> BlockSums {
         match self.kernel {
             Kernel::Portable => portable::block(trees, keying, rows, &mut self.keys),
             // Safety: `Workbench::new` has seen that this processor has the instructions.
@@ -110,17 +166,36 @@ impl Workbench {
             Kernel::Avx2 => unsafe { avx2::block(trees, keying, rows, &mut self.row, &mut self.keys) },
             // Safety: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { avx512::block(trees, keying, rows, &mut self.row, &mut self.keys) },
+            Kernel::Avx512 => unsafe { avx512::block(trees, keying, rows, next, &mut self.lines) },
             // Never made: `is_available` says no.
             #[cfg(not(target_arch = "x86_64"))]
             Kernel::Avx2 | Kernel::Avx512 => portable::block(trees, keying, rows, &mut self.keys),
         }
     }
 
+    /// Writes the keys of a row; says whether there are holes.
+    #[allow(unsafe_code, reason = "the call of code for this processor")]
+    pub(super) fn fill(&self, keying: &Keying, row: &[f64], keys: &mut [u32]) -> bool {
+        match self.kernel {
+            Kernel::Portable => keying.fill(row, keys),
+            // Safety: `Workbench::new` has seen that this processor has AVX2, which AVX-512 includes.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 | Kernel::Avx512 => unsafe { avx2::fill(keying, row, keys) },
+            // Never made: `is_available` says no.
+            #[cfg(not(target_arch = "x86_64"))]
+            Kernel::Avx2 | Kernel::Avx512 => keying.fill(row, keys),
+        }
+    }
+
     /// The path sum of one row; `None` if it has holes. The same portable code with every kernel: with the trees of one row
     /// in lanes nothing is left to look up in registers, and plain loads are as fast as gathers.
     pub(super) fn row(&mut self, trees: &Trees<'_>, keying: &Keying, row: &[f64]) -> Option<u32> {
-        portable::row(trees, keying, row, &mut self.row)
+        let mut keys = std::mem::take(&mut self.row);
+        keys.resize(portable::padded(keying.n_columns()), 0);
+        let has_holes = self.fill(keying, row, &mut keys);
+        let path_sum = if has_holes { None } else { Some(portable::row(trees, &keys)) };
+        self.row = keys;
+        path_sum
     }
 }
 
@@ -133,7 +208,7 @@ fn fill_in_lanes<const LANES: usize>(
     rows: ArrayView2<'_, f64>,
     row_keys: &mut Vec<u32>,
     keys: &mut Vec<u32>,
-) -> u64 {
+) -> u128 {
     let n_columns = keying.n_columns();
     // Lanes without a row keep what was there before: any keys do.
     row_keys.resize(n_columns, 0);
@@ -141,7 +216,7 @@ fn fill_in_lanes<const LANES: usize>(
     let mut holes = 0;
     for (row_idx, row) in rows.rows().into_iter().enumerate().take(BLOCK_ROWS) {
         let Some(row) = row.to_slice() else { continue };
-        holes |= u64::from(keying.fill(row, row_keys)) << row_idx;
+        holes |= u128::from(keying.fill(row, row_keys)) << row_idx;
         let group = &mut keys[row_idx / LANES * LANES * n_columns..];
         for (places, key) in group.chunks_exact_mut(LANES).zip(row_keys.iter()) {
             places[row_idx % LANES] = *key;

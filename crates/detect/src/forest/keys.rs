@@ -55,6 +55,12 @@ impl Keying {
         (self.centers.capacity() + self.factors.capacity()) * size_of::<f64>()
     }
 
+    /// The centers and factors of `n` columns from one on.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn of_columns(&self, from: usize, n: usize) -> (&[f64], &[f64]) {
+        (&self.centers[from..from + n], &self.factors[from..from + n])
+    }
+
     /// Writes the keys of a row; says whether there are holes. Inlined into each kernel, to be compiled for its processor.
     #[inline(always)]
     pub(super) fn fill(&self, row: &[f64], keys: &mut [u32]) -> bool {

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, s};
 
 use super::isolation::IsolationForest;
-use super::kernel::{BLOCK_ROWS, Kernel, Workbench};
+use super::kernel::{Kernel, Workbench};
 use super::keys::{HOLE, Keying};
 use super::tree::PATH_PARTS;
 use crate::detector::ScoreError;
@@ -96,10 +96,13 @@ impl IsolationForest {
         scores.reserve(rows.nrows());
         // Kernels read rows whose values lie side by side.
         let contiguous = rows.rows().into_iter().next().is_none_or(|row| row.to_slice().is_some());
-        for from in (0..rows.nrows()).step_by(BLOCK_ROWS) {
-            let rows = rows.slice(s![from..rows.nrows().min(from + BLOCK_ROWS), ..]);
+        let block_rows = scratch.workbench.block_rows();
+        for from in (0..rows.nrows()).step_by(block_rows) {
+            let to = rows.nrows().min(from + block_rows);
+            let next = rows.slice_move(s![to..rows.nrows().min(to + block_rows), ..]).to_slice().unwrap_or_default();
+            let rows = rows.slice(s![from..to, ..]);
             if contiguous && rows.nrows() >= BLOCK_ROWS_MIN {
-                self.score_block(rows, scratch, scores);
+                self.score_block(rows, next, scratch, scores);
             } else {
                 let mut row = std::mem::take(&mut scratch.row);
                 for values in rows.rows() {
@@ -126,8 +129,8 @@ impl IsolationForest {
         Ok(self.score_one(row, scratch))
     }
 
-    fn score_block(&self, rows: ArrayView2<'_, f64>, scratch: &mut ForestScratch, scores: &mut Vec<f64>) {
-        let sums = scratch.workbench.block(&self.trees(), &self.keying, rows);
+    fn score_block(&self, rows: ArrayView2<'_, f64>, next: &[f64], scratch: &mut ForestScratch, scores: &mut Vec<f64>) {
+        let sums = scratch.workbench.block(&self.trees(), &self.keying, rows, next);
         for (row_idx, (row, path_sum)) in rows.rows().into_iter().zip(sums.path_sums).enumerate() {
             let has_holes = sums.holes >> row_idx & 1 == 1;
             scores.push(match row.to_slice() {

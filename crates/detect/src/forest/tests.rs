@@ -1,4 +1,5 @@
 mod attribution;
+mod exact;
 mod kernels;
 mod refresh;
 mod sklearn;
@@ -90,6 +91,20 @@ fn holes_in_training_break_nothing() {
     rows.column_mut(2).fill(f64::NAN);
     let scores = fitted(&rows).score_rows(array![[0.5, 0.5, 1.0], [8.0, 8.0, 1.0]].view()).expect("scores");
     assert!(scores[1] > scores[0] + 0.1, "{scores:?}");
+}
+
+#[test]
+fn rows_read_once_or_again_and_again_give_the_same_forest() {
+    // One tree of 256 rows draws each row at most once, 100 trees draw each more often: their keys are made in other ways.
+    let rows = rows_with_an_outlier(1_000, 5);
+    let few =
+        IsolationForest::fit(rows.view(), &ForestSpec::new(3, 256).expect("options"), Seed::new(1)).expect("a forest");
+    let many = fitted(&rows);
+    assert_eq!(few.nodes, many.nodes[..few.nodes.len()]);
+    assert_eq!(few.before, many.before[..few.before.len()]);
+    let mut turned = Array2::zeros(ndarray::ShapeBuilder::f(rows.raw_dim()));
+    turned.assign(&rows);
+    assert_eq!(fitted(&turned), many, "columns side by side");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use ndarray::ArrayView2;
 
 use super::super::keys::Keying;
 use super::super::tree::{LEVELS_MIN, Trees};
-use super::{BLOCK_ROWS, BlockSums, fill_in_lanes};
+use super::{BLOCK_ROWS, BLOCK_ROWS_MAX, BlockSums, fill_in_lanes};
 
 const LANES: usize = 8;
 /// Vectors side by side: with more, sixteen registers don't hold what each needs.
@@ -34,7 +34,7 @@ pub(super) unsafe fn block(
     let holes = fill_in_lanes::<LANES>(keying, rows, row_keys, keys);
     let group_keys = LANES * keying.n_columns();
     assert!(keys.len() == BLOCK_ROWS / LANES * group_keys && trees.n_levels >= LEVELS_MIN);
-    let mut path_sums = [0; BLOCK_ROWS];
+    let mut path_sums = [0; BLOCK_ROWS_MAX];
     let n_groups = rows.nrows().div_ceil(LANES);
     for (nodes, leaves) in trees.iter() {
         let parts = path_sums.as_chunks_mut::<{ GROUPS * LANES }>().0.iter_mut();
@@ -54,6 +54,15 @@ pub(super) unsafe fn block(
         }
     }
     BlockSums { path_sums, holes }
+}
+
+/// [`Keying::fill`], four values at a time.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn fill(keying: &Keying, row: &[f64], keys: &mut [u32]) -> bool {
+    keying.fill(row, keys)
 }
 
 /// What all steps of a walk need.

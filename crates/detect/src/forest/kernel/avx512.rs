@@ -1,7 +1,8 @@
-//! The kernel for AVX-512: sixteen rows in the lanes of a vector, four vectors side by side.
+//! The kernel for AVX-512: sixteen rows in the lanes of a vector, eight vectors side by side.
 //!
 //! Nodes of the upper eight levels are looked up in registers, by permutation. In the upper four levels so few columns can
-//! be asked for that all are loaded and the right ones selected; below, values are gathered.
+//! be asked for that all are loaded and the right ones selected; below, values are gathered. Keys and nodes are below 2^31, so
+//! the sign of their difference says which way a row goes, and a shift across two vectors (VBMI2) takes it into the place.
 
 #![allow(unsafe_code, reason = "vector instructions; `portable` is the same in safe code, and a test compares them")]
 
@@ -11,42 +12,62 @@ use ndarray::ArrayView2;
 
 use super::super::keys::Keying;
 use super::super::tree::{LEVELS_MIN, Trees};
-use super::{BLOCK_ROWS, BlockSums, fill_in_lanes};
+use super::{BLOCK_ROWS_MAX, BlockSums, LANES, Line, lanes512};
 
-const LANES: usize = 16;
-const GROUPS: usize = BLOCK_ROWS / LANES;
+/// Vectors side by side: what is done once a tree (columns, tables) is shared by all, and each hides the others' latency.
+/// Measured: with four a row takes 14 % longer, with sixteen 24 %.
+const GROUPS: usize = 8;
+pub(super) const BLOCK_ROWS: usize = GROUPS * LANES;
+
+/// Trees walked between two looks ahead: the next block's rows come nearer meanwhile, evenly spread, as no processor foresees
+/// which are next. Asking for them within the loop over trees keeps the compiler from interleaving what hides latency.
+const TREES_A_TURN: usize = 10;
+
+/// Values of a line of cache.
+const VALUES_A_LINE: usize = 8;
 
 /// Nodes whose columns are loaded, not gathered: the upper four levels.
 const LOADED: usize = 16;
 
-/// Path sums of up to 64 rows.
+/// Path sums of up to [`BLOCK_ROWS`] rows. `next` is what will be scored after them.
 ///
 /// # Safety
-/// The processor must have AVX-512 F and BW.
-#[target_feature(enable = "avx512f,avx512bw")]
+/// The processor must have AVX-512 F, BW and VBMI2.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
 pub(super) unsafe fn block(
     trees: &Trees<'_>,
     keying: &Keying,
     rows: ArrayView2<'_, f64>,
-    row_keys: &mut Vec<u32>,
-    keys: &mut Vec<u32>,
+    next: &[f64],
+    keys: &mut Vec<Line>,
 ) -> BlockSums {
-    let holes = fill_in_lanes::<LANES>(keying, rows, row_keys, keys);
+    // Lanes without a row keep what was there before: any keys do.
+    keys.resize(GROUPS * keying.n_columns(), Line::default());
+    // Safety: the processor has the instructions.
+    let holes = unsafe { lanes512::fill(keying, rows, keys) };
     let mut sums = [_mm512_setzero_si512(); GROUPS];
     let group_keys = LANES * keying.n_columns();
-    assert!(keys.len() == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);
-    let walk = Walk { keys: keys.as_ptr(), group_keys, column_mask: _mm512_set1_epi32(trees.column_mask as i32) };
+    assert!(keys.len() * LANES == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);
+    let place_mask = _mm512_slli_epi32::<4>(_mm512_set1_epi32(trees.column_mask as i32));
+    let walk = Walk { keys: keys.as_ptr().cast(), group_keys, place_mask };
     // Safety: what `keys` holds and how deep the trees are is asserted above; a tree's nodes name existing columns only, and
     // the last leaf is followed by another `u16`.
     unsafe {
         if trees.n_levels == LEVELS_MIN {
             let (nodes, leaves) = (trees.nodes.as_chunks().0, trees.leaves.as_chunks().0);
-            walk.usual_trees(nodes, leaves, trees.column_mask, &mut sums);
+            let n_turns = nodes.len().div_ceil(TREES_A_TURN).max(1);
+            let mut coming = next.chunks(next.len().div_ceil(n_turns).next_multiple_of(VALUES_A_LINE).max(1));
+            for (nodes, leaves) in nodes.chunks(TREES_A_TURN).zip(leaves.chunks(TREES_A_TURN)) {
+                for line in coming.next().unwrap_or_default().chunks(VALUES_A_LINE) {
+                    _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+                }
+                walk.usual_trees(nodes, leaves, trees.column_mask, &mut sums);
+            }
         } else {
             walk.large_trees(trees, &mut sums);
         }
     }
-    let mut path_sums = [0; BLOCK_ROWS];
+    let mut path_sums = [0; BLOCK_ROWS_MAX];
     for (lanes, sum) in path_sums.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
         // Safety: an array of sixteen `u32` is as large as a vector.
         unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sum) };
@@ -60,7 +81,8 @@ struct Walk {
     keys: *const u32,
     /// Keys of a group.
     group_keys: usize,
-    column_mask: __m512i,
+    /// Of a node shifted left by four: the column, times [`LANES`].
+    place_mask: __m512i,
 }
 
 impl Walk {
@@ -68,7 +90,7 @@ impl Walk {
     ///
     /// # Safety
     /// As of `upper_levels`, for each tree.
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
     #[inline(never)]
     unsafe fn usual_trees(
         &self,
@@ -94,7 +116,7 @@ impl Walk {
     ///
     /// # Safety
     /// As of `upper_levels`, for each tree; the last leaf is followed by another `u16`.
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
     unsafe fn large_trees(&self, trees: &Trees<'_>, sums: &mut [__m512i; GROUPS]) {
         for (nodes, leaves) in trees.iter() {
             let mut at = [_mm512_set1_epi32(1); GROUPS];
@@ -117,8 +139,8 @@ impl Walk {
     /// Where each row is after eight levels: 256 to 511.
     ///
     /// # Safety
-    /// AVX-512 F and BW; `self.keys` has `GROUPS` groups; each of `nodes` has a column of the groups.
-    #[target_feature(enable = "avx512f,avx512bw")]
+    /// AVX-512 F, BW and VBMI2; `self.keys` has `GROUPS` groups; each of `nodes` has a column of the groups.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
     #[inline]
     unsafe fn upper_levels(&self, nodes: &[u32; 256], column_mask: u32) -> [__m512i; GROUPS] {
         let mut columns = [0_usize; LOADED];
@@ -131,25 +153,30 @@ impl Walk {
             for (group, at) in at.iter_mut().enumerate() {
                 *at = self.loaded_levels(group, &columns, level_0_to_3);
             }
-            for (group, at) in at.iter_mut().enumerate() {
-                *at = self.step(group, *at, _mm512_permutexvar_epi32(*at, level_4));
-            }
-            for (group, at) in at.iter_mut().enumerate() {
-                *at = self.step(group, *at, _mm512_permutex2var_epi32(level_5[0], *at, level_5[1]));
-            }
-            let bit_5 = _mm512_set1_epi32(32);
-            let bit_6 = _mm512_set1_epi32(64);
+            let (bit_5, bit_6) = (_mm512_set1_epi32(32), _mm512_set1_epi32(64));
             let of_32 = |at, from: usize| _mm512_permutex2var_epi32(table(from), at, table(from + 16));
-            for (group, at) in at.iter_mut().enumerate() {
-                let high = _mm512_test_epi32_mask(*at, bit_5);
-                *at = self.step(group, *at, _mm512_mask_blend_epi32(high, of_32(*at, 64), of_32(*at, 96)));
+            // All groups' nodes first, then all their values. Loops, as no closure given to the library gets these instructions.
+            let mut nodes = at;
+            for (at, node) in at.iter().zip(&mut nodes) {
+                *node = _mm512_permutexvar_epi32(*at, level_4);
             }
-            for (group, at) in at.iter_mut().enumerate() {
+            self.steps(&mut at, &nodes);
+            for (at, node) in at.iter().zip(&mut nodes) {
+                *node = _mm512_permutex2var_epi32(level_5[0], *at, level_5[1]);
+            }
+            self.steps(&mut at, &nodes);
+            for (at, node) in at.iter().zip(&mut nodes) {
+                let high = _mm512_test_epi32_mask(*at, bit_5);
+                *node = _mm512_mask_blend_epi32(high, of_32(*at, 64), of_32(*at, 96));
+            }
+            self.steps(&mut at, &nodes);
+            for (at, node) in at.iter().zip(&mut nodes) {
                 let (high, higher) = (_mm512_test_epi32_mask(*at, bit_5), _mm512_test_epi32_mask(*at, bit_6));
                 let low = _mm512_mask_blend_epi32(high, of_32(*at, 128), of_32(*at, 160));
                 let top = _mm512_mask_blend_epi32(high, of_32(*at, 192), of_32(*at, 224));
-                *at = self.step(group, *at, _mm512_mask_blend_epi32(higher, low, top));
+                *node = _mm512_mask_blend_epi32(higher, low, top);
             }
+            self.steps(&mut at, &nodes);
             at
         }
     }
@@ -158,7 +185,7 @@ impl Walk {
     ///
     /// # Safety
     /// As of `upper_levels`; `columns[i]` is where a group's keys of node `i`'s column begin.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512vbmi2")]
     #[inline]
     unsafe fn loaded_levels(&self, group: usize, columns: &[usize; LOADED], nodes: __m512i) -> __m512i {
         // Safety: `LANES` keys begin at each of `columns`.
@@ -178,7 +205,20 @@ impl Walk {
             let left = _mm512_mask_blend_epi32(right_1, either(right_2, 8), either(right_2, 10));
             let right = _mm512_mask_blend_epi32(right_1, either(right_2, 12), either(right_2, 14));
             let key = _mm512_mask_blend_epi32(right_0, left, right);
-            down(at_3, _mm512_cmplt_epu32_mask(_mm512_permutexvar_epi32(at_3, nodes), key))
+            down_by(at_3, _mm512_permutexvar_epi32(at_3, nodes), key)
+        }
+    }
+
+    /// One level down, all groups.
+    ///
+    /// # Safety
+    /// As of `upper_levels`.
+    #[target_feature(enable = "avx512f,avx512vbmi2")]
+    #[inline]
+    unsafe fn steps(&self, at: &mut [__m512i; GROUPS], nodes: &[__m512i; GROUPS]) {
+        for (group, (at, node)) in at.iter_mut().zip(nodes).enumerate() {
+            // Safety: the caller's.
+            *at = unsafe { self.step(group, *at, *node) };
         }
     }
 
@@ -186,15 +226,15 @@ impl Walk {
     ///
     /// # Safety
     /// As of `upper_levels`.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512vbmi2")]
     #[inline]
     unsafe fn step(&self, group: usize, at: __m512i, node: __m512i) -> __m512i {
         let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        let column = _mm512_and_si512(node, self.column_mask);
-        let place = _mm512_or_si512(_mm512_slli_epi32::<4>(column), lanes);
+        // `a & b | c`.
+        let place = _mm512_ternarylogic_epi32::<0xea>(_mm512_slli_epi32::<4>(node), self.place_mask, lanes);
         // Safety: the node's column exists, so the place is within the group.
         let key = unsafe { _mm512_i32gather_epi32::<4>(place, self.keys.add(group * self.group_keys).cast()) };
-        down(at, _mm512_cmplt_epu32_mask(node, key))
+        down_by(at, node, key)
     }
 }
 
@@ -204,6 +244,14 @@ impl Walk {
 fn down(at: __m512i, right: __mmask16) -> __m512i {
     let left = _mm512_add_epi32(at, at);
     _mm512_mask_add_epi32(left, right, left, _mm512_set1_epi32(1))
+}
+
+/// The same where a row goes right if its key is greater than the node, both below 2^31: then their difference is negative, and
+/// its sign is shifted in.
+#[target_feature(enable = "avx512f,avx512vbmi2")]
+#[inline]
+fn down_by(at: __m512i, node: __m512i, key: __m512i) -> __m512i {
+    _mm512_shldi_epi32::<1>(at, _mm512_sub_epi32(node, key))
 }
 
 /// Leaves of a tree of 256 at `256 + leaf`, looked up in registers.

@@ -6,7 +6,7 @@ use ndarray::ArrayView2;
 
 use super::super::keys::Keying;
 use super::super::tree::Trees;
-use super::{BLOCK_ROWS, BlockSums};
+use super::{BLOCK_ROWS, BLOCK_ROWS_MAX, BlockSums};
 
 /// Walks side by side. Eight positions and their bases fit the registers of any 64-bit processor.
 const WALKS: usize = 8;
@@ -23,10 +23,10 @@ pub(super) fn block(trees: &Trees<'_>, keying: &Keying, rows: ArrayView2<'_, f64
     let mut holes = 0;
     for (row_idx, (row, keys)) in rows.rows().into_iter().zip(keys.chunks_exact_mut(width)).enumerate() {
         let Some(row) = row.to_slice() else { continue };
-        holes |= u64::from(keying.fill(row, keys)) << row_idx;
+        holes |= u128::from(keying.fill(row, keys)) << row_idx;
     }
     let n_groups = rows.nrows().div_ceil(WALKS);
-    let mut path_sums = [0; BLOCK_ROWS];
+    let mut path_sums = [0; BLOCK_ROWS_MAX];
     let sums = &mut path_sums[..n_groups * WALKS];
     if trees.n_levels == LEVELS && width == COLUMNS {
         usual_block(trees, keys.as_chunks().0, sums);
@@ -36,21 +36,16 @@ pub(super) fn block(trees: &Trees<'_>, keying: &Keying, rows: ArrayView2<'_, f64
     BlockSums { path_sums, holes }
 }
 
-/// The path sum of one row, or `None` if it has holes.
-pub(super) fn row(trees: &Trees<'_>, keying: &Keying, row: &[f64], keys: &mut Vec<u32>) -> Option<u32> {
-    let width = padded(keying.n_columns());
-    keys.resize(width, 0);
-    if keying.fill(row, keys) {
-        return None;
-    }
-    match <&[u32; COLUMNS]>::try_from(keys.as_slice()) {
-        Ok(keys) if trees.n_levels == LEVELS => Some(usual_row(trees, keys)),
-        _ => Some(any_row(trees, keys)),
+/// The path sum of one row, of which these are the keys, [`padded`] and none a hole.
+pub(super) fn row(trees: &Trees<'_>, keys: &[u32]) -> u32 {
+    match <&[u32; COLUMNS]>::try_from(keys) {
+        Ok(keys) if trees.n_levels == LEVELS => usual_row(trees, keys),
+        _ => any_row(trees, keys),
     }
 }
 
 /// Columns with padding: up to 64 become 64.
-fn padded(n_columns: usize) -> usize {
+pub(super) fn padded(n_columns: usize) -> usize {
     n_columns.max(COLUMNS)
 }
 

@@ -53,7 +53,7 @@ proptest! {
     #[test]
     fn all_kernels_give_the_same_bits(
         n_train in 2_usize..700,
-        n_rows in 1_usize..200,
+        n_rows in 1_usize..300,
         n_columns in prop_oneof![1_usize..20, 60_usize..70, Just(200_usize)],
         n_trees in 1_usize..20,
         sample in prop_oneof![2_usize..300, 300_usize..700],
@@ -77,9 +77,9 @@ fn the_largest_trees_and_most_columns_agree_too() {
 
 #[test]
 fn every_kernel_works_on_what_is_left_of_a_block() {
-    let rows = wild(200, 10, 3);
+    let rows = wild(300, 10, 3);
     let forest = IsolationForest::fit(rows.view(), &ForestSpec::default(), Seed::new(2)).expect("a forest");
-    for n_rows in [1, 15, 16, 17, 31, 63, 64, 65, 79, 80, 128, 199] {
+    for n_rows in [1, 15, 16, 17, 31, 63, 64, 65, 79, 80, 127, 128, 129, 143, 144, 199, 256, 299] {
         assert_all_agree(&forest, &rows.slice(s![..n_rows, ..]).to_owned());
     }
 }
