@@ -11,6 +11,7 @@ mod season;
 mod spread;
 #[cfg(test)]
 mod tests;
+mod within;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::trail::{Channel, Trail};
 use feature::{FeatureForecast, Step};
 pub use known_effect::{KnownEffect, ROLLOUT_SETTLES};
 use pace::Pace;
+use within::within;
 
 const NAME: &str = "forecast";
 
@@ -234,16 +236,16 @@ impl Forecast {
         }
         self.advance_to(at.as_millis());
         let (mut energy, mut n_present) = (0.0, 0_usize);
-        for (idx, (feature, value)) in self.features.iter_mut().zip(row).enumerate() {
+        let cells = self.intervals.iter_mut().zip(&mut self.expected);
+        for (idx, ((feature, value), (interval, expected))) in self.features.iter_mut().zip(row).zip(cells).enumerate()
+        {
             let known = known.get(idx).copied().unwrap_or_default();
             let step = feature.step(*value, known, &self.pace);
-            self.intervals[idx] = Interval { lower: feature.own(step.lower), upper: feature.own(step.upper) };
-            let distances = distances(&self.scaler, idx, feature, &step);
-            let by_quick = distances[0].abs() > distances[2].abs();
-            self.expected[idx] = feature.own(if by_quick { step.quick } else { step.slow });
+            *interval = Interval { lower: feature.own(step.lower), upper: feature.own(step.upper) };
+            let [quick, middle, slow] = distances(&self.scaler, idx, feature, &step);
+            *expected = feature.own(if quick.abs() > slow.abs() { step.quick } else { step.slow });
             if !value.is_nan() {
-                energy +=
-                    distances.iter().zip(WEIGHTS).map(|(distance, weight)| weight * distance * distance).sum::<f64>();
+                energy += WEIGHTS[0] * quick * quick + WEIGHTS[1] * middle * middle + WEIGHTS[2] * slow * slow;
                 n_present += 1;
             }
         }
@@ -289,10 +291,11 @@ impl Forecast {
 /// ±[`DISTANCE_CLIP`]; NaN for a hole.
 #[inline]
 fn distances(scaler: &Scaler, feature_idx: usize, feature: &FeatureForecast, step: &Step) -> [f64; 3] {
+    let (low, high) = scaler.dead_zone(feature_idx);
+    let (low, high) = (low * feature.inverse_scale, high * feature.inverse_scale);
     std::array::from_fn(|idx| {
-        let difference = (step.errors[idx] * feature.scale).clamp(f64::MIN, f64::MAX);
-        let shrunk = scaler.shrunk(feature_idx, difference);
-        (shrunk * feature.inverse_scale * step.inverses[idx]).clamp(-DISTANCE_CLIP, DISTANCE_CLIP)
+        let error = step.errors[idx];
+        within((error - within(error, low, high)) * step.inverses[idx], -DISTANCE_CLIP, DISTANCE_CLIP)
     })
 }
 

@@ -86,6 +86,17 @@ impl Scaler {
         (self.shrunk(feature_idx, difference) / deviation).clamp(-CLIP, CLIP)
     }
 
+    /// The finite differences that don't matter, from the least to the greatest, in the feature's own unit: of others only what
+    /// is beyond counts. What [`Scaler::shrunk`] leaves, as a range.
+    pub(crate) fn dead_zone(&self, feature_idx: usize) -> (f64, f64) {
+        let scale = &self.features[feature_idx];
+        match scale.direction {
+            Direction::Up => (f64::NEG_INFINITY, scale.deviation_min),
+            Direction::Down => (-scale.deviation_min, f64::INFINITY),
+            Direction::Both => (-scale.deviation_min, scale.deviation_min),
+        }
+    }
+
     /// The part of a difference that matters, in the feature's own unit: the direction that doesn't matter and
     /// everything within `deviation_min` become 0, and what is beyond loses `deviation_min`. NaN stays NaN.
     #[inline]
@@ -150,6 +161,18 @@ mod tests {
         assert_eq!(residual(&[f64::NAN, f64::NAN, 3.0], 5.0, 3), None);
         assert_eq!(residual(&[], 5.0, 1), None);
         assert_eq!(residual(&[1.0], f64::NAN, 1), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn beyond_the_dead_zone_is_what_shrinking_leaves(difference in -1e9_f64..1e9, deviation_min in 0.0_f64..1e9) {
+            for direction in [Direction::Up, Direction::Down, Direction::Both] {
+                let scale = FeatureScale { mean: 0.0, deviation: [1.0; CHANNELS.len()], direction, deviation_min };
+                let scaler = Scaler { features: vec![scale] };
+                let (low, high) = scaler.dead_zone(0);
+                proptest::prop_assert_eq!(difference - difference.clamp(low, high), scaler.shrunk(0, difference));
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::within::within;
+
 /// The share of rows that the interval is to hold.
 pub(super) const COVERAGE: f64 = 0.99;
 
@@ -72,7 +74,7 @@ const NARROWER: f64 = 0.9995001249791693;
 
 #[inline]
 fn tracked(width: f64, error: f64) -> f64 {
-    (width * if error > width { WIDER } else { NARROWER }).clamp(WIDTH_MIN, WIDTH_MAX)
+    within(width * if error > width { WIDER } else { NARROWER }, WIDTH_MIN, WIDTH_MAX)
 }
 
 #[cfg(test)]

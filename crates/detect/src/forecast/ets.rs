@@ -8,6 +8,8 @@ use augurs::ets::{AutoETS, FittedAutoETS};
 use augurs::{Fit, Predict};
 use serde::{Deserialize, Serialize};
 
+use super::within::within;
+
 /// Recovered equations must give augurs' own fitted values to within this share of the series' deviation.
 const REPLAY_TOLERANCE: f64 = 1e-6;
 
@@ -51,7 +53,7 @@ impl Ets {
     #[inline]
     pub(super) fn updated_robustly(&self, state: EtsState, error: f64, deviation: f64) -> EtsState {
         let cut = UPDATE_CUT * deviation;
-        self.updated(state, error.clamp(-cut, cut))
+        self.updated(state, within(error, -cut, cut))
     }
 
     /// By how much the deviation of a forecast across `n_holes` rows without data exceeds that of a one-step forecast:

@@ -10,6 +10,7 @@ use super::known_effect::KnownEffect;
 use super::pace::Pace;
 use super::profile::Profile;
 use super::spread::Spread;
+use super::within::within;
 
 /// Distances from the slow level enter it cut at this many deviations: a leak or a step moves it by at most two deviations
 /// in 1.4 half-lives, and shows for hours.
@@ -119,13 +120,13 @@ impl FeatureForecast {
     /// In deviations from the training mean.
     #[inline]
     pub(super) fn standardised(&self, value: f64) -> f64 {
-        ((value - self.centre) * self.inverse_scale).clamp(-STANDARDISED_MAX, STANDARDISED_MAX)
+        within((value - self.centre) * self.inverse_scale, -STANDARDISED_MAX, STANDARDISED_MAX)
     }
 
     /// A standardised value in the feature's own unit, finite.
     #[inline]
     pub(super) fn own(&self, standardised: f64) -> f64 {
-        (self.centre + self.scale * standardised).clamp(f64::MIN, f64::MAX)
+        within(self.centre + self.scale * standardised, f64::MIN, f64::MAX)
     }
 
     /// Learns from a row. `rest` is what the seasons leave of it.
@@ -150,7 +151,7 @@ impl FeatureForecast {
         self.move_slow(slow_distance, inverses[2], known, pace);
         self.quick = self.ets.updated_robustly(self.quick, quick_error, self.quick_spread.value());
         let cut = MIDDLE_CUT * self.middle_spread.value();
-        self.middle += pace.middle_rate * middle_error.clamp(-cut, cut);
+        self.middle += pace.middle_rate * within(middle_error, -cut, cut);
         if self.extreme_rows == EXTREME_ROWS_MAX {
             self.quick = EtsState { level: rest, slope: 0.0 };
             self.middle = rest;
@@ -182,7 +183,7 @@ impl FeatureForecast {
                     self.slow = self.middle;
                     self.away_rows = 0;
                 } else {
-                    self.slow += pace.slow_rate * self.slow_spread.value() * slow_distance.clamp(-SLOW_CUT, SLOW_CUT);
+                    self.slow += pace.slow_rate * self.slow_spread.value() * within(slow_distance, -SLOW_CUT, SLOW_CUT);
                 }
             }
             KnownEffect::Rollout => {

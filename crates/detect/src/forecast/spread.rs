@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::within::within;
+
 /// Distances enter cut at this many deviations: however wild an incident is, the variance doubles no faster than in a third
 /// of its half-life, and a fault doesn't make its own measure loose.
 const CUT: f64 = 2.0;
@@ -42,7 +44,7 @@ impl Spread {
     #[inline]
     pub(super) fn take(&mut self, distance: f64, rate: f64) {
         let grown = self.value * (1.0 + 0.5 * rate * (self.balance * cut_square(distance) - 1.0));
-        self.value = grown.clamp(SHRINK_MIN * self.trained, GROWTH_MAX * self.trained);
+        self.value = within(grown, SHRINK_MIN * self.trained, GROWTH_MAX * self.trained);
     }
 
     /// Whether it is one of ours; one that was read from a file may not be.
@@ -57,7 +59,7 @@ impl Spread {
 
 #[inline]
 fn cut_square(distance: f64) -> f64 {
-    (distance * distance).min(CUT * CUT)
+    within(distance * distance, 0.0, CUT * CUT)
 }
 
 #[cfg(test)]
