@@ -163,7 +163,7 @@ impl Workbench {
             Kernel::Portable => portable::block(trees, keying, rows, &mut self.keys),
             // Safety: `Workbench::new` has seen that this processor has the instructions.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { avx2::block(trees, keying, rows, &mut self.row, &mut self.keys) },
+            Kernel::Avx2 => unsafe { avx2::block(trees, keying, rows, next, &mut self.row, &mut self.keys) },
             // Safety: as above.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512 => unsafe { avx512::block(trees, keying, rows, next, &mut self.lines) },
@@ -196,6 +196,26 @@ impl Workbench {
         let path_sum = if has_holes { None } else { Some(portable::row(trees, &keys)) };
         self.row = keys;
         path_sum
+    }
+}
+
+/// Trees walked between two looks ahead.
+#[cfg(target_arch = "x86_64")]
+const TREES_A_TURN: usize = 10;
+
+/// Asks for the `turn`th of `n_turns` parts of the rows that are scored next, so that they come nearer while trees are walked:
+/// no processor foresees which are next. Within a kernel's innermost loop it would keep the compiler from interleaving what
+/// hides latency.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "a hint to the processor")]
+fn look_ahead(next: &[f64], turn: usize, n_turns: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    /// Values of a line of cache.
+    const VALUES_A_LINE: usize = 8;
+    let n = next.len().div_ceil(n_turns.max(1)).next_multiple_of(VALUES_A_LINE);
+    for line in next.iter().skip(turn * n).take(n).step_by(VALUES_A_LINE) {
+        // Safety: every x86-64 processor has the instruction, and it reads nothing that a program sees.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) };
     }
 }
 

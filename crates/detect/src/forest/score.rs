@@ -8,8 +8,9 @@ use super::keys::{HOLE, Keying};
 use super::tree::PATH_PARTS;
 use crate::detector::ScoreError;
 
-/// Fewer rows than this are scored one by one: a kernel takes as long for one as for a block.
-const BLOCK_ROWS_MIN: usize = 16;
+/// Fewer rows than this are scored one by one: a kernel of vectors takes as long for one row as for a block, which is as long as
+/// for some thirty rows one by one.
+const BLOCK_ROWS_MIN: usize = 32;
 
 /// What scoring works with, kept from call to call so that it allocates nothing once it has seen the widest rows. It belongs
 /// to no forest.

@@ -1,4 +1,4 @@
-//! The kernel for AVX2: eight rows in the lanes of a vector, four vectors side by side.
+//! The kernel for AVX2: eight rows in the lanes of a vector, eight vectors side by side.
 //!
 //! Nodes of the upper six levels are looked up in registers, by permutation. In the upper three levels so few columns can
 //! be asked for that all are loaded and the right ones selected; below, values are gathered.
@@ -11,15 +11,15 @@ use ndarray::ArrayView2;
 
 use super::super::keys::Keying;
 use super::super::tree::{LEVELS_MIN, Trees};
-use super::{BLOCK_ROWS, BLOCK_ROWS_MAX, BlockSums, fill_in_lanes};
+use super::{BLOCK_ROWS, BLOCK_ROWS_MAX, BlockSums, TREES_A_TURN, fill_in_lanes, look_ahead};
 
 const LANES: usize = 8;
-/// Vectors side by side: with more, sixteen registers don't hold what each needs.
-const GROUPS: usize = 4;
+/// Vectors side by side, though sixteen registers don't hold them: four are 5 % slower.
+const GROUPS: usize = BLOCK_ROWS / LANES;
 /// Nodes whose columns are loaded, not gathered: the upper three levels.
 const LOADED: usize = 8;
 
-/// Path sums of up to 64 rows.
+/// Path sums of up to 64 rows. `next` is what will be scored after them.
 ///
 /// # Safety
 /// The processor must have AVX2.
@@ -28,28 +28,28 @@ pub(super) unsafe fn block(
     trees: &Trees<'_>,
     keying: &Keying,
     rows: ArrayView2<'_, f64>,
+    next: &[f64],
     row_keys: &mut Vec<u32>,
     keys: &mut Vec<u32>,
 ) -> BlockSums {
     let holes = fill_in_lanes::<LANES>(keying, rows, row_keys, keys);
     let group_keys = LANES * keying.n_columns();
-    assert!(keys.len() == BLOCK_ROWS / LANES * group_keys && trees.n_levels >= LEVELS_MIN);
+    assert!(keys.len() == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);
+    let walk = Walk { keys: keys.as_ptr(), group_keys, column_mask: _mm256_set1_epi32(trees.column_mask as i32) };
     let mut path_sums = [0; BLOCK_ROWS_MAX];
-    let n_groups = rows.nrows().div_ceil(LANES);
-    for (nodes, leaves) in trees.iter() {
-        let parts = path_sums.as_chunks_mut::<{ GROUPS * LANES }>().0.iter_mut();
-        for (part, sums) in parts.enumerate().take(n_groups.div_ceil(GROUPS)) {
-            // Safety: `keys` has eight groups, four for each of two parts, and the trees are as deep as asserted above; a
-            // tree's nodes name existing columns only, and its leaves are followed by another `u16`.
-            unsafe {
-                let keys = keys.as_ptr().add(part * GROUPS * group_keys);
-                let walk = Walk { keys, group_keys, column_mask: _mm256_set1_epi32(trees.column_mask as i32) };
-                let mut at = walk.upper_levels(nodes, trees.column_mask);
-                walk.lower_levels(nodes, trees.n_levels, &mut at);
-                for (sums, at) in sums.as_chunks_mut::<LANES>().0.iter_mut().zip(at) {
-                    let place = sums.as_mut_ptr().cast::<__m256i>();
-                    _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), leaf_of_any(leaves, at)));
-                }
+    let n_turns = trees.iter().count().div_ceil(TREES_A_TURN);
+    for (tree, (nodes, leaves)) in trees.iter().enumerate() {
+        if tree % TREES_A_TURN == 0 {
+            look_ahead(next, tree / TREES_A_TURN, n_turns);
+        }
+        // Safety: `keys` has as many groups, and the trees are as deep as asserted above; a tree's nodes name existing columns
+        // only, and its leaves are followed by another `u16`.
+        unsafe {
+            let mut at = walk.upper_levels(nodes, trees.column_mask);
+            walk.lower_levels(nodes, trees.n_levels, &mut at);
+            for (sums, at) in path_sums.as_chunks_mut::<LANES>().0.iter_mut().zip(at) {
+                let place = sums.as_mut_ptr().cast::<__m256i>();
+                _mm256_storeu_si256(place, _mm256_add_epi32(_mm256_loadu_si256(place), leaf_of_any(leaves, at)));
             }
         }
     }
@@ -94,15 +94,20 @@ impl Walk {
             for (group, at) in at.iter_mut().enumerate() {
                 *at = self.loaded_levels(group, &columns, table(0));
             }
-            for (group, at) in at.iter_mut().enumerate() {
-                *at = self.step(group, *at, of_8(*at, 8));
+            // All groups' nodes first, then all their values: the compiler then interleaves what hides latency.
+            let mut nodes = at;
+            for (at, node) in at.iter().zip(&mut nodes) {
+                *node = of_8(*at, 8);
             }
-            for (group, at) in at.iter_mut().enumerate() {
-                *at = self.step(group, *at, of_16(*at, 16));
+            self.steps(&mut at, &nodes);
+            for (at, node) in at.iter().zip(&mut nodes) {
+                *node = of_16(*at, 16);
             }
-            for (group, at) in at.iter_mut().enumerate() {
-                *at = self.step(group, *at, select::<4>(*at, of_16(*at, 32), of_16(*at, 48)));
+            self.steps(&mut at, &nodes);
+            for (at, node) in at.iter().zip(&mut nodes) {
+                *node = select::<4>(*at, of_16(*at, 32), of_16(*at, 48));
             }
+            self.steps(&mut at, &nodes);
             at
         }
     }
@@ -145,6 +150,19 @@ impl Walk {
                     self.step(group, *at, node)
                 };
             }
+        }
+    }
+
+    /// One level down, all groups.
+    ///
+    /// # Safety
+    /// As of `upper_levels`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn steps(&self, at: &mut [__m256i; GROUPS], nodes: &[__m256i; GROUPS]) {
+        for (group, (at, node)) in at.iter_mut().zip(nodes).enumerate() {
+            // Safety: the caller's.
+            *at = unsafe { self.step(group, *at, *node) };
         }
     }
 

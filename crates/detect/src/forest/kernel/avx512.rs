@@ -12,19 +12,12 @@ use ndarray::ArrayView2;
 
 use super::super::keys::Keying;
 use super::super::tree::{LEVELS_MIN, Trees};
-use super::{BLOCK_ROWS_MAX, BlockSums, LANES, Line, lanes512};
+use super::{BLOCK_ROWS_MAX, BlockSums, LANES, Line, TREES_A_TURN, lanes512, look_ahead};
 
 /// Vectors side by side: what is done once a tree (columns, tables) is shared by all, and each hides the others' latency.
 /// Measured: with four a row takes 14 % longer, with sixteen 24 %.
 const GROUPS: usize = 8;
 pub(super) const BLOCK_ROWS: usize = GROUPS * LANES;
-
-/// Trees walked between two looks ahead: the next block's rows come nearer meanwhile, evenly spread, as no processor foresees
-/// which are next. Asking for them within the loop over trees keeps the compiler from interleaving what hides latency.
-const TREES_A_TURN: usize = 10;
-
-/// Values of a line of cache.
-const VALUES_A_LINE: usize = 8;
 
 /// Nodes whose columns are loaded, not gathered: the upper four levels.
 const LOADED: usize = 16;
@@ -55,12 +48,10 @@ pub(super) unsafe fn block(
     unsafe {
         if trees.n_levels == LEVELS_MIN {
             let (nodes, leaves) = (trees.nodes.as_chunks().0, trees.leaves.as_chunks().0);
-            let n_turns = nodes.len().div_ceil(TREES_A_TURN).max(1);
-            let mut coming = next.chunks(next.len().div_ceil(n_turns).next_multiple_of(VALUES_A_LINE).max(1));
-            for (nodes, leaves) in nodes.chunks(TREES_A_TURN).zip(leaves.chunks(TREES_A_TURN)) {
-                for line in coming.next().unwrap_or_default().chunks(VALUES_A_LINE) {
-                    _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-                }
+            let n_turns = nodes.len().div_ceil(TREES_A_TURN);
+            for (turn, nodes) in nodes.chunks(TREES_A_TURN).enumerate() {
+                look_ahead(next, turn, n_turns);
+                let leaves = &leaves[turn * TREES_A_TURN..];
                 walk.usual_trees(nodes, leaves, trees.column_mask, &mut sums);
             }
         } else {
