@@ -93,6 +93,7 @@ pub(super) struct Workbench {
     /// A row in the making, and the keys of a block in the kernel's own order.
     row: Vec<u32>,
     keys: Vec<u32>,
+    /// These keys as the widest kernel loads them.
     #[cfg(target_arch = "x86_64")]
     lines: Vec<Line>,
 }
@@ -152,6 +153,7 @@ impl Workbench {
     /// The path sums of up to [`Workbench::block_rows`] rows, in standard layout. `keying` must be that of the trees; `next`
     /// is what will be asked for after them, if that is known.
     #[allow(unsafe_code, reason = "the call of a kernel for this processor")]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "only vector kernels look ahead"))]
     pub(super) fn block(
         &mut self,
         trees: &Trees<'_>,
