@@ -154,8 +154,8 @@ pub(crate) struct FilesArgs {
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// The files' format: query-range, openmetrics, tsdb-dump, victoriametrics, csv or parquet. Default: by their content.
-    #[arg(long, value_name = "FORMAT", value_parser = crate::inputs::format)]
-    pub(crate) format: Option<homeostat_ingest::Format>,
+    #[arg(long = "format", value_name = "FORMAT", value_parser = crate::inputs::format)]
+    pub(crate) files_format: Option<homeostat_ingest::Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -359,6 +359,25 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn files_of_metrics_are_named_without_a_flag() {
+        let args = ["homeostat", "score", "a.csv", "b.csv", "--bundle", "models", "--format", "csv"];
+        let Ok(Args { command: Command::Score(score), .. }) = Args::try_parse_from(args) else { panic!("no score") };
+        assert_eq!((score.files.files.len(), score.files.files_format), (2, Some(homeostat_ingest::Format::Csv)));
+        for (args, wanted) in [
+            (&["train", "a.csv", "--output", "o"][..], true),
+            (&["train", "--output", "o"], false),
+            (&["train", "a.csv", "--input", "dir", "--config", "c", "--output", "o"], false),
+            (&["train", "--config", "c", "--output", "o"], true),
+            (&["replay", "--config", "c", "a.json"], true),
+            (&["replay", "--config", "c"], false),
+            (&["score", "a.csv", "--format", "xls"], false),
+        ] {
+            let parsed = Args::try_parse_from([&["homeostat"], args].concat());
+            assert_eq!(parsed.is_ok(), wanted, "{args:?}");
+        }
     }
 
     #[test]

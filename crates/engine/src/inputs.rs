@@ -57,7 +57,7 @@ fn read_all(args: &FilesArgs, queries: Option<&QuerySet>, sink: &mut dyn SampleS
             None => Some(stem),
         };
         let file = File::open(&path).with_context(|| path.display().to_string())?;
-        let format = read_samples(file, &ReadOptions { format: args.format, feature }, sink)
+        let format = read_samples(file, &ReadOptions { format: args.files_format, feature }, sink)
             .with_context(|| path.display().to_string())?;
         tracing::debug!(file = %path.display(), %format, "read");
     }

@@ -61,9 +61,9 @@ impl RangeFunction {
     pub(crate) fn value(self, samples: &[Sample], end: Timestamp, window_ms: i64) -> Option<f64> {
         let values = samples.iter().map(|sample| sample.value);
         match self {
-            Self::Rate => extrapolated(samples, end, window_ms, true).map(|value| value / (window_ms as f64 / 1000.0)),
-            Self::Increase => extrapolated(samples, end, window_ms, true),
-            Self::Delta => extrapolated(samples, end, window_ms, false),
+            Self::Rate => extrapolated(samples, end, window_ms, Growth::PerSecond),
+            Self::Increase => extrapolated(samples, end, window_ms, Growth::OfCounter),
+            Self::Delta => extrapolated(samples, end, window_ms, Growth::OfGauge),
             Self::Irate => instant(samples, true),
             Self::Idelta => instant(samples, false),
             Self::AvgOverTime => (!samples.is_empty()).then(|| compensated_sum(values) / samples.len() as f64),
@@ -76,10 +76,19 @@ impl RangeFunction {
     }
 }
 
+/// What is asked of a range's ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Growth {
+    PerSecond,
+    OfCounter,
+    OfGauge,
+}
+
 /// `extrapolatedRate` of Prometheus: the growth between first and last sample, with what was lost in resets of a counter,
 /// stretched to the range's edges as far as samples can be believed to go on: to the edge if it lies within 1.1 of the mean
 /// distance of samples, else half that distance; and for a counter never beyond where it would have been zero.
-fn extrapolated(samples: &[Sample], end: Timestamp, window_ms: i64, is_counter: bool) -> Option<f64> {
+fn extrapolated(samples: &[Sample], end: Timestamp, window_ms: i64, growth: Growth) -> Option<f64> {
+    let is_counter = growth != Growth::OfGauge;
     let [first, .., last] = samples else { return None };
     let mut grown = last.value - first.value;
     if is_counter {
@@ -106,7 +115,12 @@ fn extrapolated(samples: &[Sample], end: Timestamp, window_ms: i64, is_counter: 
     if to_end_s >= threshold_s {
         to_end_s = distance_s / 2.0;
     }
-    Some(grown * ((sampled_s + to_start_s + to_end_s) / sampled_s))
+    // In this order, so that the bits are Prometheus's.
+    let mut factor = (sampled_s + to_start_s + to_end_s) / sampled_s;
+    if growth == Growth::PerSecond {
+        factor /= window_ms as f64 / 1000.0;
+    }
+    Some(grown * factor)
 }
 
 /// `instantValue` of Prometheus: the last two samples alone.

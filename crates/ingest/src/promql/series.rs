@@ -35,7 +35,8 @@ impl LeafSeries {
         if leaf.function.is_none() {
             // The newest alone matters; NaN ends the series until the next.
             self.recent.clear();
-        } else if sample.value.is_nan() {
+        }
+        if sample.value.is_nan() {
             return true;
         }
         self.recent.push_back(sample);

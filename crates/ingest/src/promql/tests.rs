@@ -94,16 +94,16 @@ fn rate_and_increase_are_prometheuss_own() {
 
     // A reset: what was lost is added.
     let reset = samples(5, 15, &[100.0, 115.0, 10.0, 25.0]);
-    assert_eq!(RangeFunction::Increase.value(&reset, end, 60_000), Some(40.0 * 60.0 / 45.0));
-    assert_eq!(RangeFunction::Delta.value(&reset, end, 60_000), Some(-75.0 * 60.0 / 45.0));
+    assert_eq!(RangeFunction::Increase.value(&reset, end, 60_000), Some(40.0 * (60.0 / 45.0)));
+    assert_eq!(RangeFunction::Delta.value(&reset, end, 60_000), Some(-75.0 * (60.0 / 45.0)));
 
     // Never below zero: it was 1 at 5 s and grows 1 a second, so it began one second before.
     let young = samples(5, 15, &[1.0, 16.0, 31.0, 46.0]);
-    assert_eq!(RangeFunction::Increase.value(&young, end, 60_000), Some(45.0 * 56.0 / 45.0));
+    assert_eq!(RangeFunction::Increase.value(&young, end, 60_000), Some(45.0 * (56.0 / 45.0)));
 
     // Beyond 1.1 of the distance half of it is believed: 30 to 45 s of a minute.
     let late = samples(30, 15, &[0.0, 15.0]);
-    assert_eq!(RangeFunction::Delta.value(&late, end, 60_000), Some(15.0 * (15.0 + 7.5 + 15.0) / 15.0));
+    assert_eq!(RangeFunction::Delta.value(&late, end, 60_000), Some(15.0 * ((15.0 + 7.5 + 15.0) / 15.0)));
 
     assert_eq!(RangeFunction::Rate.value(&counter[..1], end, 60_000), None, "one sample is no rate");
     assert_eq!(RangeFunction::Irate.value(&reset, end, 60_000), Some(1.0));
