@@ -94,6 +94,11 @@ const QUERIES: [(&str, &str); 8] = [
     ("pods", "count by (namespace, workload) (requests_total)"),
 ];
 
+/// Those whose last bits don't depend on Prometheus's version, as those of a mean over time do.
+fn exact_queries() -> impl Iterator<Item = (&'static str, &'static str)> {
+    QUERIES.into_iter().filter(|(name, _)| *name != "mean")
+}
+
 fn queries() -> Result<QuerySet> {
     let one = |(name, expr): &(&str, &str)| Query {
         name: (*name).to_owned(),
@@ -171,6 +176,8 @@ fn tsdb_dump(parts: &Parts, scratch: &Scratch, history: &Path) -> Result<PathBuf
         Ok(output.stdout)
     };
     run(&["create-blocks-from".as_ref(), "--quiet".as_ref(), "openmetrics".as_ref(), history.as_ref(), data.as_ref()])?;
+    // A store that no server has opened has none, and older promtools want one.
+    std::fs::create_dir_all(data.join("wal"))?;
     let dump = run(&["dump".as_ref(), data.as_ref()])?;
     scratch.write("dump.txt", dump)
 }
@@ -211,8 +218,11 @@ async fn raw_samples_are_evaluated_as_prometheus_does() -> Result<()> {
         let theirs = homeostat_ingest::decode_matrix(json.as_bytes(), &DecodeLimits::default())?;
         let theirs = by_moment(&theirs);
         assert!(theirs.len() > 400, "{name}: {} samples are too few to compare", theirs.len());
-        let keys = |all: &BTreeMap<(String, i64), f64>| all.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&ours), keys(&theirs), "{name}: values at other moments");
+        let only = |these: &BTreeMap<(String, i64), f64>, those: &BTreeMap<(String, i64), f64>| {
+            these.keys().filter(|key| !those.contains_key(*key)).cloned().collect::<Vec<_>>()
+        };
+        let (more, fewer) = (only(&ours, &theirs), only(&theirs, &ours));
+        assert!(more.is_empty() && fewer.is_empty(), "{name}: only ours {more:?}, only Prometheus's {fewer:?}");
         for (key, theirs) in &theirs {
             let ours = ours[key];
             assert!((ours - theirs).abs() <= 1e-12 * theirs.abs(), "{name} at {key:?}: {ours}, Prometheus {theirs}");
@@ -223,7 +233,7 @@ async fn raw_samples_are_evaluated_as_prometheus_does() -> Result<()> {
 
 fn config(scratch: &Scratch) -> Result<String> {
     let queries: serde_json::Map<String, serde_json::Value> =
-        QUERIES.iter().map(|(name, expr)| ((*name).to_owned(), json!({"expr": expr}))).collect();
+        exact_queries().map(|(name, expr)| (name.to_owned(), json!({"expr": expr}))).collect();
     let config = json!({
         "datasources": [{"url": "http://127.0.0.1:9"}],
         "queries": queries,
@@ -275,7 +285,7 @@ async fn every_format_gives_the_same_models_byte_for_byte() -> Result<()> {
     let prometheus = Prometheus::start(&parts, &Setup { history: Some(history), ..Setup::default() }).await?;
     let answers = scratch.path().join("answers");
     std::fs::create_dir(&answers)?;
-    for (name, expr) in QUERIES {
+    for (name, expr) in exact_queries() {
         let json = answer(&prometheus, expr, START_S, START_S + 12 * 3600 - 60).await?;
         std::fs::write(answers.join(format!("{name}.json")), json)?;
     }

@@ -33,6 +33,12 @@ impl Column {
         self.values.push(value);
     }
 
+    /// Forgets the steps after `last`.
+    pub(crate) fn cut_after(&mut self, last: i64) {
+        let n_kept = usize::try_from(last.saturating_sub(self.first).saturating_add(1)).unwrap_or(0);
+        self.values.truncate(n_kept);
+    }
+
     fn get(&self, step: i64) -> f64 {
         let idx = usize::try_from(step - self.first).ok();
         idx.and_then(|idx| self.values.get(idx)).copied().unwrap_or(f64::NAN)

@@ -158,6 +158,13 @@ fn an_offset_looks_back_further() {
 }
 
 #[test]
+fn an_offset_tells_nothing_of_what_comes_after_the_end() {
+    let x = labels(&[("__name__", "x")]);
+    let columns = stepped("x offset 2m", &[(x.clone(), samples(0, 60, &[5.0, 6.0, 7.0, 8.0]))], 3).expect("columns");
+    assert_eq!(columns[&x].values, [5.0, 6.0]);
+}
+
+#[test]
 fn groups_are_aggregated_where_there_is_something() {
     let of = |pod: &str, code: &str| labels(&[("__name__", "x"), ("pod", pod), ("code", code)]);
     let series = [
