@@ -90,7 +90,8 @@ fn rate_and_increase_are_prometheuss_own() {
     let counter = samples(5, 15, &[100.0, 115.0, 130.0, 145.0]);
     // From 5 to 50 s grows 45; 5 s to the start, 10 s to the end, both within 16.5 s.
     assert_eq!(RangeFunction::Increase.value(&counter, end, 60_000), Some(60.0));
-    assert_eq!(RangeFunction::Rate.value(&counter, end, 60_000), Some(1.0));
+    // One a second, but for what Prometheus's own order of operations leaves in the last bit.
+    assert_eq!(RangeFunction::Rate.value(&counter, end, 60_000), Some(45.0 * ((60.0 / 45.0) / 60.0)));
 
     // A reset: what was lost is added.
     let reset = samples(5, 15, &[100.0, 115.0, 10.0, 25.0]);
