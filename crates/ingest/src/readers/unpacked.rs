@@ -12,17 +12,20 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// Bytes looked at to find out what a file is: a header line of a thousand columns fits.
 const BEGINNING_BYTES: usize = 1 << 15;
 
+/// What a packing gives.
+type Inside = Box<dyn Read + Send>;
+
 /// What the packing holds, with its beginning at hand.
 pub(super) struct Unpacked {
     beginning: Vec<u8>,
-    all: BufReader<Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>>,
+    all: BufReader<Chain<Cursor<Vec<u8>>, Inside>>,
 }
 
 /// Opens a packing.
 pub(super) fn unpacked(file: impl Read + Send + 'static) -> Result<Unpacked, ReadError> {
     let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
     let magic = file.fill_buf().map_err(ReadError::of_io)?;
-    let mut inside: Box<dyn Read + Send> = if magic.is_empty() {
+    let mut inside: Inside = if magic.is_empty() {
         return Err(ReadError::Empty);
     } else if magic.starts_with(&[0x1f, 0x8b]) {
         Box::new(MultiGzDecoder::new(file))

@@ -103,7 +103,7 @@ mod tests {
         let subject = Subject::deployment("a,b", "cart");
         let scored = Vote::Scored {
             raw: RawScore::new(2.0).expect("a score"),
-            tail: TailProbability::new(0.5).expect("a probability"),
+            tail: TailProbability::from_surprise(0.5).expect("a surprise"),
         };
         let votes = [vote("forest", scored), vote("dbscan", Vote::NotReady { why: NotReady::TooFewSteps })];
         let row = ScoredRow {
@@ -117,9 +117,8 @@ mod tests {
             votes: &votes,
         };
         let detectors = ["forest", "dbscan", "forecast"].map(str::to_owned);
-        let nats = std::f64::consts::LN_2;
         assert_eq!(header(&detectors), format!("{COLUMNS},forest,dbscan,forecast"));
-        assert_eq!(row.csv(&detectors), format!("1970-01-01T00:00:00Z,\"a,b/deployment/cart\",0.25,,,,0,1,{nats},,"));
+        assert_eq!(row.csv(&detectors), "1970-01-01T00:00:00Z,\"a,b/deployment/cart\",0.25,,,,0,1,0.5,,");
         let json = row.json();
         assert!(json["evidence"].is_null() && json["votes"][1]["vote"] == "not-ready", "{json}");
     }
