@@ -1,6 +1,5 @@
 //! Files of exported metrics that a command was given, as answers to the config's queries or as windows of their own columns.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use homeostat_core::{Schema, Window};
 use homeostat_ingest::{
-    DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink, read_samples,
+    DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink, read_file,
 };
 
 use crate::cli::FilesArgs;
@@ -56,9 +55,8 @@ fn read_all(args: &FilesArgs, queries: Option<&QuerySet>, sink: &mut dyn SampleS
             Some(queries) => Some(stem).filter(|stem| queries.schema().position(stem).is_some()),
             None => Some(stem),
         };
-        let file = File::open(&path).with_context(|| path.display().to_string())?;
-        let format = read_samples(file, &ReadOptions { format: args.files_format, feature }, sink)
-            .with_context(|| path.display().to_string())?;
+        let options = ReadOptions { format: args.files_format, feature };
+        let format = read_file(&path, &options, sink).with_context(|| path.display().to_string())?;
         tracing::debug!(file = %path.display(), %format, "read");
     }
     Ok(())

@@ -34,7 +34,7 @@
 //! ```
 //!
 //! This crate knows no detector and no policy. Decoding and aligning are pure functions; only [`PrometheusSource`]
-//! touches the network, and only [`read_export`] and [`write_export`] touch files; [`read_samples`] reads what it is given.
+//! touches the network, and only [`read_export`], [`write_export`] and [`read_file`] touch files.
 
 mod align;
 mod decode;
@@ -71,7 +71,9 @@ pub use promql::NotEvaluable;
 pub use pull::Pull;
 pub use query::{Absent, Across, Query, QueryError, QuerySet};
 pub use range::RangeError;
-pub use readers::{Format, ReadError, ReadOptions, SampleSink, SeriesIdx, UnknownFormat, What, read_samples};
+pub use readers::{
+    Format, ReadError, ReadOptions, SampleSink, SeriesIdx, UnknownFormat, What, read_file, read_samples,
+};
 pub use recording::{Recorded, Recording, RecordingError, SUBJECT_COLUMN, UNNAMED};
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -4,7 +4,9 @@
 //! [`Recording`](crate::Recording) is the one that makes features. Files are read as a stream: what a reader holds is
 //! bounded by the limits beside its buffers, never by the file. Nothing here knows of queries, subjects or windows.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
 
 mod answers;
 mod csv;
@@ -14,6 +16,8 @@ mod json;
 mod labels_text;
 mod lines;
 mod open_metrics;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod sink;
 mod stamp;
 mod table;
@@ -37,7 +41,31 @@ pub struct ReadOptions {
     pub feature: Option<String>,
 }
 
-/// Reads one file to its end into `sink`; says which format it was.
+/// Reads the file at `path`; says which format it was. As [`read_samples`], and Parquet too.
+pub fn read_file(path: &Path, options: &ReadOptions, sink: &mut dyn SampleSink) -> Result<Format, ReadError> {
+    let mut file = File::open(path).map_err(ReadError::Io)?;
+    let mut magic = Vec::with_capacity(4);
+    file.by_ref().take(4).read_to_end(&mut magic).map_err(ReadError::Io)?;
+    file.rewind().map_err(ReadError::Io)?;
+    if magic == *b"PAR1" && options.format.is_none_or(|format| format == Format::Parquet) {
+        return read_parquet(file, sink).map(|()| Format::Parquet);
+    }
+    read_samples(file, options, sink)
+}
+
+#[cfg(feature = "parquet")]
+fn read_parquet(file: File, sink: &mut dyn SampleSink) -> Result<(), ReadError> {
+    parquet::read(file, sink)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn read_parquet(_: File, _: &mut dyn SampleSink) -> Result<(), ReadError> {
+    let why =
+        "this homeostat was built without Parquet; build it with `--features parquet`, or convert the file to CSV";
+    Err(ReadError::Unsupported(why.to_owned()))
+}
+
+/// Reads a stream to its end into `sink`; says which format it was.
 ///
 /// gzip and Zstandard are seen by their first bytes, whatever the file is called.
 ///
