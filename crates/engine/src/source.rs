@@ -95,7 +95,7 @@ pub(crate) fn history_windows(
     let n_rows = end.since(start).as_millis() / config.step.as_millis().max(1) + 1;
     if n_rows > HISTORY_ROWS_MAX {
         bail!(
-            "global.history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it or lengthen global.step"
+            "the history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it (global.history, or the export) or lengthen global.step"
         );
     }
     let mut feed = Feed::new(FeedConfig {

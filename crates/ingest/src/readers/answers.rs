@@ -91,14 +91,25 @@ impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut has_result = false;
-        let (mut is_error, mut message) = (false, None);
+        let (mut is_error, mut message, mut warnings) = (false, None, Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "status" => is_error = map.next_value::<String>()? != "success",
                 "error" => message = map.next_value::<Option<String>>()?,
+                "warnings" => warnings = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default(),
+                // VictoriaMetrics' cluster says so when a storage node didn't answer.
+                "isPartial" => {
+                    if map.next_value::<bool>()? {
+                        warnings.push("a part of the servers didn't answer".to_owned());
+                    }
+                }
                 "data" => has_result = map.next_value_seed(DataSeed(&mut *self.0))?,
                 _unknown => drop(map.next_value::<IgnoredAny>()?),
             }
+        }
+        if let Some(warning) = warnings.into_iter().next() {
+            let why = format!("the server warns that this answer may be partial ({warning}); ask again");
+            self.0.refused = Some(ReadError::Unsupported(why));
         }
         if is_error {
             self.0.is_failed = Some(message.unwrap_or_else(|| "no reason given".to_owned()));

@@ -114,6 +114,11 @@ fn answers_are_read_one_after_another_for_whom_they_answer() {
         (r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#, "parse error"),
         (r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#, "ask query_range"),
         (r#"{"status":"success"}"#, "no query_range answer"),
+        (
+            r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["store 2 is down"]}"#,
+            "store 2",
+        ),
+        (r#"{"status":"success","isPartial":true,"data":{"resultType":"matrix","result":[]}}"#, "partial"),
     ] {
         let error = read(answer).expect_err("no matrix").to_string();
         assert!(error.contains(part), "{error}");
