@@ -44,10 +44,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Runs the service on a real Prometheus, and on Kubernetes where the config names one.
     Serve(ServeArgs),
-    /// Trains models from the Prometheus history that the config names and saves them as a bundle.
+    /// Trains models from the Prometheus history that the config names, or from exported metrics, and saves them as a bundle.
     Train(TrainArgs),
     /// Runs an export through detection and policy: what would have happened, and why not.
     Replay(ReplayArgs),
+    /// Scores exported metrics row by row with trained models: votes, score and confidence, as the service would have.
+    Score(ScoreArgs),
     /// Judges detection on labelled data: what is found, how late, and how often nothing was there.
     Evaluate(Box<EvaluateArgs>),
     /// Checks a file and shows every problem at once, with line and column.
@@ -143,12 +145,43 @@ pub(crate) enum PauseAt {
     AfterApply,
 }
 
+/// Files of exported metrics.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct FilesArgs {
+    /// Exported metrics, packed with gzip or zstd or not; a directory stands for the files in it. With a config, its queries
+    /// are evaluated on raw series, and answers (`QUERY.json`, columns of tables) are taken by their names. Without one,
+    /// tables only: every column is a feature.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The files' format: query-range, openmetrics, tsdb-dump, victoriametrics, csv or parquet. Default: by their content.
+    #[arg(long = "format", value_name = "FORMAT", value_parser = crate::inputs::format)]
+    pub(crate) files_format: Option<homeostat_ingest::Format>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+    /// The config file, whose queries say what the files' series mean. Needed for raw series and for answers.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The models, as `homeostat train` saved them. Default: the config's `bundle`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Where to write the rows; the ending says how: .csv, .json (an array) or .jsonl. Default: CSV on standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainArgs {
+    /// The config file. It may be left out where tables are trained on: then every column is a feature.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE", required_unless_present = "files")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) files: FilesArgs,
     /// An export to train on instead of the config's Prometheus: a directory with `QUERY.json[.gz]` per query.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "files")]
     pub(crate) input: Option<PathBuf>,
     /// Where to write the bundle; must not exist yet.
     #[arg(long, value_name = "DIR")]
@@ -159,9 +192,11 @@ pub(crate) struct TrainArgs {
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     /// The export: a directory with `QUERY.json[.gz]` per query, each a `query_range` answer.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) input: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "files", conflicts_with = "files")]
+    pub(crate) input: Option<PathBuf>,
     /// Where the part that is judged begins; what lies before trains the models. Default: the last quarter.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<homeostat_core::Timestamp>,
@@ -324,6 +359,25 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn files_of_metrics_are_named_without_a_flag() {
+        let args = ["homeostat", "score", "a.csv", "b.csv", "--bundle", "models", "--format", "csv"];
+        let Ok(Args { command: Command::Score(score), .. }) = Args::try_parse_from(args) else { panic!("no score") };
+        assert_eq!((score.files.files.len(), score.files.files_format), (2, Some(homeostat_ingest::Format::Csv)));
+        for (args, wanted) in [
+            (&["train", "a.csv", "--output", "o"][..], true),
+            (&["train", "--output", "o"], false),
+            (&["train", "a.csv", "--input", "dir", "--config", "c", "--output", "o"], false),
+            (&["train", "--config", "c", "--output", "o"], true),
+            (&["replay", "--config", "c", "a.json"], true),
+            (&["replay", "--config", "c"], false),
+            (&["score", "a.csv", "--format", "xls"], false),
+        ] {
+            let parsed = Args::try_parse_from([&["homeostat"], args].concat());
+            assert_eq!(parsed.is_ok(), wanted, "{args:?}");
+        }
     }
 
     #[test]

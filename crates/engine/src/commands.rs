@@ -7,6 +7,7 @@ mod demo;
 mod evaluate;
 mod incident;
 mod replay;
+mod score;
 mod serve;
 mod simulate;
 mod switch;
@@ -28,6 +29,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Serve(args) => on_runtime(|| async move { serve::run(&args).await }).into(),
         Command::Train(args) => on_runtime(|| async move { train::run(&args).await }).into(),
         Command::Replay(args) => on_runtime(|| async move { replay::run(&args).await }).into(),
+        Command::Score(args) => score::run(&args).into(),
         Command::Calibrate(args) => on_runtime(|| async move { calibrate::run(&args).await }).into(),
         Command::Evaluate(args) => on_runtime(|| async move { evaluate::run(*args).await }).into(),
         Command::Check(CheckCommand::Config(args)) => check::config(&args.file),

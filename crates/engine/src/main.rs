@@ -13,6 +13,7 @@ mod config;
 mod control;
 mod cycle;
 mod http;
+mod inputs;
 mod logging;
 mod metrics;
 mod no_executor;
@@ -21,6 +22,7 @@ mod service;
 mod shop_executor;
 mod source;
 mod training;
+mod typed;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();

@@ -1,7 +1,6 @@
 //! From the config to models: the Prometheus client, the history that models are trained on, and saved bundles.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use homeostat_core::{Seed, Timestamp, Window};
@@ -50,7 +49,7 @@ pub(crate) fn config_of(config: &Config) -> anyhow::Result<PrometheusConfig> {
 
 /// Pulls the history that the config asks for and trains on it. All of it or nothing: a model of half the features would
 /// be worse than none.
-pub(crate) async fn train_on_history(config: &Arc<Config>, source: &PrometheusSource) -> Result<Trained, NotTrained> {
+pub(crate) async fn train_on_history(config: &Config, source: &PrometheusSource) -> Result<Trained, NotTrained> {
     let end = (clock::now() - config.offset).align_down(config.step);
     let start = (end - config.history).align_down(config.step);
     tracing::info!(from = %start, to = %end, server = source.server(), "pulling history");
@@ -72,7 +71,7 @@ pub(crate) async fn train_on_history(config: &Arc<Config>, source: &PrometheusSo
     }
     let never = |error: anyhow::Error| NotTrained::Never(format!("{error:#}"));
     let windows = history_windows(config, &pulled.matrices, start, end).map_err(never)?;
-    let trained = train(config, windows).await.map_err(never)?;
+    let trained = train(&config.detection, windows).await.map_err(never)?;
     if trained.ensembles.is_empty() {
         let why = trained.failures.first().map_or_else(
             || {
@@ -96,7 +95,7 @@ pub(crate) fn history_windows(
     let n_rows = end.since(start).as_millis() / config.step.as_millis().max(1) + 1;
     if n_rows > HISTORY_ROWS_MAX {
         bail!(
-            "global.history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it or lengthen global.step"
+            "the history holds {n_rows} steps, at most {HISTORY_ROWS_MAX} are accepted: shorten it (global.history, or the export) or lengthen global.step"
         );
     }
     let mut feed = Feed::new(FeedConfig {
@@ -111,13 +110,13 @@ pub(crate) fn history_windows(
 }
 
 /// Trains off the async threads: it takes seconds to minutes of computing.
-pub(crate) async fn train(config: &Arc<Config>, windows: Vec<Window>) -> anyhow::Result<Trained> {
-    let runtime = training::onnx_runtime(config.detection.onnx_library.as_deref())?;
+pub(crate) async fn train(detection: &Detection, windows: Vec<Window>) -> anyhow::Result<Trained> {
+    let runtime = training::onnx_runtime(detection.onnx_library.as_deref())?;
     tracing::info!(subjects = windows.len(), backend = runtime.backend(), "training");
-    let config = Arc::clone(config);
+    let detection = detection.clone();
     let trained = tokio::task::spawn_blocking(move || {
-        let spec = training::ensemble_spec(&config.detection);
-        let Detection { share_models, seed, .. } = config.detection;
+        let spec = training::ensemble_spec(&detection);
+        let Detection { share_models, seed, .. } = detection;
         training::train(&windows, &spec, share_models, &runtime, Seed::new(seed), |_| {})
     })
     .await

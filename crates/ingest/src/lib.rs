@@ -34,19 +34,23 @@
 //! ```
 //!
 //! This crate knows no detector and no policy. Decoding and aligning are pure functions; only [`PrometheusSource`]
-//! touches the network, and only [`read_export`] and [`write_export`] touch files.
+//! touches the network, and only [`read_export`], [`write_export`] and [`read_file`] touch files.
 
 mod align;
 mod decode;
 mod export;
+mod feature_table;
 mod feed;
 mod fetch_error;
 mod matrix;
 mod presets;
 mod prometheus_config;
+mod promql;
 mod pull;
 mod query;
 mod range;
+mod readers;
+mod recording;
 mod retry;
 mod secret;
 mod server_url;
@@ -57,14 +61,20 @@ mod subject_rule;
 pub use align::{Aligned, Unplaced, align};
 pub use decode::{DecodeError, DecodeLimits, decode_matrix, decode_pages};
 pub use export::{ExportError, read_export, write_export};
+pub use feature_table::{FeatureTable, TableError};
 pub use feed::{Feed, FeedConfig, FeedError, Pushed};
 pub use fetch_error::FetchError;
 pub use matrix::{Dropped, Labels, Matrix, Sample, Series};
 pub use presets::{PRESET_NAMES, Preset, PresetParams, UnknownPreset, preset};
 pub use prometheus_config::PrometheusConfig;
+pub use promql::NotEvaluable;
 pub use pull::Pull;
 pub use query::{Absent, Across, Query, QueryError, QuerySet};
 pub use range::RangeError;
+pub use readers::{
+    Format, ReadError, ReadOptions, SampleSink, SeriesIdx, UnknownFormat, What, read_file, read_samples,
+};
+pub use recording::{Recorded, Recording, RecordingError, SUBJECT_COLUMN, UNNAMED};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use server_url::{NotAServerUrl, ServerUrl};

@@ -17,6 +17,7 @@ use crate::cli::ReplayArgs;
 use crate::config::{self, Config};
 use crate::control::Switch;
 use crate::cycle::{Cycle, Turn};
+use crate::inputs;
 use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
 use crate::source;
@@ -26,8 +27,10 @@ const WINDOW_ROWS: usize = 5;
 
 pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let config = Arc::new(config::load_or_explain(&args.config.file)?);
-    let matrices: Vec<Option<Matrix>> =
-        read_export(&args.input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
+    let matrices: Vec<Option<Matrix>> = match &args.input {
+        Some(input) => read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect(),
+        None => inputs::answers(&args.files, &config)?,
+    };
     let (start, end) = source::range(&config, &matrices)?;
     let from = args.from.unwrap_or_else(|| start + end.since(start) / 4 * 3).align_down(config.step);
     if from <= start || from > end {
@@ -35,7 +38,10 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     }
     let trained = match &config.detection.bundle {
         Some(path) => source::load_bundle(path, &config)?,
-        None => source::train(&config, source::history_windows(&config, &matrices, start, from - config.step)?).await?,
+        None => {
+            source::train(&config.detection, source::history_windows(&config, &matrices, start, from - config.step)?)
+                .await?
+        }
     };
     let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));

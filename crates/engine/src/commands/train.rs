@@ -1,15 +1,14 @@
 //! `homeostat train`: models from Prometheus or from an export, saved as a bundle.
 
-use std::sync::Arc;
-
 use anyhow::bail;
 use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
 
-use super::serve::calibration_of;
+use super::serve::{calibration, calibration_of};
 use crate::cli::TrainArgs;
 use crate::clock;
-use crate::config;
+use crate::config::{self, Config, Detection};
+use crate::inputs;
 use crate::outcome::print;
 use crate::source;
 use crate::training::Trained;
@@ -18,27 +17,38 @@ pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if args.output.exists() {
         bail!("--output {}: is there already; choose another name or move it away", args.output.display());
     }
-    let config = Arc::new(config::load_or_explain(&args.config.file)?);
-    let (source, trained): (String, Trained) = match &args.input {
-        Some(input) => {
-            let matrices: Vec<Option<Matrix>> =
-                read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect();
-            let (start, end) = source::range(&config, &matrices)?;
-            let windows = source::history_windows(&config, &matrices, start, end)?;
-            (input.display().to_string(), source::train(&config, windows).await?)
-        }
-        None => {
-            let prometheus = PrometheusSource::new(source::config_of(&config)?)?;
-            (prometheus.server().to_owned(), source::train_on_history(&config, &prometheus).await?)
-        }
-    };
+    let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
+    let (source, trained) = trained(args, config.as_ref()).await?;
     if trained.ensembles.is_empty() {
         bail!("no model could be trained, see above");
     }
     let n_subjects = trained.ensembles.len();
     let (history_start, history_end) = trained.history.unwrap_or_default();
     let provenance = Provenance { trained_at: clock::now(), source, history_start, history_end };
-    Bundle { provenance, ensembles: trained.ensembles, calibration: calibration_of(&config)? }.save(&args.output)?;
+    let calibration = config.as_ref().map_or_else(calibration, calibration_of)?;
+    Bundle { provenance, ensembles: trained.ensembles, calibration }.save(&args.output)?;
     print(&format!("{n_subjects} subjects trained; the bundle is {}\n", args.output.display()));
     Ok(())
+}
+
+/// Models, and what they were trained on.
+async fn trained(args: &TrainArgs, config: Option<&Config>) -> anyhow::Result<(String, Trained)> {
+    let Some(config) = config else {
+        let windows = inputs::tables(&args.files, None)?;
+        return Ok((inputs::names(&args.files), source::train(&Detection::default(), windows).await?));
+    };
+    let (source, matrices): (String, Vec<Option<Matrix>>) = match &args.input {
+        Some(input) => {
+            let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
+            (input.display().to_string(), matrices.into_iter().map(Some).collect())
+        }
+        None if !args.files.files.is_empty() => (inputs::names(&args.files), inputs::answers(&args.files, config)?),
+        None => {
+            let prometheus = PrometheusSource::new(source::config_of(config)?)?;
+            return Ok((prometheus.server().to_owned(), source::train_on_history(config, &prometheus).await?));
+        }
+    };
+    let (start, end) = source::range(config, &matrices)?;
+    let windows = source::history_windows(config, &matrices, start, end)?;
+    Ok((source, source::train(&config.detection, windows).await?))
 }

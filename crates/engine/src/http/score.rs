@@ -8,13 +8,13 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use homeostat_core::{Assessment, Evidence, Grid, Subject, Timestamp, Window, parse_duration};
-use homeostat_detect::{Circumstances, DEVIATING_MIN, incident_type};
+use homeostat_core::{Grid, Subject, Timestamp, Window, parse_duration};
 use ndarray::Array2;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Api, problem};
+use crate::typed::typed;
 
 /// Steps of a window at most: far more than any detector looks back.
 const STEPS_MAX: usize = 1000;
@@ -55,10 +55,7 @@ pub(super) async fn score(State(api): State<Api>, body: Result<Json<ScoreRequest
             Err(why) => return problem(StatusCode::BAD_REQUEST, "bad_data", why),
         };
         let assessment = ensemble.assess_once(&window);
-        let typed = assessment.score().map(|score| {
-            let incident_type = incident_type(&evidence(&window, &assessment), Circumstances::default());
-            (incident_type, api.calibration.confidence(incident_type, score))
-        });
+        let typed = typed(window.schema(), window.last_row(), &assessment, &api.calibration);
         let data = json!({
             "subject": request.subject,
             "assessment": assessment,
@@ -71,25 +68,6 @@ pub(super) async fn score(State(api): State<Api>, body: Result<Json<ScoreRequest
         Ok(response) => response,
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()),
     }
-}
-
-/// The features that deviate, as typing looks at them. One window tells nothing of roll-outs and dependencies, so the type
-/// may be less sharp than that of an incident the service itself follows.
-fn evidence(window: &Window, assessment: &Assessment) -> Vec<Evidence> {
-    let features = window.schema().features().iter().zip(window.last_row());
-    features
-        .zip(assessment.deviations.iter().zip(&assessment.expected))
-        .filter_map(|((feature, observed), (deviation, expected))| {
-            let deviation = (*deviation).filter(|deviation| deviation.abs() >= DEVIATING_MIN)?;
-            Some(Evidence {
-                feature: feature.name.clone(),
-                signal: feature.signal,
-                observed: *observed,
-                expected: expected.unwrap_or(*observed),
-                deviation,
-            })
-        })
-        .collect()
 }
 
 fn window(request: &ScoreRequest, ensemble: &homeostat_detect::Ensemble) -> Result<Window, String> {

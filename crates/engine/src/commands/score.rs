@@ -1,0 +1,177 @@
+//! `homeostat score`: exported metrics through trained models, row by row, the way of the service: what each detector says,
+//! the score, how sure an incident of it would be, and where incidents would have opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use homeostat_core::{Fused, IncidentChange, Schema, Subject, Window};
+use homeostat_detect::{
+    Bundle, Calibration, Ensemble, Hysteresis, LoadOptions, Monitor, Surroundings, Tracker, TrackerTimes,
+};
+use homeostat_ingest::UNNAMED;
+
+use super::serve::calibration_of;
+use crate::cli::ScoreArgs;
+use crate::config::{self, Config};
+use crate::{inputs, source, training};
+
+mod output;
+mod row;
+
+use crate::typed::typed;
+use output::Output;
+use row::ScoredRow;
+
+pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
+    if args.files.files.is_empty() {
+        bail!("name the files to score; see `homeostat score --help`");
+    }
+    let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
+    let bundle = load(args, config.as_ref())?;
+    let (windows, surroundings) = match &config {
+        Some(config) => (
+            of_queries(args, config)?,
+            Surroundings { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() },
+        ),
+        None => (of_columns(args, &bundle.ensembles)?, Surroundings::default()),
+    };
+    let known = known(windows, &bundle.ensembles)?;
+    let calibration = config.as_ref().map_or_else(|| Ok(bundle.calibration.clone()), calibration_of)?;
+    let detectors = detectors(&bundle.ensembles);
+    let mut output = Output::open(args.output.as_deref(), &detectors)?;
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration.clone());
+    let mut monitor = Monitor::new(bundle.ensembles, tracker);
+    let n_rows = score(&mut monitor, &known, &surroundings, &calibration, &mut output)?;
+    output.finish()?;
+    tracing::info!(rows = n_rows, subjects = known.len(), "scored");
+    Ok(())
+}
+
+fn load(args: &ScoreArgs, config: Option<&Config>) -> anyhow::Result<Bundle> {
+    let of_config = config.and_then(|config| config.detection.bundle.as_ref());
+    let path = args.bundle.as_ref().or(of_config).context("--bundle: name the models to score with")?;
+    let library = config.and_then(|config| config.detection.onnx_library.as_deref());
+    let options = LoadOptions { onnx: training::onnx_runtime(library)? };
+    Ok(Bundle::load(path, |_| config.map(|config| Schema::clone(config.queries.schema())), &options)?)
+}
+
+/// Windows of what the config's queries ask for.
+fn of_queries(args: &ScoreArgs, config: &Config) -> anyhow::Result<Vec<Window>> {
+    let matrices = inputs::answers(&args.files, config)?;
+    let (start, end) = source::range(config, &matrices)?;
+    source::history_windows(config, &matrices, start, end)
+}
+
+/// Windows of tables whose columns are the models' features.
+fn of_columns(args: &ScoreArgs, ensembles: &BTreeMap<Subject, Ensemble>) -> anyhow::Result<Vec<Window>> {
+    let (schema, step) = common(ensembles)?;
+    let windows = inputs::tables(&args.files, Some((&schema, step)))?;
+    // Rows that name no subject can only be about the one that the models know.
+    let only = ensembles.keys().next().filter(|_| ensembles.len() == 1);
+    windows
+        .into_iter()
+        .map(|window| match only {
+            Some(only) if (window.subject().namespace.as_str(), window.subject().name.as_str()) == UNNAMED => {
+                let (grid, values) = (*window.grid(), window.values().to_owned());
+                Ok(Window::new(only.clone(), grid, Arc::clone(window.schema()), values)?)
+            }
+            Some(_) | None => Ok(window),
+        })
+        .collect()
+}
+
+/// The features and the step that all models share.
+fn common(ensembles: &BTreeMap<Subject, Ensemble>) -> anyhow::Result<(Arc<Schema>, Duration)> {
+    let first = ensembles.values().next().context("the bundle holds no model")?;
+    if ensembles.values().any(|one| one.schema() != first.schema() || one.step() != first.step()) {
+        bail!("the bundle's models have different features or steps; give the config they were trained with");
+    }
+    Ok((Arc::clone(first.schema()), first.step()))
+}
+
+/// The windows of subjects with models; the others are told.
+fn known(windows: Vec<Window>, ensembles: &BTreeMap<Subject, Ensemble>) -> anyhow::Result<Vec<Window>> {
+    let (known, unknown): (Vec<Window>, Vec<Window>) =
+        windows.into_iter().partition(|window| ensembles.contains_key(window.subject()));
+    let names = |windows: &[Window]| {
+        let mut names: Vec<String> = windows.iter().take(5).map(|window| window.subject().to_string()).collect();
+        names.extend((windows.len() > 5).then(|| format!("{} more", windows.len() - 5)));
+        names.join(", ")
+    };
+    if known.is_empty() {
+        let models: Vec<String> = ensembles.keys().take(5).map(ToString::to_string).collect();
+        bail!("no subject in the files has a model: {}; the bundle has {}, …", names(&unknown), models.join(", "));
+    }
+    if !unknown.is_empty() {
+        tracing::warn!(subjects = names(&unknown), "no models, not scored");
+    }
+    Ok(known)
+}
+
+/// All detectors of all models, each once.
+fn detectors(ensembles: &BTreeMap<Subject, Ensemble>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for ensemble in ensembles.values() {
+        let missing = ensemble.missing().iter().map(|missing| missing.detector.clone());
+        for name in ensemble.detectors().map(str::to_owned).chain(missing) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+/// Row by row, all subjects of a moment together, as the service sees them. Gives how many rows there were.
+fn score(
+    monitor: &mut Monitor,
+    windows: &[Window],
+    surroundings: &Surroundings,
+    calibration: &Calibration,
+    output: &mut Output,
+) -> anyhow::Result<usize> {
+    let n_steps = windows.first().map_or(0, |window| window.grid().n_steps());
+    let mut n_rows = 0;
+    for step_idx in 0..n_steps {
+        let rows: Vec<Window> =
+            windows.iter().filter_map(|window| window.slice_steps(step_idx, step_idx + 1)).collect();
+        let Some(at) = rows.first().map(|row| row.grid().end()) else { break };
+        let observed = monitor.observe(at, &rows, surroundings);
+        if let Some((subject, misfit)) = observed.misfits.first() {
+            bail!("{subject}: {misfit}");
+        }
+        let opened: BTreeSet<&Subject> = observed.changes.iter().filter_map(opened).collect();
+        let open: BTreeSet<Subject> = monitor.open_incidents().map(|incident| incident.subject.clone()).collect();
+        for row in &rows {
+            let subject = row.subject();
+            // A row of holes gives the assessment of an earlier row again: it has none of its own.
+            let newest = monitor.ensemble(subject).and_then(Ensemble::last).map(|last| &last.assessment);
+            let assessment = newest.filter(|assessment| assessment.at == at);
+            output.write(&ScoredRow {
+                subject,
+                at,
+                score: assessment.and_then(|assessment| assessment.score()).map(|score| score.value()),
+                evidence: assessment.and_then(|assessment| match assessment.fused {
+                    Fused::Scored { evidence, .. } => Some(evidence.value()),
+                    Fused::TooFewVotes { .. } => None,
+                }),
+                typed: assessment.and_then(|one| typed(row.schema(), row.last_row(), one, calibration)),
+                alert: opened.contains(subject),
+                open: open.contains(subject),
+                votes: assessment.map_or(&[], |assessment| &assessment.votes),
+            })?;
+            n_rows += 1;
+        }
+    }
+    Ok(n_rows)
+}
+
+/// The subject of an incident that just opened: that, and nothing else, calls somebody.
+fn opened(change: &IncidentChange) -> Option<&Subject> {
+    match change {
+        IncidentChange::Opened(incident) => Some(&incident.subject),
+        IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => None,
+    }
+}

@@ -1,0 +1,125 @@
+//! One scored row, as CSV and as JSON.
+
+use std::fmt::Write;
+
+use homeostat_core::{Calibrated, IncidentType, NamedVote, Subject, Timestamp, Vote};
+use serde_json::{Value, json};
+
+/// What is said of one subject at one moment. A row without a measurement has no score.
+pub(super) struct ScoredRow<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) at: Timestamp,
+    /// 1.0 is the alarm boundary.
+    pub(super) score: Option<f64>,
+    /// The same over the last rows together.
+    pub(super) evidence: Option<f64>,
+    pub(super) typed: Option<(IncidentType, Calibrated)>,
+    /// Whether an incident opened at the row.
+    pub(super) alert: bool,
+    /// Whether one was open after it.
+    pub(super) open: bool,
+    pub(super) votes: &'a [NamedVote],
+}
+
+/// Columns before those of the detectors.
+const COLUMNS: &str = "timestamp,subject,score,evidence,confidence,type,alert,open";
+
+/// The header of the CSV: a column a detector, its surprise in nats.
+pub(super) fn header(detectors: &[String]) -> String {
+    let mut header = COLUMNS.to_owned();
+    for detector in detectors {
+        header.push(',');
+        header.push_str(detector);
+    }
+    header
+}
+
+impl ScoredRow<'_> {
+    /// The row as CSV, without an end of line; what isn't known is empty. Names hold no comma and no quote but a subject's,
+    /// which is quoted where it must be.
+    pub(super) fn csv(&self, detectors: &[String]) -> String {
+        let mut line = format!("{},{}", self.at, quoted(&self.subject.to_string()));
+        let mut number = |value: Option<f64>| {
+            line.push(',');
+            if let Some(value) = value {
+                // Writing to a String can't fail.
+                let _ = write!(line, "{value}");
+            }
+        };
+        number(self.score);
+        number(self.evidence);
+        number(self.typed.map(|(_, calibrated)| calibrated.confidence.value()));
+        let incident_type = self.typed.map(|(incident_type, _)| incident_type.to_string()).unwrap_or_default();
+        let _ = write!(line, ",{incident_type},{},{}", u8::from(self.alert), u8::from(self.open));
+        for detector in detectors {
+            line.push(',');
+            if let Some(nats) = self.surprise_nats(detector) {
+                let _ = write!(line, "{nats}");
+            }
+        }
+        line
+    }
+
+    fn surprise_nats(&self, detector: &str) -> Option<f64> {
+        let named = self.votes.iter().find(|named| named.detector == detector)?;
+        match &named.vote {
+            Vote::Scored { tail, .. } => Some(tail.surprise_nats()),
+            Vote::NotReady { .. } | Vote::Failed { .. } => None,
+        }
+    }
+
+    /// The row as a JSON object, each vote with its reason.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "timestamp": self.at,
+            "subject": self.subject,
+            "score": self.score,
+            "evidence": self.evidence,
+            "type": self.typed.map(|(incident_type, _)| incident_type),
+            "confidence": self.typed.map(|(_, calibrated)| calibrated),
+            "alert": self.alert,
+            "open": self.open,
+            "votes": self.votes,
+        })
+    }
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use homeostat_core::{NotReady, RawScore, TailProbability};
+
+    use super::*;
+
+    fn vote(detector: &'static str, vote: Vote) -> NamedVote {
+        NamedVote { detector: detector.into(), vote }
+    }
+
+    #[test]
+    fn what_is_not_known_is_an_empty_cell_and_never_a_zero() {
+        let subject = Subject::deployment("a,b", "cart");
+        let scored = Vote::Scored {
+            raw: RawScore::new(2.0).expect("a score"),
+            tail: TailProbability::from_surprise(0.5).expect("a surprise"),
+        };
+        let votes = [vote("forest", scored), vote("dbscan", Vote::NotReady { why: NotReady::TooFewSteps })];
+        let row = ScoredRow {
+            subject: &subject,
+            at: Timestamp::from_secs(0),
+            score: Some(0.25),
+            evidence: None,
+            typed: None,
+            alert: false,
+            open: true,
+            votes: &votes,
+        };
+        let detectors = ["forest", "dbscan", "forecast"].map(str::to_owned);
+        assert_eq!(header(&detectors), format!("{COLUMNS},forest,dbscan,forecast"));
+        assert_eq!(row.csv(&detectors), "1970-01-01T00:00:00Z,\"a,b/deployment/cart\",0.25,,,,0,1,0.5,,");
+        let json = row.json();
+        assert!(json["evidence"].is_null() && json["votes"][1]["vote"] == "not-ready", "{json}");
+    }
+}

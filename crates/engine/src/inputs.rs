@@ -1,0 +1,131 @@
+//! Files of exported metrics that a command was given, as answers to the config's queries or as windows of their own columns.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use homeostat_core::{Schema, Window};
+use homeostat_ingest::{
+    DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink, read_file,
+};
+
+use crate::cli::FilesArgs;
+use crate::config::Config;
+
+/// Files read at most, so that a wrong directory doesn't read a disk.
+const FILES_MAX: usize = 10_000;
+/// Series that queries may select: of each a value a step is kept, and the whole is bounded by samples.
+const SERIES_MAX: usize = 500_000;
+/// What ends a file's name and says nothing of what it holds.
+const ENDINGS: [&str; 6] = [".gz", ".zst", ".json", ".ndjson", ".jsonl", ".txt"];
+
+/// Reads the files as answers to the config's queries.
+pub(crate) fn answers(args: &FilesArgs, config: &Config) -> anyhow::Result<Vec<Option<Matrix>>> {
+    let limits = DecodeLimits { series_max: SERIES_MAX, ..DecodeLimits::default() };
+    let mut recording = Recording::new(&config.queries, &config.subjects, config.step, limits);
+    read_all(args, Some(&config.queries), &mut recording)?;
+    let recorded = recording.finish()?;
+    if !recorded.unknown_features.is_empty() {
+        tracing::warn!(columns = recorded.unknown_features.join(","), "no query has these names; they are left out");
+    }
+    for query in &recorded.empty {
+        tracing::warn!(query, "no series in the files answers this query");
+    }
+    Ok(recorded.matrices)
+}
+
+/// Reads the files as tables, every column a feature; `wanted` are the features and step of models that exist.
+pub(crate) fn tables(args: &FilesArgs, wanted: Option<(&Arc<Schema>, Duration)>) -> anyhow::Result<Vec<Window>> {
+    let mut table = FeatureTable::new();
+    read_all(args, None, &mut table)?;
+    Ok(table.windows(wanted)?)
+}
+
+/// The files, for people.
+pub(crate) fn names(args: &FilesArgs) -> String {
+    args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn read_all(args: &FilesArgs, queries: Option<&QuerySet>, sink: &mut dyn SampleSink) -> anyhow::Result<()> {
+    for path in files(&args.files)? {
+        // Without a query of its name an answer is looked at by its series' own labels.
+        let stem = stem(&path);
+        let feature = match queries {
+            Some(queries) => Some(stem).filter(|stem| queries.schema().position(stem).is_some()),
+            None => Some(stem),
+        };
+        let options = ReadOptions { format: args.files_format, feature };
+        let format = read_file(&path, &options, sink).with_context(|| path.display().to_string())?;
+        tracing::debug!(file = %path.display(), %format, "read");
+    }
+    Ok(())
+}
+
+/// What a file's name says it holds: the name without its endings.
+fn stem(path: &Path) -> String {
+    let mut name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    while let Some(ending) = ENDINGS.into_iter().find(|ending| name.len() > ending.len() && name.ends_with(ending)) {
+        name.truncate(name.len() - ending.len());
+    }
+    name
+}
+
+/// The files named, each directory as the files in it, by name.
+fn files(given: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
+        let mut inside = Vec::new();
+        for entry in entries {
+            let path = entry.with_context(|| path.display().to_string())?.path();
+            let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if path.is_file() && !is_hidden {
+                inside.push(path);
+            }
+        }
+        if inside.is_empty() {
+            bail!("{} holds no file", path.display());
+        }
+        inside.sort();
+        all.extend(inside);
+    }
+    if all.len() > FILES_MAX {
+        bail!("{} files are given, at most {FILES_MAX} are read", all.len());
+    }
+    Ok(all)
+}
+
+/// Reads a format's name.
+pub(crate) fn format(text: &str) -> Result<Format, String> {
+    text.parse().map_err(|error: homeostat_ingest::UnknownFormat| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stem_is_what_a_file_is_called_without_its_endings() {
+        for (name, wanted) in
+            [("cpu.json.gz", "cpu"), ("cpu.ndjson.zst", "cpu"), ("error-ratio.json", "error-ratio"), (".json", ".json")]
+        {
+            assert_eq!(stem(Path::new(name)), wanted);
+        }
+    }
+
+    #[test]
+    fn a_directory_stands_for_its_files_by_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(files(&[dir.path().to_owned()]).is_err(), "an empty one is a mistake");
+        for name in ["b.csv", "a.csv", ".hidden"] {
+            std::fs::write(dir.path().join(name), "x").expect("written");
+        }
+        let found = files(&[dir.path().to_owned()]).expect("files");
+        assert_eq!(found, [dir.path().join("a.csv"), dir.path().join("b.csv")]);
+    }
+}

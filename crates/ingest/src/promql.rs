@@ -1,0 +1,76 @@
+//! The part of PromQL that is evaluated here on raw samples, when there is no Prometheus to ask: selectors, functions of a
+//! range such as `rate`, aggregation, and arithmetic. Everything else is refused by name, never guessed.
+//!
+//! It follows Prometheus 3: a range leaves out its left edge, counters never extrapolate below zero, an instant selector
+//! looks back five minutes. One thing differs: a sample that is NaN is a hole, since exports can't tell Prometheus's
+//! staleness marks from measured NaN, and no window holds either.
+
+mod evaluate;
+mod functions;
+mod lexer;
+mod parse;
+mod selector;
+mod series;
+
+pub(crate) use evaluate::{Column, Columns, evaluated};
+pub(crate) use functions::RangeFunction;
+pub(crate) use parse::parse;
+pub(crate) use selector::Selector;
+pub(crate) use series::{LeafSeries, WINDOW_SAMPLES_MAX};
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub(crate) enum Expr {
+    /// What is read from raw samples, by its position among the leaves.
+    Leaf(usize),
+    /// Series of one group made one.
+    Aggregate { of: Box<Expr>, by: Aggregation, grouping: Grouping },
+    /// Arithmetic of two sides.
+    Binary { op: Operator, left: Box<Expr>, right: Box<Expr> },
+    /// A number.
+    Number(f64),
+}
+
+/// What an expression reads from raw samples.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub(crate) selector: Selector,
+    /// How far back a value looks, in milliseconds.
+    pub(crate) window_ms: i64,
+    /// How long ago it is asked for, in milliseconds.
+    pub(crate) offset_ms: i64,
+    /// `None` is an instant selector: the newest sample.
+    pub(crate) function: Option<RangeFunction>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aggregation {
+    Sum,
+    Max,
+    Min,
+    Avg,
+    Count,
+}
+
+/// Which labels groups keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Grouping {
+    By(Vec<String>),
+    Without(Vec<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+/// Why an expression can't be evaluated on raw samples.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotEvaluable(pub(crate) String);
+
+#[cfg(test)]
+mod tests;
