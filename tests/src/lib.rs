@@ -22,6 +22,7 @@
 #![allow(clippy::print_stderr)]
 
 pub mod audit;
+pub mod browser;
 pub mod certificates;
 pub mod control_plane;
 pub mod exporter;

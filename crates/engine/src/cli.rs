@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Judges detection on labelled data: what is found, how late, and how often nothing was there.
     Evaluate(Box<EvaluateArgs>),
+    /// Looks for better detector options on labelled data, and writes a config with them.
+    Tune(Box<TuneArgs>),
     /// Checks a file and shows every problem at once, with line and column.
     #[command(subcommand)]
     Check(CheckCommand),
@@ -205,8 +207,14 @@ pub(crate) struct ReplayArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EvaluateArgs {
     /// The labelled pack: a directory with `manifest.json` and the series it names.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pack: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "scenarios")]
+    pub(crate) pack: Option<PathBuf>,
+    /// Also play so many simulated faults, and judge who was named as the cause and what it was called.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) scenarios: Option<u32>,
+    /// Judge detection with the detectors, options and budget of this config. Default: those of homeostat.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE", conflicts_with_all = ["detectors", "scores"])]
+    pub(crate) config: Option<PathBuf>,
     /// Judge these sets only; may be given several times.
     #[arg(long = "set", value_name = "NAME", value_delimiter = ',')]
     pub(crate) sets: Vec<String>,
@@ -219,9 +227,9 @@ pub(crate) struct EvaluateArgs {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The false-alarm budget of a series.
-    #[arg(long, default_value = "1 per 1d", value_name = "BUDGET")]
-    pub(crate) budget: homeostat_detect::FalseAlarmBudget,
+    /// The false-alarm budget of a series. Default: the config's, or 1 per 1d.
+    #[arg(long, value_name = "BUDGET")]
+    pub(crate) budget: Option<homeostat_detect::FalseAlarmBudget>,
     /// What to make of stamps that aren't one interval apart.
     #[arg(long, default_value = "rows", value_name = "HOW")]
     pub(crate) stamps: StampsArg,
@@ -260,6 +268,46 @@ pub(crate) struct EvaluateArgs {
     pub(crate) workers: Option<std::num::NonZeroUsize>,
 }
 
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TuneArgs {
+    /// The labelled pack: a directory with `manifest.json` and the series it names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pack: PathBuf,
+    /// Where to write the config; it must not be there yet.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// The config whose `detectors` and `detection` are to be replaced, and whose false-alarm budget holds. Default: a new one.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How many trials, the defaults among them: two thirds are given up after a part of the series, and so on.
+    #[arg(long = "budget-trials", default_value_t = 27, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub(crate) trials: u32,
+    /// Search these options only; may be given several times. A wrong name shows all of them.
+    #[arg(long = "option", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) options: Vec<String>,
+    /// Use these sets only; may be given several times.
+    #[arg(long = "set", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) sets: Vec<String>,
+    /// The false-alarm budget of a series. Default: 1 per 1d.
+    #[arg(long, value_name = "BUDGET", conflicts_with = "config")]
+    pub(crate) budget: Option<homeostat_detect::FalseAlarmBudget>,
+    /// With how many seeds the finalists are trained.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) seeds: u32,
+    /// Seed of the search and the first seed of training.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What to make of stamps that aren't one interval apart.
+    #[arg(long, default_value = "rows", value_name = "HOW")]
+    pub(crate) stamps: StampsArg,
+    /// Where finished runs are noted; a search that was stopped goes on from there. Default: OUTPUT.journal.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
+    /// Runs at a time. Default: one for each core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<std::num::NonZeroUsize>,
+}
+
 /// What to make of stamps that aren't one interval apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StampsArg {
@@ -267,6 +315,16 @@ pub(crate) enum StampsArg {
     Rows,
     /// They are an error.
     Strict,
+}
+
+impl StampsArg {
+    /// The same for reading a series.
+    pub(crate) fn placement(self) -> homeostat_evaluate::Placement {
+        match self {
+            Self::Rows => homeostat_evaluate::Placement::Rows,
+            Self::Strict => homeostat_evaluate::Placement::Strict,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,8 +8,8 @@ use anyhow::Context;
 use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
 use homeostat_detect::{Calibration, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
-use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, Verdict};
-use homeostat_simulate::{Shop, ShopSpec};
+use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, SqliteJournal, Verdict};
+use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
 use crate::control::Switch;
 use crate::cycle::{Cycle, Turn};
@@ -48,6 +48,36 @@ pub(crate) fn train_on_shop(
 /// Every shop opens on the same Monday: times in the output can be compared from run to run.
 fn start() -> Timestamp {
     Timestamp::from_secs(1_767_571_200) // 2026-01-05T00:00:00Z
+}
+
+/// A scenario that was watched and left alone.
+pub(crate) struct Watched {
+    /// What really happened.
+    pub(crate) truths: Vec<FaultTruth>,
+    /// What was told, in its order.
+    pub(crate) changes: Vec<IncidentChange>,
+}
+
+/// Plays one scenario in mode observe: what detection says of a fault that nobody cures.
+pub(crate) async fn watch_scenario(
+    spec: &ShopSpec,
+    shop: &Shop,
+    trained: &Trained,
+    seed: Seed,
+    calibration: Calibration,
+) -> anyhow::Result<Watched> {
+    let scenario = Scenario::draw(spec, shop.now(), seed);
+    let mut shop = shop.reseeded(seed.fork("noise"));
+    for fault in scenario.faults {
+        shop.schedule(fault).context("scheduling a scenario's fault")?;
+    }
+    let journal = Arc::new(SqliteJournal::in_memory()?);
+    let mut closed = ClosedLoop::new(shop, trained, calibration, Vec::new(), journal, Mode::Observe).await;
+    while closed.now() < scenario.until {
+        closed.step().await;
+    }
+    let truths = closed.shop().lock().truths().to_vec();
+    Ok(Watched { truths, changes: closed.changes })
 }
 
 impl ClosedLoop {
@@ -96,11 +126,6 @@ impl ClosedLoop {
             self.note_action(event, now);
         }
         turn
-    }
-
-    /// What happened to incidents so far.
-    pub(crate) fn changes(&self) -> &[IncidentChange] {
-        &self.changes
     }
 
     /// The scorecard of everything since the engine was put around the shop.

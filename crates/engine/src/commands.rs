@@ -12,6 +12,7 @@ mod serve;
 mod simulate;
 mod switch;
 mod train;
+mod tune;
 
 use anyhow::Context;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Score(args) => score::run(&args).into(),
         Command::Calibrate(args) => on_runtime(|| async move { calibrate::run(&args).await }).into(),
         Command::Evaluate(args) => on_runtime(|| async move { evaluate::run(*args).await }).into(),
+        Command::Tune(args) => on_runtime(|| async move { tune::run(*args).await }).into(),
         Command::Check(CheckCommand::Config(args)) => check::config(&args.file),
         Command::Check(CheckCommand::Policy(args)) => check::policy(&args.file),
         Command::Check(CheckCommand::Bundle(args)) => check::bundle(&args.file),

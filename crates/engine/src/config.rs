@@ -2,6 +2,7 @@
 
 pub(crate) mod detection;
 mod load;
+mod options;
 mod queries;
 mod remediation;
 mod source;
@@ -16,7 +17,7 @@ use homeostat_core::{Calendar, Mode, Subject, Topology};
 use homeostat_ingest::{QuerySet, SubjectRule};
 use homeostat_remediate::Policy;
 
-pub(crate) use detection::Detection;
+pub(crate) use detection::{Detection, detection_of};
 pub(crate) use load::{load, load_or_explain};
 pub(crate) use remediation::DEFAULT_CHANNEL;
 pub(crate) use source::DataSource;

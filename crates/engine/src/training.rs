@@ -32,11 +32,12 @@ pub(crate) fn onnx_runtime(library: Option<&Path>) -> Result<OnnxRuntime, OnnxEr
     }
 }
 
-/// Which detectors to train, and the false-alarm budget.
+/// Which detectors to train, with their options, and the false-alarm budget.
 pub(crate) fn ensemble_spec(detection: &Detection) -> EnsembleSpec {
     let wanted = |spec: &DetectorSpec| detection.detectors.contains(&spec.name());
-    let detectors = DetectorSpec::all_default().into_iter().filter(wanted).collect();
-    EnsembleSpec { detectors, budget: detection.budget, ..EnsembleSpec::default() }
+    let defaults = DetectorSpec::all_default().into_iter().filter(wanted);
+    let detectors = defaults.filter_map(|spec| detection.options.of(spec.name())).collect();
+    EnsembleSpec { detectors, budget: detection.budget, hysteresis: detection.options.opening }
 }
 
 /// The same ensembles with their networks run by `runtime`: training always ends on the embedded backend.

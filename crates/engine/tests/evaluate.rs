@@ -1,4 +1,4 @@
-//! `homeostat evaluate` from the command line: on a small pack made here, and, where `HOMEOSTAT_LABELLED_PACK` names a real
+//! `homeostat evaluate` and `tune` from the command line: on a small pack made here, and, where `HOMEOSTAT_LABELLED_PACK` names a real
 //! one, against its independent judge (`HOMEOSTAT_JUDGE`, else `eval.py` beside the pack; Python with numpy and pandas).
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
@@ -10,10 +10,13 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Runs the program, which must succeed unless `fails`.
 fn evaluate(args: &[&str], paths: &[(&str, &Path)]) -> Output {
+    run("evaluate", args, paths)
+}
+
+fn run(what: &str, args: &[&str], paths: &[(&str, &Path)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_homeostat"));
-    command.args(["--log.level", "warn", "evaluate"]).args(args);
+    command.args(["--log.level", "warn", what]).args(args);
     for (flag, path) in paths {
         command.arg(flag).arg(path);
     }
@@ -134,6 +137,90 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
         let refused = evaluate(args, &[("--pack", &pack)]);
         assert!(!refused.status.success() && text(&refused).contains(wanted), "{}", text(&refused));
     }
+}
+
+const FEW: [&str; 4] = ["--option", "detectors,opening.rows", "--budget-trials", "6"];
+
+#[test]
+fn a_search_that_was_cut_off_goes_on_to_the_same_config_which_is_read_as_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pack = small_pack(dir.path());
+    let (whole, resumed) = (dir.path().join("whole.yaml"), dir.path().join("resumed.yaml"));
+    let first = run("tune", &FEW, &[("--pack", &pack), ("--output", &whole)]);
+    assert!(first.status.success(), "{}", text(&first));
+    for wanted in ["figure eval.vus_pr.loso 0.", "chosen on the other sets", "what mattered", "detectors"] {
+        assert!(text(&first).contains(wanted), "{wanted} isn't in\n{}", text(&first));
+    }
+    // As a kill leaves it: some lines, the last one cut off.
+    let journal = std::fs::read_to_string(dir.path().join("whole.yaml.journal")).expect("a journal");
+    let n_lines = journal.lines().count();
+    let half: String = journal.lines().take(n_lines / 2).map(|line| format!("{line}\n")).collect();
+    std::fs::write(dir.path().join("resumed.yaml.journal"), half + "{\"trial\":1,\"ser").expect("written");
+    let second = run("tune", &FEW, &[("--pack", &pack), ("--output", &resumed), ("--workers", Path::new("1"))]);
+    assert!(second.status.success(), "{}", text(&second));
+    let read = |path: &Path| std::fs::read_to_string(path).expect("written");
+    assert_eq!(read(&whole), read(&resumed));
+    let again = read(&dir.path().join("resumed.yaml.journal"));
+    assert!(again.starts_with(&journal.lines().take(n_lines / 2).map(|line| format!("{line}\n")).collect::<String>()));
+    assert_eq!(again.lines().count(), n_lines, "what was done isn't done again");
+
+    let checked = run("check", &["config", whole.to_str().expect("a name")], &[]);
+    assert!(checked.status.success() && text(&checked).contains("OK"), "{}", text(&checked));
+    let judged = evaluate(&[], &[("--pack", &pack), ("--config.file", &whole)]);
+    assert!(judged.status.success() && text(&judged).contains("figure eval.vus_pr.macro"), "{}", text(&judged));
+}
+
+#[test]
+fn a_wrong_search_is_refused_before_it_begins() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pack = small_pack(dir.path());
+    let output = dir.path().join("tuned.yaml");
+    let base = dir.path().join("base.yaml");
+    std::fs::write(&base, "mode: observe\ndatasorces: []\n").expect("written");
+    std::fs::write(dir.path().join("mine.journal"), "{\"search\":\"of something else\"}\n").expect("written");
+    for (args, paths, wanted) in [
+        (&["--option", "forrest"][..], &[("--pack", pack.as_path())][..], "none of detectors, forest.sample_rows_max"),
+        (&["--set", "nowhere"], &[("--pack", &pack)], "it has bank, shop"),
+        (&[], &[("--pack", dir.path())], "manifest.json"),
+        (&[], &[("--pack", &pack), ("--config.file", &base)], "datasorces"),
+        (&[], &[("--pack", &pack), ("--journal", &dir.path().join("mine.journal"))], "another search"),
+        (&["--budget-trials", "1"], &[("--pack", &pack)], "2..=10000"),
+    ] {
+        let refused = run("tune", args, &[paths, &[("--output", &output)]].concat());
+        assert!(!refused.status.success() && text(&refused).contains(wanted), "{wanted}: {}", text(&refused));
+        assert!(!output.exists());
+    }
+    std::fs::write(&output, "mode: observe\n").expect("written");
+    let refused = run("tune", &[], &[("--pack", &pack), ("--output", &output)]);
+    assert!(!refused.status.success() && text(&refused).contains("is there already"), "{}", text(&refused));
+    // A series that is cut off ends the search: options mustn't be chosen by what could be read.
+    let whole = std::fs::read(pack.join("shop/web.csv.gz")).expect("made");
+    std::fs::write(pack.join("shop/web.csv.gz"), &whole[..whole.len() / 2]).expect("written");
+    let refused = run("tune", &FEW, &[("--pack", &pack), ("--output", &dir.path().join("other.yaml"))]);
+    assert!(!refused.status.success() && text(&refused).contains("gzip stream is cut off"), "{}", text(&refused));
+}
+
+#[test]
+fn simulated_faults_are_diagnosed_the_same_with_any_number_of_threads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (one, two) = (dir.path().join("one.json"), dir.path().join("two.json"));
+    // Without the network and the forest, to be quick: what is judged here is the judging.
+    let args = ["--scenarios", "4", "--detectors", "residual,dbscan", "--workers"];
+    let first = evaluate(&[&args[..], &["1"]].concat(), &[("--output.json", &one)]);
+    assert!(first.status.success(), "{}", text(&first));
+    for wanted in
+        ["figure eval.rca_top1 ", "figure eval.rca_top3 ", "figure eval.typing ", "cause is the first suspect"]
+    {
+        assert!(text(&first).contains(wanted), "{wanted} isn't in\n{}", text(&first));
+    }
+    let second = evaluate(&[&args[..], &["2"]].concat(), &[("--output.json", &two)]);
+    assert!(second.status.success(), "{}", text(&second));
+    let diagnosis = read_json(&one)["diagnosis"].clone();
+    assert_eq!(diagnosis["n_scenarios"], 4);
+    assert!(diagnosis["cases"].as_array().is_some_and(|cases| !cases.is_empty()));
+    assert_eq!(diagnosis, read_json(&two)["diagnosis"]);
+    let neither = evaluate(&[], &[]);
+    assert!(!neither.status.success() && text(&neither).contains("--pack"), "{}", text(&neither));
 }
 
 /// The judge's answers on our scores of one set.

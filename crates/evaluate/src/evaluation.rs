@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use homeostat_core::Seed;
 use serde::{Deserialize, Serialize};
 
+use crate::diagnosis::Diagnosis;
 use crate::metrics::EventTotals;
 
 mod bootstrap;
@@ -27,7 +28,9 @@ pub use markdown::markdown;
 pub use table::table;
 pub use trace::{TRACE_COLUMNS, Trace, TraceColumn};
 
-use bootstrap::{bootstrapped, mean};
+pub(crate) use bootstrap::{bootstrapped, mean};
+pub(crate) use comparison::DIFFERENCE_MIN;
+pub(crate) use table::{aligned, dash, number, signed};
 
 /// What was judged, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -59,6 +62,9 @@ pub struct Evaluation {
     pub sets: Vec<SetFigures>,
     /// Each series, and each seed of it.
     pub series: Vec<SeriesJudgement>,
+    /// Causes and types of simulated faults, if any were played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// One set's figures.
@@ -93,7 +99,7 @@ pub struct Figures {
 }
 
 /// Resamples of a bootstrap: the ends of a 95 % interval are then the 50th of 2 000 from either side.
-const RESAMPLES: usize = 2000;
+pub(crate) const RESAMPLES: usize = 2000;
 
 impl Evaluation {
     /// Puts judgements together. `judged` in any order; the result doesn't depend on it.
@@ -115,7 +121,7 @@ impl Evaluation {
         }
         let overall = overall(&sets, &resampled);
         let series = by_set.values().flatten().map(|one| one.judgement.clone()).collect();
-        Self { protocol, overall, sets, series }
+        Self { protocol, overall, sets, series, diagnosis: None }
     }
 }
 

@@ -4,6 +4,8 @@
 //! path, [`Judged`] holds one series' scores against its labels with the measures of [`metrics`], and [`Evaluation`] puts
 //! series together.
 //!
+//! [`Search`] looks for better options on a pack, and judges what it chose on sets that had no part in the choice.
+//!
 //! The closed loop:
 //! What was said and done ([`IncidentChange`](homeostat_core::IncidentChange)s, [`ActionOutcome`]s) is held against what
 //! really happened ([`FaultTruth`](homeostat_simulate::FaultTruth)s): [`Scorecard::of`] counts, [`outcomes`] gives the
@@ -13,6 +15,7 @@
 //! Pure functions of their arguments. A figure made here is worth what its protocol is worth: quote both.
 
 mod action_outcome;
+mod diagnosis;
 mod evaluation;
 mod incident_record;
 mod labelled;
@@ -24,8 +27,10 @@ mod ranking;
 mod scorecard;
 mod scores;
 mod series_run;
+mod tuning;
 
 pub use action_outcome::{ActionOutcome, Verification};
+pub use diagnosis::{Diagnosis, DiagnosisFigures, FaultCase, Said};
 pub use evaluation::{
     Change, Claimant, Comparison, ConfidenceFigures, DetectorWorth, Estimate, Evaluation, Figures, JudgeOptions,
     Judged, Protocol, SeriesJudgement, SetFigures, TRACE_COLUMNS, Trace, TraceColumn, Verdict, claims, figure_lines,
@@ -43,6 +48,10 @@ pub use ranking::ranking_scores;
 pub use scorecard::{Delays, FaultLine, Observed, Scorecard};
 pub use scores::{Scores, ScoresError};
 pub use series_run::{RunError, SeriesRun};
+pub use tuning::{
+    Chosen, Effect, Finished, HeldOut, Job, Named, Outcomes, Search, SearchSpec, Space, Step, Trial, TrialOutcome,
+    TunedOption, Worth, effects, tuning_figures, tuning_text,
+};
 
 #[cfg(test)]
 mod fixture;

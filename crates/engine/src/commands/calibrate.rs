@@ -5,17 +5,15 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
-use homeostat_core::{Incident, IncidentChange, Mode, Seed};
+use homeostat_core::{Incident, IncidentChange, Seed};
 use homeostat_detect::{Calibration, LabelledOutcome};
 use homeostat_evaluate::outcomes;
-use homeostat_remediate::SqliteJournal;
-use homeostat_simulate::{Scenario, Shop, ShopSpec};
+use homeostat_simulate::{Shop, ShopSpec};
 
 use crate::cli::CalibrateArgs;
-use crate::closed_loop::{ClosedLoop, train_on_shop};
+use crate::closed_loop::{train_on_shop, watch_scenario};
 use crate::config::Detection;
 use crate::outcome::print;
 use crate::training::Trained;
@@ -44,26 +42,16 @@ pub(super) async fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One scenario in mode observe: what the detectors say of a fault that nobody cures.
+/// One scenario's incidents with the answer beside them.
 async fn run_scenario(
     spec: &ShopSpec,
     shop: &Shop,
     trained: &Trained,
     seed: Seed,
 ) -> anyhow::Result<Vec<LabelledOutcome>> {
-    let scenario = Scenario::draw(spec, shop.now(), seed);
-    let mut shop = shop.reseeded(seed.fork("noise"));
-    for fault in scenario.faults {
-        shop.schedule(fault).context("scheduling a scenario's fault")?;
-    }
-    let journal = Arc::new(SqliteJournal::in_memory()?);
-    let mut closed = ClosedLoop::new(shop, trained, Calibration::unknown(), Vec::new(), journal, Mode::Observe).await;
-    while closed.now() < scenario.until {
-        closed.step().await;
-    }
-    let typed = when_typed(closed.changes());
-    let shop = closed.shop().lock();
-    Ok(outcomes(shop.truths(), &typed)
+    let watched = watch_scenario(spec, shop, trained, seed, Calibration::unknown()).await?;
+    let typed = when_typed(&watched.changes);
+    Ok(outcomes(&watched.truths, &typed)
         .into_iter()
         .map(|outcome| LabelledOutcome {
             incident_type: outcome.incident_type,

@@ -12,11 +12,12 @@ use homeostat_evaluate::{
 };
 
 use crate::cli::EvaluateArgs;
-use crate::config::Detection;
+use crate::config::{self, Detection};
 use crate::outcome::print;
 
 mod cache;
-mod files;
+pub(super) mod files;
+mod scenarios;
 mod shared;
 mod work;
 
@@ -24,17 +25,31 @@ use work::Work;
 
 pub(super) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let began = tokio::time::Instant::now();
-    let pack = pack(&args)?;
     // Read first: a wrong name should not show after minutes of work.
+    let detection = detection(&args)?;
     let against = args.against.as_deref().map(read_evaluation).transpose()?;
-    let work = Arc::new(Work::new(&args, pack, detectors(&args)?)?);
+    let work = match &args.pack {
+        Some(dir) => Some(Arc::new(Work::new(&args, dir, read_pack(dir, &args.sets)?, &detection)?)),
+        None => None,
+    };
     let stopped = Arc::new(AtomicBool::new(false));
-    let watch = tokio::spawn(watch_for_stop(Arc::clone(&stopped)));
-    let (doing, until) = (Arc::clone(&work), Arc::clone(&stopped));
-    let mut judged = tokio::task::spawn_blocking(move || doing.run(&until)).await.context("judging the series")?;
-    watch.abort();
+    let watch = tokio::spawn(watch_for_stop(Arc::clone(&stopped), "stopping; what is done will be judged"));
+    let mut judged = match &work {
+        Some(work) => {
+            let (doing, until) = (Arc::clone(work), Arc::clone(&stopped));
+            tokio::task::spawn_blocking(move || doing.run(&until)).await.context("judging the series")?
+        }
+        None => Vec::new(),
+    };
     let confidence = claim(&mut judged);
-    let evaluation = Evaluation::of(work.protocol(confidence), &judged);
+    let protocol = work.as_ref().map_or_else(Protocol::default, |work| work.protocol(confidence));
+    let mut evaluation = Evaluation::of(protocol, &judged);
+    if let Some(n_scenarios) = args.scenarios {
+        let n_workers = args.workers.map_or_else(cores, usize::from);
+        let playing = scenarios::diagnose(n_scenarios, args.seed, detection, n_workers, Arc::clone(&stopped));
+        evaluation.diagnosis = playing.await?;
+    }
+    watch.abort();
     let comparison = against.as_ref().map(|older| Comparison::of(older, &evaluation));
     write_outputs(&args, &evaluation, comparison.as_ref(), &judged)?;
     print(&table(&evaluation, comparison.as_ref()));
@@ -44,47 +59,66 @@ pub(super) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         print(&format!("figure eval.memory {mib:.0} mib\n"));
     }
     if stopped.load(Ordering::Relaxed) {
-        bail!("stopped after {} of {} runs; the figures above are of these alone", judged.len(), work.n_runs());
+        let n_runs = work.as_ref().map_or(0, |work| work.n_runs());
+        bail!("stopped after {} of {n_runs} runs; the figures above are of these alone", judged.len());
     }
     Ok(())
 }
 
-async fn watch_for_stop(stopped: Arc<AtomicBool>) {
+/// Threads at a time unless told otherwise.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What the config says of detection, or the flags.
+fn detection(args: &EvaluateArgs) -> anyhow::Result<Detection> {
+    let configured = match &args.config {
+        Some(path) => config::load_or_explain(path).context("--config.file")?.detection,
+        None => Detection { budget: BUDGET.parse()?, detectors: detectors(args)?, ..Detection::default() },
+    };
+    Ok(Detection { budget: args.budget.unwrap_or(configured.budget), ..configured })
+}
+
+/// The false-alarm budget unless somebody says otherwise: what the pack's protocol judges at.
+pub(super) const BUDGET: &str = "1 per 1d";
+
+/// Sets the flag at Ctrl-C.
+pub(super) async fn watch_for_stop(stopped: Arc<AtomicBool>, told: &'static str) {
     if tokio::signal::ctrl_c().await.is_ok() {
-        tracing::warn!("stopping; what is done will be judged");
+        tracing::warn!("{told}");
         stopped.store(true, Ordering::Relaxed);
     }
 }
 
-fn pack(args: &EvaluateArgs) -> anyhow::Result<Pack> {
-    let path = args.pack.join("manifest.json");
+/// The manifest in this directory, with these sets only, or all.
+pub(super) fn read_pack(dir: &Path, sets: &[String]) -> anyhow::Result<Pack> {
+    let path = dir.join("manifest.json");
     let bytes = std::fs::read(&path).with_context(|| format!("--pack: reading {}", path.display()))?;
     let pack = Pack::parse(&bytes).with_context(|| format!("--pack: {}", path.display()))?;
-    let unknown: Vec<&String> = args.sets.iter().filter(|set| !pack.sets().contains(set.as_str())).collect();
+    let unknown: Vec<&String> = sets.iter().filter(|set| !pack.sets().contains(set.as_str())).collect();
     if !unknown.is_empty() {
         let known: Vec<&str> = pack.sets().into_iter().collect();
         bail!("--set: the pack has no {unknown:?}; it has {}", known.join(", "));
     }
-    Ok(if args.sets.is_empty() { pack } else { pack.only(&args.sets) })
+    Ok(if sets.is_empty() { pack } else { pack.only(sets) })
 }
 
-fn detectors(args: &EvaluateArgs) -> anyhow::Result<Vec<String>> {
-    let names: Vec<String> = if args.detectors.is_empty() {
-        Detection::default().detectors.into_iter().map(str::to_owned).collect()
-    } else {
-        args.detectors.clone()
-    };
-    for (idx, name) in names.iter().enumerate() {
-        if homeostat_detect::DetectorSpec::by_name(name).is_none() {
-            let known: Vec<&str> =
-                homeostat_detect::DetectorSpec::all_default().iter().map(|spec| spec.name()).collect();
+/// The flag's detectors, in the order of their votes, or the default ones.
+fn detectors(args: &EvaluateArgs) -> anyhow::Result<Vec<&'static str>> {
+    if args.detectors.is_empty() {
+        return Ok(Detection::default().detectors);
+    }
+    let all = homeostat_detect::DetectorSpec::all_default();
+    let known: Vec<&'static str> = all.iter().map(|spec| spec.name()).collect();
+    for (idx, name) in args.detectors.iter().enumerate() {
+        if !known.contains(&name.as_str()) {
             bail!("--detectors: {name:?} is none of {}", known.join(", "));
         }
-        if names[..idx].contains(name) {
+        if args.detectors[..idx].contains(name) {
             bail!("--detectors: {name} is named twice");
         }
     }
-    Ok(names)
+    Ok(known.into_iter().filter(|name| args.detectors.iter().any(|wanted| wanted == name)).collect())
 }
 
 fn read_evaluation(path: &Path) -> anyhow::Result<Evaluation> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
 use homeostat_core::{Timestamp, Window};
-use homeostat_detect::{Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_detect::{Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
 use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
 use serde_json::json;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
                 .await?
         }
     };
-    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration_of(&config)?);
+    let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
     let journal = Arc::new(SqliteJournal::in_memory()?);
     let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());

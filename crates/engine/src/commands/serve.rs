@@ -56,7 +56,7 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         made = prepare(&config) => made?,
     };
     let source = PrometheusSource::new(source::config_of_cycles(&config)?)?;
-    let tracker = tracker(&config.storage, calibration);
+    let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
     api.ready(Arc::clone(&monitor));
     let driver = driver(args, &config, executor, journal);
@@ -118,8 +118,8 @@ pub(super) fn calibration_of(config: &Config) -> anyhow::Result<Calibration> {
     config.detection.calibration.clone().map_or_else(calibration, Ok)
 }
 
-fn tracker(storage: &Path, calibration: Calibration) -> Tracker {
-    let mut tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
+fn tracker(storage: &Path, opening: Hysteresis, calibration: Calibration) -> Tracker {
+    let mut tracker = Tracker::new(opening, TrackerTimes::default(), calibration);
     match std::fs::read_to_string(tracker_file(storage)) {
         Ok(json) => {
             if let Err(error) = tracker.restore(&json) {

@@ -1,10 +1,12 @@
-//! `detectors`, `incidents`, `onnx`, `bundle`, `topology` and `calendar`: how to detect and what is known beforehand.
+//! `detectors`, `detection`, `incidents`, `onnx`, `bundle`, `topology` and `calendar`: how to detect and what is known beforehand.
 
 use std::path::{Path, PathBuf};
 
 use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::{Calibration, FalseAlarmBudget};
-use homeostat_settings::Reader;
+use homeostat_settings::{Problem, Reader, parse_documents};
+
+use super::options::Options;
 
 /// The detectors there are, in the order of their votes.
 pub(crate) const DETECTORS: [&str; 5] = ["residual", "forest", "dbscan", "forecast", "autoencoder"];
@@ -16,6 +18,8 @@ const DETECTORS_DEFAULT: [&str; 4] = ["forest", "dbscan", "forecast", "autoencod
 pub(crate) struct Detection {
     /// Which detectors vote; at least one.
     pub(crate) detectors: Vec<&'static str>,
+    /// Their options, and when incidents open and close.
+    pub(crate) options: Options,
     /// False alarms that are acceptable, for each subject.
     pub(crate) budget: FalseAlarmBudget,
     /// How often incidents were right, as measured here; without it the measurements that ship with homeostat hold.
@@ -36,6 +40,7 @@ impl Default for Detection {
     fn default() -> Self {
         Self {
             detectors: DETECTORS_DEFAULT.to_vec(),
+            options: Options::default(),
             budget: FalseAlarmBudget::default(),
             calibration: None,
             onnx_library: None,
@@ -44,6 +49,18 @@ impl Default for Detection {
             seed: 1,
         }
     }
+}
+
+/// What a config says of detection, without the rest of it; every problem at once.
+pub(crate) fn detection_of(text: &str) -> Result<Detection, Vec<Problem>> {
+    const FILE: &str = "options";
+    let documents = parse_documents(FILE, text).map_err(|problem| vec![problem])?;
+    let Some(root) = documents.first() else { return Ok(Detection::default()) };
+    let mut problems = Vec::new();
+    let mut reader = Reader::new(FILE, "", root, &mut problems);
+    let detection = read(&mut reader, Path::new(""));
+    reader.finish();
+    if problems.is_empty() { Ok(detection) } else { Err(problems) }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
@@ -75,6 +92,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     let onnx_library = reader.section("onnx", |onnx| onnx.text("library")).flatten();
     Detection {
         detectors,
+        options: reader.section("detection", Options::read).unwrap_or_default(),
         budget: budget.unwrap_or_default(),
         calibration,
         onnx_library: onnx_library.map(|path| base.join(path)),

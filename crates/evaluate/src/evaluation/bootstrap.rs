@@ -17,7 +17,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// A value with the interval that resampled values give; `None` without a value.
-    pub(super) fn of(value: Option<f64>, resampled: &[f64]) -> Option<Self> {
+    pub(crate) fn of(value: Option<f64>, resampled: &[f64]) -> Option<Self> {
         let value = value?;
         let mut sorted = resampled.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -30,13 +30,13 @@ impl Estimate {
 }
 
 /// The mean; `None` of nothing.
-pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0_usize), |(sum, n), value| (sum + value, n + 1));
     (n > 0).then(|| sum / n as f64)
 }
 
 /// Means of as many values drawn with replacement; empty without a value.
-pub(super) fn bootstrapped(values: &[f64], n_rounds: usize, seed: Seed) -> Vec<f64> {
+pub(crate) fn bootstrapped(values: &[f64], n_rounds: usize, seed: Seed) -> Vec<f64> {
     if values.is_empty() {
         return Vec::new();
     }

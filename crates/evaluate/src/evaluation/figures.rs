@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use super::{Evaluation, Figures, Protocol};
+use crate::diagnosis::{Diagnosis, DiagnosisFigures};
 
 /// One line a figure; a figure without a value has no line.
 pub fn figure_lines(evaluation: &Evaluation) -> String {
     let mut text = String::new();
-    of(&mut text, "macro", &evaluation.overall);
+    if !evaluation.series.is_empty() {
+        of(&mut text, "macro", &evaluation.overall);
+    }
     for set in &evaluation.sets {
         of(&mut text, &set.set, &set.figures);
     }
@@ -28,7 +31,21 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
         line(&mut text, &format!("eval.detector.{name}"), worth.alone, "vus_pr");
         line(&mut text, &format!("eval.ablation.{name}"), worth.cost, "vus_pr");
     }
+    if let Some(diagnosis) = &evaluation.diagnosis {
+        causes(&mut text, diagnosis);
+    }
     text
+}
+
+fn causes(text: &mut String, diagnosis: &Diagnosis) {
+    let moments = [("", DiagnosisFigures::at_call(diagnosis)), (".last", DiagnosisFigures::at_last(diagnosis))];
+    for (suffix, figures) in moments {
+        let shares = [("rca_top1", figures.top1), ("rca_top3", figures.top3), ("typing", figures.typing)];
+        for (name, share) in shares {
+            line(text, &format!("eval.{name}{suffix}"), share.share(), "ratio");
+        }
+        line(text, &format!("eval.typing_f1{suffix}"), figures.typing_macro_f1, "ratio");
+    }
 }
 
 /// Realised false alarms at which a budget counts as kept, in budgets. Too few is a promise broken, too: the budget was

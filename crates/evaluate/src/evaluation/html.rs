@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::comparison::Comparison;
 use super::judgement::Judged;
 use super::markdown::protocol;
-use super::table::{Rows, changes, detectors, quality, troubles};
+use super::table::{Rows, causes, changes, detectors, diagnosed, quality, troubles};
 use super::{Evaluation, SetFigures};
+use crate::diagnosis::confusion;
 
 mod plot;
 mod plots;
@@ -26,15 +27,33 @@ pub fn html(evaluation: &Evaluation, against: Option<&Comparison>, judged: &[Jud
          <h1>Detection quality</h1>\n<p>{}</p>\n",
         escaped(&protocol(&evaluation.protocol))
     );
-    section(&mut page, "Sets", &tabled(&quality(evaluation)));
-    let bars = plots::bars(evaluation);
-    section(&mut page, "VUS-PR by set, with 95 % intervals over series", &bars);
+    if !evaluation.series.is_empty() {
+        let sets = tabled(&quality(evaluation)).replacen("<table>", "<table class=\"totals\">", 1);
+        section(&mut page, "Sets", &sets);
+        let bars = plots::bars(evaluation);
+        section(&mut page, "VUS-PR by set, with 95 % intervals over series", &bars);
+    }
+    if let Some(diagnosis) = &evaluation.diagnosis {
+        let tables = (tabled(&causes(diagnosis)), tabled(&confusion(diagnosis)));
+        let told = escaped(&diagnosed(diagnosis));
+        section(
+            &mut page,
+            "Causes and types",
+            &format!("<p>{told}; * is rightly called</p>{}<p></p>{}", tables.0, tables.1),
+        );
+    }
     let by_detector = detectors(evaluation);
     if by_detector.len() > 1 {
         section(&mut page, "VUS-PR by detector, smoothed alike, and what leaving it out costs", &tabled(&by_detector));
     }
     if let Some(comparison) = against {
-        section(&mut page, "Against the older evaluation", &tabled(&changes(comparison)));
+        let told = std::iter::once(comparison.verdict()).chain(comparison.otherwise.iter().cloned());
+        let told: String = told.map(|line| format!("<p>{}</p>", escaped(&line))).collect();
+        section(&mut page, "Against the older evaluation", &format!("{told}{}", tabled(&changes(comparison))));
+    }
+    if judged.is_empty() {
+        page.push_str("</body></html>\n");
+        return page;
     }
     let names: Vec<&str> = evaluation.sets.iter().map(|set| set.set.as_str()).collect();
     let curves = plots::precision_recall(&names, judged);

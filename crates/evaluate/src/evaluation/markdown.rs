@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 
 use super::comparison::Comparison;
-use super::table::{Rows, changes, detectors, quality, troubles};
+use super::table::{Rows, causes, changes, detectors, diagnosed, quality, troubles};
 use super::{Evaluation, Protocol};
+use crate::diagnosis::confusion;
 
 /// The same tables as in the terminal, with the protocol above them.
 pub fn markdown(evaluation: &Evaluation, against: Option<&Comparison>) -> String {
-    let mut text =
-        format!("# Detection quality\n\n{}\n{}", protocol(&evaluation.protocol), piped(&quality(evaluation)));
+    let mut text = "# Detection quality\n".to_owned();
+    if !evaluation.series.is_empty() {
+        let _ = write!(text, "\n{}\n{}", protocol(&evaluation.protocol), piped(&quality(evaluation)));
+    }
     let detectors = detectors(evaluation);
     if detectors.len() > 1 {
         let _ = write!(
@@ -18,8 +21,20 @@ pub fn markdown(evaluation: &Evaluation, against: Option<&Comparison>) -> String
             piped(&detectors)
         );
     }
+    if let Some(diagnosis) = &evaluation.diagnosis {
+        let tables = (piped(&causes(diagnosis)), piped(&confusion(diagnosis)));
+        let _ = write!(text, "\n## Causes and types\n\n{}.\n\n{}\n{}", diagnosed(diagnosis), tables.0, tables.1);
+    }
     if let Some(comparison) = against {
-        let _ = write!(text, "\n## Against the older evaluation\n\n{}", piped(&changes(comparison)));
+        let _ = write!(
+            text,
+            "\n## Against the older evaluation\n\n{}\n{}.\n",
+            piped(&changes(comparison)),
+            comparison.verdict()
+        );
+        for difference in &comparison.otherwise {
+            let _ = writeln!(text, "Not the same in both: {difference}.");
+        }
     }
     let troubles = troubles(evaluation);
     if !troubles.is_empty() {

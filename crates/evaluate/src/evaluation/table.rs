@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use super::comparison::{Comparison, Verdict};
 use super::{Evaluation, Figures};
+use crate::diagnosis::{Diagnosis, DiagnosisFigures, confusion};
+use crate::proportion::Proportion;
 
 /// A table's cells, to be aligned for a terminal or fenced for Markdown.
-pub(super) type Rows = Vec<Vec<String>>;
+pub(crate) type Rows = Vec<Vec<String>>;
 
 /// The tables, and what failed.
 pub fn table(evaluation: &Evaluation, against: Option<&Comparison>) -> String {
-    let mut text = aligned(&quality(evaluation));
+    let mut text = if evaluation.series.is_empty() { String::new() } else { aligned(&quality(evaluation)) };
     let detectors = detectors(evaluation);
     if detectors.len() > 1 {
         let _ = write!(
@@ -19,8 +21,16 @@ pub fn table(evaluation: &Evaluation, against: Option<&Comparison>) -> String {
             aligned(&detectors)
         );
     }
+    if let Some(diagnosis) = &evaluation.diagnosis {
+        let _ = write!(text, "\n{}\n{}", diagnosed(diagnosis), aligned(&causes(diagnosis)));
+        let _ = write!(text, "\nfaults by what they were called (* rightly)\n{}", aligned(&confusion(diagnosis)));
+    }
     if let Some(comparison) = against {
         let _ = write!(text, "\nagainst the older evaluation, same series\n{}", aligned(&changes(comparison)));
+        let _ = writeln!(text, "{}", comparison.verdict());
+        for difference in &comparison.otherwise {
+            let _ = writeln!(text, "not the same in both: {difference}");
+        }
         if comparison.n_unmatched > 0 {
             let _ = writeln!(text, "{} series are in one of the two only and left out", comparison.n_unmatched);
         }
@@ -100,6 +110,38 @@ pub(super) fn detectors(evaluation: &Evaluation) -> Rows {
     rows
 }
 
+/// What was played.
+pub(super) fn diagnosed(diagnosis: &Diagnosis) -> String {
+    format!(
+        "causes and types of simulated faults: {} scenarios, {} harmful faults, {} incidents, {} of them due to nothing",
+        diagnosis.n_scenarios,
+        diagnosis.cases.len(),
+        diagnosis.n_incidents,
+        diagnosis.n_false_incidents
+    )
+}
+
+/// Shares with their intervals, when somebody was called and in the end.
+pub(super) fn causes(diagnosis: &Diagnosis) -> Rows {
+    let (call, last) = (DiagnosisFigures::at_call(diagnosis), DiagnosisFigures::at_last(diagnosis));
+    let header = ["", "five minutes after the first incident", "when it was over"];
+    let share = |one: Proportion| {
+        let interval = one.interval();
+        let share = one.share().map_or_else(dash, |share| format!("{share:.2}"));
+        format!("{share} ({} of {}, {:.2}–{:.2})", one.n, one.of, interval.low, interval.high)
+    };
+    let row =
+        |name: &str, of: fn(&DiagnosisFigures) -> Proportion| vec![name.to_owned(), share(of(&call)), share(of(&last))];
+    vec![
+        header.map(str::to_owned).to_vec(),
+        row("faults detected", |one| one.detected),
+        row("cause is the first suspect", |one| one.top1),
+        row("cause is among the first three", |one| one.top3),
+        row("rightly called, where found", |one| one.typing),
+        vec!["macro-F1 of the types".to_owned(), number(call.typing_macro_f1), number(last.typing_macro_f1)],
+    ]
+}
+
 /// What changed.
 pub(super) fn changes(comparison: &Comparison) -> Rows {
     let header = ["figure", "before", "after", "difference", "95 %", "verdict"];
@@ -155,7 +197,7 @@ pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
     lines
 }
 
-fn aligned(rows: &Rows) -> String {
+pub(crate) fn aligned(rows: &Rows) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..n_columns).map(|column| width(column).unwrap_or(0)).collect();
@@ -173,14 +215,14 @@ fn aligned(rows: &Rows) -> String {
     text
 }
 
-fn dash() -> String {
+pub(crate) fn dash() -> String {
     "-".to_owned()
 }
 
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     value.map_or_else(dash, |value| format!("{value:.3}"))
 }
 
-fn signed(value: Option<f64>) -> String {
+pub(crate) fn signed(value: Option<f64>) -> String {
     value.map_or_else(dash, |value| format!("{value:+.3}"))
 }

@@ -125,6 +125,27 @@ fn a_change_beyond_noise_is_told_from_noise() {
 }
 
 #[test]
+fn more_false_alarms_are_worse_and_another_protocol_is_told() {
+    let before = Evaluation::of(protocol(), &pack());
+    let mut all = pack();
+    for one in all.iter_mut().filter(|one| one.judgement.set == "a") {
+        let events = one.judgement.events.as_mut().expect("events");
+        (events.n_episodes, events.n_found) = (4, 0);
+    }
+    let after = Evaluation::of(Protocol { budget: "1 per 7d".into(), ..protocol() }, &all);
+    let comparison = Comparison::of(&before, &after);
+    let verdict = |figure: &str| comparison.changes.iter().find(|one| one.figure == figure).map(|one| one.verdict);
+    assert_eq!(verdict("eval.false_alarms.a"), Some(Verdict::Worse));
+    assert_eq!(verdict("eval.event_f1.a"), Some(Verdict::Worse));
+    assert_eq!(verdict("eval.false_alarms.b"), Some(Verdict::Noise));
+    assert!(comparison.verdict().contains("worse by more than noise: eval.event_f1.macro"), "{}", comparison.verdict());
+    assert!(table(&after, Some(&comparison)).contains("budget: 1 per 1d before, 1 per 7d now"));
+    let back = Comparison::of(&after, &before);
+    assert!(back.changes.iter().any(|one| one.figure == "eval.false_alarms.a" && one.verdict == Verdict::Better));
+    assert_eq!(back.verdict(), "nothing got worse by more than noise");
+}
+
+#[test]
 fn confidence_is_learned_from_other_sets_only() {
     let mut all = pack();
     let claimed = claims(&all.iter().map(|judged| Claimant { judged }).collect::<Vec<_>>());

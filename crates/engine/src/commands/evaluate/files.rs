@@ -25,7 +25,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Reads a series of a pack.
-pub(super) fn read_series(
+pub(in crate::commands) fn read_series(
     pack_dir: &Path,
     entry: &SeriesEntry,
     placement: Placement,
@@ -48,7 +48,7 @@ pub(super) fn open_scores(dir: &Path, name: &str) -> anyhow::Result<(PathBuf, Bo
 }
 
 /// The most memory this process has had, where the system says.
-pub(super) fn peak_memory_mib() -> Option<f64> {
+pub(in crate::commands) fn peak_memory_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

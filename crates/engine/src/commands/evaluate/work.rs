@@ -1,6 +1,6 @@
 //! The series of a pack, spread over threads. The result doesn't depend on how many there are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use homeostat_evaluate::{
 use super::cache::Cache;
 use super::files;
 use super::shared::Shared;
-use crate::cli::{EvaluateArgs, StampsArg};
+use crate::cli::EvaluateArgs;
 use crate::config::Detection;
 use crate::training::ensemble_spec;
 
@@ -40,19 +40,15 @@ struct Run {
 }
 
 impl Work {
-    pub(super) fn new(args: &EvaluateArgs, pack: Pack, detectors: Vec<String>) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &EvaluateArgs, dir: &Path, pack: Pack, detection: &Detection) -> anyhow::Result<Self> {
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|idx| args.seed.wrapping_add(idx)).collect();
         let one = |seed: u64| pack.entries().iter().map(move |entry| Run { entry: entry.clone(), seed });
         let mut runs: Vec<Run> = seeds.iter().flat_map(|seed| one(*seed)).collect();
         // The longest first, so that the last thread isn't left alone with one.
         runs.sort_by_key(|run| std::cmp::Reverse(run.entry.rows));
-        let detection = Detection { budget: args.budget, ..Detection::default() };
-        let names: Vec<&'static str> = homeostat_detect::DetectorSpec::all_default()
-            .iter()
-            .map(|spec| spec.name())
-            .filter(|name| detectors.iter().any(|wanted| wanted == name))
-            .collect();
-        let ensemble = ensemble_spec(&Detection { detectors: names, ..detection });
+        let ensemble = ensemble_spec(detection);
+        let budget = detection.budget;
+        let detectors: Vec<String> = detection.detectors.iter().map(|name| (*name).to_owned()).collect();
         let cache = match &args.cache {
             Some(dir) => Some(
                 Cache::open(dir, &format!("{ensemble:?} {:?} {}", args.stamps, args.share_models))
@@ -60,28 +56,24 @@ impl Work {
             ),
             None => None,
         };
-        let placement = match args.stamps {
-            StampsArg::Rows => Placement::Rows,
-            StampsArg::Strict => Placement::Strict,
-        };
+        let placement = args.stamps.placement();
         let shared = if args.share_models {
-            Shared::train(&args.pack, &pack, &ensemble, &seeds, placement)?
+            Shared::train(dir, &pack, &ensemble, &seeds, placement)?
         } else {
             Shared::default()
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let scored_by = args.scores.as_ref().map_or_else(|| "homeostat".to_owned(), |dir| dir.display().to_string());
         Ok(Self {
-            pack_dir: args.pack.clone(),
-            n_workers: args.workers.map_or(cores, usize::from).min(runs.len()).max(1),
+            pack_dir: dir.to_owned(),
+            n_workers: args.workers.map_or_else(super::cores, usize::from).min(runs.len()).max(1),
             runs,
             scores: args.scores.clone(),
             placement,
-            options: JudgeOptions { ablation: args.ablation, episodes_per_day: args.budget.incidents_per_day() },
+            options: JudgeOptions { ablation: args.ablation, episodes_per_day: budget.incidents_per_day() },
             protocol: Protocol {
                 scored_by,
-                budget: args.budget.to_string(),
-                budget_per_day: args.budget.incidents_per_day(),
+                budget: budget.to_string(),
+                budget_per_day: budget.incidents_per_day(),
                 detectors: if args.scores.is_some() { Vec::new() } else { detectors },
                 seeds: if args.scores.is_some() { Vec::new() } else { seeds },
                 confidence: String::new(),
@@ -170,7 +162,7 @@ impl Work {
     }
 
     /// Another program's scores of a series.
-    fn foreign(&self, dir: &std::path::Path, run: &Run, series: &LabelledSeries) -> anyhow::Result<Judged> {
+    fn foreign(&self, dir: &Path, run: &Run, series: &LabelledSeries) -> anyhow::Result<Judged> {
         let entry = &run.entry;
         let (path, file) = files::open_scores(dir, &entry.scores_path())?;
         let scores = Scores::read(file).with_context(|| path.display().to_string())?;

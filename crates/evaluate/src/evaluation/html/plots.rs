@@ -6,7 +6,7 @@ use crate::evaluation::trace::{Trace, TraceColumn};
 
 use super::plot::{Plot, escaped, ticks};
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 900.0;
 const SHARES: [f64; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
 /// Colours there are; further sets begin again.
 const COLOURS: usize = 8;
@@ -166,7 +166,12 @@ pub(super) fn trace(trace: &Trace) -> String {
     signal.line("signal", &points(&|one| vec![one.low, one.high]));
     score.line("score", &points(&|one| vec![score_of(one)]));
     for (idx, _) in trace.columns.iter().enumerate().filter(|(_, column)| column.alert) {
-        score.area("alert", (idx as f64, scores.1 * 0.9), (idx as f64 + 1.0, scores.1), "alert");
+        score.area(
+            "alert",
+            (idx as f64, scores.0 + 0.8 * (scores.1 - scores.0)),
+            (idx as f64 + 1.0, scores.1),
+            "alert",
+        );
     }
     signal.x_axis(&[], "signal, labelled rows shaded");
     score.x_axis(&[], "score (logarithmic, 1 is the alarm boundary), alerts on top");
