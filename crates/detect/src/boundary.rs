@@ -30,14 +30,14 @@ const SHIFT_LOG_MAX: f64 = 3.0;
 /// a far false alarm for a true one costs the budget. A half still has a mean; on labelled data 0 to 1 differed little.
 const PEAK_SHAPE: f64 = 0.5;
 
-/// A lasting alarm counts once for each such time, as one that nobody could overlook.
-const UNIT: Duration = Duration::from_secs(3600);
+/// A lasting alarm counts once for each such time, as one that nobody could overlook; and that often it calls anew.
+pub(crate) const UNIT: Duration = Duration::from_secs(3600);
 
 /// Alarming rows with a shorter pause between them are one alarm.
 const PAUSE: Duration = Duration::from_secs(600);
 
 /// Fewest rows of a unit, where rows are far apart.
-const UNIT_ROWS_MIN: u32 = 12;
+pub(crate) const UNIT_ROWS_MIN: u32 = 12;
 
 /// After so many [units](UNIT) without a pause an alarm is taken for a new normal, and each further unit counts as
 /// a false alarm whatever its peak. Six hours: an incident that somebody works on is over or known by then.
