@@ -15,7 +15,7 @@ const STEP_LOG: f64 = 0.07;
 
 /// The share of the budget that is aimed at: a budget is kept, not met on average, and the count of false alarms
 /// is a little short on tails heavier than training's.
-const AIM: f64 = 0.75;
+const AIM: f64 = 0.65;
 
 /// The largest step: with a very tight budget one alarm mustn't move the boundary by more than two thirds.
 const STEP_LOG_MAX: f64 = 0.5;
@@ -54,8 +54,8 @@ pub(crate) struct Prior {
 
 /// The boundary as it moves.
 ///
-/// Its logarithm is `ln(prior) + shift`. Every row pays in: the shift falls by `η · ¾B · Δt` (B the budget a day, Δt the
-/// row's share of a day). Every false alarm takes out: the shift rises by η. At rest false alarms come at the rate ¾B (stochastic
+/// Its logarithm is `ln(prior) + shift`. Every row pays in: the shift falls by `η · .65 B · Δt` (B the budget a day, Δt the
+/// row's share of a day). Every false alarm takes out: the shift rises by η. At rest false alarms come at the rate .65 B (stochastic
 /// approximation of a quantile, Robbins & Monro 1951).
 ///
 /// Nobody says which alarms are false, so each counts by how false it looks: an alarm whose highest
@@ -75,7 +75,7 @@ pub(crate) struct Boundary {
     hysteresis: Hysteresis,
     /// η, for one false alarm.
     step_log: f64,
-    /// `η · ¾B · Δt`, for one row.
+    /// `η · .65 B · Δt`, for one row.
     fall_log: f64,
     pause_rows: u32,
     unit_rows: u32,

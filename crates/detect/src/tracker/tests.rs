@@ -302,6 +302,18 @@ fn a_recent_roll_out_of_others_is_annotated_and_blamed() {
 }
 
 #[test]
+fn an_incident_that_opened_before_anything_stood_out_is_typed_by_what_first_does() {
+    let mut play = Play::new();
+    let opened = play.steps(2, &[told("worker", 1.5, [0.5, 1.0, 0.0, 0.0])]);
+    assert_eq!(opened[0].incident().incident_type, IncidentType::Unknown);
+    let changes = play.step(&[told("worker", 1.6, [0.5, 3.9, 0.0, 0.0])]);
+    assert_eq!(names(&changes), [("updated", "worker".into())]);
+    let worker = changes[0].incident();
+    assert_eq!((worker.incident_type, worker.evidence.len()), (IncidentType::MemoryLeak, 1), "{:?}", worker.evidence);
+    assert_eq!(worker.evidence[0].deviation, 3.9);
+}
+
+#[test]
 fn a_planned_event_is_annotated_and_the_incident_is_not_lost() {
     let mut play = Play::new();
     play.around.calendar.events = vec![PlannedEvent {
