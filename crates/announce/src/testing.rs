@@ -47,6 +47,7 @@ pub(crate) fn change(name: &str) -> IncidentChange {
     match name {
         "opened" => IncidentChange::Opened(incident),
         "updated" => IncidentChange::Updated(incident),
+        "renewed" => IncidentChange::Renewed(incident),
         "stale" => IncidentChange::Stale(incident),
         "resolved" => IncidentChange::Resolved(incident),
         other => panic!("no such change: {other}"),

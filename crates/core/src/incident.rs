@@ -154,6 +154,9 @@ pub enum IncidentChange {
     Opened(Incident),
     /// Its type, confidence, evidence or annotations changed.
     Updated(Incident),
+    /// It alarms anew: it flared up after it had subsided, or has been alarming for another hour. As loud as [`Self::Opened`]:
+    /// who was called for the first alarm may think that it is over.
+    Renewed(Incident),
     /// Its data went silent.
     Stale(Incident),
     /// Its signals are back to normal.
@@ -164,9 +167,19 @@ impl IncidentChange {
     /// The incident after the change.
     pub fn incident(&self) -> &Incident {
         match self {
-            Self::Opened(incident) | Self::Updated(incident) | Self::Stale(incident) | Self::Resolved(incident) => {
-                incident
-            }
+            Self::Opened(incident)
+            | Self::Updated(incident)
+            | Self::Renewed(incident)
+            | Self::Stale(incident)
+            | Self::Resolved(incident) => incident,
+        }
+    }
+
+    /// Whether it calls somebody: an incident that begins or alarms anew. This is what a false-alarm budget counts.
+    pub const fn calls(&self) -> bool {
+        match self {
+            Self::Opened(_) | Self::Renewed(_) => true,
+            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) => false,
         }
     }
 
@@ -175,6 +188,7 @@ impl IncidentChange {
         match self {
             Self::Opened(_) => "opened",
             Self::Updated(_) => "updated",
+            Self::Renewed(_) => "renewed",
             Self::Stale(_) => "stale",
             Self::Resolved(_) => "resolved",
         }

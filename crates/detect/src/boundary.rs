@@ -15,7 +15,7 @@ const STEP_LOG: f64 = 0.07;
 
 /// The share of the budget that is aimed at: a budget is kept, not met on average, and the count of false alarms
 /// is a little short on tails heavier than training's.
-const AIM: f64 = 0.75;
+const AIM: f64 = 0.65;
 
 /// The largest step: with a very tight budget one alarm mustn't move the boundary by more than two thirds.
 const STEP_LOG_MAX: f64 = 0.5;
@@ -30,14 +30,14 @@ const SHIFT_LOG_MAX: f64 = 3.0;
 /// a far false alarm for a true one costs the budget. A half still has a mean; on labelled data 0 to 1 differed little.
 const PEAK_SHAPE: f64 = 0.5;
 
-/// A lasting alarm counts once for each such time, as one that nobody could overlook.
-const UNIT: Duration = Duration::from_secs(3600);
+/// A lasting alarm counts once for each such time, as one that nobody could overlook; and that often it calls anew.
+pub(crate) const UNIT: Duration = Duration::from_secs(3600);
 
 /// Alarming rows with a shorter pause between them are one alarm.
 const PAUSE: Duration = Duration::from_secs(600);
 
 /// Fewest rows of a unit, where rows are far apart.
-const UNIT_ROWS_MIN: u32 = 12;
+pub(crate) const UNIT_ROWS_MIN: u32 = 12;
 
 /// After so many [units](UNIT) without a pause an alarm is taken for a new normal, and each further unit counts as
 /// a false alarm whatever its peak. Six hours: an incident that somebody works on is over or known by then.
@@ -54,8 +54,8 @@ pub(crate) struct Prior {
 
 /// The boundary as it moves.
 ///
-/// Its logarithm is `ln(prior) + shift`. Every row pays in: the shift falls by `η · ¾B · Δt` (B the budget a day, Δt the
-/// row's share of a day). Every false alarm takes out: the shift rises by η. At rest false alarms come at the rate ¾B (stochastic
+/// Its logarithm is `ln(prior) + shift`. Every row pays in: the shift falls by `η · .65 B · Δt` (B the budget a day, Δt the
+/// row's share of a day). Every false alarm takes out: the shift rises by η. At rest false alarms come at the rate .65 B (stochastic
 /// approximation of a quantile, Robbins & Monro 1951).
 ///
 /// Nobody says which alarms are false, so each counts by how false it looks: an alarm whose highest
@@ -75,7 +75,7 @@ pub(crate) struct Boundary {
     hysteresis: Hysteresis,
     /// η, for one false alarm.
     step_log: f64,
-    /// `η · ¾B · Δt`, for one row.
+    /// `η · .65 B · Δt`, for one row.
     fall_log: f64,
     pause_rows: u32,
     unit_rows: u32,

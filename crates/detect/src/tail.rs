@@ -6,8 +6,9 @@ use homeostat_core::{RawScore, TailProbability};
 use serde::{Deserialize, Serialize};
 
 /// Above this quantile of the calibration scores the tail is exponential: below it there are samples enough to count.
-/// On labelled data the choice between .9 and .995 made no difference.
-const BODY_QUANTILE: f64 = 0.98;
+/// On labelled data .95 ranked .003 to .005 VUS-PR better than .9, .98 or .99, whatever else was changed: a mean excess from
+/// 2.5 times as many rows is surer, and heavier for short histories.
+const BODY_QUANTILE: f64 = 0.95;
 
 /// Knots kept of the empirical part, evenly spaced in surprise: 64 are 1 KiB and lie a sixteenth of a nat apart, where it
 /// matters (the rare rows) as where it doesn't.
@@ -20,7 +21,7 @@ const MEAN_EXCESS_FLOOR: f64 = 0.01;
 
 /// How rare a raw score is among normal rows: `score -> -ln P(normal row scores at least as high)`.
 ///
-/// Empirical up to the calibration scores' 98 % quantile, linear in the score beyond it, which is an exponential tail with
+/// Empirical up to the calibration scores' 95 % quantile, linear in the score beyond it, which is an exponential tail with
 /// the mean excess found there (the estimator of the exponential's mean by maximum likelihood). Continuous, monotone,
 /// and without an upper end: a score ten times as far out says ten times as much.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,9 +119,9 @@ mod tests {
         let scores: Vec<f64> = (1..=1000).map(f64::from).collect();
         let tail = tail(&scores);
         assert!((surprise(&tail, 501.0) - 2.0_f64.ln()).abs() < 0.01);
-        let begin = 980.0;
-        let mean_excess = (1..=20).map(f64::from).sum::<f64>() / 20.0;
-        let at_begin = -(21.0_f64 / 1000.0).ln();
+        let begin = 950.0;
+        let mean_excess = (1..=50).map(f64::from).sum::<f64>() / 50.0;
+        let at_begin = -(51.0_f64 / 1000.0).ln();
         assert!((surprise(&tail, begin + 100.0 * mean_excess) - (at_begin + 100.0)).abs() < 1e-9, "uncapped");
     }
 

@@ -83,6 +83,11 @@ pub struct SubjectRow<'a> {
 /// still a fault, and silence is [`IncidentState::Stale`], never recovery (I13). Both can keep an incident open for long, on
 /// purpose; a lasting new normal needs new training.
 ///
+/// **Alarming anew.** An incident that has subsided (`close_rows` calm rows) without resolving and then alarms by the rule that
+/// opens one, or that has been alarming for another hour, is [`IncidentChange::Renewed`]: what is left open must not mute
+/// the next fault. An incident that something planned covers, that a dependency's incident explains, or whose subject has to settle, isn't renewed. These calls
+/// are what the false-alarm budget counts, as the alarm boundary does: a pause ends an alarm, an hour counts it again.
+///
 /// **One incident per cause.** A subject whose evidence a failing dependency explains gets no incident while anything it
 /// depends on, directly or not, is in one: it is added to that incident's `affected` (of the oldest, if there are several).
 /// It waits `grace_rows` rows while a dependency only looks suspicious. If it opened first all the same, its
@@ -152,7 +157,7 @@ impl Tracker {
             let Some(watch) = self.watches.get_mut(row.subject) else { continue };
             watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
             if let Some(open) = &mut watch.open {
-                open.observe(&row);
+                open.observe(&row, watch.gate.opens(&self.hysteresis), watch.gate.is_calm(&self.hysteresis));
             }
             // What an incident that ends with this row leaves open is seen again below.
             if row.row.assessment.score().is_some_and(Score::is_alarming) && watch.gate.opens(&self.hysteresis) {
@@ -291,8 +296,9 @@ impl Tracker {
             }
         }
         for subject in &subjects {
+            let settles = self.settles(subject, at, around);
             if let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) {
-                changes.extend(open.news(at));
+                changes.extend(open.news(at, settles));
             }
         }
     }

@@ -21,7 +21,10 @@ impl IncidentRecord {
             let incident = change.incident().clone();
             let resolved_at = match change {
                 IncidentChange::Resolved(incident) => Some(incident.updated_at),
-                IncidentChange::Opened(_) | IncidentChange::Updated(_) | IncidentChange::Stale(_) => None,
+                IncidentChange::Opened(_)
+                | IncidentChange::Updated(_)
+                | IncidentChange::Renewed(_)
+                | IncidentChange::Stale(_) => None,
             };
             records.insert(incident.id.clone(), Self { incident, resolved_at });
         }

@@ -22,15 +22,17 @@ pub struct SeriesRun {
     /// The ensemble's evidence, in alarm boundaries; one a row. A row without a score repeats the one before: not knowing is
     /// not calm.
     pub score: Vec<f64>,
-    /// Whether an incident opened at the row. That, and nothing else, is an alert: it is what calls somebody. An incident
-    /// that stays open for days calls once.
+    /// Whether an incident opened at the row or alarmed anew. That, and nothing else, is an alert: it is what calls somebody.
+    /// An incident that merely stays open calls nobody.
     pub alert: Vec<bool>,
-    /// Whether an incident was open after the row: nothing else can alert meanwhile.
+    /// Whether an incident was open after the row.
     pub open: Vec<bool>,
     /// By detector, then by row: how surprising the detector found it, in nats; NaN where it didn't vote.
     pub surprise_nats: Vec<Vec<f64>>,
     /// Rows without a score of their own.
     pub n_unscored: usize,
+    /// The alarm boundary that training found, in nats: what `score` is in units of.
+    pub boundary_nats: f64,
 }
 
 /// Why a series has no run.
@@ -87,6 +89,8 @@ impl SeriesRun {
             open: Vec::new(),
             surprise_nats: vec![Vec::new(); detectors.len()],
             n_unscored: 0,
+            // Before the first row it is where training put it.
+            boundary_nats: ensemble.threshold_nats(),
             detectors,
         }
     }
@@ -94,11 +98,7 @@ impl SeriesRun {
     fn push(&mut self, monitor: &mut Monitor, row: &Window, surroundings: &Surroundings) {
         let at = row.grid().end();
         let observed = monitor.observe(at, std::slice::from_ref(row), surroundings);
-        let opened = observed.changes.iter().any(|change| match change {
-            IncidentChange::Opened(_) => true,
-            IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => false,
-        });
-        self.alert.push(opened);
+        self.alert.push(observed.changes.iter().any(IncidentChange::calls));
         self.open.push(monitor.open_incidents().next().is_some());
         // A row of holes gives the assessment of an earlier row again.
         let newest = monitor.ensemble(row.subject()).and_then(Ensemble::last);

@@ -20,8 +20,17 @@ pub(super) fn evidence_of(row: &SubjectRow<'_>) -> Vec<Evidence> {
 /// Adds what deviates in this row more strongly than before, or for the first time.
 ///
 /// Only features whose level is off as well, and to the same side, count: when a fault ends, residuals jump the other way,
-/// and that must not be taken for a new symptom.
+/// and that must not be taken for a new symptom. An incident that opened before any feature stood out by itself takes what first
+/// does for its evidence.
 pub(super) fn merge(evidence: &mut Vec<Evidence>, row: &SubjectRow<'_>) {
+    let deviates = |evidence: &[Evidence]| evidence.iter().any(|one| one.deviation.abs() >= DEVIATING_MIN);
+    if !deviates(evidence) {
+        let first = evidence_of(row);
+        if deviates(&first) {
+            *evidence = first;
+        }
+        return;
+    }
     for idx in 0..row.schema.n_features() {
         let Some(new) = evidence_at(row, idx) else { continue };
         let off_level = row

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cause::Causes;
 use super::evidence::{evidence_of, merge};
 use super::{SubjectRow, Surroundings, TrackerTimes, is_flowing};
+use crate::boundary::{UNIT, UNIT_ROWS_MIN};
 use crate::confidence::Calibration;
 use crate::typing::{Circumstances, fits_rollout, incident_type, is_its_own, is_load, sharpened};
 
@@ -39,6 +40,15 @@ pub(super) struct Open {
     fresh_at: Timestamp,
     /// Rows without any other in between in which all the evidence was there and normal.
     normal_rows: u32,
+    /// When it called last: at its opening or when it alarmed anew.
+    #[serde(default)]
+    called_at: Timestamp,
+    /// Whether it has been calm since then.
+    #[serde(default)]
+    subsided: bool,
+    /// Whether the newest row makes it call again.
+    #[serde(default)]
+    calls: bool,
     /// `None` until it was announced.
     told: Option<Told>,
 }
@@ -102,7 +112,16 @@ impl Open {
             annotations: Vec::new(),
         };
         let silence_max = stale_after.max(row.step.saturating_mul(STALE_STEPS_MIN));
-        Self { incident, silence_max, fresh_at: at, normal_rows: 0, told: None }
+        Self {
+            incident,
+            silence_max,
+            fresh_at: at,
+            normal_rows: 0,
+            called_at: at,
+            subsided: false,
+            calls: false,
+            told: None,
+        }
     }
 
     pub(super) fn incident(&self) -> &Incident {
@@ -124,8 +143,12 @@ impl Open {
         fits_rollout(&self.incident.evidence) && !rollouts(&self.incident, around, times).is_empty()
     }
 
-    /// Takes the next row.
-    pub(super) fn observe(&mut self, row: &SubjectRow<'_>) {
+    /// Takes the next row. `alarms`: it would open an incident if there were none; `calm`: enough calm rows to close one.
+    pub(super) fn observe(&mut self, row: &SubjectRow<'_>, alarms: bool, calm: bool) {
+        let at = row.row.assessment.at;
+        self.subsided |= calm;
+        let lasts = at.since(self.called_at) >= UNIT.max(row.step.saturating_mul(UNIT_ROWS_MIN));
+        self.calls = alarms && (self.subsided || lasts);
         let states = |feature: &str| row.schema.position(feature).and_then(|idx| row.row.features.get(idx));
         let mut evidence = self.incident.evidence.iter().map(|one| states(&one.feature));
         let all_normal = evidence.clone().all(|state| state.is_some_and(|state| state.normal));
@@ -157,6 +180,14 @@ impl Open {
         self.incident.state = IncidentState::Resolved;
         self.incident.updated_at = at;
         self.incident
+    }
+
+    /// Whether something planned, or an incident of what it depends on, explains why it alarms.
+    fn is_excused(&self) -> bool {
+        self.incident.annotations.iter().any(|annotation| match annotation {
+            Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
+            Annotation::RecentRollout { .. } => false,
+        })
     }
 
     /// The change, if its data has been silent for too long and that wasn't told.
@@ -208,9 +239,15 @@ impl Open {
         incident.confidence = calibration.confidence(incident.incident_type, incident.score_peak);
     }
 
-    /// What is worth telling since it was last told; at first, that it opened.
-    pub(super) fn news(&mut self, at: Timestamp) -> Option<IncidentChange> {
+    /// What is worth telling since it was last told; at first, that it opened. While its subject `settles`, it calls nobody.
+    pub(super) fn news(&mut self, at: Timestamp, settles: bool) -> Option<IncidentChange> {
         let now = Told::of(&self.incident);
+        if std::mem::take(&mut self.calls) && self.told.is_some() && !settles && !self.is_excused() {
+            (self.called_at, self.subsided) = (at, false);
+            self.told = Some(now);
+            self.incident.updated_at = at;
+            return Some(IncidentChange::Renewed(self.incident.clone()));
+        }
         match self.told.replace(now) {
             None => Some(IncidentChange::Opened(self.incident.clone())),
             Some(before) if before.differs(&Told::of(&self.incident)) => {

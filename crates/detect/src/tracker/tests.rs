@@ -130,6 +130,51 @@ fn calm_scores_and_normal_evidence_resolve_and_both_are_needed() {
 }
 
 #[test]
+fn what_was_left_open_calls_again_when_it_flares_up_after_a_pause() {
+    let mut play = Play::new();
+    play.steps(2, &[told("worker", 1.5, LEAKING)]);
+    let id = play.open()[0].id.clone();
+    assert!(play.steps(4, &[told("worker", 0.1, LEAKING)]).is_empty());
+    assert!(play.steps(2, &[told("worker", 1.5, LEAKING)]).is_empty(), "four calm rows are no pause");
+    play.steps(5, &[told("worker", 0.1, LEAKING)]);
+    assert!(play.step(&[told("worker", 1.5, LEAKING)]).is_empty(), "one odd row is no alarm");
+    let again = play.step(&[told("worker", 1.5, LEAKING)]);
+    assert_eq!(names(&again), [("renewed", "worker".into())]);
+    assert!(again[0].calls() && again[0].incident().id == id && again[0].incident().updated_at == play.now());
+    assert!(play.steps(20, &[told("worker", 1.5, LEAKING)]).is_empty(), "called once");
+}
+
+#[test]
+fn an_alarm_that_lasts_calls_once_an_hour_and_silence_or_calm_never() {
+    let mut play = Play::new();
+    play.steps(2, &[told("worker", 1.5, LEAKING)]);
+    let changes = play.steps(3 * 60, &[told("worker", 1.5, LEAKING)]);
+    assert_eq!(names(&changes), vec![("renewed", "worker".to_owned()); 3]);
+    assert!(play.steps(3 * 60, &[told("worker", 0.9, LEAKING)]).is_empty());
+    assert!(!play.steps(3 * 60, &[Told { score: None, ..told("worker", 0.0, LEAKING) }]).iter().any(|one| one.calls()));
+}
+
+#[test]
+fn what_is_planned_or_explained_by_a_dependency_does_not_call_again() {
+    let mut play = Play::new();
+    play.around.calendar.events = vec![PlannedEvent {
+        name: "campaign".into(),
+        start: play.now(),
+        end: play.now() + Duration::from_secs(86_400),
+        namespaces: vec![],
+        workloads: vec![],
+    }];
+    play.steps(2, &[told("worker", 1.5, LEAKING)]);
+    assert!(play.steps(3 * 60, &[told("worker", 1.5, LEAKING)]).is_empty());
+
+    let mut play = Play::with_dependencies(&[("web", "redis")]);
+    play.steps(2, &[told("web", 1.5, SLOW), told("redis", 0.2, CALM)]);
+    play.steps(2, &[told("web", 1.5, SLOW), told("redis", 1.5, SLOW)]);
+    let changes = play.steps(90, &[told("web", 1.5, SLOW), told("redis", 1.5, SLOW)]);
+    assert_eq!(names(&changes), [("renewed", "redis".into())]);
+}
+
+#[test]
 fn silence_is_stale_not_resolved() {
     let mut play = Play::new();
     play.steps(2, &[told("cart", 1.5, SLOW)]);
@@ -254,6 +299,18 @@ fn a_recent_roll_out_of_others_is_annotated_and_blamed() {
     let incident = changes[0].incident();
     assert_eq!(incident.incident_type, IncidentType::BadDeployment);
     assert!(matches!(&incident.annotations[..], [Annotation::RecentRollout { revision, .. }] if revision == "7"));
+}
+
+#[test]
+fn an_incident_that_opened_before_anything_stood_out_is_typed_by_what_first_does() {
+    let mut play = Play::new();
+    let opened = play.steps(2, &[told("worker", 1.5, [0.5, 1.0, 0.0, 0.0])]);
+    assert_eq!(opened[0].incident().incident_type, IncidentType::Unknown);
+    let changes = play.step(&[told("worker", 1.6, [0.5, 3.9, 0.0, 0.0])]);
+    assert_eq!(names(&changes), [("updated", "worker".into())]);
+    let worker = changes[0].incident();
+    assert_eq!((worker.incident_type, worker.evidence.len()), (IncidentType::MemoryLeak, 1), "{:?}", worker.evidence);
+    assert_eq!(worker.evidence[0].deviation, 3.9);
 }
 
 #[test]

@@ -66,7 +66,9 @@ fn when_typed(changes: &[IncidentChange]) -> Vec<Incident> {
     let mut typed: Vec<Incident> = Vec::new();
     for change in changes {
         let incident = match change {
-            IncidentChange::Opened(incident) | IncidentChange::Updated(incident) => incident,
+            IncidentChange::Opened(incident)
+            | IncidentChange::Updated(incident)
+            | IncidentChange::Renewed(incident) => incident,
             IncidentChange::Stale(_) | IncidentChange::Resolved(_) => continue,
         };
         if !typed.iter().any(|known| known.id == incident.id && known.incident_type == incident.incident_type) {

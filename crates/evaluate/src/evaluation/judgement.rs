@@ -83,6 +83,10 @@ pub struct Judged {
     pub labels: Vec<bool>,
     /// What was said of them.
     pub scores: Scores,
+    /// Nats in one unit of score; 1 for another program's scores, whose unit is its own.
+    pub score_nats: f64,
+    /// Days of training rows.
+    pub history_days: f64,
     /// The episodes of alerts: first row, last row, and whether something was there.
     pub episodes: Vec<(usize, usize, bool)>,
     /// The rows, small enough to draw.
@@ -131,11 +135,23 @@ impl SeriesJudgement {
     }
 }
 
+fn history_days(entry: &SeriesEntry) -> f64 {
+    entry.train_rows as f64 * entry.interval_s as f64 / 86_400.0
+}
+
 impl Judged {
     /// A series without figures.
     pub fn failed(entry: &SeriesEntry, seed: u64, why: String) -> Self {
         let judgement = SeriesJudgement { failure: Some(why), ..SeriesJudgement::blank(entry, seed) };
-        Self { judgement, labels: Vec::new(), scores: Scores::default(), episodes: Vec::new(), trace: Trace::default() }
+        Self {
+            judgement,
+            labels: Vec::new(),
+            scores: Scores::default(),
+            score_nats: 1.0,
+            history_days: history_days(entry),
+            episodes: Vec::new(),
+            trace: Trace::default(),
+        }
     }
 
     /// Judges a run of our own.
@@ -148,6 +164,7 @@ impl Judged {
     ) -> Self {
         let scores = Scores { score: run.score, confidence: None, alert: Some(run.alert) };
         let mut judged = Self::of_scores(entry, series, seed, None, scores, options);
+        judged.score_nats = run.boundary_nats;
         judged.judgement.missing = run.missing;
         judged.judgement.n_masked = Some(judged.n_masked(&run.open));
         let Some(period) = judged.judgement.period_rows else { return judged };
@@ -190,7 +207,7 @@ impl Judged {
         if scores.alert.is_none()
             && let Some(train) = train_scores
         {
-            let days = entry.train_rows as f64 * entry.interval_s as f64 / 86_400.0;
+            let days = history_days(entry);
             let train = ranked(train);
             // A program's first scores, while it warms up, say nothing.
             let warm = train.get(60.min(train.len() / 10)..).unwrap_or_default();
@@ -204,7 +221,7 @@ impl Judged {
             episodes = judged.into_iter().map(|(run, is_true)| (run.first, run.last, is_true)).collect();
         }
         let trace = Trace::of(series, &scores);
-        Self { judgement, labels, scores, episodes, trace }
+        Self { judgement, labels, scores, score_nats: 1.0, history_days: history_days(entry), episodes, trace }
     }
 
     fn n_masked(&self, open: &[bool]) -> usize {

@@ -51,7 +51,7 @@ pub(super) fn protocol(protocol: &Protocol) -> String {
     let seeds: Vec<String> = protocol.seeds.iter().map(u64::to_string).collect();
     format!(
         "Scores by {}; trained on each series' first rows, judged on the rest, causally and without point adjustment. \
-         An alert is the opening of an incident. False-alarm budget {}; detectors {}; seeds {}; confidence {}.\n",
+         An alert is an incident that opens or alarms anew. False-alarm budget {}; detectors {}; seeds {}; confidence {}.\n",
         protocol.scored_by,
         protocol.budget,
         if protocol.detectors.is_empty() { "unknown".to_owned() } else { protocol.detectors.join(", ") },

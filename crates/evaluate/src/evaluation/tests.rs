@@ -151,8 +151,9 @@ fn confidence_is_learned_from_other_sets_only() {
     let claimed = claims(&all.iter().map(|judged| Claimant { judged }).collect::<Vec<_>>());
     for (one, claimed) in all.iter_mut().zip(claimed) {
         let claimed = claimed.expect("there are other sets");
-        assert!(claimed[610] > 0.45 && claimed[610] <= 0.5 && claimed[5] < 0.05, "{} {}", claimed[610], claimed[5]);
-        assert!(claimed[601] > 0.8 && claimed[100] < 0.2, "alerts claim their own: {} {}", claimed[601], claimed[100]);
+        assert!(claimed[610] > 0.35 && claimed[610] <= 0.4 && claimed[5] < 0.05, "{} {}", claimed[610], claimed[5]);
+        let alerts = (claimed[601], claimed[100]);
+        assert!(alerts.0 == alerts.1 && (alerts.0 - 0.5).abs() < 0.01, "half of such alerts are true: {alerts:?}");
         one.scores.confidence = Some(claimed);
     }
     let evaluation = Evaluation::of(protocol(), &all);

@@ -91,6 +91,7 @@ impl Story {
         let what = match change {
             IncidentChange::Opened(_) => "found",
             IncidentChange::Updated(_) => "now",
+            IncidentChange::Renewed(_) => "again",
             IncidentChange::Stale(_) => "silent",
             IncidentChange::Resolved(_) => "over",
         };
@@ -102,7 +103,7 @@ impl Story {
             incident.subject.name,
         );
         match change {
-            IncidentChange::Opened(_) | IncidentChange::Updated(_) => {
+            IncidentChange::Opened(_) | IncidentChange::Updated(_) | IncidentChange::Renewed(_) => {
                 self.detail(text, &sureness(incident));
                 for annotation in &incident.annotations {
                     self.detail(text, &annotated(annotation));
@@ -127,7 +128,10 @@ impl Story {
         let before = self.told.insert(incident.id.clone(), told);
         match change {
             IncidentChange::Updated(_) => before != Some(told),
-            IncidentChange::Opened(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => true,
+            IncidentChange::Opened(_)
+            | IncidentChange::Renewed(_)
+            | IncidentChange::Stale(_)
+            | IncidentChange::Resolved(_) => true,
         }
     }
 

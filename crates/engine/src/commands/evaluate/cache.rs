@@ -73,6 +73,7 @@ mod tests {
             open: vec![true],
             surprise_nats: vec![vec![1.5]],
             n_unscored: 0,
+            boundary_nats: 10.0,
         };
         let cache = Cache::open(dir.path(), "options").expect("a cache");
         cache.put(&cache.key(&entry, 1, &series), &run).expect("kept");
