@@ -92,7 +92,8 @@ server:
 async fn help_names_every_command_and_wrong_flags_are_a_mistake_of_the_caller() -> Result<()> {
     let help = run(&["--help"]).await?;
     ensure!(help.status.success(), "{}", help.output);
-    let commands = ["demo", "serve", "train", "replay", "evaluate", "tune", "check", "incident", "stop", "resume", "audit"];
+    let commands =
+        ["demo", "serve", "train", "replay", "evaluate", "tune", "check", "incident", "stop", "resume", "audit"];
     for command in commands {
         ensure!(help.output.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {}", help.output);
         let own = run(&[command, "--help"]).await?;

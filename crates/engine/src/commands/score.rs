@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use homeostat_core::{Fused, IncidentChange, Schema, Subject, Window};
+use homeostat_core::{Fused, Schema, Subject, Window};
 use homeostat_detect::{
     Bundle, Calibration, Ensemble, Hysteresis, LoadOptions, Monitor, Surroundings, Tracker, TrackerTimes,
 };
@@ -142,7 +142,8 @@ fn score(
         if let Some((subject, misfit)) = observed.misfits.first() {
             bail!("{subject}: {misfit}");
         }
-        let opened: BTreeSet<&Subject> = observed.changes.iter().filter_map(opened).collect();
+        let calling = observed.changes.iter().filter(|change| change.calls());
+        let called: BTreeSet<&Subject> = calling.map(|change| &change.incident().subject).collect();
         let open: BTreeSet<Subject> = monitor.open_incidents().map(|incident| incident.subject.clone()).collect();
         for row in &rows {
             let subject = row.subject();
@@ -158,7 +159,7 @@ fn score(
                     Fused::TooFewVotes { .. } => None,
                 }),
                 typed: assessment.and_then(|one| typed(row.schema(), row.last_row(), one, calibration)),
-                alert: opened.contains(subject),
+                alert: called.contains(subject),
                 open: open.contains(subject),
                 votes: assessment.map_or(&[], |assessment| &assessment.votes),
             })?;
@@ -166,12 +167,4 @@ fn score(
         }
     }
     Ok(n_rows)
-}
-
-/// The subject of an incident that just opened: that, and nothing else, calls somebody.
-fn opened(change: &IncidentChange) -> Option<&Subject> {
-    match change {
-        IncidentChange::Opened(incident) => Some(&incident.subject),
-        IncidentChange::Updated(_) | IncidentChange::Stale(_) | IncidentChange::Resolved(_) => None,
-    }
 }

@@ -75,8 +75,9 @@ fn positions(judged: &Judged) -> impl Iterator<Item = f64> + '_ {
     let share = 1.0 - (-1.0 / half_life_rows.max(1.0)).exp2();
     let mut mean = OWN_MEAN_START_NATS;
     judged.scores.score.iter().map(move |score| {
-        // NaN, too, becomes 0: nothing said.
-        let nats = (score * judged.score_nats).max(0.0).min(SCORE_NATS_MAX);
+        let nats = score * judged.score_nats;
+        // NaN is nothing said.
+        let nats = if nats.is_nan() { 0.0 } else { nats.clamp(0.0, SCORE_NATS_MAX) };
         mean += share * (nats - mean);
         (SCORE_OFFSET + nats).ln() - OWN_MEAN_SHARE * (SCORE_OFFSET + mean).ln()
     })
