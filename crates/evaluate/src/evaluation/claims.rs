@@ -6,7 +6,7 @@
 //! Brier skill on the other sets, each set counting the same.
 //!
 //! Rows at which an alert is raised claim the alert's own probability instead: `σ(a·ln(days of history) + b)`. An alert's score
-//! isn't in it: within a set a higher one is more often true, but from one set to another it misleads (see decision 22).
+//! isn't in it: within a set a higher one is more often true, but from one set to another it misleads (see decision 24).
 
 use std::collections::BTreeMap;
 
