@@ -3,6 +3,7 @@
 use crate::evaluation::Evaluation;
 use crate::evaluation::judgement::Judged;
 use crate::evaluation::trace::{Trace, TraceColumn};
+use crate::metrics::Run;
 
 use super::plot::{Plot, escaped, ticks};
 
@@ -138,6 +139,9 @@ pub(super) fn delays(sets: &[&str], judged: &[Judged]) -> String {
     format!("{}{}", plot.finish("Delay of detection"), key(sets))
 }
 
+/// Columns an alert is drawn wide: one alone is lost beside the line of the score.
+const ALERT_COLUMNS: f64 = 3.0;
+
 /// The signal above, the score below, labelled rows shaded, alerts as ticks.
 pub(super) fn trace(trace: &Trace) -> String {
     let n = trace.columns.len().max(1) as f64;
@@ -151,9 +155,12 @@ pub(super) fn trace(trace: &Trace) -> String {
     let score_of = |one: &TraceColumn| (0.1 + one.score.clamp(0.0, 1e12)).ln();
     let scores = (0.1_f64.ln(), trace.columns.iter().map(score_of).fold(0.0, f64::max));
     let mut score = Plot::new(WIDTH, 110.0, (0.0, n), scores);
-    for (idx, _) in trace.columns.iter().enumerate().filter(|(_, column)| column.labelled) {
-        signal.area("fault", (idx as f64, values.0), (idx as f64 + 1.0, values.1), "labelled");
-        score.area("fault", (idx as f64, scores.0), (idx as f64 + 1.0, scores.1), "labelled");
+    // One area for neighbouring columns: side by side, their edges would show as stripes.
+    let labelled: Vec<bool> = trace.columns.iter().map(|column| column.labelled).collect();
+    for run in Run::all(&labelled) {
+        let (from, to) = (run.first as f64, run.last as f64 + 1.0);
+        signal.area("fault", (from, values.0), (to, values.1), "labelled");
+        score.area("fault", (from, scores.0), (to, scores.1), "labelled");
     }
     signal.y_axis(&[(values.0, short(values.0)), (values.1, short(values.1))]);
     score.y_axis(&[(scores.0, "0".to_owned()), (1.1_f64.ln(), "1".to_owned()), (scores.1, short(scores.1.exp()))]);
@@ -169,7 +176,7 @@ pub(super) fn trace(trace: &Trace) -> String {
         score.area(
             "alert",
             (idx as f64, scores.0 + 0.8 * (scores.1 - scores.0)),
-            (idx as f64 + 1.0, scores.1),
+            (idx as f64 + ALERT_COLUMNS, scores.1),
             "alert",
         );
     }
