@@ -29,16 +29,20 @@ impl KnownEffect {
     /// What is known about a signal of a subject at a moment.
     ///
     /// Signals of failure are never excused: no campaign and no new version makes errors, restarts, kills or missing
-    /// replicas usual. A roll-out excuses only what another version may rightly use more or less of (CPU, memory); a latency
+    /// replicas usual. Nor is traffic excused, though it is what campaigns change: it is where load comes in, and where it was excused, the
+    /// services behind the entrance were found first, each with an incident of its own. What is announced is told once and never acted
+    /// on. A roll-out excuses only what another version may rightly use more or less of (CPU, memory); a latency
     /// that rises after it is the very thing to be found. Our own roll-outs count as much as any. An event comes first where
     /// both hold: what is learned in it would be wrong after it.
     pub fn of(calendar: &Calendar, rollouts: &[Rollout], subject: &Subject, signal: Signal, at: Timestamp) -> Self {
         let (by_event, by_rollout) = match signal {
-            Signal::ErrorRatio | Signal::Restarts | Signal::OomKills | Signal::ReplicasUnavailable => (false, false),
+            Signal::ErrorRatio
+            | Signal::Restarts
+            | Signal::OomKills
+            | Signal::ReplicasUnavailable
+            | Signal::Traffic => (false, false),
             Signal::Memory | Signal::Cpu => (true, true),
-            Signal::CpuThrottling | Signal::Latency | Signal::Traffic | Signal::QueueLag | Signal::Other => {
-                (true, false)
-            }
+            Signal::CpuThrottling | Signal::Latency | Signal::QueueLag | Signal::Other => (true, false),
         };
         let settling = |rollout: &Rollout| {
             rollout.subject == *subject && rollout.at <= at && at.since(rollout.at) < ROLLOUT_SETTLES
@@ -89,11 +93,13 @@ mod tests {
             KnownEffect::of(calendar, std::slice::from_ref(&rollout), &cart, signal, Timestamp::from_secs(1_060))
         };
         let quiet = Calendar::default();
-        for signal in [Signal::ErrorRatio, Signal::Restarts, Signal::OomKills, Signal::ReplicasUnavailable] {
+        let never =
+            [Signal::ErrorRatio, Signal::Restarts, Signal::OomKills, Signal::ReplicasUnavailable, Signal::Traffic];
+        for signal in never {
             assert_eq!((known(&calendar, signal), known(&quiet, signal)), (KnownEffect::None, KnownEffect::None));
         }
         assert_eq!(known(&quiet, Signal::Latency), KnownEffect::None);
-        assert_eq!(known(&calendar, Signal::Traffic), KnownEffect::Event);
+        assert_eq!(known(&calendar, Signal::Latency), KnownEffect::Event);
         assert_eq!(
             (known(&calendar, Signal::Cpu), known(&quiet, Signal::Cpu)),
             (KnownEffect::Event, KnownEffect::Rollout)
