@@ -92,7 +92,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     let onnx_library = reader.section("onnx", |onnx| onnx.text("library")).flatten();
     Detection {
         detectors,
-        options: reader.section("detection", Options::read).unwrap_or_default(),
+        options: reader.section("detection", |reader| Options::read(reader, base)).unwrap_or_default(),
         budget: budget.unwrap_or_default(),
         calibration,
         onnx_library: onnx_library.map(|path| base.join(path)),

@@ -3,10 +3,11 @@
 //! Ranges are the detectors' own: what they refuse is a problem of the file, told with its place.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::time::Duration;
 
 #[cfg(feature = "onnx")]
-use homeostat_detect::AutoencoderSpec;
+use homeostat_detect::{AutoencoderSpec, MODEL_BYTES_MAX};
 use homeostat_detect::{DbscanSpec, DetectorSpec, Epsilon, ForecastSpec, ForestSpec, Hysteresis};
 use homeostat_settings::{Reader, Value};
 
@@ -36,15 +37,19 @@ impl Options {
         Some(spec)
     }
 
-    /// Reads the section; what is absent or wrong keeps its default.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    /// Reads the section; what is absent or wrong keeps its default. Files are named from `base`.
+    #[cfg_attr(not(feature = "onnx"), expect(unused_variables, reason = "only a network of one's own is a file"))]
+    pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Self {
         let default = Self::default();
         Self {
             forest: reader.section("forest", forest).flatten().unwrap_or(default.forest),
             dbscan: reader.section("dbscan", dbscan).flatten().unwrap_or(default.dbscan),
             forecast: reader.section("forecast", forecast).flatten().unwrap_or(default.forecast),
             #[cfg(feature = "onnx")]
-            autoencoder: reader.section("autoencoder", autoencoder).flatten().unwrap_or(default.autoencoder),
+            autoencoder: reader
+                .section("autoencoder", |reader| autoencoder(reader, base))
+                .flatten()
+                .unwrap_or(default.autoencoder),
             opening: reader.section("opening", opening).flatten().unwrap_or(default.opening),
         }
     }
@@ -125,12 +130,29 @@ fn forecast(reader: &mut Reader<'_>) -> Option<ForecastSpec> {
 }
 
 #[cfg(feature = "onnx")]
-fn autoencoder(reader: &mut Reader<'_>) -> Option<AutoencoderSpec> {
+fn autoencoder(reader: &mut Reader<'_>, base: &Path) -> Option<AutoencoderSpec> {
     let default = AutoencoderSpec::default();
     let epochs_max = size(reader, "epochs_max", default.epochs_max());
     let windows_max = size(reader, "windows_max", default.windows_max());
     let learning_rate = reader.number("learning_rate", 0.0..=1.0).unwrap_or(default.learning_rate());
-    checked(reader, "autoencoder", AutoencoderSpec::new(epochs_max, windows_max, learning_rate))
+    let spec = checked(reader, "autoencoder", AutoencoderSpec::new(epochs_max, windows_max, learning_rate))?;
+    let Some(path) = reader.text("model") else { return Some(spec) };
+    let path = base.join(path);
+    let place = reader.place_of("model");
+    let own = read_model(&path)
+        .and_then(|onnx| spec.with_own_model(onnx.into()).map_err(|error| error.to_string()))
+        .map_err(|why| reader.problem(place, format!("detection.autoencoder.model: {}: {why}", path.display())));
+    own.ok()
+}
+
+/// The ONNX file that the config names; its size is looked at first.
+#[cfg(feature = "onnx")]
+fn read_model(path: &Path) -> Result<Vec<u8>, String> {
+    let n_bytes = std::fs::metadata(path).map_err(|error| format!("can't be read: {error}"))?.len();
+    if n_bytes > MODEL_BYTES_MAX as u64 {
+        return Err(format!("has {n_bytes} bytes, {MODEL_BYTES_MAX} are the most that is loaded"));
+    }
+    std::fs::read(path).map_err(|error| format!("can't be read: {error}"))
 }
 
 fn opening(reader: &mut Reader<'_>) -> Option<Hysteresis> {
@@ -156,7 +178,7 @@ mod tests {
         let documents = parse_documents("t.yaml", text).expect("YAML");
         let mut problems = Vec::new();
         let mut reader = Reader::new("t.yaml", "", &documents[0], &mut problems);
-        let options = reader.section("detection", Options::read).unwrap_or_default();
+        let options = reader.section("detection", |reader| Options::read(reader, Path::new(""))).unwrap_or_default();
         reader.finish();
         (options, problems.iter().map(ToString::to_string).collect())
     }
@@ -192,6 +214,33 @@ mod tests {
         assert_eq!(options.opening, Hysteresis { open_rows: 3, of_rows: 5, at_once: 8.0, ..Hysteresis::default() });
         #[cfg(feature = "onnx")]
         assert_eq!(options.autoencoder, AutoencoderSpec::new(40, 1000, 0.01).expect("in range"));
+    }
+
+    #[test]
+    #[cfg(feature = "onnx")]
+    fn a_network_of_ones_own_is_read_and_checked_with_the_config() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../detect/tests/models");
+        let read_from = |file: &str| {
+            let text = format!("detection: {{autoencoder: {{model: {file}}}}}\n");
+            let documents = parse_documents("t.yaml", &text).expect("YAML");
+            let mut problems = Vec::new();
+            let mut reader = Reader::new("t.yaml", "", &documents[0], &mut problems);
+            let options = reader.section("detection", |reader| Options::read(reader, &models)).unwrap_or_default();
+            reader.finish();
+            (options, problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let (options, problems) = read_from("torch-tanh.onnx");
+        assert_eq!(problems, Vec::<String>::new());
+        let onnx = std::fs::read(models.join("torch-tanh.onnx")).expect("a model").into();
+        assert_eq!(options.autoencoder, AutoencoderSpec::default().with_own_model(onnx).expect("a good model"));
+        for (file, part) in [("bad-names.onnx", "wanted is \"window\""), ("none.onnx", "can't be read")] {
+            let (options, problems) = read_from(file);
+            assert!(
+                problems.len() == 1 && problems[0].starts_with("t.yaml:1:") && problems[0].contains(part),
+                "{problems:?}"
+            );
+            assert_eq!(options.autoencoder, AutoencoderSpec::default());
+        }
     }
 
     #[test]
