@@ -50,6 +50,30 @@ const INPUTS_MAX: usize = 4096;
 ///
 /// The model ([`Autoencoder::model`]) and the session that runs it are shared between clones, which take turns; buffers are
 /// each one's own.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Autoencoder, AutoencoderSpec, Enriched, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
+/// let autoencoder = Autoencoder::train(&AutoencoderSpec::new(5, 200, 0.003)?, &enriched, Seed::new(1))?;
+/// // A complete ONNX file, as any runtime loads it: windows of 8 rows of 2 features.
+/// assert_eq!((autoencoder.backend(), autoencoder.model().n_inputs()), ("embedded", 16));
+/// assert!(!autoencoder.saved().onnx.is_empty());
+/// # Ok::<(), Any>(())
+/// ```
 pub struct Autoencoder {
     model: Arc<AutoencoderModel>,
     /// A session keeps nothing from run to run but memory: tens of kilobytes, which each subject would have to pay for.

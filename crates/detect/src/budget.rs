@@ -14,6 +14,15 @@ use crate::boundary::Prior;
 use crate::hysteresis::Hysteresis;
 
 /// So many false incidents in so long, for each subject: `1 per 7d`.
+///
+/// ```
+/// use homeostat_detect::FalseAlarmBudget;
+///
+/// let budget: FalseAlarmBudget = "1 per 7d".parse()?;
+/// assert!((budget.incidents_per_day() - 1.0 / 7.0).abs() < 1e-12);
+/// assert!("often".parse::<FalseAlarmBudget>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FalseAlarmBudget {
     incidents: u32,

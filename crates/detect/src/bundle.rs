@@ -37,6 +37,38 @@ const MODELS: &str = "models";
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// The trained ensembles of all subjects, the confidence curves, and where they come from.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use std::collections::BTreeMap;
+/// use homeostat_detect::{Bundle, Calibration, Ensemble, EnsembleSpec, LoadOptions, Provenance};
+///
+/// let history = window("cart", 0, 400)?;
+/// let ensemble = Ensemble::train(&EnsembleSpec::default(), &history, Seed::new(1))?;
+/// let provenance = Provenance {
+///     trained_at: history.grid().end(),
+///     source: "an example".into(),
+///     history_start: history.grid().start(),
+///     history_end: history.grid().end(),
+/// };
+/// let ensembles = BTreeMap::from([(history.subject().clone(), ensemble)]);
+/// let dir = tempfile::tempdir()?.path().join("bundle");
+/// Bundle { provenance, ensembles, calibration: Calibration::unknown() }.save(&dir)?;
+/// let loaded = Bundle::load(&dir, |_| None, &LoadOptions::default())?;
+/// assert_eq!(loaded.provenance.source, "an example");
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bundle {
     /// Where it comes from.

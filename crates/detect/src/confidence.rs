@@ -38,6 +38,21 @@ pub struct LabelledOutcome {
 /// end Wilson's (1927) for 95 %. A type with fewer outcomes takes the estimate from all types' curve, but its lower end
 /// from its own number of outcomes, so that few outcomes never permit an action. A type without any is
 /// [`Calibrated::UNKNOWN`].
+///
+/// ```
+/// use homeostat_core::{IncidentType, Score};
+/// use homeostat_detect::{Calibration, LabelledOutcome};
+///
+/// let outcome = |idx: u32| LabelledOutcome {
+///     incident_type: IncidentType::MemoryLeak,
+///     score_peak: Score::new(f64::from(idx)).unwrap_or(Score::ZERO),
+///     correct: idx >= 20,
+/// };
+/// let calibration = Calibration::fit(&(0..40).map(outcome).collect::<Vec<_>>());
+/// let sure = |score: f64| Score::new(score).map(|score| calibration.confidence(IncidentType::MemoryLeak, score).lower.value());
+/// assert!(sure(35.0)? > sure(5.0)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {

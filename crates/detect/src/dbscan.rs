@@ -39,6 +39,29 @@ const ROWS_NEEDED: usize = 11;
 /// deviations, cut at ±20. The raw score is the squared distance to the nearest core, per dimension, in units of ε²
 /// per dimension: 1 lies on the surface of a core's ball. A hole takes part in no distance: the mean runs over the
 /// dimensions that are there, and below half of them the detector isn't ready.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Dbscan, DbscanSpec, Enriched, Epsilon, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
+/// let spec = DbscanSpec::default().with_epsilon(Epsilon::Quantile(0.95))?;
+/// let dbscan = Dbscan::train(&spec, &enriched, Seed::new(1))?;
+/// assert!(dbscan.n_clusters() >= 1 && dbscan.n_cores() > 0 && dbscan.epsilon() > 0.0);
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "SavedDbscan", into = "SavedDbscan")]
 pub struct Dbscan {

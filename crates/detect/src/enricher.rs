@@ -10,6 +10,32 @@ use crate::scaler::{Scaler, residual};
 use crate::trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
 
 /// A scaler with the trail it has filled so far.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Channel, Enricher, Pushed, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let mut enricher = Enricher::new(Scaler::fit(&history), history.grid().step());
+/// let at = |minute: i64| Timestamp::from_secs(60 * minute);
+/// enricher.push(at(0), [1.5, 1.5].into_iter());
+/// assert_eq!(enricher.push(at(3), [1.5, f64::NAN].into_iter()), Pushed::Appended { holes: 2 });
+/// assert_eq!(enricher.push(at(1), [9.0, 9.0].into_iter()), Pushed::AlreadySeen);
+/// let level = enricher.trail().row(0, Channel::Level).ok_or("no row")?;
+/// assert!(level[0].abs() < 1.0 && level[1].is_nan(), "deviations; a hole stays a hole");
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Enricher {
     scaler: Scaler,
@@ -116,6 +142,27 @@ impl Enricher {
 }
 
 /// A whole training window, enriched: what detectors are fitted on.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Channel, Enriched, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
+/// assert_eq!(enriched.channel(Channel::Level).dim(), (400, 2));
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Enriched {
     start: Timestamp,

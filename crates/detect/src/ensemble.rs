@@ -39,6 +39,29 @@ pub use training::EnsembleSpec;
 /// Rows pass once, in order. A row in which nothing at all was measured isn't taken when it comes: it may still be filled
 /// by the next window. When a later row does come, the steps before it without data become rows of holes (64 at
 /// most), so that cutting the same data into other windows changes nothing.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Ensemble, EnsembleSpec};
+///
+/// let mut ensemble = Ensemble::train(&EnsembleSpec::default(), &window("cart", 0, 400)?, Seed::new(1))?;
+/// let usual = ensemble.assess(&window("cart", 400, 30)?);
+/// assert!(usual.score().is_some_and(|score| !score.is_alarming()));
+/// // What a window says is known from then on; asking without keeping anything is `assess_once`.
+/// assert_eq!(ensemble.newest_at(), Some(usual.at));
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Ensemble {
     schema: Arc<Schema>,

@@ -75,6 +75,22 @@ pub struct Remaining {
 /// As evidence: `Filling` with `seconds_max` below the time a human needs types a feature of the signal memory as
 /// `memory-leak` and of a disk as `disk-filling`, and `seconds` belongs into the incident's text. [`score`](Self::score) is a
 /// score of its own, to be held against its own history like any detector's.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::Timestamp;
+/// use homeostat_detect::{Exhaustion, Outlook};
+///
+/// // Memory, as a share of its limit, rises by a thousandth a minute.
+/// let mut memory = Exhaustion::rising_to(1.0, Duration::from_secs(7_200))?;
+/// let mut outlook = Outlook::NotReady;
+/// for minute in 0..120_i64 {
+///     outlook = memory.observe(Timestamp::from_secs(60 * minute), 0.5 + 0.001 * minute as f64);
+/// }
+/// let Outlook::Filling(remaining) = outlook else { return Err("it fills up".into()) };
+/// assert!((remaining.seconds / 60.0 - 381.0).abs() < 10.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SavedExhaustion")]
 pub struct Exhaustion {

@@ -130,6 +130,29 @@ impl Interval {
 ///
 /// Rows come in order. A row older than the last one starts the levels over from where the training history began, so that
 /// the history itself can be replayed.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Enriched, Forecast, ForecastSpec, Scaler};
+///
+/// let history = window("cart", 0, 600)?;
+/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
+/// let mut forecast = Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(1))?;
+/// forecast.observe(Timestamp::from_secs(60 * 600), &[1.5, 1.5], &[])?;
+/// assert!(forecast.intervals()[0].holds(1.5) && !forecast.intervals()[0].holds(9.0));
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SavedForecast")]
 pub struct Forecast {

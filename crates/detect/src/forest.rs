@@ -88,6 +88,35 @@ impl ForestSpec {
 /// raw levels isolation forests are weak; on these rows they add to every other detector.
 ///
 /// The raw score is the paper's anomaly score, in (0, 1). Clones share the trees until one of them is refreshed.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Detector, Enriched, Enricher, Forest, ForestSpec, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let scaler = Scaler::fit(&history);
+/// let mut forest = Forest::train(&ForestSpec::default(), &Enriched::new(&history, &scaler), Seed::new(1))?;
+/// let mut enricher = Enricher::new(scaler, history.grid().step());
+/// for row in 0..400 {
+///     enricher.push(history.grid().at(row), history.row(row).iter().copied());
+/// }
+/// let scoring = forest.score(enricher.trail())?;
+/// let mut contributions = Vec::new();
+/// forest.attribute(enricher.trail(), &mut contributions)?;
+/// assert_eq!(contributions.len(), 2, "one a feature: why {scoring:?}");
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Forest {
     n_features: usize,

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 ///
 /// A row alarms when its score is at least 1.0. An incident opens when `open_rows` of the last `of_rows` rows alarm, or
 /// at once when a row's score reaches `at_once`. It may close after `close_rows` rows in a row whose score is below `close_below`.
+///
+/// ```
+/// use homeostat_detect::Hysteresis;
+///
+/// let patient = Hysteresis { open_rows: 5, of_rows: 6, ..Hysteresis::default() };
+/// assert_eq!(patient.objection(), None);
+/// assert!(Hysteresis { open_rows: 9, ..patient }.objection().is_some(), "more than there are rows");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hysteresis {

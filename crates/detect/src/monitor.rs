@@ -17,6 +17,35 @@ use crate::forecast::KnownEffect;
 use crate::tracker::{SubjectRow, Surroundings, Tracker};
 
 /// The trained ensembles of all subjects and the tracker of their incidents.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use std::collections::BTreeMap;
+/// use homeostat_detect::{Calibration, Ensemble, EnsembleSpec, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let ensemble = Ensemble::train(&EnsembleSpec::default(), &window("cart", 0, 400)?, Seed::new(1))?;
+/// let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+/// let mut monitor = Monitor::new(BTreeMap::from([(cart, ensemble)]), tracker);
+///
+/// let windows = [window("cart", 400, 5)?, window("stranger", 400, 5)?];
+/// let observed = monitor.observe(windows[0].grid().end(), &windows, &Surroundings::default());
+/// assert_eq!(observed.n_scored, 1);
+/// assert_eq!(observed.unknown_subjects, [Subject::deployment("shop", "stranger")]);
+/// assert!(observed.changes.is_empty() && monitor.open_incidents().next().is_none());
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Monitor {
     /// By subject, in order.

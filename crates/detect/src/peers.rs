@@ -45,6 +45,27 @@ const LEARNED_MAX: f64 = 3.0;
 /// At each step and for each feature, a replica's difference from the median of all replicas, less the difference it has
 /// always had, is divided by the usual spread between replicas. DBSCAN clusters these rows; see [`PeerRound`] for what
 /// may come out.
+///
+/// ```
+/// use homeostat_core::{Direction, Feature, Schema, Seed, Signal};
+/// use homeostat_detect::{PeerComparison, PeerRound};
+/// use ndarray::Array2;
+///
+/// let latency = Feature { name: "latency".into(), signal: Signal::Latency, direction: Direction::Up, deviation_min: 0.0 };
+/// let mut comparison = PeerComparison::new(&Schema::new(vec![latency])?);
+/// let pods = ["cart-a", "cart-b", "cart-c", "cart-d"];
+/// let mut round = None;
+/// for step in 0..200_u64 {
+///     // All have the same load; in the last steps one pod is slow.
+///     let noise = |pod: usize| Seed::new(4 * step + pod as u64).fork("noise").value() as f64 / u64::MAX as f64;
+///     let slow = |pod: usize| if step >= 195 && pod == 2 { 5.0 } else { 0.0 };
+///     let values = Array2::from_shape_fn((4, 1), |(pod, _)| 1.0 + 0.1 * noise(pod) + slow(pod));
+///     round = Some(comparison.observe(&pods, values.view())?);
+/// }
+/// let Some(PeerRound::Together { apart }) = round else { return Err("they are one group".into()) };
+/// assert_eq!(apart[0].replica, "cart-c");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PeerComparison {
     scale: PeerScale,

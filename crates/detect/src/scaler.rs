@@ -15,6 +15,27 @@ const SCALE_FLOOR_RELATIVE: f64 = 1e-6;
 /// Mean and deviation of each feature, and of its residuals, in training.
 ///
 /// Standard deviations, not quantile ranges: on labelled data the latter cost .03 to .13 of VUS-PR.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Channel, Scaler};
+///
+/// let scaler = Scaler::fit(&window("cart", 0, 400)?);
+/// assert!((scaler.mean(0) - 1.5).abs() < 0.1, "noise from 1 to 2");
+/// assert!((scaler.scaled(0, Channel::Level, scaler.deviation(0, Channel::Level)) - 1.0).abs() < 1e-9);
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
     features: Vec<FeatureScale>,

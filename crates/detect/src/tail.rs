@@ -24,6 +24,17 @@ const MEAN_EXCESS_FLOOR: f64 = 0.01;
 /// Empirical up to the calibration scores' 95 % quantile, linear in the score beyond it, which is an exponential tail with
 /// the mean excess found there (the estimator of the exponential's mean by maximum likelihood). Continuous, monotone,
 /// and without an upper end: a score ten times as far out says ten times as much.
+///
+/// ```
+/// use homeostat_core::RawScore;
+/// use homeostat_detect::Tail;
+///
+/// let tail = Tail::fit((0..1000).filter_map(|score| RawScore::new(f64::from(score)).ok()));
+/// // A tenth of normal rows scores at least 900.
+/// let p = tail.probability(RawScore::new(900.0)?);
+/// assert!((p.surprise_nats() - 10.0_f64.ln()).abs() < 0.02);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
     /// `(score, surprise_nats)`, both ascending, scores distinct; the last is where the exponential begins.

@@ -53,6 +53,15 @@ impl Default for TrackerTimes {
 }
 
 /// What is known of the world around the subjects, as of an observation.
+///
+/// ```
+/// use homeostat_core::Subject;
+/// use homeostat_detect::Surroundings;
+///
+/// let mut around = Surroundings::default();
+/// around.topology.add(Subject::deployment("shop", "cart"), Subject::deployment("shop", "redis"));
+/// assert_eq!(around.topology.dependencies_of(&Subject::deployment("shop", "cart")).count(), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Who depends on whom.

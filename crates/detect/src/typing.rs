@@ -56,6 +56,18 @@ const RULES: [Rule; 12] = [
 type Rule = (IncidentType, fn(&Signs) -> bool);
 
 /// The type this evidence speaks for; [`IncidentType::Unknown`] if no rule holds.
+///
+/// ```
+/// use homeostat_core::{Evidence, IncidentType, Signal};
+/// use homeostat_detect::{Circumstances, incident_type};
+///
+/// let errors = Evidence {
+///     feature: "error-ratio".into(), signal: Signal::ErrorRatio, observed: 0.2, expected: 0.0, deviation: 30.0,
+/// };
+/// let rolled_out = Circumstances { recent_rollout: true, ..Circumstances::default() };
+/// assert_eq!(incident_type(std::slice::from_ref(&errors), Circumstances::default()), IncidentType::ErrorBurst);
+/// assert_eq!(incident_type(&[errors], rolled_out), IncidentType::BadDeployment);
+/// ```
 pub fn incident_type(evidence: &[Evidence], circumstances: Circumstances) -> IncidentType {
     let signs = Signs { evidence, circumstances };
     RULES.iter().find(|(_, holds)| holds(&signs)).map_or(IncidentType::Unknown, |(found, _)| *found)

@@ -20,6 +20,31 @@ use crate::enricher::Enriched;
 const HISTORIES_MAX: usize = 16;
 
 /// The models that a group of subjects shares. See [`groups`] for which may.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Ensemble, EnsembleSpec, SharedModels};
+///
+/// let spec = EnsembleSpec::default();
+/// let histories = [window("cart", 0, 400)?, window("web", 0, 400)?];
+/// let shared = SharedModels::train(&spec, &[&histories[0], &histories[1]], Seed::new(1))?;
+/// for history in &histories {
+///     let ensemble = Ensemble::train_with(&shared, &spec, history, Seed::new(1))?;
+///     assert!(ensemble.missing().is_empty());
+/// }
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SharedModels {
     /// What they were fitted on; `None` shares nothing.
@@ -97,6 +122,26 @@ fn is_bad_option(error: &TrainError) -> bool {
 /// Which histories may share models, as indices into `histories`, in the order of each group's first: those with the same
 /// features and step, of which the same features were mostly measured. A subject without traffic isn't asked to be like
 /// those that have some.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::groups;
+///
+/// // Two workloads with the same queries are a group.
+/// assert_eq!(groups(&[window("cart", 0, 400)?, window("web", 0, 400)?]), [vec![0, 1]]);
+/// # Ok::<(), Any>(())
+/// ```
 pub fn groups(histories: &[Window]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for (idx, history) in histories.iter().enumerate() {

@@ -17,6 +17,13 @@ use crate::residual::Residual;
 use crate::trail::Trail;
 
 /// A detector to train, with its options.
+///
+/// ```
+/// use homeostat_detect::{DetectorSpec, ForestSpec};
+///
+/// assert_eq!(DetectorSpec::by_name("forest"), Some(DetectorSpec::Forest(ForestSpec::default())));
+/// assert_eq!(DetectorSpec::by_name("oracle"), None);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum DetectorSpec {
     /// Distance from the rows before; nothing to choose.

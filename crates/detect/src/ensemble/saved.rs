@@ -23,6 +23,28 @@ use crate::residual::Residual;
 use crate::tail::Tail;
 
 /// An ensemble as it is stored.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Ensemble, EnsembleSpec, LoadOptions};
+///
+/// let mut ensemble = Ensemble::train(&EnsembleSpec::default(), &window("cart", 0, 400)?, Seed::new(1))?;
+/// let mut loaded = Ensemble::restore(&ensemble.save()?, &LoadOptions::default())?;
+/// let next = window("cart", 400, 5)?;
+/// assert_eq!(loaded.assess(&next), ensemble.assess(&next), "bit for bit");
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedEnsemble {
     /// Everything but the models that can be shared, in postcard's format.
@@ -148,6 +170,34 @@ impl<'a> Saver<'a> {
 }
 
 /// Restores several ensembles; what they share is loaded once.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Ensemble, EnsembleSpec, LoadOptions, Restorer, Saver};
+///
+/// let ensemble = Ensemble::train(&EnsembleSpec::default(), &window("cart", 0, 400)?, Seed::new(1))?;
+/// let mut saver = Saver::default();
+/// let saved = [saver.save(&ensemble)?, saver.save(&ensemble)?];
+/// // What has the same content is the same file, and is loaded once.
+/// assert_eq!(saved[0].models.keys().collect::<Vec<_>>(), saved[1].models.keys().collect::<Vec<_>>());
+/// let options = LoadOptions::default();
+/// let mut restorer = Restorer::new(&options);
+/// for one in &saved {
+///     assert_eq!(restorer.restore(one)?.newest_at(), ensemble.newest_at());
+/// }
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Debug)]
 pub struct Restorer<'a> {
     #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "only networks have options"))]

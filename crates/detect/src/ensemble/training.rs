@@ -30,6 +30,15 @@ const TAIL_ROWS_MIN: usize = 30;
 pub(super) const NAME: &str = "ensemble";
 
 /// Which detectors, and how many false incidents are tolerable.
+///
+/// ```
+/// use homeostat_detect::{DetectorSpec, EnsembleSpec};
+///
+/// let detectors = ["forest", "dbscan", "forecast"].into_iter().filter_map(DetectorSpec::by_name).collect();
+/// let spec = EnsembleSpec { detectors, budget: "1 per 7d".parse()?, ..EnsembleSpec::default() };
+/// assert_eq!(spec.detectors.len(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnsembleSpec {
     /// The detectors, in the order of their votes.

@@ -11,6 +11,18 @@ use serde::{Deserialize, Serialize};
 pub const ROLLOUT_SETTLES: Duration = Duration::from_secs(30 * 60);
 
 /// What is known beforehand about one feature at one row. It never hides a row: both effects are bounded.
+///
+/// ```
+/// use homeostat_core::{Calendar, Rollout, Signal, Subject, Timestamp};
+/// use homeostat_detect::KnownEffect;
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let at = Timestamp::from_secs(600);
+/// let rollout = Rollout { subject: cart.clone(), at, revision: "2".into(), by_us: false };
+/// let known = |signal| KnownEffect::of(&Calendar::default(), std::slice::from_ref(&rollout), &cart, signal, at);
+/// assert_eq!(known(Signal::Memory), KnownEffect::Rollout);
+/// assert_eq!(known(Signal::ErrorRatio), KnownEffect::None, "failures are never excused");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KnownEffect {

@@ -20,6 +20,27 @@ use crate::detector::TrainError;
 /// A fitted forest.
 ///
 /// 2 KiB a tree of 256 rows: 1 KiB of nodes, the rest path lengths and how many rows of the sample are in each leaf.
+///
+/// ```
+/// use homeostat_core::Seed;
+/// use homeostat_detect::{ForestScratch, ForestSpec, IsolationForest, Kernel};
+/// use ndarray::Array2;
+///
+/// let noise = |idx: usize| Seed::new(idx as u64).fork("noise").value() as f64 / u64::MAX as f64;
+/// let rows = Array2::from_shape_fn((1_000, 3), |(row, column)| noise(3 * row + column));
+/// let forest = IsolationForest::fit(rows.view(), &ForestSpec::default(), Seed::new(1))?;
+/// let scores = forest.score_rows(rows.view())?;
+/// let far = forest.score_row(&[5.0, 5.0, 5.0], &mut ForestScratch::default())?;
+/// let n_below = scores.iter().filter(|usual| **usual < far).count();
+/// assert!(n_below > 990, "in (0, 1), higher is more unusual");
+///
+/// // Every kernel of this machine gives the same bits.
+/// for kernel in Kernel::available() {
+///     let mut scratch = ForestScratch::with_kernel(kernel).ok_or("it runs here")?;
+///     assert_eq!(forest.score_row(&[5.0, 5.0, 5.0], &mut scratch)?, far);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct IsolationForest {

@@ -15,6 +15,22 @@ use crate::detector::{ScoreError, TrainError};
 /// evenly (Aggarwal: On biased reservoir sampling in the presence of stream evolution, VLDB 2006): ages are then
 /// distributed exponentially, with a mean of `memory_rows`. An even sample of all time would never forget an old regime; the
 /// newest rows alone would know one night or one day.
+///
+/// ```
+/// use homeostat_core::Seed;
+/// use homeostat_detect::{ForestSpec, IsolationForest, Reservoir};
+/// use ndarray::Array2;
+///
+/// let rows = Array2::from_shape_fn((500, 2), |(row, column)| ((row * 7 + column * 3) % 13) as f64);
+/// let mut forest = IsolationForest::fit(rows.view(), &ForestSpec::new(20, 128)?, Seed::new(1))?;
+/// let mut reservoir = Reservoir::new(&forest, 256, 1_000, Seed::new(2))?;
+/// for row in 0..300_u32 {
+///     reservoir.push(&[f64::from(row % 13), f64::from(row % 5)])?;
+/// }
+/// forest.refresh(&reservoir, 5)?;
+/// assert_eq!((forest.n_trees(), reservoir.n_rows()), (20, 256));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Reservoir {
