@@ -70,7 +70,7 @@ pub struct Remaining {
 /// Follows one resource of one subject.
 ///
 /// Constant time a measurement; once a block (a sixtieth of the window) the trend is drawn anew over all pairs of blocks.
-/// At most [`BLOCKS_MAX`] blocks and a few teeth are kept: under 2 KiB, whatever the step.
+/// At most `BLOCKS_MAX` blocks and a few teeth are kept: under 2 KiB, whatever the step.
 ///
 /// As evidence: `Filling` with `seconds_max` below the time a human needs types a feature of the signal memory as
 /// `memory-leak` and of a disk as `disk-filling`, and `seconds` belongs into the incident's text. [`score`](Self::score) is a

@@ -101,7 +101,7 @@ impl Scaler {
     }
 
     /// A difference in the feature's own unit as training deviations of this channel: the direction that doesn't matter
-    /// and everything within `deviation_min` become 0, and it is cut at ±[`CLIP`]. NaN stays NaN.
+    /// and everything within `deviation_min` become 0, and it is cut at ±`CLIP`. NaN stays NaN.
     pub fn scaled(&self, feature_idx: usize, channel: Channel, difference: f64) -> f64 {
         let deviation = self.features[feature_idx].deviation[channel.index()];
         (self.shrunk(feature_idx, difference) / deviation).clamp(-CLIP, CLIP)

@@ -15,7 +15,7 @@ const RUNGS_MAX: u32 = 3;
 /// Series of each set on the first rung, at least: a set's mean of one series is that series.
 const SERIES_MIN: usize = 2;
 
-/// One trial on one series with one seed. Series are named by their place in [`SearchSpec::series`].
+/// One trial on one series with one seed. Series are named by their place in [`SearchSpec::sets`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Job {
     /// The trial's place.
