@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::Timestamp;
 
 /// Kinds of action a policy can name.
+///
+/// ```
+/// use homeostat_core::ActionKind;
+///
+/// assert_eq!(ActionKind::RolloutRestart.to_string(), "rollout-restart");
+/// assert_eq!(serde_json::to_value(ActionKind::RolloutUndo)?, ActionKind::RolloutUndo.name());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionKind {
@@ -36,6 +44,16 @@ impl fmt::Display for ActionKind {
 }
 
 /// An action with every value fixed, so that doing it again is doing the same.
+///
+/// ```
+/// use homeostat_core::{Action, ActionKind, Timestamp};
+///
+/// let restart = Action::RolloutRestart { restarted_at: Timestamp::from_secs(0) };
+/// assert_eq!(restart.kind(), ActionKind::RolloutRestart);
+/// let written = serde_json::json!({ "action": "rollout-restart", "restarted_at": "1970-01-01T00:00:00Z" });
+/// assert_eq!(serde_json::to_value(&restart)?, written);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "action")]
 pub enum Action {

@@ -9,6 +9,18 @@ use crate::score::{RawScore, Score, TailProbability};
 use crate::timestamp::Timestamp;
 
 /// What a detector says of a window.
+///
+/// ```
+/// use homeostat_core::{NotReady, RawScore, Scoring};
+///
+/// let told = |scoring| match scoring {
+///     Scoring::Scored(raw) => format!("unusual by {}", raw.value()),
+///     Scoring::NotReady(why) => format!("it can't say: {why}"),
+/// };
+/// assert_eq!(told(Scoring::Scored(RawScore::new(3.5)?)), "unusual by 3.5");
+/// assert_eq!(told(Scoring::NotReady(NotReady::TooFewSteps)), "it can't say: too few steps in the window");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scoring {
     /// How unusual the last row is.
@@ -18,6 +30,14 @@ pub enum Scoring {
 }
 
 /// Why a detector can't say yet.
+///
+/// ```
+/// use homeostat_core::NotReady;
+///
+/// assert_eq!(NotReady::TooManyHoles.to_string(), "too many holes in the window");
+/// assert_eq!(serde_json::to_value(NotReady::TooManyHoles)?, "too-many-holes");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotReady {
@@ -37,6 +57,16 @@ impl fmt::Display for NotReady {
 }
 
 /// One detector's part in an assessment. A broken detector is a missing vote, never a broken service.
+///
+/// ```
+/// use homeostat_core::{RawScore, TailProbability, Vote};
+///
+/// let scored = Vote::Scored { raw: RawScore::new(3.5)?, tail: TailProbability::from_surprise(7.0)? };
+/// assert_eq!(serde_json::to_value(&scored)?, serde_json::json!({ "vote": "scored", "raw": 3.5, "tail": 7.0 }));
+/// let failed = Vote::Failed { why: "the model gave NaN".into() };
+/// assert_eq!(serde_json::to_value(&failed)?["why"], "the model gave NaN");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "vote")]
 pub enum Vote {
@@ -60,6 +90,15 @@ pub enum Vote {
 }
 
 /// A vote and whose it is.
+///
+/// ```
+/// use homeostat_core::{NamedVote, NotReady, Vote};
+///
+/// let read: NamedVote = serde_json::from_str(r#"{"detector":"forest","vote":"not-ready","why":"too-few-steps"}"#)?;
+/// let vote = Vote::NotReady { why: NotReady::TooFewSteps };
+/// assert_eq!(read, NamedVote { detector: "forest".into(), vote });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NamedVote {
     /// The detector's name. Borrowed while it is scored, owned when it was read from somewhere.
@@ -70,6 +109,17 @@ pub struct NamedVote {
 }
 
 /// The votes together.
+///
+/// ```
+/// use homeostat_core::{Fused, Score};
+///
+/// let usual = Fused::Scored { score: Score::new(0.2)?, evidence: Score::ZERO };
+/// let unsaid = Fused::TooFewVotes { n_scored: 1, n_needed: 2 };
+/// assert_ne!(usual, unsaid, "to say nothing isn't to say that all is well");
+/// let written = serde_json::json!({ "fused": "too-few-votes", "n_scored": 1, "n_needed": 2 });
+/// assert_eq!(serde_json::to_value(unsaid)?, written);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "fused")]
 pub enum Fused {

@@ -6,6 +6,17 @@ use crate::subject::Subject;
 use crate::timestamp::Timestamp;
 
 /// A planned event, such as a marketing campaign.
+///
+/// ```
+/// use homeostat_core::{PlannedEvent, Subject, Timestamp};
+///
+/// let (start, end) = (Timestamp::from_secs(100), Timestamp::from_secs(200));
+/// let (namespaces, workloads) = (vec!["shop".into()], vec!["cart".into()]);
+/// let sale = PlannedEvent { name: "sale".into(), start, end, namespaces, workloads };
+/// assert!(sale.covers(&Subject::deployment("shop", "cart"), start));
+/// assert!(!sale.covers(&Subject::deployment("shop", "cart"), end), "it is over");
+/// assert!(!sale.covers(&Subject::deployment("shop", "db"), start), "another workload");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedEvent {

@@ -16,6 +16,13 @@ use serde::{Deserialize, Serialize};
 pub struct Confidence(f64);
 
 /// A value that is no confidence.
+///
+/// ```
+/// use homeostat_core::Confidence;
+///
+/// let refused = Confidence::new(92.0).map_err(|error| error.to_string());
+/// assert_eq!(refused, Err("92 is no confidence: it must lie between 0 and 1".to_owned()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("{0} is no confidence: it must lie between 0 and 1")]
 pub struct NotAConfidence(f64);
@@ -50,6 +57,16 @@ impl From<Confidence> for f64 {
 }
 
 /// A confidence with what it rests on.
+///
+/// ```
+/// use homeostat_core::{Calibrated, Confidence};
+///
+/// // 19 of 20 were as told; so few leave room for doubt.
+/// let leak = Calibrated { confidence: Confidence::new(0.95)?, lower: Confidence::new(0.76)?, n_outcomes: 20 };
+/// assert!(leak.lower < leak.confidence);
+/// assert_eq!(Calibrated::UNKNOWN.lower, Confidence::ZERO, "what was never labelled allows nothing");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibrated {
     /// The estimate.

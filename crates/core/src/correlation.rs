@@ -9,6 +9,16 @@ use crate::subject::Subject;
 use crate::timestamp::Timestamp;
 
 /// Ties together everything that follows from one alarm: log lines, incident, plan, journal and the marker on the object.
+///
+/// ```
+/// use homeostat_core::{CorrelationId, Subject, Timestamp};
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let id = CorrelationId::of(&cart, Timestamp::from_secs(60));
+/// assert_eq!(id, CorrelationId::of(&cart, Timestamp::from_secs(60)), "the same in a replay");
+/// assert_ne!(id, CorrelationId::of(&cart, Timestamp::from_secs(120)));
+/// assert_eq!(id.as_str().len(), 16);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CorrelationId(String);

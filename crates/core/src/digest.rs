@@ -21,6 +21,14 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
 
 /// The first 16 hex digits of [`sha256_hex`]: short enough for a log line. 64 bits keep the chance of
 /// two equal ids among a million incidents below one in ten million.
+///
+/// ```
+/// use homeostat_core::{sha256_hex, short_id};
+///
+/// let id = short_id(&[b"incident", b"cart"]);
+/// assert_eq!(id.len(), 16);
+/// assert!(sha256_hex(&[b"incident", b"cart"]).starts_with(&id));
+/// ```
 pub fn short_id(parts: &[&[u8]]) -> String {
     let mut hex = sha256_hex(parts);
     hex.truncate(16);

@@ -27,6 +27,16 @@ pub struct Grid {
 }
 
 /// Why three numbers are no grid.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::{Grid, GridError, Timestamp};
+///
+/// let minute = Duration::from_secs(60);
+/// let start = Timestamp::from_secs(30);
+/// assert_eq!(Grid::new(start, minute, 5), Err(GridError::Unaligned { start }));
+/// assert_eq!(Grid::ending_at(start, minute, 0), Err(GridError::NoSteps));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GridError {
     /// The step is below a millisecond.

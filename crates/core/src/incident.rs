@@ -51,6 +51,14 @@ impl fmt::Display for IncidentId {
 }
 
 /// Where an incident stands.
+///
+/// ```
+/// use homeostat_core::IncidentState;
+///
+/// assert_ne!(IncidentState::Stale, IncidentState::Resolved, "silence is no recovery");
+/// assert_eq!(serde_json::to_value(IncidentState::Stale)?, "stale");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IncidentState {
@@ -63,6 +71,16 @@ pub enum IncidentState {
 }
 
 /// One signal's part in an incident.
+///
+/// ```
+/// use homeostat_core::{Evidence, Signal};
+///
+/// let text = r#"{"feature":"memory","signal":"memory","observed":0.9,"expected":0.4,"deviation":8.5}"#;
+/// let evidence: Evidence = serde_json::from_str(text)?;
+/// assert_eq!(evidence.signal, Signal::Memory);
+/// assert!(evidence.deviation > 0.0, "more than expected");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The feature's name.
@@ -78,6 +96,15 @@ pub struct Evidence {
 }
 
 /// Something known that bears on an incident.
+///
+/// ```
+/// use homeostat_core::{Annotation, Timestamp};
+///
+/// let rollout = Annotation::RecentRollout { at: Timestamp::from_secs(0), revision: "7".into() };
+/// let written = serde_json::json!({ "kind": "recent-rollout", "at": "1970-01-01T00:00:00Z", "revision": "7" });
+/// assert_eq!(serde_json::to_value(&rollout)?, written);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Annotation {
@@ -103,6 +130,27 @@ pub enum Annotation {
 }
 
 /// One fault, with what is known of it. One incident per cause, not per series.
+///
+/// ```
+/// use homeostat_core::{Annotation, Incident, IncidentId, IncidentState, IncidentType, Subject, Timestamp};
+/// # use homeostat_core::{Calibrated, CorrelationId, Score};
+///
+/// let (subject, opened_at) = (Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
+/// let incident = Incident {
+///     id: IncidentId::of(&subject, opened_at),
+///     incident_type: IncidentType::TrafficSurge,
+///     state: IncidentState::Open,
+///     annotations: vec![Annotation::PlannedEvent { name: "sale".into() }],
+///     // … when, how unusual, how sure, and why.
+/// #     correlation: CorrelationId::of(&subject, opened_at),
+/// #     subject, opened_at, updated_at: opened_at,
+/// #     score: Score::BOUNDARY, score_peak: Score::BOUNDARY, confidence: Calibrated::UNKNOWN,
+/// #     evidence: vec![], votes: vec![], affected: vec![],
+/// };
+/// assert_eq!(incident.planned_event(), Some("sale"));
+/// assert_eq!(serde_json::to_value(&incident)?["type"], "traffic-surge");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Stable id.
@@ -147,6 +195,24 @@ impl Incident {
 }
 
 /// What happened to an incident.
+///
+/// ```
+/// use homeostat_core::IncidentChange;
+///
+/// # use homeostat_core::{Calibrated, CorrelationId, Incident, IncidentId, IncidentState, IncidentType};
+/// # use homeostat_core::{Score, Subject, Timestamp};
+/// # let (subject, opened_at) = (Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
+/// # let incident = Incident {
+/// #     id: IncidentId::of(&subject, opened_at), correlation: CorrelationId::of(&subject, opened_at),
+/// #     subject, incident_type: IncidentType::Latency, state: IncidentState::Open, opened_at, updated_at: opened_at,
+/// #     score: Score::BOUNDARY, score_peak: Score::BOUNDARY, confidence: Calibrated::UNKNOWN,
+/// #     evidence: vec![], votes: vec![], affected: vec![], annotations: vec![],
+/// # };
+/// let opened = IncidentChange::Opened(incident.clone());
+/// assert_eq!((opened.name(), opened.incident()), ("opened", &incident));
+/// assert!(opened.calls() && IncidentChange::Renewed(incident.clone()).calls());
+/// assert!(!IncidentChange::Stale(incident).calls());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "change", content = "incident")]
 pub enum IncidentChange {

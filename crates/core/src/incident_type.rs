@@ -82,6 +82,13 @@ incident_types! {
 }
 
 /// A text that names no incident type.
+///
+/// ```
+/// use homeostat_core::IncidentType;
+///
+/// let refused = "memory-lek".parse::<IncidentType>().map_err(|error| error.to_string());
+/// assert!(refused.is_err_and(|text| text.contains("known are: memory-leak")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no incident type{hint}")]
 pub struct UnknownIncidentType {

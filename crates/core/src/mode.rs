@@ -26,6 +26,13 @@ pub enum Mode {
 }
 
 /// A text that names no mode.
+///
+/// ```
+/// use homeostat_core::Mode;
+///
+/// let refused = "full".parse::<Mode>().map_err(|error| error.to_string());
+/// assert_eq!(refused, Err(r#""full" is no mode: choose observe, recommend or execute"#.to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no mode: choose observe, recommend or execute")]
 pub struct UnknownMode(String);

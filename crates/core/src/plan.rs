@@ -14,6 +14,16 @@ use crate::subject::Subject;
 use crate::timestamp::Timestamp;
 
 /// A plan's id; it also marks what the plan wrote.
+///
+/// ```
+/// use homeostat_core::{IncidentId, PlanId, Subject, Timestamp};
+///
+/// let incident = IncidentId::of(&Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
+/// let first = PlanId::of(&incident, 1);
+/// assert_eq!(first, PlanId::of(&incident, 1));
+/// assert_ne!(first, PlanId::of(&incident, 2), "another attempt");
+/// assert!(first.as_str().starts_with("act-"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PlanId(String);
@@ -37,6 +47,16 @@ impl fmt::Display for PlanId {
 }
 
 /// The very object an action is for: a name can be re-used, a UID can't (invariant I2).
+///
+/// ```
+/// use homeostat_core::{Subject, Target};
+///
+/// let subject = Subject::deployment("shop", "cart");
+/// let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into() };
+/// let made_anew = Target { uid: "d702".into(), ..target.clone() };
+/// assert_eq!(made_anew.subject, target.subject);
+/// assert_ne!(made_anew, target, "the same name, another object");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The workload.
@@ -48,6 +68,15 @@ pub struct Target {
 }
 
 /// How to take an action back, captured before it is done (I16).
+///
+/// ```
+/// use homeostat_core::Inverse;
+///
+/// let back = Inverse::RolloutUndo { to_revision: "6".into() };
+/// let written = serde_json::json!({ "inverse": "rollout-undo", "inverse_to_revision": "6" });
+/// assert_eq!(serde_json::to_value(&back)?, written);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "inverse")]
 pub enum Inverse {
@@ -65,6 +94,19 @@ pub enum Inverse {
 }
 
 /// What counts as recovered.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::VerifySpec;
+///
+/// let verify: VerifySpec = serde_json::from_str(
+///     r#"{"features":["memory"],"window":"10m","settle":"1m30s",
+///         "fresh_points_min":5,"traffic_floor":0.5,"replicas_before":3}"#,
+/// )?;
+/// assert_eq!(verify.settle, Duration::from_secs(90));
+/// assert_eq!(serde_json::to_value(&verify)?["settle"], "1m30s");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VerifySpec {
     /// The features that opened the incident; all must be back to normal.
@@ -84,6 +126,31 @@ pub struct VerifySpec {
 }
 
 /// Everything about one action, fixed when it was decided.
+///
+/// ```
+/// use homeostat_core::{Action, Inverse, Plan, PlanId, Timestamp};
+/// # use std::time::Duration;
+/// # use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Target, VerifySpec};
+///
+/// # let (subject, at) = (Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
+/// # let (incident, correlation) = (IncidentId::of(&subject, at), CorrelationId::of(&subject, at));
+/// # let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into() };
+/// # let (window, settle) = (Duration::from_secs(600), Duration::from_secs(90));
+/// # let (features, fresh_points_min, traffic_floor, replicas_before) = (vec!["memory".into()], 5, 0.5, 3);
+/// # let verify = VerifySpec { features, window, settle, fresh_points_min, traffic_floor, replicas_before };
+/// let plan = Plan {
+///     id: PlanId::of(&incident, 1),
+///     policy: "restart-leaks".into(),
+///     action: Action::RolloutRestart { restarted_at: at },
+///     inverse: Inverse::NothingToUndo,
+///     // … for which incident and object, until when, and what counts as recovered.
+/// #     incident, correlation, incident_type: IncidentType::MemoryLeak, attempt: 1, target, undo_if_failed: false,
+/// #     verify, decided_at: at, apply_before: at + window, deadline: at + window * 2,
+/// };
+/// let later = Plan { action: Action::RolloutRestart { restarted_at: Timestamp::from_secs(61) }, ..plan.clone() };
+/// assert_eq!(plan.digest(), plan.clone().digest());
+/// assert_ne!(plan.digest(), later.digest(), "an approval is for this plan only");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Its id, also the marker on what it writes.

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 use crate::signal::{Direction, Signal};
 
 /// One column of a window.
+///
+/// ```
+/// use homeostat_core::{Direction, Feature, Signal};
+///
+/// let requests: Feature = serde_json::from_str(r#"{"name":"requests","signal":"traffic"}"#)?;
+/// assert_eq!(requests.signal, Signal::Traffic);
+/// assert_eq!((requests.direction, requests.deviation_min), (Direction::Both, 0.0), "where nothing is said");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
     /// The query's name in the config; unique within a schema.
@@ -41,6 +50,16 @@ pub struct Feature {
 pub struct Schema(Vec<Feature>);
 
 /// Why a list of features is no schema.
+///
+/// ```
+/// use homeostat_core::{Direction, Feature, Schema, SchemaError, Signal};
+///
+/// assert_eq!(Schema::new(vec![]), Err(SchemaError::Empty));
+/// let cpu = Feature { name: "cpu".into(), signal: Signal::Cpu, direction: Direction::Up, deviation_min: 0.0 };
+/// let below_zero = Feature { deviation_min: -1.0, ..cpu.clone() };
+/// assert_eq!(Schema::new(vec![cpu.clone(), cpu]), Err(SchemaError::Duplicate("cpu".into())));
+/// assert!(matches!(Schema::new(vec![below_zero]), Err(SchemaError::DeviationMin { value: -1.0, .. })));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SchemaError {
     /// There is no feature.

@@ -3,6 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// A value that is no score.
+///
+/// ```
+/// use homeostat_core::Score;
+///
+/// let refused = Score::new(-1.0).map_err(|error| error.to_string());
+/// assert_eq!(refused, Err("-1 is no score: it must be finite and not negative".to_owned()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("{0} is no score: it must be finite and not negative")]
 pub struct NotAScore(f64);
@@ -46,6 +53,14 @@ macro_rules! non_negative {
 
 non_negative! {
     /// One detector's own measure of how unusual a row is: higher is more unusual, the scale is the detector's.
+    ///
+    /// ```
+    /// use homeostat_core::RawScore;
+    ///
+    /// assert!(RawScore::new(3.5)? > RawScore::ZERO);
+    /// assert!(RawScore::new(f64::INFINITY).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     RawScore
 }
 

@@ -5,6 +5,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// What a feature of a window measures; typing incidents depends on it, detectors don't.
+///
+/// ```
+/// use homeostat_core::Signal;
+///
+/// assert_eq!("error-ratio".parse(), Ok(Signal::ErrorRatio));
+/// assert_eq!(Signal::OomKills.name(), "oom-kills");
+/// assert!(Signal::ALL.contains(&Signal::Other));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
@@ -33,6 +41,13 @@ pub enum Signal {
 }
 
 /// A text that names no signal.
+///
+/// ```
+/// use homeostat_core::Signal;
+///
+/// let refused = "memry".parse::<Signal>().map_err(|error| error.to_string());
+/// assert!(refused.is_err_and(|text| text.contains("known are: memory, cpu")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no signal; known are: {known}", known = Signal::ALL.map(Signal::name).join(", "))]
 pub struct UnknownSignal(String);
@@ -79,6 +94,14 @@ impl FromStr for Signal {
 }
 
 /// Which deviations of a feature matter.
+///
+/// ```
+/// use homeostat_core::Direction;
+///
+/// assert_eq!(Direction::default(), Direction::Both);
+/// assert_eq!(serde_json::to_value(Direction::Up)?, "up");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {

@@ -28,6 +28,15 @@ pub struct Subject {
 }
 
 /// The kinds of workload a subject can be.
+///
+/// ```
+/// use homeostat_core::{Subject, WorkloadKind};
+///
+/// let db: Subject = "shop/stateful-set/db".parse()?;
+/// assert_eq!(db.kind, WorkloadKind::StatefulSet);
+/// assert_eq!(WorkloadKind::ALL.map(WorkloadKind::name), ["deployment", "stateful-set", "daemon-set", "external"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkloadKind {
@@ -57,6 +66,14 @@ impl WorkloadKind {
 }
 
 /// A text that is no subject.
+///
+/// ```
+/// use homeostat_core::Subject;
+///
+/// let refused = "payment-api".parse::<Subject>().map_err(|error| error.to_string());
+/// assert!(refused.is_err_and(|text| text.contains("write it as namespace/kind/name")));
+/// assert!("shop/pod/cart-7d4f".parse::<Subject>().is_err(), "pods come and go");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no subject: write it as namespace/kind/name, with kind deployment, stateful-set, daemon-set or external"

@@ -41,6 +41,18 @@ pub struct Window {
 }
 
 /// Why an array is no window.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use homeostat_core::{Grid, Schema, Subject, Timestamp, Window, WindowError};
+///
+/// let schema: Schema = serde_json::from_str(r#"[{"name":"cpu","signal":"cpu"}]"#)?;
+/// let grid = Grid::new(Timestamp::from_secs(0), Duration::from_secs(60), 3)?;
+/// let one_row = ndarray::array![[0.2]];
+/// let refused = Window::new(Subject::deployment("shop", "cart"), grid, Arc::new(schema), one_row);
+/// assert_eq!(refused.err(), Some(WindowError::Shape { found: (1, 1), wanted: (3, 1) }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
     /// The array's shape isn't `(n_steps, n_features)`.

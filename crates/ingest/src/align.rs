@@ -13,6 +13,22 @@ use crate::query::{Absent, Across, Query, QuerySet};
 use crate::subject_rule::SubjectRule;
 
 /// What of one query found no place.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::{Grid, Timestamp};
+/// # use homeostat_ingest::{Dropped, Labels, Matrix, Query, QuerySet, Sample, Series, SubjectRule, Unplaced, align};
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let labels = [("namespace", "shop"), ("workload", "cart")].map(|(name, value)| (name.into(), value.into()));
+/// let between_two_minutes = Sample { at: Timestamp::from_secs(90), value: 0.5 };
+/// let series = [Labels::from(labels), Labels::new()].map(|labels| Series::new(labels, vec![between_two_minutes]).0);
+/// let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 3)?;
+///
+/// let matrix = Matrix::new(series.into(), Dropped::default());
+/// let aligned = align(&QuerySet::new(vec![cpu])?, &[Some(matrix)], &SubjectRule::default(), &grid);
+/// assert_eq!(aligned.unplaced, [Unplaced { query: "cpu".into(), series_unmatched: 1, samples_off_grid: 1 }]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unplaced {
     /// The query's name.
@@ -24,6 +40,22 @@ pub struct Unplaced {
 }
 
 /// What aligning gives.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::{Grid, Timestamp};
+/// # use homeostat_ingest::{Aligned, DecodeLimits, Query, QuerySet, SubjectRule, align, decode_matrix};
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"web"},"values":[[60,"0.5"]]},
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[120,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 3)?;
+/// let Aligned { windows, .. } = align(&QuerySet::new(vec![cpu])?, &[Some(matrix)], &SubjectRule::default(), &grid);
+/// let names: Vec<&str> = windows.iter().map(|window| window.subject().name.as_str()).collect();
+/// assert_eq!(names, ["cart", "web"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Aligned {
     /// One window for each subject with at least one sample on the grid, sorted by subject, all with one schema.

@@ -19,6 +19,16 @@ mod values;
 use answer::{Answer, AnswerSeed, Status};
 
 /// What one answer may hold. More is an error, never a cut.
+///
+/// ```
+/// use homeostat_ingest::{DecodeError, DecodeLimits, decode_matrix};
+///
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"pod":"a"},"values":[[60,"0.5"]]}, {"metric":{"pod":"b"},"values":[[60,"0.7"]]}]}}"#;
+/// let limits = DecodeLimits { series_max: 1, ..DecodeLimits::default() };
+/// assert_eq!(decode_matrix(answer, &limits), Err(DecodeError::TooMuch { what: "series", limit: 1 }));
+/// assert!(decode_matrix(answer, &DecodeLimits::default()).is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
     /// Most series. Each costs its labels, some 500 bytes, whether it has samples or not.
@@ -41,6 +51,16 @@ impl Default for DecodeLimits {
 }
 
 /// Why bytes are no matrix.
+///
+/// ```
+/// use homeostat_ingest::{DecodeError, DecodeLimits, decode_matrix};
+///
+/// let decoded = |answer: &str| decode_matrix(answer.as_bytes(), &DecodeLimits::default());
+/// let failed = decoded(r#"{"status":"error","errorType":"bad_data","error":"no such function"}"#);
+/// assert_eq!(failed.map_err(|error| error.to_string()), Err("Prometheus answers bad_data: no such function".into()));
+/// let instant = decoded(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#);
+/// assert_eq!(instant, Err(DecodeError::WrongType { found: "vector".into() }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The server says that the query failed, with its own words.

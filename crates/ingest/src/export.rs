@@ -20,6 +20,16 @@ mod answer_json;
 const FILE_BYTES_MAX: u64 = 2 << 30;
 
 /// Why an export can't be read or written. All are for a person to mend; each names the file.
+///
+/// ```
+/// use homeostat_ingest::{DecodeLimits, ExportError, Query, QuerySet, read_export};
+///
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let dir = tempfile::tempdir()?;
+/// let read = read_export(dir.path(), &QuerySet::new(vec![cpu])?, &DecodeLimits::default());
+/// assert!(matches!(read, Err(ExportError::Missing { queries, .. }) if queries == ["cpu"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// Queries without a file, all of them.
@@ -77,6 +87,18 @@ pub enum ExportError {
 }
 
 /// Reads the export in `dir`: one matrix for each query, in the queries' order. Files of other names are left alone.
+///
+/// ```
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, read_export};
+///
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let dir = tempfile::tempdir()?;
+/// let answer = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[60,"0.5"]]}]}}"#;
+/// std::fs::write(dir.path().join("cpu.json"), answer)?;
+/// let matrices = read_export(dir.path(), &QuerySet::new(vec![cpu])?, &DecodeLimits::default())?;
+/// assert_eq!((matrices.len(), matrices[0].n_samples()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_export(dir: &Path, queries: &QuerySet, limits: &DecodeLimits) -> Result<Vec<Matrix>, ExportError> {
     let mut files = Vec::with_capacity(queries.n_queries());
     let mut missing = Vec::new();

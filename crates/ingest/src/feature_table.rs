@@ -21,6 +21,16 @@ const SAMPLES_MAX: usize = 20_000_000;
 const SERIES_MAX: usize = 100_000;
 
 /// Why a table makes no windows. Each says what to change.
+///
+/// ```
+/// use std::io::Cursor;
+/// use homeostat_ingest::{FeatureTable, ReadOptions, TableError, read_samples};
+///
+/// let mut table = FeatureTable::new();
+/// read_samples(Cursor::new("time,cpu\n60,0.5\n"), &ReadOptions::default(), &mut table)?;
+/// assert!(matches!(table.windows(None), Err(TableError::OneRow)), "no second row says how far rows are apart");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// There are no measurements.
@@ -67,6 +77,20 @@ pub enum TableError {
 }
 
 /// A sink for tables.
+///
+/// ```
+/// use std::io::Cursor;
+/// use homeostat_ingest::{FeatureTable, ReadOptions, read_samples};
+///
+/// let mut table = FeatureTable::new();
+/// let text = "time,cpu,queue\n60,0.5,3\n120,,4\n180,0.7,5\n";
+/// read_samples(Cursor::new(text), &ReadOptions::default(), &mut table)?;
+/// let windows = table.windows(None)?;
+/// assert_eq!(windows[0].schema().position("queue"), Some(1));
+/// assert_eq!(windows[0].last_row().to_vec(), [0.7, 5.0]);
+/// assert!(!windows[0].is_present(1, 0), "an empty cell is a hole");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct FeatureTable {
     /// In the order of columns.

@@ -16,6 +16,19 @@ use crate::query::QuerySet;
 use crate::subject_rule::SubjectRule;
 
 /// What a feed keeps.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::GridError;
+/// use homeostat_ingest::{Feed, FeedConfig, Query, QuerySet, SubjectRule};
+///
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let (rule, step) = (SubjectRule::default(), Duration::from_secs(60));
+/// let an_hour = FeedConfig { queries: QuerySet::new(vec![cpu])?, rule, step, n_steps: 60, subjects_max: 100 };
+/// assert!(Feed::new(an_hour.clone()).is_ok());
+/// assert_eq!(Feed::new(FeedConfig { n_steps: 0, ..an_hour }).err(), Some(GridError::NoSteps));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FeedConfig {
     /// The queries, which are the columns.
@@ -32,6 +45,20 @@ pub struct FeedConfig {
 }
 
 /// Why there are no windows for a moment.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::Timestamp;
+/// # use homeostat_ingest::{Feed, FeedConfig, FeedError, Query, QuerySet, SubjectRule};
+/// # let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// # let (rule, step) = (SubjectRule::default(), Duration::from_secs(60));
+/// # let mut feed = Feed::new(FeedConfig { queries: QuerySet::new(vec![cpu])?, rule, step, n_steps: 3, subjects_max: 1 })?;
+/// let (start, end) = (Timestamp::from_secs(60), Timestamp::from_secs(120));
+/// assert_eq!(feed.push(&[None], end, start), Err(FeedError::Backwards { start: end, end: start }));
+/// feed.push(&[None], start, end)?;
+/// assert_eq!(feed.windows_at(start).err(), Some(FeedError::Passed { at: start, end }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
     /// The moment isn't on the step, or the feed's sizes make no grid. A mistake in the caller or the config.
@@ -56,6 +83,24 @@ pub enum FeedError {
 }
 
 /// What a push did.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::Timestamp;
+/// # use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Query, QuerySet, SubjectRule, decode_matrix};
+/// # let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// # let (rule, step) = (SubjectRule::default(), Duration::from_secs(60));
+/// # let mut feed = Feed::new(FeedConfig { queries: QuerySet::new(vec![cpu])?, rule, step, n_steps: 3, subjects_max: 1 })?;
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"]]},
+///     {"metric":{"namespace":"shop","workload":"web"},"values":[[60,"0.7"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// let (first, second) = (Timestamp::from_secs(60), Timestamp::from_secs(120));
+/// feed.push(&[None], first, second)?; // no answer yet
+/// let pushed = feed.push(&[Some(matrix)], first, second)?; // into a feed with room for one
+/// assert_eq!((pushed.samples_late, pushed.subjects_refused), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// For each query, in order, what found no place.
@@ -67,6 +112,25 @@ pub struct Pushed {
 }
 
 /// The last rows of every subject. All subjects share the same moments; a row without measurements is holes.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::Timestamp;
+/// # use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Query, QuerySet, SubjectRule, decode_matrix};
+/// # let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// # let (rule, step) = (SubjectRule::default(), Duration::from_secs(60));
+/// # let config = FeedConfig { queries: QuerySet::new(vec![cpu])?, rule, step, n_steps: 3, subjects_max: 100 };
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// let mut feed = Feed::new(config)?; // three rows, a minute apart
+/// let (first, second) = (Timestamp::from_secs(60), Timestamp::from_secs(120));
+/// feed.push(&[Some(matrix)], first, first)?;
+/// feed.push(&[None], second, second)?; // no answer
+/// let windows = feed.windows_at(second)?;
+/// assert!(windows[0].is_present(1, 0) && !windows[0].is_present(2, 0), "nothing is carried forward");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Feed {
     config: FeedConfig,

@@ -6,6 +6,17 @@ use crate::decode::DecodeError;
 use crate::range::RangeError;
 
 /// Why there is no matrix. Every message names the query or the server and says what to do.
+///
+/// ```
+/// use homeostat_ingest::FetchError;
+///
+/// let (server, why) = ("http://prometheus:9090".to_owned(), "status 503: starting".to_owned());
+/// assert!(FetchError::ServerBusy { server, why, retry_after: None }.is_passing());
+/// let wrong = FetchError::BadQuery { expr: "sum(".into(), why: "unclosed left parenthesis".into() };
+/// assert!(!wrong.is_passing(), "no retry mends a query");
+/// assert_eq!(wrong.reason(), "bad-query");
+/// assert_eq!(wrong.to_string(), r#"Prometheus refuses the query "sum(": unclosed left parenthesis"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No server there. Try again next round; the data of this round is unknown.

@@ -8,6 +8,15 @@ use homeostat_core::Timestamp;
 pub type Labels = BTreeMap<String, String>;
 
 /// One measurement.
+///
+/// ```
+/// use homeostat_core::Timestamp;
+/// use homeostat_ingest::{Labels, Sample, Series};
+///
+/// let sample = |secs, value| Sample { at: Timestamp::from_secs(secs), value };
+/// let (series, _) = Series::new(Labels::new(), vec![sample(0, 0.5), sample(60, 0.6), sample(120, 0.7)]);
+/// assert_eq!(series.between(Timestamp::from_secs(30), Timestamp::from_secs(60)), [sample(60, 0.6)]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
     /// When.
@@ -17,6 +26,14 @@ pub struct Sample {
 }
 
 /// What did not make it into a matrix as it came, by reason.
+///
+/// ```
+/// use homeostat_ingest::Dropped;
+///
+/// let mut dropped = Dropped { not_finite: 2, ..Dropped::default() };
+/// dropped.add(Dropped { not_finite: 1, duplicate: 1, ..Dropped::default() });
+/// assert_eq!((dropped.not_finite, dropped.total()), (3, 4));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
     /// Samples that are NaN or ±Inf; they become holes.
@@ -121,6 +138,18 @@ fn put_in_order(samples: &mut Vec<Sample>) -> Dropped {
 }
 
 /// The answer to one range query: series sorted by their labels, no two with the same.
+///
+/// ```
+/// use homeostat_core::Timestamp;
+/// use homeostat_ingest::{Dropped, Labels, Matrix, Sample, Series};
+///
+/// let series = |secs| Series::new(Labels::new(), vec![Sample { at: Timestamp::from_secs(secs), value: 0.5 }]).0;
+/// let matrix = Matrix::new(vec![series(60), series(0)], Dropped::default());
+/// assert_eq!((matrix.series().len(), matrix.n_samples()), (1, 2), "equal labels are one series");
+/// assert!(!matrix.is_partial());
+/// let warned = matrix.with_notes(vec!["a store is down".into()], vec![]);
+/// assert!(warned.is_partial(), "data may be missing");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matrix {
     series: Vec<Series>,

@@ -10,6 +10,15 @@ use crate::subject_rule::SubjectRule;
 mod kubernetes;
 
 /// What differs between one Prometheus and the next.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_ingest::PresetParams;
+///
+/// let defaults = PresetParams::for_intervals(Duration::from_secs(30), Duration::from_secs(60));
+/// let params = PresetParams { http: r#"job="web""#.into(), http_status_label: "status".into(), ..defaults };
+/// assert_eq!(params.filled(r#"requests{$status_label!=""$http}"#), r#"requests{status!="",job="web"}"#);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresetParams {
     /// The range of every `rate`: see [`PresetParams::for_intervals`].
@@ -77,6 +86,17 @@ impl PresetParams {
 }
 
 /// Queries that belong together.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_ingest::{Preset, PresetParams, QuerySet, SubjectRule, preset};
+///
+/// let params = PresetParams::for_intervals(Duration::from_secs(15), Duration::from_secs(60));
+/// let Preset { queries, rule, .. } = preset("kubernetes-workload", &params)?;
+/// assert_eq!(rule, SubjectRule::default());
+/// assert!(QuerySet::new(queries)?.schema().position("latency").is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preset {
     /// Its name in the config.
@@ -93,11 +113,32 @@ pub struct Preset {
 pub const PRESET_NAMES: [&str; 1] = [kubernetes::NAME];
 
 /// There is no preset of this name.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_ingest::{PresetParams, preset};
+///
+/// let params = PresetParams::for_intervals(Duration::from_secs(15), Duration::from_secs(60));
+/// let refused = preset("nomad", &params).map_err(|error| error.to_string());
+/// assert_eq!(refused, Err(r#""nomad" is no preset; known are: kubernetes-workload"#.to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no preset; known are: {known}", known = PRESET_NAMES.join(", "))]
 pub struct UnknownPreset(String);
 
 /// The preset with this name, for these parameters.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_ingest::{PRESET_NAMES, PresetParams, preset};
+///
+/// let params = PresetParams::for_intervals(Duration::from_secs(15), Duration::from_secs(60));
+/// for name in PRESET_NAMES {
+///     let preset = preset(name, &params)?;
+///     assert!(preset.queries.iter().all(|query| !query.expr.contains("$rate_window")), "all is filled in");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn preset(name: &str, params: &PresetParams) -> Result<Preset, UnknownPreset> {
     match name {
         kubernetes::NAME => Ok(kubernetes::workload(params)),

@@ -10,6 +10,17 @@ use crate::secret::Secret;
 use crate::server_url::ServerUrl;
 
 /// One server, and the load it may be put under.
+///
+/// ```
+/// use homeostat_core::Seed;
+/// use homeostat_ingest::{PrometheusConfig, PrometheusSource, Secret};
+///
+/// let mut config = PrometheusConfig::new("http://prometheus:9090".parse()?, Seed::new(1));
+/// config.headers.push(("Authorization".into(), Secret::new("Bearer hunter2")));
+/// assert!(!format!("{config:?}").contains("hunter2"));
+/// assert_eq!(PrometheusSource::new(config)?.server(), "http://prometheus:9090"); // connects to nothing yet
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PrometheusConfig {
     /// Where it is.

@@ -68,6 +68,19 @@ pub(crate) enum Operator {
 }
 
 /// Why an expression can't be evaluated on raw samples.
+///
+/// ```
+/// use std::{io::Cursor, time::Duration};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+///
+/// let query: Query = serde_json::from_str(r#"{"name":"slow","expr":"histogram_quantile(0.9, x)","signal":"latency"}"#)?;
+/// let (queries, step) = (QuerySet::new(vec![query])?, Duration::from_secs(60));
+/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// read_samples(Cursor::new("x 1 1700000000\n# EOF\n"), &ReadOptions::default(), &mut recording)?;
+/// let refused = recording.finish().map(|_| ()).map_err(|error| error.to_string());
+/// assert!(refused.is_err_and(|text| text.contains("slow (`histogram_quantile()`")), "it is named, never guessed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotEvaluable(pub(crate) String);

@@ -11,6 +11,18 @@ use crate::query::QuerySet;
 use crate::source::PrometheusSource;
 
 /// What the queries of a set gave. One that failed doesn't take the others with it: its column is holes, never zeros.
+///
+/// ```
+/// use homeostat_ingest::{Matrix, Pull, Query, QuerySet};
+///
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let queries = QuerySet::new(vec![cpu])?;
+/// let matrix = Matrix::default().with_notes(vec!["a store is down".into()], vec![]);
+/// let pull = Pull { matrices: vec![Some(matrix)], failed: vec![] };
+/// let partial: Vec<(&str, &str)> = pull.partial(&queries).collect();
+/// assert_eq!(partial, [("cpu", "a store is down")]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Pull {
     /// One entry for each query, in order; `None` where it failed. What [`crate::align`] and [`crate::Feed`] take.

@@ -6,6 +6,24 @@ use homeostat_core::{Direction, Feature, Schema, Signal};
 use serde::{Deserialize, Serialize};
 
 /// How several series of one subject become one value.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::{Grid, Timestamp};
+/// # use homeostat_ingest::{Across, DecodeLimits, Query, QuerySet, SubjectRule, align, decode_matrix};
+/// # let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// # let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 1)?;
+/// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{"namespace":"shop","workload":"cart","pod":"a"},"values":[[60,"0.25"]]},
+///     {"metric":{"namespace":"shop","workload":"cart","pod":"b"},"values":[[60,"0.75"]]}]}}"#;
+/// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
+/// for (across, value) in [(Across::Max, 0.75), (Across::Sum, 1.0), (Across::Mean, 0.5)] {
+///     let queries = QuerySet::new(vec![Query { across, ..cpu.clone() }])?;
+///     let aligned = align(&queries, &[Some(matrix.clone())], &SubjectRule::default(), &grid);
+///     assert_eq!(aligned.windows[0].last_row()[0], value);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Across {
@@ -19,6 +37,25 @@ pub enum Across {
 }
 
 /// What it means that a query has no sample for a subject at a step.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use homeostat_core::{Grid, Timestamp};
+/// # use homeostat_ingest::{DecodeLimits, Matrix, Query, QuerySet, SubjectRule, align, decode_matrix};
+/// # let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 1)?;
+/// # let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
+/// #     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"]]}]}}"#;
+/// # let measured = decode_matrix(answer, &DecodeLimits::default())?;
+/// let queries: Vec<Query> = serde_json::from_str(
+///     r#"[{"name":"cpu","expr":"cpu","signal":"cpu"},{"name":"oom","expr":"oom","signal":"oom-kills","absent":"zero"}]"#,
+/// )?;
+/// let windows = |oom| QuerySet::new(queries.clone()).map(|queries| {
+///     align(&queries, &[Some(measured.clone()), oom], &SubjectRule::default(), &grid).windows
+/// });
+/// assert_eq!(windows(Some(Matrix::default()))?[0].row(0).to_vec(), [0.5, 0.0], "answered, and no kill in it");
+/// assert!(!windows(None)?[0].is_present(0, 1), "not answered: nothing is known");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Absent {
@@ -32,6 +69,16 @@ pub enum Absent {
 }
 
 /// One query, which is one feature of every window.
+///
+/// ```
+/// use homeostat_core::Direction;
+/// use homeostat_ingest::{Absent, Across, Query};
+///
+/// let query: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu_ratio","signal":"cpu","direction":"up"}"#)?;
+/// assert_eq!((query.expr.as_str(), query.direction), ("cpu_ratio", Direction::Up));
+/// assert_eq!((query.across, query.absent), (Across::Max, Absent::Hole), "where nothing is said");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Query {
@@ -56,6 +103,18 @@ pub struct Query {
 }
 
 /// Why a list of queries can't be used; each says what to change in the config.
+///
+/// ```
+/// use homeostat_core::SchemaError;
+/// use homeostat_ingest::{Query, QueryError, QuerySet};
+///
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let silent = Query { expr: " ".into(), ..cpu.clone() };
+/// assert_eq!(QuerySet::new(vec![silent]), Err(QueryError::NoExpr("cpu".into())));
+/// let twice = QuerySet::new(vec![cpu.clone(), cpu]);
+/// assert_eq!(twice, Err(QueryError::Schema(SchemaError::Duplicate("cpu".into()))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {
     /// A name that can't be a file name or a label.

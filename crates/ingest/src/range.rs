@@ -19,6 +19,15 @@ pub(crate) struct Page {
 }
 
 /// Why a range can't be asked for.
+///
+/// ```
+/// use homeostat_core::Timestamp;
+/// use homeostat_ingest::RangeError;
+///
+/// let error = RangeError::Backwards { start: Timestamp::from_secs(60), end: Timestamp::from_secs(0) };
+/// let text = "the range ends (1970-01-01T00:00:00Z) before it starts (1970-01-01T00:01:00Z)";
+/// assert_eq!(error.to_string(), text);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
     /// Prometheus takes whole seconds for start and end, so only such a step keeps them on it.

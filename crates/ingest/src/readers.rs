@@ -32,6 +32,19 @@ pub(crate) use sink::follows;
 pub use sink::{SampleSink, SeriesIdx, What};
 
 /// How to read a file.
+///
+/// ```
+/// use std::io::Cursor;
+/// use homeostat_ingest::{FeatureTable, ReadOptions, read_samples};
+///
+/// let answer = r#"{"status":"success","data":{"resultType":"matrix","result":[
+///     {"metric":{},"values":[[60,"0.5"],[120,"0.7"]]}]}}"#;
+/// let options = ReadOptions { feature: Some("cpu".into()), ..ReadOptions::default() };
+/// let mut table = FeatureTable::new();
+/// read_samples(Cursor::new(answer), &options, &mut table)?;
+/// assert_eq!(table.windows(None)?[0].schema().position("cpu"), Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// The format; found out from the content where it isn't said.
@@ -42,6 +55,18 @@ pub struct ReadOptions {
 }
 
 /// Reads the file at `path`; says which format it was. As [`read_samples`], and Parquet too.
+///
+/// ```
+/// use homeostat_ingest::{FeatureTable, Format, ReadOptions, read_file};
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("metrics.txt"); // the content says what it is
+/// std::fs::write(&path, "time,cpu\n60,0.5\n120,0.7\n")?;
+/// let mut table = FeatureTable::new();
+/// assert_eq!(read_file(&path, &ReadOptions::default(), &mut table)?, Format::Csv);
+/// assert_eq!(table.windows(None)?[0].n_present(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_file(path: &Path, options: &ReadOptions, sink: &mut dyn SampleSink) -> Result<Format, ReadError> {
     let mut file = File::open(path).map_err(ReadError::Io)?;
     let mut magic = Vec::with_capacity(4);

@@ -24,6 +24,21 @@ pub const UNNAMED: (&str, &str) = ("data", "series");
 pub const SUBJECT_COLUMN: &str = "subject";
 
 /// Why files give no answers. Each says what to change.
+///
+/// ```
+/// use std::{io::Cursor, time::Duration};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, RecordingError, SubjectRule};
+/// use homeostat_ingest::read_samples;
+///
+/// let queries: Vec<Query> = serde_json::from_str(
+///     r#"[{"name":"cpu","expr":"cpu","signal":"cpu"},{"name":"memory","expr":"memory","signal":"memory"}]"#,
+/// )?;
+/// let (queries, step) = (QuerySet::new(queries)?, Duration::from_secs(60));
+/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// read_samples(Cursor::new("time,cpu\n60,0.5\n120,0.7\n"), &ReadOptions::default(), &mut recording)?;
+/// assert!(matches!(recording.finish(), Err(RecordingError::Missing { queries }) if queries == ["memory"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// Nothing in the files is what the queries ask for.
@@ -64,6 +79,20 @@ pub enum RecordingError {
 }
 
 /// What files hold.
+///
+/// ```
+/// use std::{io::Cursor, time::Duration};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+///
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let (queries, step) = (QuerySet::new(vec![cpu])?, Duration::from_secs(60));
+/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// read_samples(Cursor::new("time,cpu,disk\n60,0.5,9\n120,0.7,9\n"), &ReadOptions::default(), &mut recording)?;
+/// let recorded = recording.finish()?;
+/// assert_eq!(recorded.matrices[0].as_ref().map(|matrix| matrix.n_samples()), Some(2));
+/// assert_eq!(recorded.unknown_features, ["disk"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
     /// One matrix for each query, in order.
@@ -75,6 +104,22 @@ pub struct Recorded {
 }
 
 /// A sink that turns samples into answers.
+///
+/// ```
+/// use std::{io::Cursor, time::Duration};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+///
+/// let query: Query = serde_json::from_str(r#"{"name":"requests","expr":"rate(requests_total[1m])","signal":"traffic"}"#)?;
+/// let (queries, step) = (QuerySet::new(vec![query])?, Duration::from_secs(60));
+/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// // Two requests a second, scraped every 15 seconds.
+/// let text: String = (0..20).map(|idx| format!("requests_total {} {}\n", idx * 30, 1_699_999_990 + idx * 15)).collect();
+/// read_samples(Cursor::new(text + "# EOF\n"), &ReadOptions::default(), &mut recording)?;
+/// let matrix = recording.finish()?.matrices.remove(0).ok_or("no answer")?;
+/// let last = matrix.series()[0].samples().last().ok_or("no sample")?;
+/// assert!((last.value - 2.0).abs() < 1e-12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Recording {
     queries: QuerySet,

@@ -5,6 +5,17 @@ use std::time::Duration;
 use homeostat_core::Seed;
 
 /// When and how often a failed request is repeated.
+///
+/// ```
+/// use homeostat_core::Seed;
+/// use homeostat_ingest::{PrometheusConfig, PrometheusSource, RetryPolicy};
+///
+/// assert_eq!(RetryPolicy::default().attempts_max, 3);
+/// let mut config = PrometheusConfig::new("http://prometheus:9090".parse()?, Seed::new(1));
+/// config.retry = RetryPolicy { attempts_max: 1, ..RetryPolicy::default() }; // never ask again
+/// assert!(PrometheusSource::new(config).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Most requests for one page, the first included. Three: a restarting Prometheus is given two chances; after

@@ -5,6 +5,14 @@ use std::fmt;
 use serde::Deserialize;
 
 /// A password, token or header value. It shows as `<secret>` in logs, errors and dumps, and can't be serialised.
+///
+/// ```
+/// use homeostat_ingest::Secret;
+///
+/// let password = Secret::new("hunter2");
+/// assert_eq!(format!("{password} {password:?}"), "<secret> <secret>");
+/// assert_eq!(password.expose(), "hunter2");
+/// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

@@ -22,6 +22,13 @@ pub struct ServerUrl {
 }
 
 /// Why a text is no base URL. The text itself is not repeated: it may hold a password.
+///
+/// ```
+/// use homeostat_ingest::ServerUrl;
+///
+/// let refused = "ftp://me:hunter2@prometheus".parse::<ServerUrl>().map_err(|error| error.to_string());
+/// assert!(refused.is_err_and(|text| text.contains("must be http or https") && !text.contains("hunter2")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is no Prometheus URL ({0}); write it as http://prometheus:9090 or https://host/prometheus")]
 pub struct NotAServerUrl(&'static str);

@@ -21,6 +21,19 @@ mod client;
 mod exchange;
 
 /// Why no client could be made; each is a matter of the config.
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_core::Seed;
+/// use homeostat_ingest::{PrometheusConfig, PrometheusSource, Secret, SourceError};
+///
+/// let config = PrometheusConfig::new("http://prometheus:9090".parse()?, Seed::new(1));
+/// let never = PrometheusConfig { timeout: Duration::ZERO, ..config.clone() };
+/// assert!(matches!(PrometheusSource::new(never), Err(SourceError::Zero { name: "timeout" })));
+/// let two_lines = PrometheusConfig { headers: vec![("X-Scope-OrgID".into(), Secret::new("a\nb"))], ..config };
+/// assert!(matches!(PrometheusSource::new(two_lines), Err(SourceError::Header { name }) if name == "X-Scope-OrgID"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A header's name or value has characters that no header may have. The value is not repeated.

@@ -6,6 +6,15 @@ use std::time::Duration;
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a Prometheus client did since it was made. Counters only grow.
+        ///
+        /// ```
+        /// use homeostat_core::Seed;
+        /// use homeostat_ingest::{FetchStats, PrometheusConfig, PrometheusSource};
+        ///
+        /// let source = PrometheusSource::new(PrometheusConfig::new("http://prometheus:9090".parse()?, Seed::new(1)))?;
+        /// assert_eq!(source.stats(), FetchStats::default(), "it has asked for nothing yet");
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct FetchStats {
             $($(#[$doc])* pub $name: u64,)*

@@ -5,6 +5,16 @@ use std::io;
 use homeostat_core::Timestamp;
 
 /// Why a file can't be read. Nothing of it may be used then: half a file is no measurement of anything.
+///
+/// ```
+/// use std::io::Cursor;
+/// use homeostat_ingest::{FeatureTable, ReadError, ReadOptions, read_samples};
+///
+/// let read = |text: &'static str| read_samples(Cursor::new(text), &ReadOptions::default(), &mut FeatureTable::new());
+/// assert!(matches!(read(""), Err(ReadError::Empty)));
+/// assert!(matches!(read("time,cpu\n60,0.5\n120\n"), Err(ReadError::Malformed { line: 3, .. })));
+/// assert!(matches!(read("time,cpu\n120,0.5\n60,0.7\n"), Err(ReadError::ClockBack { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// There is nothing in it.

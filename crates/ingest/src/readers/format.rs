@@ -6,6 +6,14 @@ use std::str::FromStr;
 use super::ReadError;
 
 /// The formats that are read.
+///
+/// ```
+/// use homeostat_ingest::Format;
+///
+/// assert_eq!("csv".parse(), Ok(Format::Csv));
+/// assert_eq!(Format::OpenMetrics.to_string(), "openmetrics");
+/// assert!(Format::ALL.iter().all(|format| format.name().parse() == Ok(*format)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// Prometheus `query_range` answers as JSON, one or several one after another.
@@ -23,6 +31,13 @@ pub enum Format {
 }
 
 /// A name that is no format.
+///
+/// ```
+/// use homeostat_ingest::Format;
+///
+/// let refused = "xlsx".parse::<Format>().map_err(|error| error.to_string());
+/// assert!(refused.is_err_and(|text| text.contains("there are query-range, openmetrics")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no format; there are {known}", known = Format::names())]
 pub struct UnknownFormat(String);

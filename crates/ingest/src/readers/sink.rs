@@ -6,10 +6,28 @@ use super::ReadError;
 use crate::matrix::{Labels, Sample};
 
 /// A series' number within one sink.
+///
+/// ```
+/// use homeostat_ingest::{FeatureTable, Labels, SampleSink, SeriesIdx, What};
+///
+/// let mut table = FeatureTable::new();
+/// assert_eq!(table.series(What::Feature("cpu"), &Labels::new())?, Some(SeriesIdx(0)));
+/// assert_eq!(table.series(What::Feature("queue"), &Labels::new())?, Some(SeriesIdx(1)));
+/// assert_eq!(table.series(What::Feature("cpu"), &Labels::new())?, Some(SeriesIdx(0)), "the same again");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SeriesIdx(pub usize);
 
 /// What a series is.
+///
+/// ```
+/// use homeostat_ingest::{FeatureTable, Labels, SampleSink, What};
+///
+/// let mut table = FeatureTable::new();
+/// assert!(table.series(What::Feature("cpu"), &Labels::new()).is_ok());
+/// assert!(table.series(What::Raw, &Labels::new()).is_err(), "no query says what to make of it");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What<'a> {
     /// As it was scraped: its labels, `__name__` among them, say what it measures. Queries are evaluated on it.
@@ -19,6 +37,28 @@ pub enum What<'a> {
 }
 
 /// Takes what a reader reads.
+///
+/// ```
+/// use std::io::Cursor;
+/// use homeostat_ingest::{Labels, ReadError, ReadOptions, Sample, SampleSink, SeriesIdx, What, read_samples};
+///
+/// struct Peak(f64);
+///
+/// impl SampleSink for Peak {
+///     fn series(&mut self, what: What<'_>, _: &Labels) -> Result<Option<SeriesIdx>, ReadError> {
+///         Ok((what == What::Feature("cpu")).then_some(SeriesIdx(0)))
+///     }
+///     fn sample(&mut self, _: SeriesIdx, sample: Sample) -> Result<(), ReadError> {
+///         self.0 = self.0.max(sample.value);
+///         Ok(())
+///     }
+/// }
+///
+/// let mut peak = Peak(0.0);
+/// read_samples(Cursor::new("time,cpu,queue\n60,0.5,30\n120,0.7,40\n"), &ReadOptions::default(), &mut peak)?;
+/// assert_eq!(peak.0, 0.7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait SampleSink {
     /// Announces a series; `None` says that its samples aren't wanted and needn't be read. A reader may announce the same
     /// series many times and gets the same number.
