@@ -357,6 +357,15 @@ async fn a_table_is_trained_on_and_scored_without_any_config() -> Result<()> {
     let score: f64 = lines[310][2].parse()?;
     ensure!(score > 1.0, "a row of the fault scores {score}");
 
+    // What the models were trained on is scored as well, and it's said what that is worth.
+    let before = scratch.path().join("before.csv");
+    let trained_on = run(&["score", &history, &models, &format!("--output={}", before.display())]).await?;
+    ensure!(trained_on.status.success() && trained_on.output.contains("more usual"), "{}", trained_on.output);
+    let text = std::fs::read_to_string(&before)?;
+    let n_scored =
+        text.lines().skip(1).filter(|line| line.split(',').nth(2).is_some_and(|score| !score.is_empty())).count();
+    ensure!(n_scored > 1_300, "{n_scored} of the rows that were trained on have a score");
+
     // The same as JSON, with reasons.
     let rows = scratch.path().join("scores.json");
     let again = run(&["score", &later, &models, &format!("--output={}", rows.display())]).await?;

@@ -168,11 +168,18 @@ impl Ensemble {
 
     /// Assesses a window on its own: the trail starts empty, detectors start from where they are, and nothing is kept.
     pub fn assess_once(&self, window: &Window) -> Assessment {
+        self.restarted().assess(window)
+    }
+
+    /// The same models as if they had seen no row yet: for rows older than what it has seen. Detectors and the boundary start
+    /// from where they are.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
         let mut fresh = self.clone();
         fresh.enricher = self.enricher.emptied();
         fresh.fusion = self.fusion.forgotten();
         fresh.last = None;
-        fresh.assess(window)
+        fresh
     }
 
     /// Takes the window's rows that are newer than what it has seen, and assesses each, oldest first.

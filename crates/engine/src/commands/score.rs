@@ -42,11 +42,28 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     let detectors = detectors(&bundle.ensembles);
     let mut output = Output::open(args.output.as_deref(), &detectors)?;
     let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration.clone());
-    let mut monitor = Monitor::new(bundle.ensembles, tracker);
+    let mut monitor = Monitor::new(from_the_beginning(bundle.ensembles, &known), tracker);
     let n_rows = score(&mut monitor, &known, &surroundings, &calibration, &mut output)?;
     output.finish()?;
     tracing::info!(rows = n_rows, subjects = known.len(), "scored");
     Ok(())
+}
+
+/// Models that have seen the files' rows start anew, or they would leave those out: asking what was said of last week is as
+/// good a question as what is to be said of the next.
+fn from_the_beginning(mut ensembles: BTreeMap<Subject, Ensemble>, windows: &[Window]) -> BTreeMap<Subject, Ensemble> {
+    for window in windows {
+        let Some(ensemble) = ensembles.get_mut(window.subject()) else { continue };
+        if let Some(newest) = ensemble.newest_at().filter(|newest| window.grid().start() <= *newest) {
+            tracing::warn!(
+                subject = %window.subject(),
+                seen_until = %newest,
+                "scored from an empty memory: the models have seen some of these rows, and find them more usual for it"
+            );
+            *ensemble = ensemble.restarted();
+        }
+    }
+    ensembles
 }
 
 fn load(args: &ScoreArgs, config: Option<&Config>) -> anyhow::Result<Bundle> {
