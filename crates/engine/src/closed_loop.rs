@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
-use homeostat_detect::{Calibration, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_detect::{Calibration, Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
 use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, SqliteJournal, Verdict};
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
@@ -90,7 +90,7 @@ impl ClosedLoop {
         journal: Arc<dyn Journal>,
         mode: Mode,
     ) -> Self {
-        let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration);
+        let tracker = Tracker::new(trained.opening, TrackerTimes::default(), calibration);
         let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles.clone(), tracker)));
         let surroundings = Surroundings { topology: shop.topology().clone(), ..Surroundings::default() };
         let began_at = shop.now();

@@ -138,7 +138,8 @@ pub(crate) fn load_bundle(path: &Path, config: &Config) -> anyhow::Result<Traine
     let options = LoadOptions { onnx: training::onnx_runtime(config.detection.onnx_library.as_deref())? };
     let bundle = Bundle::load(path, |_| Some((**config.queries.schema()).clone()), &options)?;
     tracing::info!(bundle = %path.display(), subjects = bundle.ensembles.len(), "models loaded");
-    Ok(Trained { ensembles: bundle.ensembles, ..Trained::default() })
+    let opening = config.detection.options.opening;
+    Ok(Trained { ensembles: bundle.ensembles, opening, ..Trained::default() })
 }
 
 /// First and last step with a sample.

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use homeostat_core::{Seed, Subject, Timestamp, Window};
 use homeostat_detect::{
-    DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, OnnxError, OnnxRuntime, Restorer, Saver, SharedModels,
-    TrainError, groups,
+    DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, OnnxError, OnnxRuntime, Restorer, Saver,
+    SharedModels, TrainError, groups,
 };
 
 use crate::config::Detection;
@@ -22,6 +22,8 @@ pub(crate) struct Trained {
     pub(crate) failures: Vec<(Subject, TrainError)>,
     /// First and last moment of the history, where it was trained now.
     pub(crate) history: Option<(Timestamp, Timestamp)>,
+    /// The opening rule that the alarm boundaries were fitted to: what watches with these models must go by it, too.
+    pub(crate) opening: Hysteresis,
 }
 
 /// The ONNX backend that the config names: the native library, or the embedded one.
@@ -101,7 +103,7 @@ pub(crate) fn train(
         trained
     });
     let history = windows.first().map(|window| (window.grid().start(), window.grid().end()));
-    let mut trained = Trained { history, ..Trained::default() };
+    let mut trained = Trained { history, opening: spec.hysteresis, ..Trained::default() };
     let mut ensembles = BTreeMap::new();
     for (window, result) in windows.iter().zip(results) {
         match result {
@@ -138,4 +140,18 @@ fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(idx, _)| *idx);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_watches_goes_by_the_opening_rule_of_the_training() {
+        let patient = Hysteresis { open_rows: 5, of_rows: 6, ..Hysteresis::default() };
+        let spec = EnsembleSpec { hysteresis: patient, ..EnsembleSpec::default() };
+        let trained = train(&[], &spec, true, &OnnxRuntime::embedded(), Seed::new(1), |_| {});
+        assert_eq!(trained.opening, patient);
+        assert!(trained.ensembles.is_empty() && trained.failures.is_empty());
+    }
 }

@@ -41,7 +41,8 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     let calibration = config.as_ref().map_or_else(|| Ok(bundle.calibration.clone()), calibration_of)?;
     let detectors = detectors(&bundle.ensembles);
     let mut output = Output::open(args.output.as_deref(), &detectors)?;
-    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), calibration.clone());
+    let opening = config.as_ref().map_or_else(Hysteresis::default, |config| config.detection.options.opening);
+    let tracker = Tracker::new(opening, TrackerTimes::default(), calibration.clone());
     let mut monitor = Monitor::new(from_the_beginning(bundle.ensembles, &known), tracker);
     let n_rows = score(&mut monitor, &known, &surroundings, &calibration, &mut output)?;
     output.finish()?;
