@@ -21,11 +21,13 @@ use crate::trail::TRAIL_ROWS_MAX;
 #[cfg(feature = "onnx")]
 use crate::trail::Trail;
 
+mod fit;
 mod group;
 mod model;
 mod saved;
 mod training;
 
+pub use fit::{DetectorFit, FitReport};
 pub use group::{SharedModels, groups};
 pub use model::DetectorSpec;
 #[cfg(test)]
@@ -69,6 +71,7 @@ pub struct Ensemble {
     members: Vec<Member>,
     missing: Vec<MissingDetector>,
     fusion: Fusion,
+    fit: FitReport,
     last: Option<AssessedRow>,
 }
 
@@ -117,6 +120,11 @@ impl Ensemble {
         self.members.iter().map(|member| member.model.name())
     }
 
+    /// What its fit was like.
+    pub fn fit(&self) -> &FitReport {
+        &self.fit
+    }
+
     /// The fused surprise at which the score of the next row will be 1.0, in nats. It moves so that the budget holds.
     pub fn threshold_nats(&self) -> f64 {
         self.fusion.threshold_nats()
@@ -138,7 +146,8 @@ impl Ensemble {
         let members = self.members.iter().map(|member| {
             (member.model.name(), size_of::<Member>() + member.model.own_bytes() + member.tail.heap_bytes())
         });
-        std::iter::once(("trail", size_of::<Self>() + self.enricher.heap_bytes())).chain(members).collect()
+        let own = size_of::<Self>() + self.enricher.heap_bytes() + self.fit.heap_bytes();
+        std::iter::once(("trail", own)).chain(members).collect()
     }
 
     /// The trained models that other subjects may share.

@@ -42,7 +42,7 @@ const DISTANCE_CLIP: f64 = 20.0;
 const WEIGHTS: [f64; 3] = [0.2, 0.2, 0.6];
 
 /// Options of the forecasting detector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ForecastSpec {
     season_cycles_min: usize,
     slow_half_life_ms: u64,

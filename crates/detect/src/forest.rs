@@ -37,7 +37,7 @@ const NAME: &str = "forest";
 const TRAIN_ROWS_MIN: usize = 32;
 
 /// Options of the isolation forest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ForestSpec {
     n_trees: usize,
     sample_rows_max: usize,

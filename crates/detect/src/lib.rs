@@ -41,14 +41,16 @@ pub use autoencoder::{
     Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,
 };
 pub use budget::{FalseAlarmBudget, NotABudget};
-pub use bundle::{Bundle, BundleLoadError, BundleSaveError, Provenance};
+pub use bundle::{
+    Bundle, BundleLoadError, BundleManifest, BundleSaveError, FileEntry, Provenance, Recipe, SubjectEntry,
+};
 pub use confidence::{Calibration, LabelledOutcome};
 pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
-    AssessedRow, DetectorSpec, Ensemble, EnsembleSpec, LoadOptions, Misfit, MissingDetector, RestoreError, Restorer,
-    SavedEnsemble, Saver, SharedModels, groups,
+    AssessedRow, DetectorFit, DetectorSpec, Ensemble, EnsembleSpec, FitReport, LoadOptions, Misfit, MissingDetector,
+    RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, groups,
 };
 pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};

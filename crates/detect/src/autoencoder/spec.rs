@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
 use super::NAME;
 use super::training::WINDOWS_MIN;
 use crate::detector::TrainError;
@@ -10,7 +13,7 @@ use crate::onnx::{CheckedModel, OnnxError};
 use crate::trail::TRAIL_ROWS_MAX;
 
 /// Options of the autoencoder's training.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AutoencoderSpec {
     epochs_max: usize,
     windows_max: usize,
@@ -19,8 +22,10 @@ pub struct AutoencoderSpec {
 }
 
 /// A checked ONNX file from elsewhere.
-#[derive(Clone, PartialEq)]
+/// Written as the digest of its bytes.
+#[derive(Clone, PartialEq, Serialize)]
 pub(super) struct OwnModel {
+    #[serde(serialize_with = "digest", rename = "sha256")]
     onnx: Arc<[u8]>,
     n_columns: usize,
 }
@@ -96,6 +101,11 @@ impl AutoencoderSpec {
 
 fn bad_own(why: String) -> TrainError {
     TrainError::BadOption { detector: NAME, why: format!("your ONNX model can't be used: {why}") }
+}
+
+fn digest<S: serde::Serializer>(onnx: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    let digits: String = Sha256::digest(onnx).iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.serialize_str(&digits)
 }
 
 impl OwnModel {

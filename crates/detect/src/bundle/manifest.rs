@@ -1,13 +1,19 @@
 //! `manifest.json`: what a bundle holds, and the digest of every file in it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use homeostat_core::{Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::error::BundleLoadError;
+use super::recipe::Recipe;
+use super::store::Store;
+use crate::ensemble::FitReport;
+
 /// The version of the format this program writes, and the only one it reads: a model of another version scores otherwise.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// Where a bundle's models come from; written by who trained it, never read back by the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,41 +28,86 @@ pub struct Provenance {
     pub history_end: Timestamp,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    pub(super) format: u32,
-    /// The program's version, for people.
-    pub(super) homeostat: String,
-    pub(super) provenance: Provenance,
-    pub(super) subjects: Vec<SubjectEntry>,
-    /// By path within the bundle, with `/`.
-    pub(super) files: BTreeMap<String, FileEntry>,
+/// What a bundle says of itself.
+///
+/// ```no_run
+/// use homeostat_detect::BundleManifest;
+///
+/// let manifest = BundleManifest::read("models/shop.tar.zst".as_ref())?;
+/// for entry in &manifest.subjects {
+///     let _share_of_alarming_rows = entry.fit.alarm_share;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BundleManifest {
+    /// The format's version.
+    pub format: u32,
+    /// The version of the program that made it, for people.
+    pub homeostat: String,
+    /// Where the models come from.
+    pub provenance: Provenance,
+    /// With which options they were trained.
+    pub recipe: Recipe,
+    /// Whose models there are.
+    pub subjects: Vec<SubjectEntry>,
+    /// Every other file, by path within the bundle, with `/`.
+    pub files: BTreeMap<String, FileEntry>,
 }
 
-/// The one thing that is read of a manifest of any version.
+impl BundleManifest {
+    /// Reads the manifest alone; that the files it lists are there and whole is [`Bundle::load`](super::Bundle::load)'s to say.
+    pub fn read(path: &Path) -> Result<Self, BundleLoadError> {
+        Store::open(path)?.manifest()
+    }
+
+    /// Of the bytes of a manifest that is at `path`.
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, BundleLoadError> {
+        let no_manifest = |error: serde_json::Error| BundleLoadError::damaged(path, format!("no manifest: {error}"));
+        let Beginning { format, homeostat } = serde_json::from_slice(bytes).map_err(no_manifest)?;
+        if format != FORMAT {
+            return Err(BundleLoadError::OtherFormat { path: path.to_owned(), found: format, made_by: homeostat });
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(no_manifest)?;
+        match manifest.recipe.opening.objection() {
+            Some(why) => Err(BundleLoadError::damaged(path, format!("its opening rule can't be used: {why}"))),
+            None => Ok(manifest),
+        }
+    }
+}
+
+/// What is read of a manifest of any version.
 #[derive(Deserialize)]
-pub(super) struct FormatOnly {
-    pub(super) format: u32,
+struct Beginning {
+    format: u32,
+    #[serde(default)]
+    homeostat: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SubjectEntry {
-    pub(super) subject: Subject,
+/// One subject's part of a bundle.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SubjectEntry {
+    /// Whose models.
+    pub subject: Subject,
     /// Its directory, for people; the program derives it from the subject.
-    pub(super) directory: String,
+    pub directory: String,
     /// SHA-256 of the schema's JSON: equal for subjects with the same queries.
-    pub(super) schema: String,
+    pub schema: String,
     /// Its models, by file name in `models/`: what it shares with others has the same names there.
-    pub(super) models: Vec<String>,
+    pub models: Vec<String>,
     /// Detectors that couldn't be trained, and why.
-    pub(super) missing: BTreeMap<String, String>,
+    pub missing: BTreeMap<String, String>,
+    /// What the fit was like.
+    pub fit: FitReport,
 }
 
 /// Length and digest; the digest is the one `sha256sum` prints.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileEntry {
-    pub(super) bytes: u64,
-    pub(super) sha256: String,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Length.
+    pub bytes: u64,
+    /// SHA-256, in hexadecimal.
+    pub sha256: String,
 }
 
 impl FileEntry {

@@ -1,5 +1,7 @@
 //! Options of DBSCAN's novelty detector, checked.
 
+use serde::Serialize;
+
 use super::{NAME, index};
 use crate::detector::TrainError;
 
@@ -11,7 +13,8 @@ pub(super) const TRAIN_ROWS_MIN: usize = 32;
 const MULTIPLICATIONS_MAX: usize = 1_000_000_000;
 
 /// How far apart two rows of training may be and still be neighbours.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Epsilon {
     /// At the knee of the sorted distances from each row to its `min_points`-th (Ester, Kriegel, Sander and Xu 1996,
     /// section 4.2), found as Kneedle does (Satopää, Albrecht, Irwin and Raghavan 2011).
@@ -23,7 +26,7 @@ pub enum Epsilon {
 }
 
 /// Options of the DBSCAN novelty detector.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DbscanSpec {
     pub(super) epsilon: Epsilon,
     /// `None` is by the number of rows.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use homeostat_core::{Scoring, Seed};
+use serde::Serialize;
 
 #[cfg(feature = "onnx")]
 use crate::autoencoder::{Autoencoder, AutoencoderSpec};
@@ -24,7 +25,8 @@ use crate::trail::Trail;
 /// assert_eq!(DetectorSpec::by_name("forest"), Some(DetectorSpec::Forest(ForestSpec::default())));
 /// assert_eq!(DetectorSpec::by_name("oracle"), None);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "detector")]
 pub enum DetectorSpec {
     /// Distance from the rows before; nothing to choose.
     Residual,

@@ -9,7 +9,7 @@ use homeostat_core::Schema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Ensemble, Member, MissingDetector, Model};
+use super::{Ensemble, FitReport, Member, MissingDetector, Model};
 #[cfg(feature = "onnx")]
 use crate::autoencoder::{Autoencoder, AutoencoderMeta, AutoencoderSaved};
 use crate::dbscan::Dbscan;
@@ -93,6 +93,7 @@ struct State {
     members: Vec<(SavedModel, Tail)>,
     missing: Vec<MissingDetector>,
     fusion: Fusion,
+    fit: FitReport,
 }
 
 /// The variants' order is part of the format: new ones go to the end, and a changed one needs a new format version.
@@ -164,6 +165,7 @@ impl<'a> Saver<'a> {
             members,
             missing: ensemble.missing.clone(),
             fusion: ensemble.fusion.clone(),
+            fit: ensemble.fit.clone(),
         };
         Ok(SavedEnsemble { state: postcard::to_allocvec(&state).map_err(unreadable)?, models })
     }
@@ -238,6 +240,7 @@ impl<'a> Restorer<'a> {
             members: members?,
             missing: state.missing,
             fusion: state.fusion,
+            fit: state.fit,
             last: None,
         })
     }

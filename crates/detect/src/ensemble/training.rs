@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{Assessment, NamedVote, RawScore, Schema, Scoring, Seed, Timestamp, Window};
+use homeostat_core::{Assessment, NamedVote, RawScore, Scoring, Seed, Timestamp, Window};
+use serde::Serialize;
 
 use super::{
-    AssessedRow, DetectorSpec, Ensemble, Member, MissingDetector, Model, SharedModels, explain, missing_vote, vote,
+    AssessedRow, DetectorFit, DetectorSpec, Ensemble, FitReport, Member, MissingDetector, Model, SharedModels, explain,
+    missing_vote, vote,
 };
 use crate::boundary::Boundary;
 use crate::budget::{FalseAlarmBudget, prior};
@@ -39,7 +41,7 @@ pub(super) const NAME: &str = "ensemble";
 /// assert_eq!(spec.detectors.len(), 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EnsembleSpec {
     /// The detectors, in the order of their votes.
     pub detectors: Vec<DetectorSpec>,
@@ -106,7 +108,7 @@ impl Ensemble {
             enricher.push(history.grid().at(step_idx), history.row(step_idx).iter().copied());
         }
         let held_out = HeldOut::run(&mut enricher, &mut models, history, n_fit);
-        held_out.calibrated(spec, Arc::clone(history.schema()), enricher, models, missing)
+        held_out.calibrated(spec, (history, n_fit), enricher, models, missing)
     }
 }
 
@@ -156,18 +158,20 @@ impl HeldOut {
     fn calibrated(
         self,
         spec: &EnsembleSpec,
-        schema: Arc<Schema>,
+        (history, n_fit): (&Window, usize),
         enricher: Enricher,
         models: Vec<Model>,
         mut missing: Vec<MissingDetector>,
     ) -> Result<Ensemble, TrainError> {
         let mut members = Vec::new();
         let mut columns = Vec::new();
+        let mut fits = Vec::new();
         for (model, scorings) in models.into_iter().zip(self.scorings) {
             let tail = Tail::fit(scorings.iter().filter_map(raw_score));
             if tail.n_rows() < TAIL_ROWS_MIN {
                 missing.push(too_few_scored(model.name(), tail.n_rows(), scorings.len()));
             } else {
+                fits.push(DetectorFit::of(model.name(), &scorings));
                 members.push(Member { model, tail });
                 columns.push(scorings.into_iter());
             }
@@ -190,6 +194,7 @@ impl HeldOut {
         let alerts = votes.iter().map(|votes| fused_nats(&votes[..n_trained]).map(|fused| fused.alert));
         let fused: Vec<Option<f64>> = alerts.collect();
         let prior = prior(&fused, enricher.step(), &spec.budget, &spec.hysteresis);
+        let fit = FitReport::new(history, n_fit, &fused, prior.threshold_nats, &spec.hysteresis, fits);
         let mut fusion = Fusion::new(Boundary::new(prior, &spec.budget, enricher.step(), spec.hysteresis));
         let last = votes
             .into_iter()
@@ -202,7 +207,8 @@ impl HeldOut {
             explain(&enricher, &members, &mut assessment, &mut features);
             AssessedRow { assessment, features }
         });
-        Ok(Ensemble { schema, enricher, members, missing, fusion: fusion.calibrated(), last })
+        let schema = Arc::clone(history.schema());
+        Ok(Ensemble { schema, enricher, members, missing, fusion: fusion.calibrated(), fit, last })
     }
 }
 
