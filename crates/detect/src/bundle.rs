@@ -104,6 +104,12 @@ impl Bundle {
         put_in_place(path, Form::of(path), &self.files()?)
     }
 
+    /// Removes what a [`save`](Self::save) that was cut off has left beside `path`. It couldn't be loaded as a bundle, but takes
+    /// room. Best effort: the next save removes it, too.
+    pub fn discard_unfinished(path: &Path) {
+        place::discard_unfinished(path);
+    }
+
     /// Every file by its path within the bundle. They are in memory once more while they are written: a tenth of what training
     /// takes.
     fn files(&self) -> Result<BTreeMap<String, Arc<Vec<u8>>>, BundleSaveError> {

@@ -168,7 +168,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long = "config.file", alias = "config", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The models, as `homeostat train` saved them. Default: the config's `bundle`.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) bundle: Option<PathBuf>,
     /// Where to write the rows; the ending says how: .csv, .json (an array) or .jsonl. Default: CSV on standard output.
     #[arg(long, value_name = "FILE")]
@@ -185,9 +185,19 @@ pub(crate) struct TrainArgs {
     /// An export to train on instead of the config's Prometheus: a directory with `QUERY.json[.gz]` per query.
     #[arg(long, value_name = "DIR", conflicts_with = "files")]
     pub(crate) input: Option<PathBuf>,
-    /// Where to write the bundle; must not exist yet.
-    #[arg(long, value_name = "DIR")]
+    /// Where to write the bundle; must not exist yet. A name ending with `.tar.zst` gets one archive, any other a directory.
+    #[arg(long, value_name = "PATH")]
     pub(crate) output: PathBuf,
+    /// Reads the history, fits a few subjects, and says what training would take: nothing is written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The moment at which the bundle says it was made, in Unix seconds: for bundles that must be the same bytes when they are
+    /// made again. Default: now.
+    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
+    pub(crate) source_date_epoch: Option<i64>,
+    /// For crash tests: stand still once so many subjects are fitted and kept.
+    #[arg(long = "test.pause-after", hide = true, value_name = "N")]
+    pub(crate) pause_after: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -28,7 +28,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     match args.command {
         Command::Demo(args) => on_runtime(|| async move { demo::run(&args).await }).into(),
         Command::Serve(args) => on_runtime(|| async move { serve::run(&args).await }).into(),
-        Command::Train(args) => on_runtime(|| async move { train::run(&args).await }).into(),
+        Command::Train(args) => train::run(&args),
         Command::Replay(args) => on_runtime(|| async move { replay::run(&args).await }).into(),
         Command::Score(args) => score::run(&args).into(),
         Command::Calibrate(args) => on_runtime(|| async move { calibrate::run(&args).await }).into(),

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use homeostat_core::{Schema, Window};
-use homeostat_ingest::{
-    DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink, read_file,
-};
+use homeostat_ingest::{DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink};
 
 use crate::cli::FilesArgs;
 use crate::config::Config;
+use crate::reading::Reading;
 
 /// Files read at most, so that a wrong directory doesn't read a disk.
 const FILES_MAX: usize = 10_000;
@@ -48,7 +47,9 @@ pub(crate) fn names(args: &FilesArgs) -> String {
 }
 
 fn read_all(args: &FilesArgs, queries: Option<&QuerySet>, sink: &mut dyn SampleSink) -> anyhow::Result<()> {
-    for path in files(&args.files)? {
+    let paths = files(&args.files)?;
+    let reading = Reading::begin(paths.iter().map(PathBuf::as_path));
+    for path in paths {
         // Without a query of its name an answer is looked at by its series' own labels.
         let stem = stem(&path);
         let feature = match queries {
@@ -56,7 +57,7 @@ fn read_all(args: &FilesArgs, queries: Option<&QuerySet>, sink: &mut dyn SampleS
             None => Some(stem),
         };
         let options = ReadOptions { format: args.files_format, feature };
-        let format = read_file(&path, &options, sink).with_context(|| path.display().to_string())?;
+        let format = reading.file(&path, &options, sink).with_context(|| path.display().to_string())?;
         tracing::debug!(file = %path.display(), %format, "read");
     }
     Ok(())

@@ -17,7 +17,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
             .with_span_name(false)
             .with_target(false)
             .layer()
-            .with_writer(std::io::stderr)
+            .with_writer(crate::progress::log_writer)
             .boxed(),
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
@@ -25,7 +25,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
             .with_current_span(false)
             .with_span_list(false)
             .with_target(false)
-            .with_writer(std::io::stderr)
+            .with_writer(crate::progress::log_writer)
             .boxed(),
     };
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|error| error.to_string())

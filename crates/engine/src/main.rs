@@ -18,6 +18,8 @@ mod logging;
 mod metrics;
 mod no_executor;
 mod outcome;
+mod progress;
+mod reading;
 mod service;
 mod shop_executor;
 mod source;

@@ -12,6 +12,8 @@ pub(crate) enum Outcome {
     Failed(anyhow::Error),
     /// It was asked wrongly: 2.
     Usage(String),
+    /// Somebody stopped it: 130, as shells say of a program that Ctrl-C ended.
+    Stopped(String),
     /// What was checked has problems, which are printed already: 1.
     Problems,
 }
@@ -27,6 +29,10 @@ impl Outcome {
             Self::Failed(error) => {
                 let _ = writeln!(stderr, "homeostat: {error:#}");
                 ExitCode::from(1)
+            }
+            Self::Stopped(why) => {
+                let _ = writeln!(stderr, "homeostat: {why}");
+                ExitCode::from(130)
             }
             Self::Usage(why) => {
                 let _ = writeln!(stderr, "homeostat: {why}\nTry `homeostat --help`.");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use homeostat_core::{Seed, Timestamp, Window};
-use homeostat_detect::{Bundle, LoadOptions};
+use homeostat_detect::{Bundle, Hysteresis, LoadOptions};
 use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusConfig, PrometheusSource};
 
 use crate::clock;
@@ -47,10 +47,35 @@ pub(crate) fn config_of(config: &Config) -> anyhow::Result<PrometheusConfig> {
     Ok(prometheus)
 }
 
-/// Pulls the history that the config asks for and trains on it. All of it or nothing: a model of half the features would
-/// be worse than none.
+/// The last moment of the history that the config asks for, now.
+pub(crate) fn history_end(config: &Config) -> Timestamp {
+    (clock::now() - config.offset).align_down(config.step)
+}
+
+/// Pulls the history that the config asks for and trains on it.
 pub(crate) async fn train_on_history(config: &Config, source: &PrometheusSource) -> Result<Trained, NotTrained> {
-    let end = (clock::now() - config.offset).align_down(config.step);
+    let windows = pull_history(config, source, history_end(config)).await?;
+    let never = |error: anyhow::Error| NotTrained::Never(format!("{error:#}"));
+    let trained = train(&config.detection, windows).await.map_err(never)?;
+    if trained.ensembles.is_empty() {
+        let why = trained.failures.first().map_or_else(
+            || {
+                "the history holds no subject; check that the queries answer and that `subjects` names their labels"
+                    .to_owned()
+            },
+            |(subject, error)| format!("{subject}: {error}"),
+        );
+        return Err(NotTrained::NotYet(format!("no model could be trained: {why}")));
+    }
+    Ok(trained)
+}
+
+/// Pulls the history up to `end`. All of it or nothing: a model of half the features would be worse than none.
+pub(crate) async fn pull_history(
+    config: &Config,
+    source: &PrometheusSource,
+    end: Timestamp,
+) -> Result<Vec<Window>, NotTrained> {
     let start = (end - config.history).align_down(config.step);
     tracing::info!(from = %start, to = %end, server = source.server(), "pulling history");
     let pulled = source.pull(&config.queries, start, end, config.step).await;
@@ -70,19 +95,7 @@ pub(crate) async fn train_on_history(config: &Config, source: &PrometheusSource)
         return Err(NotTrained::NotYet(why));
     }
     let never = |error: anyhow::Error| NotTrained::Never(format!("{error:#}"));
-    let windows = history_windows(config, &pulled.matrices, start, end).map_err(never)?;
-    let trained = train(&config.detection, windows).await.map_err(never)?;
-    if trained.ensembles.is_empty() {
-        let why = trained.failures.first().map_or_else(
-            || {
-                "the history holds no subject; check that the queries answer and that `subjects` names their labels"
-                    .to_owned()
-            },
-            |(subject, error)| format!("{subject}: {error}"),
-        );
-        return Err(NotTrained::NotYet(format!("no model could be trained: {why}")));
-    }
-    Ok(trained)
+    history_windows(config, &pulled.matrices, start, end).map_err(never)
 }
 
 /// Windows of the whole range, one for each subject.
@@ -121,6 +134,12 @@ pub(crate) async fn train(detection: &Detection, windows: Vec<Window>) -> anyhow
     })
     .await
     .context("training")?;
+    tell(&trained);
+    Ok(trained)
+}
+
+/// Logs what couldn't be trained.
+pub(crate) fn tell(trained: &Trained) {
     for (subject, error) in &trained.failures {
         tracing::warn!(%subject, %error, "not trained; this subject isn't watched");
     }
@@ -130,7 +149,6 @@ pub(crate) async fn train(detection: &Detection, windows: Vec<Window>) -> anyhow
         }
     }
     tracing::info!(subjects = trained.ensembles.len(), "trained");
-    Ok(trained)
 }
 
 /// Loads a bundle that fits the config.
@@ -139,7 +157,20 @@ pub(crate) fn load_bundle(path: &Path, config: &Config) -> anyhow::Result<Traine
     let bundle = Bundle::load(path, |_| Some((**config.queries.schema()).clone()), &options)?;
     tracing::info!(bundle = %path.display(), subjects = bundle.ensembles.len(), "models loaded");
     let opening = config.detection.options.opening;
+    warn_of_other_rule(&bundle, opening);
     Ok(Trained { ensembles: bundle.ensembles, opening, ..Trained::default() })
+}
+
+/// The config's opening rule holds, as it is what somebody wrote down; that the boundaries were fitted to another is worth
+/// knowing: the false-alarm budget isn't kept then.
+pub(crate) fn warn_of_other_rule(bundle: &Bundle, opening: Hysteresis) {
+    if bundle.recipe.opening != opening {
+        tracing::warn!(
+            trained = ?bundle.recipe.opening,
+            config = ?opening,
+            "the bundle was trained for another opening rule than the config's, so the false-alarm budget may not be kept: train again"
+        );
+    }
 }
 
 /// First and last step with a sample.

@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use homeostat_core::{Seed, Subject, Timestamp, Window};
+use anyhow::Context;
+use homeostat_core::{Seed, Subject, Timestamp, Window, sha256_hex};
 use homeostat_detect::{
     DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, OnnxError, OnnxRuntime, Restorer, Saver,
-    SharedModels, TrainError, groups,
+    SharedModels, TrainError,
 };
+
+mod estimate;
+mod kept;
+mod work;
+
+pub(crate) use estimate::{Estimate, resident_bytes};
+pub(crate) use kept::{Kept, Run};
+pub(crate) use work::Work;
 
 use crate::config::Detection;
 
@@ -67,8 +76,16 @@ fn on_runtime(
     (moved, failures)
 }
 
-/// Trains one ensemble for each window, on all cores; `progress` is told how many are done. Subjects of a kind
-/// ([`groups`]) share models if `share` says so.
+/// Who is told how training goes on, and what it may take from a training before.
+pub(crate) struct Aside<'a> {
+    /// What was fitted already; what is fitted now is kept there, too.
+    pub(crate) kept: Option<&'a Kept>,
+    /// Is told how many subjects are done each time one is.
+    pub(crate) progress: &'a (dyn Fn(usize) + Sync),
+}
+
+/// Trains one ensemble for each window, on all cores; `progress` is told how many are done. Subjects of a kind share models if
+/// `share` says so.
 ///
 /// The result doesn't depend on the number of cores: each group and each subject has a seed of its own.
 pub(crate) fn train(
@@ -79,38 +96,44 @@ pub(crate) fn train(
     seed: Seed,
     progress: impl Fn(usize) + Sync,
 ) -> Trained {
+    let work = Work::new(windows, spec, share, seed);
+    train_aside(&work, runtime, &Aside { kept: None, progress: &progress })
+}
+
+/// The same, going on from what was kept: the models are the same as without, bit for bit.
+pub(crate) fn train_aside(work: &Work<'_>, runtime: &OnnxRuntime, aside: &Aside<'_>) -> Trained {
+    let keeper = Keeper::new(work, aside.kept);
+    let mut found = keeper.found(work.windows.len());
+    let is_wanted = |group: &Vec<usize>| group.iter().any(|idx| found[*idx].is_none());
+    let wanted: Vec<usize> = (0..work.groups.len()).filter(|idx| is_wanted(&work.groups[*idx])).collect();
+    let shared = on_all_cores(&wanted, |group_idx| work.shared(*group_idx));
+    let shared: BTreeMap<usize, Option<SharedModels>> = wanted.into_iter().zip(shared).collect();
     let none = SharedModels::none();
-    let groups = if share { groups(windows) } else { Vec::new() };
-    let groups: Vec<&Vec<usize>> = groups.iter().filter(|group| group.len() > 1).collect();
-    let shared = on_all_cores(&groups, |group| {
-        let histories: Vec<&Window> = group.iter().map(|idx| &windows[*idx]).collect();
-        let first = histories[0].subject().to_string();
-        // Without them each subject trains its own, and says itself what is wrong with its history.
-        SharedModels::train(spec, &histories, seed.fork("group").fork(&first)).ok()
-    });
-    let mut shared_of: Vec<&SharedModels> = vec![&none; windows.len()];
-    for (group, shared) in groups.iter().zip(&shared) {
-        for idx in group.iter() {
-            shared_of[*idx] = shared.as_ref().unwrap_or(&none);
-        }
+    let left: Vec<usize> = (0..found.len()).filter(|idx| found[*idx].is_none()).collect();
+    let n_done = AtomicUsize::new(found.len() - left.len());
+    if left.len() < found.len() {
+        (aside.progress)(found.len() - left.len());
     }
-    let done = AtomicUsize::new(0);
-    let work: Vec<(&Window, &SharedModels)> = windows.iter().zip(shared_of).collect();
-    let results = on_all_cores(&work, |(window, shared)| {
-        let seed = seed.fork(&window.subject().to_string());
-        let trained = Ensemble::train_with(shared, spec, window, seed);
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+    let fitted = on_all_cores(&left, |idx| {
+        let shared = work.group_of(*idx).and_then(|group_idx| shared.get(&group_idx)?.as_ref());
+        let trained = work.ensemble(*idx, shared.unwrap_or(&none));
+        if let Ok(ensemble) = &trained {
+            keeper.keep(*idx, ensemble);
+        }
+        (aside.progress)(n_done.fetch_add(1, Ordering::Relaxed) + 1);
         trained
     });
-    let history = windows.first().map(|window| (window.grid().start(), window.grid().end()));
-    let mut trained = Trained { history, opening: spec.hysteresis, ..Trained::default() };
+    let mut fitted: BTreeMap<usize, Result<Ensemble, TrainError>> = left.into_iter().zip(fitted).collect();
+    let history = work.windows.first().map(|window| (window.grid().start(), window.grid().end()));
+    let mut trained = Trained { history, opening: work.spec.hysteresis, ..Trained::default() };
     let mut ensembles = BTreeMap::new();
-    for (window, result) in windows.iter().zip(results) {
-        match result {
-            Ok(ensemble) => {
+    for (idx, window) in work.windows.iter().enumerate() {
+        match found[idx].take().map(Ok).or_else(|| fitted.remove(&idx)) {
+            Some(Ok(ensemble)) => {
                 ensembles.insert(window.subject().clone(), ensemble);
             }
-            Err(error) => trained.failures.push((window.subject().clone(), error)),
+            Some(Err(error)) => trained.failures.push((window.subject().clone(), error)),
+            None => {}
         }
     }
     let (ensembles, failures) = on_runtime(ensembles, runtime);
@@ -120,9 +143,67 @@ pub(crate) fn train(
     trained
 }
 
+/// Keeps what is fitted, if there is where. That it can't be kept stops nothing: it is told once, and a stop would lose it.
+struct Keeper<'a> {
+    kept: Option<&'a Kept>,
+    keys: Vec<String>,
+    has_failed: AtomicBool,
+}
+
+impl<'a> Keeper<'a> {
+    fn new(work: &Work<'_>, kept: Option<&'a Kept>) -> Self {
+        let keys = kept.map(|_| work.keys(&program()?)).transpose();
+        let (kept, keys) = match keys {
+            Ok(keys) => (kept, keys.unwrap_or_default()),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "what is fitted can't be kept");
+                (None, Vec::new())
+            }
+        };
+        if let Some(kept) = kept {
+            kept.prune(&keys);
+        }
+        Self { kept, keys, has_failed: AtomicBool::new(false) }
+    }
+
+    /// What was fitted before, by window.
+    fn found(&self, n_windows: usize) -> Vec<Option<Ensemble>> {
+        let Some(kept) = self.kept else { return vec![None; n_windows] };
+        let options = LoadOptions::default();
+        let mut restorer = Restorer::new(&options);
+        let found: Vec<Option<Ensemble>> = self.keys.iter().map(|key| restorer.restore(&kept.get(key)?).ok()).collect();
+        let n_found = found.iter().flatten().count();
+        if n_found > 0 {
+            tracing::info!(fitted = n_found, of = n_windows, "going on from {}", kept.dir().display());
+        }
+        found
+    }
+
+    fn keep(&self, idx: usize, ensemble: &Ensemble) {
+        let (Some(kept), Some(key)) = (self.kept, self.keys.get(idx)) else { return };
+        let saved = ensemble.save().map_err(anyhow::Error::from).and_then(|saved| kept.put(key, &saved));
+        if let Err(error) = saved
+            && !self.has_failed.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(error = format!("{error:#}"), "what is fitted can't be kept; a stop would lose it");
+        }
+    }
+}
+
+/// The digest of this very build: another may fit other models.
+fn program() -> anyhow::Result<String> {
+    let program = std::env::current_exe().and_then(std::fs::read).context("reading this program")?;
+    Ok(sha256_hex(&[&program]))
+}
+
+/// Threads at a time.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// What `work` makes of each item, in their order, on all cores.
 fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let n_workers = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    let n_workers = cores().min(items.len());
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {

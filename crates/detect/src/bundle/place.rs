@@ -46,6 +46,11 @@ pub(super) fn put_in_place(
     Ok(())
 }
 
+/// Removes what a write that was cut off has left.
+pub(super) fn discard_unfinished(path: &Path) {
+    let _ = remove(&beside(path, "tmp"));
+}
+
 /// A file takes another's place in one step; a directory can't, so the old one makes room first.
 fn take_place(temporary: &Path, path: &Path) -> Result<(), BundleSaveError> {
     let old = beside(path, "old");

@@ -1,12 +1,15 @@
 //! `homeostat check`: every problem of a file at once, with line and column.
 
+mod bundle;
 mod memory;
 
 use std::path::Path;
 
-use homeostat_detect::{Bundle, LoadOptions};
+use homeostat_detect::{Bundle, BundleManifest, LoadOptions};
 use homeostat_remediate::{lint, load_policies};
 use homeostat_settings::Problem;
+
+pub(super) use memory::bytes_text;
 
 use crate::config;
 use crate::outcome::{Outcome, print};
@@ -53,15 +56,10 @@ pub(super) fn policy(path: &Path) -> Outcome {
 }
 
 pub(super) fn bundle(path: &Path) -> Outcome {
-    match Bundle::load(path, |_| None, &LoadOptions::default()) {
-        Ok(bundle) => {
-            print(&format!(
-                "{}: OK: {} subjects, trained at {} on {}\n",
-                path.display(),
-                bundle.ensembles.len(),
-                bundle.provenance.trained_at,
-                bundle.provenance.source
-            ));
+    let loaded = Bundle::load(path, |_| None, &LoadOptions::default());
+    match loaded.and_then(|_| BundleManifest::read(path)) {
+        Ok(manifest) => {
+            print(&bundle::text(path, &manifest));
             Outcome::Done
         }
         Err(error) => Outcome::Failed(anyhow::Error::new(error)),

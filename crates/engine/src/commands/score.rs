@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use homeostat_core::{Fused, Schema, Subject, Window};
-use homeostat_detect::{
-    Bundle, Calibration, Ensemble, Hysteresis, LoadOptions, Monitor, Surroundings, Tracker, TrackerTimes,
-};
+use homeostat_detect::{Bundle, Calibration, Ensemble, LoadOptions, Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_ingest::UNNAMED;
 
 use super::serve::calibration_of;
@@ -41,7 +39,9 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     let calibration = config.as_ref().map_or_else(|| Ok(bundle.calibration.clone()), calibration_of)?;
     let detectors = detectors(&bundle.ensembles);
     let mut output = Output::open(args.output.as_deref(), &detectors)?;
-    let opening = config.as_ref().map_or_else(Hysteresis::default, |config| config.detection.options.opening);
+    // Boundaries were fitted to the bundle's rule; a config says so itself.
+    let opening = config.as_ref().map_or(bundle.recipe.opening, |config| config.detection.options.opening);
+    source::warn_of_other_rule(&bundle, opening);
     let tracker = Tracker::new(opening, TrackerTimes::default(), calibration.clone());
     let mut monitor = Monitor::new(from_the_beginning(bundle.ensembles, &known), tracker);
     let n_rows = score(&mut monitor, &known, &surroundings, &calibration, &mut output)?;

@@ -186,7 +186,7 @@ async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
 }
 
 /// SIGTERM or Ctrl-C.
-async fn terminated() {
+pub(super) async fn terminated() {
     let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(term) => term,
         Err(error) => {

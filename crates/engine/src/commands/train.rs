@@ -1,7 +1,11 @@
-//! `homeostat train`: models from Prometheus or from an export, saved as a bundle.
+//! `homeostat train`: models from Prometheus or from an export, saved as a bundle. Stopped, the same command goes on.
 
-use anyhow::bail;
-use homeostat_detect::{Bundle, Provenance};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use homeostat_core::{Seed, Timestamp, Window, sha256_hex};
+use homeostat_detect::{Bundle, OnnxRuntime, Provenance, Recipe};
 use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
 
 use super::serve::{calibration, calibration_of};
@@ -9,33 +13,179 @@ use crate::cli::TrainArgs;
 use crate::clock;
 use crate::config::{self, Config, Detection};
 use crate::inputs;
-use crate::outcome::print;
+use crate::outcome::{Outcome, print};
+use crate::progress::{Progress, Unit, seconds_text};
 use crate::source;
-use crate::training::Trained;
+use crate::training::{Aside, Estimate, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, train_aside};
 
-pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
-    if args.output.exists() {
-        bail!("--output {}: is there already; choose another name or move it away", args.output.display());
-    }
+mod told;
+
+/// What a stopped training of a live server's history is gone on with: what is older isn't the history that the config asks
+/// for any more.
+const GO_ON_WITHIN: Duration = Duration::from_secs(86_400);
+
+/// Endings of a name that promise a form which isn't written.
+const OTHER_ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".zst", ".zip", ".tzst"];
+
+pub(super) fn run(args: &TrainArgs) -> Outcome {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Outcome::Failed(anyhow::Error::new(error).context("starting the runtime")),
+    };
+    let outcome = runtime.block_on(train(args)).unwrap_or_else(Outcome::Failed);
+    // A training that was stopped is cut off wherever it is: what it writes is whole or not there.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What to train on.
+struct Input {
+    /// For people.
+    source: String,
+    windows: Vec<Window>,
+}
+
+async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
+    check_output(&args.output)?;
     let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
-    let (source, trained) = trained(args, config.as_ref()).await?;
-    if trained.ensembles.is_empty() {
-        bail!("no model could be trained, see above");
+    let kept = Kept::beside(&args.output, args.pause_after);
+    let run = begin(args, config.as_ref(), &kept);
+    let input = input(args, config.as_ref(), run.history_end).await?;
+    if input.windows.is_empty() {
+        bail!(
+            "{} holds no subject; check that the queries answer and that `subjects` names their labels",
+            input.source
+        );
     }
-    let n_subjects = trained.ensembles.len();
-    let (history_start, history_end) = trained.history.unwrap_or_default();
-    let provenance = Provenance { trained_at: clock::now(), source, history_start, history_end };
-    let calibration = config.as_ref().map_or_else(calibration, calibration_of)?;
-    Bundle { provenance, ensembles: trained.ensembles, calibration }.save(&args.output)?;
-    print(&format!("{n_subjects} subjects trained; the bundle is {}\n", args.output.display()));
+    let detection = config.as_ref().map_or_else(Detection::default, |config| config.detection.clone());
+    if args.dry_run {
+        print(&dry_run(args, &detection, &input));
+        return Ok(Outcome::Done);
+    }
+    kept.begin(&run)?;
+    let job = Job {
+        recipe: recipe(&detection, config.as_ref())?,
+        calibration: config.as_ref().map_or_else(calibration, calibration_of)?,
+        runtime: onnx_runtime(detection.onnx_library.as_deref())?,
+        output: args.output.clone(),
+        trained_at: args.source_date_epoch.map_or(run.began, Timestamp::from_secs),
+        detection,
+        input,
+        kept,
+    };
+    let (dir, n_all) = (job.kept.dir().to_owned(), job.input.windows.len());
+    let fitting = tokio::task::spawn_blocking(move || job.run());
+    tokio::select! {
+        done = fitting => done.context("training")?.map(|()| Outcome::Done),
+        () = super::serve::terminated() => Ok(stopped(args, &dir, n_all)),
+    }
+}
+
+/// Fitting and saving, off the async threads.
+struct Job {
+    detection: Detection,
+    recipe: Recipe,
+    calibration: homeostat_detect::Calibration,
+    runtime: OnnxRuntime,
+    output: std::path::PathBuf,
+    trained_at: Timestamp,
+    input: Input,
+    kept: Kept,
+}
+
+impl Job {
+    fn run(self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let trained = self.fit();
+        source::tell(&trained);
+        if trained.ensembles.is_empty() {
+            self.kept.remove()?;
+            bail!("no model could be trained, see above");
+        }
+        let took = began.elapsed();
+        let n_subjects = trained.ensembles.len();
+        let n_failed = trained.failures.len();
+        let (history_start, history_end) = trained.history.unwrap_or_default();
+        let provenance =
+            Provenance { trained_at: self.trained_at, source: self.input.source, history_start, history_end };
+        let (recipe, calibration) = (self.recipe, self.calibration);
+        Bundle { provenance, recipe, ensembles: trained.ensembles, calibration }.save(&self.output)?;
+        self.kept.remove()?;
+        let left_out = if n_failed > 0 { format!(", {n_failed} couldn't be, see above") } else { String::new() };
+        print(&format!(
+            "{n_subjects} subjects trained in {}{left_out}; the bundle is {}\n",
+            seconds_text(took.as_secs_f64()),
+            self.output.display()
+        ));
+        Ok(())
+    }
+
+    fn fit(&self) -> Trained {
+        let spec = ensemble_spec(&self.detection);
+        let Detection { share_models, seed, .. } = self.detection;
+        let windows = &self.input.windows;
+        tracing::info!(subjects = windows.len(), backend = self.runtime.backend(), "training");
+        let work = Work::new(windows, &spec, share_models, Seed::new(seed));
+        let bar = Progress::begin("training", Unit::Count("subjects"), windows.len() as u64);
+        // What was found is told at once, then each subject as it is done.
+        let n_told = std::sync::atomic::AtomicUsize::new(0);
+        let progress = |n_done: usize| {
+            let before = n_told.fetch_max(n_done, std::sync::atomic::Ordering::Relaxed);
+            bar.add(n_done.saturating_sub(before) as u64);
+        };
+        train_aside(&work, &self.runtime, &Aside { kept: Some(&self.kept), progress: &progress })
+    }
+}
+
+/// Says what is left, and takes away what a write under way has left beside the output.
+fn stopped(args: &TrainArgs, kept_dir: &Path, n_all: usize) -> Outcome {
+    if args.output.exists() {
+        return Outcome::Stopped(format!("stopped at the very end; the bundle is {}", args.output.display()));
+    }
+    Bundle::discard_unfinished(&args.output);
+    let n_kept = Kept::beside(&args.output, None).n_kept();
+    Outcome::Stopped(format!(
+        "stopped; no bundle was written. {n_kept} of {n_all} subjects are fitted and kept in {}: the same command goes on \
+         from there (remove it to begin anew)",
+        kept_dir.display()
+    ))
+}
+
+fn check_output(output: &Path) -> anyhow::Result<()> {
+    let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if name.is_empty() {
+        bail!("--output {}: name a file or directory", output.display());
+    }
+    if output.exists() {
+        bail!("--output {}: is there already; choose another name or move it away", output.display());
+    }
+    let is_archive = name.ends_with(".tar.zst");
+    if !is_archive && let Some(ending) = OTHER_ENDINGS.into_iter().find(|ending| name.ends_with(ending)) {
+        bail!(
+            "--output {}: {ending} isn't written; end the name with .tar.zst for one file, or choose another for a directory",
+            output.display()
+        );
+    }
     Ok(())
 }
 
-/// Models, and what they were trained on.
-async fn trained(args: &TrainArgs, config: Option<&Config>) -> anyhow::Result<(String, Trained)> {
+/// When this training began: a moment ago, or earlier, if it was stopped.
+fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Kept) -> Run {
+    let asked =
+        sha256_hex(&[format!("{config:?} {:?} {:?} {:?}", args.input, args.files.files, args.output).as_bytes()]);
+    let now = clock::now();
+    match kept.run(&asked).filter(|run| now.since(run.began) < GO_ON_WITHIN) {
+        Some(run) if !args.dry_run => {
+            tracing::info!(began = %run.began, "this training was stopped and goes on; remove {} to begin anew", kept.dir().display());
+            run
+        }
+        Some(_) | None => Run { asked, began: now, history_end: config.map_or(now, source::history_end) },
+    }
+}
+
+async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp) -> anyhow::Result<Input> {
     let Some(config) = config else {
-        let windows = inputs::tables(&args.files, None)?;
-        return Ok((inputs::names(&args.files), source::train(&Detection::default(), windows).await?));
+        return Ok(Input { windows: inputs::tables(&args.files, None)?, source: inputs::names(&args.files) });
     };
     let (source, matrices): (String, Vec<Option<Matrix>>) = match &args.input {
         Some(input) => {
@@ -45,10 +195,27 @@ async fn trained(args: &TrainArgs, config: Option<&Config>) -> anyhow::Result<(S
         None if !args.files.files.is_empty() => (inputs::names(&args.files), inputs::answers(&args.files, config)?),
         None => {
             let prometheus = PrometheusSource::new(source::config_of(config)?)?;
-            return Ok((prometheus.server().to_owned(), source::train_on_history(config, &prometheus).await?));
+            let windows = source::pull_history(config, &prometheus, history_end).await?;
+            return Ok(Input { source: prometheus.server().to_owned(), windows });
         }
     };
     let (start, end) = source::range(config, &matrices)?;
-    let windows = source::history_windows(config, &matrices, start, end)?;
-    Ok((source, source::train(&config.detection, windows).await?))
+    Ok(Input { source, windows: source::history_windows(config, &matrices, start, end)? })
+}
+
+fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Recipe> {
+    let mut recipe = Recipe::of(&ensemble_spec(detection), detection.share_models, Seed::new(detection.seed));
+    if let Some(config) = config {
+        let queries: Result<Vec<_>, _> = config.queries.queries().iter().map(serde_json::to_value).collect();
+        recipe.queries = queries.context("a query as JSON")?;
+    }
+    Ok(recipe)
+}
+
+fn dry_run(args: &TrainArgs, detection: &Detection, input: &Input) -> String {
+    let spec = ensemble_spec(detection);
+    let work = Work::new(&input.windows, &spec, detection.share_models, Seed::new(detection.seed));
+    tracing::info!("fitting a few subjects, to see how long it takes");
+    let estimate = Estimate::measure(&work);
+    told::dry_run(&args.output, &input.source, &work, &estimate)
 }

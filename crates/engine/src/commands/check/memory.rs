@@ -50,7 +50,7 @@ fn parts_text(models: &MemoryEstimate) -> String {
 }
 
 /// In the largest unit that leaves at least 1, with one decimal below 10.
-fn bytes_text(bytes: usize) -> String {
+pub(in crate::commands) fn bytes_text(bytes: usize) -> String {
     let mut value = bytes as f64 / 1024.0;
     let mut unit = "KiB";
     for larger in ["MiB", "GiB", "TiB"] {
