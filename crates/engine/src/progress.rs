@@ -38,6 +38,8 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 struct State {
     n_done: u64,
+    /// Done already at the beginning: no part of the rate.
+    n_before: u64,
     told_at: Instant,
 }
 
@@ -45,8 +47,15 @@ impl Progress {
     /// Begins a task of so many units.
     pub(crate) fn begin(task: &'static str, unit: Unit, n_total: u64) -> Self {
         let began = Instant::now();
-        let state = Mutex::new(State { n_done: 0, told_at: began });
+        let state = Mutex::new(State { n_done: 0, n_before: 0, told_at: began });
         Self { task, unit, n_total, is_terminal: std::io::stderr().is_terminal(), began, state }
+    }
+
+    /// So many were done before it began.
+    pub(crate) fn go_on_from(&self, n: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.n_before += n;
+        state.n_done += n;
     }
 
     /// So many more are done.
@@ -58,7 +67,13 @@ impl Progress {
             return;
         }
         state.told_at = Instant::now();
-        let told = Told { task: self.task, unit: self.unit, n_done: state.n_done, n_total: self.n_total };
+        let told = Told {
+            task: self.task,
+            unit: self.unit,
+            n_done: state.n_done,
+            n_before: state.n_before,
+            n_total: self.n_total,
+        };
         if self.is_terminal {
             let mut stderr = std::io::stderr().lock();
             // Nobody is there to tell if that fails.
@@ -95,6 +110,7 @@ struct Told {
     task: &'static str,
     unit: Unit,
     n_done: u64,
+    n_before: u64,
     n_total: u64,
 }
 
@@ -115,7 +131,7 @@ impl Told {
 
     /// How many of how many, how many a second, and how long it will take at this rate.
     fn counts(&self, elapsed: Duration) -> String {
-        let rate = self.n_done as f64 / elapsed.as_secs_f64().max(1e-3);
+        let rate = self.n_done.saturating_sub(self.n_before) as f64 / elapsed.as_secs_f64().max(1e-3);
         let left = self.n_total.saturating_sub(self.n_done) as f64 / rate.max(1e-9);
         let (counts, rate) = match self.unit {
             Unit::Count(plural) => (format!("{} of {} {plural}", self.n_done, self.n_total), format!("{rate:.1}/s")),
@@ -150,18 +166,20 @@ mod tests {
 
     #[test]
     fn what_is_told_has_count_share_rate_and_the_time_left() {
-        let told = Told { task: "training", unit: Unit::Count("subjects"), n_done: 250, n_total: 1000 };
+        let told = Told { task: "training", unit: Unit::Count("subjects"), n_done: 250, n_before: 0, n_total: 1000 };
         let after = Duration::from_secs(10);
         assert_eq!(told.line(after), "training: 250 of 1000 subjects (25 %), 25.0/s, 30s left");
         assert_eq!(told.bar(after), "training [#####---------------] 250 of 1000 subjects (25 %), 25.0/s, 30s left");
-        let bytes = Told { task: "reading", unit: Unit::Bytes, n_done: 30_000_000, n_total: 60_000_000 };
+        let resumed = Told { n_before: 200, ..told };
+        assert_eq!(resumed.line(after), "training: 250 of 1000 subjects (25 %), 5.0/s, 2m30s left");
+        let bytes = Told { task: "reading", unit: Unit::Bytes, n_done: 30_000_000, n_before: 0, n_total: 60_000_000 };
         assert_eq!(bytes.line(Duration::from_secs(2)), "reading: 30 of 60 MB (50 %), 15.0 MB/s, 2s left");
     }
 
     #[test]
     fn a_line_fits_a_narrow_terminal_and_odd_counts_break_nothing() {
         for (n_done, n_total) in [(0, 0), (5, 3), (0, 10_000), (9_999, 10_000)] {
-            let told = Told { task: "training", unit: Unit::Count("subjects"), n_done, n_total };
+            let told = Told { task: "training", unit: Unit::Count("subjects"), n_done, n_before: 0, n_total };
             for after in [Duration::ZERO, Duration::from_secs(100_000)] {
                 assert!(told.bar(after).len() <= 100, "{}", told.bar(after));
             }

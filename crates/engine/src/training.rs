@@ -80,6 +80,8 @@ fn on_runtime(
 pub(crate) struct Aside<'a> {
     /// What was fitted already; what is fitted now is kept there, too.
     pub(crate) kept: Option<&'a Kept>,
+    /// Is told how many subjects were fitted before.
+    pub(crate) found: &'a (dyn Fn(usize) + Sync),
     /// Is told how many subjects are done each time one is.
     pub(crate) progress: &'a (dyn Fn(usize) + Sync),
 }
@@ -97,7 +99,7 @@ pub(crate) fn train(
     progress: impl Fn(usize) + Sync,
 ) -> Trained {
     let work = Work::new(windows, spec, share, seed);
-    train_aside(&work, runtime, &Aside { kept: None, progress: &progress })
+    train_aside(&work, runtime, &Aside { kept: None, found: &|_| {}, progress: &progress })
 }
 
 /// The same, going on from what was kept: the models are the same as without, bit for bit.
@@ -111,9 +113,7 @@ pub(crate) fn train_aside(work: &Work<'_>, runtime: &OnnxRuntime, aside: &Aside<
     let none = SharedModels::none();
     let left: Vec<usize> = (0..found.len()).filter(|idx| found[*idx].is_none()).collect();
     let n_done = AtomicUsize::new(found.len() - left.len());
-    if left.len() < found.len() {
-        (aside.progress)(found.len() - left.len());
-    }
+    (aside.found)(found.len() - left.len());
     let fitted = on_all_cores(&left, |idx| {
         let shared = work.group_of(*idx).and_then(|group_idx| shared.get(&group_idx)?.as_ref());
         let trained = work.ensemble(*idx, shared.unwrap_or(&none));

@@ -127,13 +127,8 @@ impl Job {
         tracing::info!(subjects = windows.len(), backend = self.runtime.backend(), "training");
         let work = Work::new(windows, &spec, share_models, Seed::new(seed));
         let bar = Progress::begin("training", Unit::Count("subjects"), windows.len() as u64);
-        // What was found is told at once, then each subject as it is done.
-        let n_told = std::sync::atomic::AtomicUsize::new(0);
-        let progress = |n_done: usize| {
-            let before = n_told.fetch_max(n_done, std::sync::atomic::Ordering::Relaxed);
-            bar.add(n_done.saturating_sub(before) as u64);
-        };
-        train_aside(&work, &self.runtime, &Aside { kept: Some(&self.kept), progress: &progress })
+        let found = |n_found: usize| bar.go_on_from(n_found as u64);
+        train_aside(&work, &self.runtime, &Aside { kept: Some(&self.kept), found: &found, progress: &|_| bar.add(1) })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::training::{Estimate, Work};
 pub(super) fn dry_run(output: &Path, source: &str, work: &Work<'_>, estimate: &Estimate) -> String {
     let mut lines = vec![format!("would train on {source}"), history(work), groups(work)];
     lines.push(format!(
-        "time: about {} for fitting ({} subjects fitted just now in {}); reading has taken its time already",
+        "time: {} for fitting, at the rate of just now ({} subjects in {}); reading has taken its time already",
         seconds_text(estimate.all_takes.as_secs_f64()),
         estimate.n_sample,
         seconds_text(estimate.sample_took.as_secs_f64()),
@@ -49,6 +49,7 @@ fn groups(work: &Work<'_>) -> String {
     let n_alone = work.windows.len() - n_sharing;
     match work.groups.len() {
         0 => format!("no models are shared; {n_alone} subjects have their own"),
+        1 => format!("{n_sharing} subjects of a kind share models; {n_alone} have their own"),
         n => {
             format!("{n} groups share models ({}{more} subjects); {n_alone} subjects have their own", sizes.join(", "))
         }
