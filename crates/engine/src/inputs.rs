@@ -10,6 +10,7 @@ use homeostat_ingest::{DecodeLimits, FeatureTable, Format, Matrix, QuerySet, Rea
 
 use crate::cli::FilesArgs;
 use crate::config::Config;
+use crate::pack_input::{OfSeries, PackInput, PackRows};
 use crate::reading::Reading;
 
 /// Files read at most, so that a wrong directory doesn't read a disk.
@@ -20,10 +21,10 @@ const SERIES_MAX: usize = 500_000;
 const ENDINGS: [&str; 6] = [".gz", ".zst", ".json", ".ndjson", ".jsonl", ".txt"];
 
 /// Reads the files as answers to the config's queries.
-pub(crate) fn answers(args: &FilesArgs, config: &Config) -> anyhow::Result<Vec<Option<Matrix>>> {
+pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyhow::Result<Vec<Option<Matrix>>> {
     let limits = DecodeLimits { series_max: SERIES_MAX, ..DecodeLimits::default() };
     let mut recording = Recording::new(&config.queries, &config.subjects, config.step, limits);
-    read_all(args, Some(&config.queries), &mut recording)?;
+    read_all(args, Some(&config.queries), rows, &mut recording)?;
     let recorded = recording.finish()?;
     if !recorded.unknown_features.is_empty() {
         tracing::warn!(columns = recorded.unknown_features.join(","), "no query has these names; they are left out");
@@ -35,9 +36,13 @@ pub(crate) fn answers(args: &FilesArgs, config: &Config) -> anyhow::Result<Vec<O
 }
 
 /// Reads the files as tables, every column a feature; `wanted` are the features and step of models that exist.
-pub(crate) fn tables(args: &FilesArgs, wanted: Option<(&Arc<Schema>, Duration)>) -> anyhow::Result<Vec<Window>> {
+pub(crate) fn tables(
+    args: &FilesArgs,
+    wanted: Option<(&Arc<Schema>, Duration)>,
+    rows: PackRows,
+) -> anyhow::Result<Vec<Window>> {
     let mut table = FeatureTable::new();
-    read_all(args, None, &mut table)?;
+    read_all(args, None, rows, &mut table)?;
     Ok(table.windows(wanted)?)
 }
 
@@ -46,7 +51,22 @@ pub(crate) fn names(args: &FilesArgs) -> String {
     args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn read_all(args: &FilesArgs, queries: Option<&QuerySet>, sink: &mut dyn SampleSink) -> anyhow::Result<()> {
+fn read_all(
+    args: &FilesArgs,
+    queries: Option<&QuerySet>,
+    rows: PackRows,
+    sink: &mut dyn SampleSink,
+) -> anyhow::Result<()> {
+    if let Some(pack) = PackInput::of(&args.files)? {
+        let paths: Vec<PathBuf> = pack.series().map(|(_, path)| path).collect();
+        let reading = Reading::begin(paths.iter().map(PathBuf::as_path));
+        for (entry, path) in pack.series() {
+            let options = ReadOptions { format: args.files_format, feature: None };
+            let read = reading.file(&path, &options, &mut OfSeries::new(entry, rows, sink));
+            read.with_context(|| path.display().to_string())?;
+        }
+        return Ok(());
+    }
     let paths = files(&args.files)?;
     let reading = Reading::begin(paths.iter().map(PathBuf::as_path));
     for path in paths {

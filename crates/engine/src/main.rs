@@ -18,6 +18,7 @@ mod logging;
 mod metrics;
 mod no_executor;
 mod outcome;
+mod pack_input;
 mod progress;
 mod reading;
 mod service;

@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use homeostat_detect::BundleManifest;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_homeostat");
 const N_SUBJECTS: usize = 6;
 const N_ROWS: usize = 400;
@@ -299,5 +301,61 @@ fn a_bundle_scored_without_a_config_opens_by_its_own_rule() {
     let told = String::from_utf8_lossy(&checked.stdout).into_owned();
     for part in ["10 of 10 rows", "query       latency = a", "shop/deployment/s0", "every digest is right"] {
         assert!(told.contains(part), "{part} isn't in {told}");
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The network's training is the same bit for bit on one kind of processor only, so on another its file, and what was fitted to
+/// its scores, may differ; the rest may not.
+#[test]
+fn the_shipped_bundle_is_what_its_command_makes() {
+    let room = tempfile::tempdir().expect("a directory");
+    let made = room.path().join("shop.tar.zst");
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(root()).args(["train", "datasets/shop", "--config.file", "models/shop.yaml", "--output"]);
+    succeeded(command.arg(&made).args(["--source-date-epoch", "1767744000"]));
+    let shipped = root().join("models/shop.tar.zst");
+    let of = |path: &Path| BundleManifest::read(path).expect("a bundle");
+    let (new, old) = (of(&made), of(&shipped));
+    let again = "make it again with `just models`";
+    assert_eq!((new.format, &new.provenance, &new.recipe), (old.format, &old.provenance, &old.recipe), "{again}");
+    let subjects = |manifest: &BundleManifest| -> Vec<String> {
+        manifest.subjects.iter().map(|entry| entry.subject.to_string()).collect()
+    };
+    assert_eq!(subjects(&new), subjects(&old), "{again}");
+    let without_network = |manifest: &BundleManifest| -> Vec<String> {
+        manifest
+            .files
+            .keys()
+            .filter(|name| name.ends_with(".postcard") && name.starts_with("models/"))
+            .cloned()
+            .collect()
+    };
+    assert_eq!(without_network(&new), without_network(&old), "models differ: {again}");
+    let network = |manifest: &BundleManifest| -> Vec<String> {
+        manifest.files.keys().filter(|name| name.ends_with(".onnx")).cloned().collect()
+    };
+    if network(&new) == network(&old) {
+        assert!(fs::read(&made).expect("made") == fs::read(&shipped).expect("shipped"), "{again}");
+    }
+}
+
+#[test]
+fn the_shipped_bundle_scores_the_shipped_data_and_finds_its_faults() {
+    let mut command = Command::new(PROGRAM);
+    let scored =
+        succeeded(command.current_dir(root()).args(["score", "datasets/shop", "--bundle", "models/shop.tar.zst"]));
+    assert!(!stderr(&scored).contains("have seen"), "only rows that didn't train are scored: {}", stderr(&scored));
+    let text = String::from_utf8_lossy(&scored.stdout).into_owned();
+    assert_eq!(text.lines().count(), 1 + 9 * 2880, "two judged days of nine services");
+    for (subject, kind) in [("catalog", "memory-leak"), ("cart", "cpu-spike")] {
+        let is_told = text.lines().any(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            fields[1].ends_with(subject) && fields.contains(&kind) && fields.get(6) == Some(&"1")
+        });
+        assert!(is_told, "{kind} of {subject}");
     }
 }

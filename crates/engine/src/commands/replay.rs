@@ -20,6 +20,7 @@ use crate::cycle::{Cycle, Turn};
 use crate::inputs;
 use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
+use crate::pack_input::PackRows;
 use crate::source;
 
 /// Rows of a turn's windows: each turn brings one new row.
@@ -29,7 +30,7 @@ pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let config = Arc::new(config::load_or_explain(&args.config.file)?);
     let matrices: Vec<Option<Matrix>> = match &args.input {
         Some(input) => read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect(),
-        None => inputs::answers(&args.files, &config)?,
+        None => inputs::answers(&args.files, &config, PackRows::All)?,
     };
     let (start, end) = source::range(&config, &matrices)?;
     let from = args.from.unwrap_or_else(|| start + end.since(start) / 4 * 3).align_down(config.step);

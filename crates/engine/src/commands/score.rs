@@ -13,6 +13,7 @@ use homeostat_ingest::UNNAMED;
 use super::serve::calibration_of;
 use crate::cli::ScoreArgs;
 use crate::config::{self, Config};
+use crate::pack_input::PackRows;
 use crate::{inputs, source, training};
 
 mod output;
@@ -77,7 +78,7 @@ fn load(args: &ScoreArgs, config: Option<&Config>) -> anyhow::Result<Bundle> {
 
 /// Windows of what the config's queries ask for.
 fn of_queries(args: &ScoreArgs, config: &Config) -> anyhow::Result<Vec<Window>> {
-    let matrices = inputs::answers(&args.files, config)?;
+    let matrices = inputs::answers(&args.files, config, PackRows::Judged)?;
     let (start, end) = source::range(config, &matrices)?;
     source::history_windows(config, &matrices, start, end)
 }
@@ -85,7 +86,7 @@ fn of_queries(args: &ScoreArgs, config: &Config) -> anyhow::Result<Vec<Window>> 
 /// Windows of tables whose columns are the models' features.
 fn of_columns(args: &ScoreArgs, ensembles: &BTreeMap<Subject, Ensemble>) -> anyhow::Result<Vec<Window>> {
     let (schema, step) = common(ensembles)?;
-    let windows = inputs::tables(&args.files, Some((&schema, step)))?;
+    let windows = inputs::tables(&args.files, Some((&schema, step)), PackRows::Judged)?;
     // Rows that name no subject can only be about the one that the models know.
     let only = ensembles.keys().next().filter(|_| ensembles.len() == 1);
     windows

@@ -14,6 +14,7 @@ use crate::clock;
 use crate::config::{self, Config, Detection};
 use crate::inputs;
 use crate::outcome::{Outcome, print};
+use crate::pack_input::PackRows;
 use crate::progress::{Progress, Unit, seconds_text};
 use crate::source;
 use crate::training::{Aside, Estimate, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, train_aside};
@@ -180,14 +181,19 @@ fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Kept) -> Run {
 
 async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp) -> anyhow::Result<Input> {
     let Some(config) = config else {
-        return Ok(Input { windows: inputs::tables(&args.files, None)?, source: inputs::names(&args.files) });
+        return Ok(Input {
+            windows: inputs::tables(&args.files, None, PackRows::Training)?,
+            source: inputs::names(&args.files),
+        });
     };
     let (source, matrices): (String, Vec<Option<Matrix>>) = match &args.input {
         Some(input) => {
             let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
             (input.display().to_string(), matrices.into_iter().map(Some).collect())
         }
-        None if !args.files.files.is_empty() => (inputs::names(&args.files), inputs::answers(&args.files, config)?),
+        None if !args.files.files.is_empty() => {
+            (inputs::names(&args.files), inputs::answers(&args.files, config, PackRows::Training)?)
+        }
         None => {
             let prometheus = PrometheusSource::new(source::config_of(config)?)?;
             let windows = source::pull_history(config, &prometheus, history_end).await?;
