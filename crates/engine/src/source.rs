@@ -9,6 +9,7 @@ use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusConfig, PrometheusSou
 
 use crate::clock;
 use crate::config::{Config, Detection};
+use crate::progress::{Progress, Unit};
 use crate::training::{self, Trained};
 
 /// Rows of history for each subject: 20 160 are two weeks of minutes. More would take memory for seasons we don't model.
@@ -130,7 +131,8 @@ pub(crate) async fn train(detection: &Detection, windows: Vec<Window>) -> anyhow
     let trained = tokio::task::spawn_blocking(move || {
         let spec = training::ensemble_spec(&detection);
         let Detection { share_models, seed, .. } = detection;
-        training::train(&windows, &spec, share_models, &runtime, Seed::new(seed), |_| {})
+        let bar = Progress::begin("training", Unit::Count("subjects"), windows.len() as u64);
+        training::train(&windows, &spec, share_models, &runtime, Seed::new(seed), |_| bar.add(1))
     })
     .await
     .context("training")?;

@@ -62,8 +62,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleLoadE
     let mut magic = Vec::with_capacity(MAGIC.len());
     file.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic).map_err(unread)?;
     if magic != MAGIC {
-        let hint = "this is no bundle: neither a directory nor a .tar.zst; train one, or fix the path".to_owned();
-        return Err(BundleLoadError::Missing { path: path.join(super::MANIFEST), hint });
+        return Err(BundleLoadError::NoBundle { path: path.to_owned() });
     }
     let broken = |why: String| BundleLoadError::damaged(path, why);
     let decoder = StreamingDecoder::new(io::Cursor::new(magic).chain(file));
@@ -89,7 +88,8 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleLoadE
             return Err(broken(format!("unpacked, it takes more than a bundle does (at {name}, {n_bytes} bytes)")));
         }
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|error| broken(format!("{name}: {error}")))?;
+        let unpacked = entry.read_to_end(&mut bytes);
+        unpacked.map_err(|error| broken(format!("{name} is cut off or changed: {error}")))?;
         if bytes.len() as u64 != entry.size() {
             return Err(broken(format!("{name} is cut off after {} of {} bytes", bytes.len(), entry.size())));
         }

@@ -39,6 +39,12 @@ pub enum BundleLoadError {
         /// What to do.
         hint: String,
     },
+    /// A file that is something else.
+    #[error("{path}: this is no bundle, neither a directory nor a .tar.zst archive: train one, or fix the path")]
+    NoBundle {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("{path}: can't be read: fix permissions or the path")]
     Io {
