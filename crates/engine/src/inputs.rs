@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use homeostat_core::{Schema, Window};
 use homeostat_ingest::{
     DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink, read_file,
 };
 
-use crate::cli::FilesArgs;
 use crate::config::Config;
 
 /// Files read at most, so that a wrong directory doesn't read a disk.
@@ -19,6 +19,19 @@ const FILES_MAX: usize = 10_000;
 const SERIES_MAX: usize = 500_000;
 /// What ends a file's name and says nothing of what it holds.
 const ENDINGS: [&str; 6] = [".gz", ".zst", ".json", ".ndjson", ".jsonl", ".txt"];
+
+/// Files of exported metrics.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilesArgs {
+    /// Exported metrics, packed with gzip or zstd or not; a directory stands for the files in it. With a config, its queries
+    /// are evaluated on raw series, and answers (`QUERY.json`, columns of tables) are taken by their names. Without one,
+    /// tables only: every column is a feature.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The files' format: query-range, openmetrics, tsdb-dump, victoriametrics, csv or parquet. Default: by their content.
+    #[arg(long = "format", value_name = "FORMAT", value_parser = format)]
+    pub(crate) files_format: Option<Format>,
+}
 
 /// Reads the files as answers to the config's queries.
 pub(crate) fn answers(args: &FilesArgs, config: &Config) -> anyhow::Result<Vec<Option<Matrix>>> {
@@ -101,7 +114,7 @@ fn files(given: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Reads a format's name.
-pub(crate) fn format(text: &str) -> Result<Format, String> {
+fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|error: homeostat_ingest::UnknownFormat| error.to_string())
 }
 

@@ -2,8 +2,9 @@
 
 mod memory;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use homeostat_detect::{Bundle, LoadOptions};
 use homeostat_remediate::{lint, load_policies};
 use homeostat_settings::Problem;
@@ -11,7 +12,23 @@ use homeostat_settings::Problem;
 use crate::config;
 use crate::outcome::{Outcome, print};
 
-pub(super) fn config(path: &Path) -> Outcome {
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// A config file, with the policy files it names.
+    Config(CheckArgs),
+    /// A policy file.
+    Policy(CheckArgs),
+    /// A saved bundle of models.
+    Bundle(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// What to check.
+    pub(crate) file: PathBuf,
+}
+
+pub(crate) fn config(path: &Path) -> Outcome {
     match config::load(path) {
         Ok(loaded) => {
             let config = &loaded.config;
@@ -34,7 +51,7 @@ pub(super) fn config(path: &Path) -> Outcome {
     }
 }
 
-pub(super) fn policy(path: &Path) -> Outcome {
+pub(crate) fn policy(path: &Path) -> Outcome {
     let file = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -52,7 +69,7 @@ pub(super) fn policy(path: &Path) -> Outcome {
     }
 }
 
-pub(super) fn bundle(path: &Path) -> Outcome {
+pub(crate) fn bundle(path: &Path) -> Outcome {
     match Bundle::load(path, |_| None, &LoadOptions::default()) {
         Ok(bundle) => {
             print(&format!(

@@ -11,19 +11,20 @@ use homeostat_evaluate::{
     Claimant, Comparison, Evaluation, Judged, Pack, Protocol, claims, figure_lines, html, markdown, table,
 };
 
-use crate::cli::EvaluateArgs;
 use crate::config::{self, Detection};
 use crate::outcome::print;
 
+mod args;
 mod cache;
 pub(super) mod files;
 mod scenarios;
 mod shared;
 mod work;
 
+pub(crate) use args::EvaluateArgs;
 use work::Work;
 
-pub(super) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let began = tokio::time::Instant::now();
     // Read first: a wrong name should not show after minutes of work.
     let detection = detection(&args)?;

@@ -1,19 +1,36 @@
 //! `homeostat train`: models from Prometheus or from an export, saved as a bundle.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
+use clap::Args;
 use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
 
 use super::serve::{calibration, calibration_of};
-use crate::cli::TrainArgs;
 use crate::clock;
 use crate::config::{self, Config, Detection};
-use crate::inputs;
+use crate::inputs::{self, FilesArgs};
 use crate::outcome::print;
 use crate::source;
 use crate::training::Trained;
 
-pub(super) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The config file. It may be left out where tables are trained on: then every column is a feature.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE", required_unless_present = "files")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+    /// An export to train on instead of the config's Prometheus: a directory with `QUERY.json[.gz]` per query.
+    #[arg(long, value_name = "DIR", conflicts_with = "files")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where to write the bundle; must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+}
+
+pub(crate) async fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if args.output.exists() {
         bail!("--output {}: is there already; choose another name or move it away", args.output.display());
     }

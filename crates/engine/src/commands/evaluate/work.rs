@@ -11,10 +11,10 @@ use homeostat_evaluate::{
     JudgeOptions, Judged, LabelledSeries, Pack, Placement, Protocol, RunError, Scores, SeriesEntry, SeriesRun,
 };
 
+use super::EvaluateArgs;
 use super::cache::Cache;
 use super::files;
 use super::shared::Shared;
-use crate::cli::EvaluateArgs;
 use crate::config::Detection;
 use crate::training::ensemble_spec;
 

@@ -11,7 +11,7 @@ use homeostat_evaluate::{
     Job, JudgeOptions, Judged, LabelledSeries, Placement, RunError, Scores, SeriesEntry, SeriesRun, TrialOutcome,
 };
 
-use crate::cli::TuneArgs;
+use super::TuneArgs;
 use crate::commands::evaluate::files;
 use crate::config::Detection;
 use crate::training::ensemble_spec;
