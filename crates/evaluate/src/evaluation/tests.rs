@@ -31,7 +31,7 @@ fn judged(set: &str, series: &str, vus_pr: f64, height: f64) -> Judged {
     });
     let score: Vec<f64> = score.collect();
     let alert = (0..1440).map(|row| row == 601 || row == 100).collect();
-    one.scores = Scores { score, confidence: None, alert: Some(alert) };
+    one.scores = Scores { score, alert: Some(alert), ..Scores::default() };
     one.episodes = vec![(100, 100, false), (601, 601, true)];
     one
 }

@@ -47,6 +47,10 @@ pub(crate) struct EvaluateArgs {
     /// `score[,confidence][,alert]`.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["detectors", "seeds", "seed", "ablation", "cache", "share_models"])]
     pub(crate) scores: Option<PathBuf>,
+    /// Show another program's scores of the same series beside ours; may be given several times. Its directory is as that of
+    /// `--scores`; with a column `surprise` its alerts are made by homeostat's own policy.
+    #[arg(long = "peer", value_name = "NAME=DIR", value_parser = peer, requires = "pack")]
+    pub(crate) peers: Vec<Peer>,
     /// Compare with an evaluation written by `--output.json`.
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
@@ -69,4 +73,26 @@ pub(crate) struct EvaluateArgs {
     /// Series at a time. Default: one for each core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
+}
+
+/// Another program's scores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// What to call it.
+    pub(crate) name: String,
+    /// Its scores.
+    pub(crate) dir: PathBuf,
+}
+
+/// Reads `NAME=DIR`. A name becomes part of figures' names, so it has no spaces.
+fn peer(text: &str) -> Result<Peer, String> {
+    let (name, dir) = text.split_once('=').ok_or("write it as NAME=DIR")?;
+    let is_usual = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || !name.chars().all(is_usual) {
+        return Err(format!("{name:?} is no name: use letters, digits, -, _ and ."));
+    }
+    if dir.is_empty() {
+        return Err("no directory after =".to_owned());
+    }
+    Ok(Peer { name: name.to_owned(), dir: dir.into() })
 }
