@@ -20,7 +20,11 @@ use crate::inputs::{self, FilesArgs};
 use crate::{source, training};
 
 mod output;
+mod packed;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod row;
+mod whole_file;
 
 use crate::typed::typed;
 use output::Output;
@@ -36,7 +40,8 @@ pub(crate) struct ScoreArgs {
     /// The models, as `homeostat train` saved them. Default: the config's `bundle`.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Where to write the rows; the ending says how: .csv, .json (an array) or .jsonl. Default: CSV on standard output.
+    /// Where to write the rows; the ending says how: .csv, .json (an array) or .jsonl, packed
+    /// with .gz or .zst or not, or .parquet. Default: CSV on standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
