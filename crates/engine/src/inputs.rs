@@ -45,7 +45,37 @@ pub(crate) fn answers(args: &FilesArgs, config: &Config) -> anyhow::Result<Vec<O
     for query in &recorded.empty {
         tracing::warn!(query, "no series in the files answers this query");
     }
+    check_subjects(&recorded.matrices, config)?;
     Ok(recorded.matrices)
+}
+
+/// Says which series name no subject; if none does, there is nothing to do.
+pub(crate) fn check_subjects(matrices: &[Option<Matrix>], config: &Config) -> anyhow::Result<()> {
+    let rule = &config.subjects;
+    let series = || matrices.iter().flatten().flat_map(Matrix::series);
+    let nameless = || series().filter(|series| rule.subject(series.labels()).is_none());
+    let Some(first) = nameless().next() else { return Ok(()) };
+    let (n_nameless, n_series) = (nameless().count(), series().count());
+    let wanted = match &rule.namespace_fixed {
+        Some(_) => rule.name_label.clone(),
+        None => format!("{} and {}", rule.namespace_label, rule.name_label),
+    };
+    let labels: Vec<&str> = first.labels().keys().map(String::as_str).collect();
+    let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+    if n_nameless == n_series {
+        bail!(
+            "no series says which subject it is about: the config's `subjects` wants the labels {wanted}, the first series \
+             has {labels}; change `subjects`, or let the queries keep those labels"
+        );
+    }
+    tracing::warn!(
+        series = n_nameless,
+        of = n_series,
+        wanted,
+        first_has = labels,
+        "series name no subject; they are left out"
+    );
+    Ok(())
 }
 
 /// Reads the files as tables, every column a feature; `wanted` are the features and step of models that exist.

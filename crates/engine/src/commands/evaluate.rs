@@ -66,6 +66,9 @@ pub(crate) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     if let Some(mib) = files::peak_memory_mib() {
         print(&format!("figure eval.memory {mib:.0} mib\n"));
     }
+    if !judged.is_empty() && judged.iter().all(|one| one.judgement.failure.is_some()) {
+        bail!("no series could be judged, see above");
+    }
     if stopped.load(Ordering::Relaxed) {
         let n_runs = work.as_ref().map_or(0, |work| work.n_runs());
         bail!("stopped after {} of {n_runs} runs; the figures above are of these alone", judged.len());

@@ -44,7 +44,12 @@ pub(crate) struct ReplayArgs {
 pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let config = Arc::new(config::load_or_explain(&args.config.file)?);
     let matrices: Vec<Option<Matrix>> = match &args.input {
-        Some(input) => read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect(),
+        Some(input) => {
+            let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
+            let matrices: Vec<Option<Matrix>> = matrices.into_iter().map(Some).collect();
+            inputs::check_subjects(&matrices, &config)?;
+            matrices
+        }
         None => inputs::answers(&args.files, &config)?,
     };
     let (start, end) = source::range(&config, &matrices)?;

@@ -57,7 +57,9 @@ async fn trained(args: &TrainArgs, config: Option<&Config>) -> anyhow::Result<(S
     let (source, matrices): (String, Vec<Option<Matrix>>) = match &args.input {
         Some(input) => {
             let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
-            (input.display().to_string(), matrices.into_iter().map(Some).collect())
+            let matrices: Vec<Option<Matrix>> = matrices.into_iter().map(Some).collect();
+            inputs::check_subjects(&matrices, config)?;
+            (input.display().to_string(), matrices)
         }
         None if !args.files.files.is_empty() => (inputs::names(&args.files), inputs::answers(&args.files, config)?),
         None => {
