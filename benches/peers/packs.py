@@ -1,7 +1,7 @@
 """Reads labelled packs, and writes scores in the form that `homeostat evaluate --scores DIR` judges.
 
 A pack is a folder with `manifest.json` (a list of `set, series, path, rows, train_rows, features, interval_s`) and gzipped
-CSV files: `timestamp`, the features, `label`. Scores are `<set>/<series>.csv`, header `score`, one line a row.
+CSV files: `timestamp`, the features, `label`. Scores are `<set>/<series>.csv`, header `score[,surprise]`, one line a row.
 """
 
 import argparse
@@ -18,6 +18,8 @@ HALF_LIVES = (1, 4, 16, 64, 256)
 DEAD_ZONE_NATS = 2.0
 # The share of training scores above which the tail is an exponential; below it's empirical.
 TAIL_QUANTILE = 0.98
+# No row is more surprising; homeostat's own limit.
+NATS_MAX = 1e12
 # Deviations from the training mean above this are alike, or one broken feature drowns the others.
 CLIP = 50.0
 DEVIATION_MIN = 1e-6
@@ -64,14 +66,14 @@ def windows(rows, n_steps):
 
 
 def surprise(scores, n_train):
-    """Raw scores → −ln of their tail probability among the training scores, less the dead zone, never below 0.
+    """Raw scores → −ln of their tail probability among the training scores, in nats; NaN where there is no score.
 
     Empirical up to a high quantile, exponential by the mean excess beyond: homeostat's own votes are made the same way, so
     that peers are compared by what they see and not by the scale they report it on.
     """
     train = np.sort(scores[:n_train][np.isfinite(scores[:n_train])])
     if len(train) == 0:
-        return np.zeros(len(scores))
+        return np.full(len(scores), np.nan)
     edge = np.quantile(train, TAIL_QUANTILE)
     excess = train[train > edge] - edge
     above = len(train) - np.searchsorted(train, scores, side="left")
@@ -80,13 +82,13 @@ def surprise(scores, n_train):
         at_edge = -np.log(1.0 - TAIL_QUANTILE)
         beyond = scores > edge
         nats[beyond] = at_edge + (scores[beyond] - edge) / excess.mean()
-    nats = np.where(np.isfinite(scores), nats, 0.0)
-    return np.maximum(nats - DEAD_ZONE_NATS, 0.0)
+    # A mean excess of almost nothing would make one far row more surprising than a file of numbers can say.
+    return np.where(np.isfinite(scores), np.minimum(nats, NATS_MAX), np.nan)
 
 
 def smoothed(nats):
-    """Sum of causal exponential averages over several half-lives (in rows)."""
-    values = pd.Series(nats)
+    """What of the surprises is beyond the dead zone, as the sum of causal exponential averages over several half-lives (in rows)."""
+    values = pd.Series(np.maximum(np.nan_to_num(nats) - DEAD_ZONE_NATS, 0.0))
     return sum(values.ewm(halflife=half_life, adjust=False).mean() for half_life in HALF_LIVES).to_numpy()
 
 
@@ -101,7 +103,7 @@ def write_scores(scorer, doc, options=None):
     args.add_argument("--out", required=True, type=pathlib.Path, help="folder for the scores")
     args.add_argument("--set", action="append", help="this set only; may be given several times")
     args.add_argument("--seed", type=int, default=1)
-    args.add_argument("--smooth", action="store_true", help="the smoothing that homeostat's ensemble gets")
+    args.add_argument("--smooth", action="store_true", help="the smoothing and, by a column `surprise`, the alert policy of homeostat's ensemble")
     if options:
         options(args)
     args = args.parse_args()
@@ -110,9 +112,12 @@ def write_scores(scorer, doc, options=None):
         scores = np.asarray(scorer(rows[: series.n_train], rows, series.seed(args.seed), args), dtype=float)
         if scores.shape != (len(rows),):
             raise SystemExit(f"{series.set}/{series.name}: {scores.shape} scores for {len(rows)} rows")
+        columns = {"score": scores}
         if args.smooth:
-            scores = smoothed(surprise(scores, series.n_train))
+            nats = surprise(scores, series.n_train)
+            # The alert policy goes by rows, the ranking by their averages; as with homeostat's ensemble.
+            columns = {"score": smoothed(nats), "surprise": nats}
         folder = args.out / series.set
         folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame({"score": scores}).to_csv(folder / f"{series.name}.csv", index=False)
+        pd.DataFrame(columns).to_csv(folder / f"{series.name}.csv", index=False)
         print(f"{series.set}/{series.name}: {len(rows)} rows", file=sys.stderr, flush=True)

@@ -153,6 +153,33 @@ fn no_code_says_what_is_banned_everywhere() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Variants of errors that show what caused them in their own message, and hand it on as their source as well.
+fn sources_told_twice(text: &str) -> Vec<String> {
+    let code = code(text);
+    let variants = code.split("#[error(").skip(1).map(|after| after.split("\n}").next().unwrap_or(after));
+    variants
+        .filter_map(|variant| variant.split_once(")]\n"))
+        .filter(|(_, body)| ["#[source]", "#[from]", " source: "].iter().any(|mark| body.contains(mark)))
+        .filter(|(message, _)| message.contains("{0") || message.contains("{source"))
+        .map(|(message, _)| message.to_owned())
+        .collect()
+}
+
+#[test]
+fn no_error_says_its_source_twice() {
+    assert_eq!(sources_told_twice("enum E {\n#[error(\"a: {0}\")]\nA(#[from] B),\n}").len(), 1);
+    assert_eq!(
+        sources_told_twice("enum E {\n#[error(\"a\")]\nA(#[from] B),\n#[error(\"{0}\")]\nC(String),\n}").len(),
+        0
+    );
+    for (room, _) in EDGES {
+        for (name, text) in sources(room) {
+            let twice = sources_told_twice(&text);
+            assert!(twice.is_empty(), "{name}: the chain is printed whole, so leave the source out of {twice:?}");
+        }
+    }
+}
+
 #[test]
 fn only_detectors_see_no_label_and_only_evaluate_reads_truths() {
     let readers: Vec<String> = ["ingest", "detect", "remediate", "announce"]

@@ -78,7 +78,7 @@ impl Fusion {
     }
 }
 
-fn in_units_of(unit_nats: f64, nats: f64) -> Score {
+pub(crate) fn in_units_of(unit_nats: f64, nats: f64) -> Score {
     Score::new((nats / unit_nats).min(f64::MAX)).unwrap_or(Score::ZERO)
 }
 
@@ -116,7 +116,7 @@ fn excesses(votes: &[NamedVote]) -> impl Iterator<Item = f64> + '_ {
 }
 
 /// No row is more surprising than this. Far beyond any threshold, and far from the largest float.
-const FUSED_NATS_MAX: f64 = 1e12;
+pub(crate) const FUSED_NATS_MAX: f64 = 1e12;
 
 fn surprise_nats(vote: &Vote) -> Option<f64> {
     match vote {

@@ -7,6 +7,7 @@
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes; only [`Bundle`] touches files.
 
 #[cfg(feature = "onnx")]
+mod alert_policy;
 mod autoencoder;
 mod boundary;
 mod budget;
@@ -36,6 +37,7 @@ mod tracker;
 mod trail;
 mod typing;
 
+pub use alert_policy::AlertPolicy;
 #[cfg(feature = "onnx")]
 pub use autoencoder::{
     Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,

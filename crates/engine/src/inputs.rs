@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use homeostat_core::{Schema, Window};
 use homeostat_ingest::{DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink};
 
-use crate::cli::FilesArgs;
 use crate::config::Config;
 use crate::pack_input::{OfSeries, PackInput, PackRows};
 use crate::reading::Reading;
@@ -19,6 +19,19 @@ const FILES_MAX: usize = 10_000;
 const SERIES_MAX: usize = 500_000;
 /// What ends a file's name and says nothing of what it holds.
 const ENDINGS: [&str; 6] = [".gz", ".zst", ".json", ".ndjson", ".jsonl", ".txt"];
+
+/// Files of exported metrics.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilesArgs {
+    /// Exported metrics, packed with gzip or zstd or not; a directory stands for the files in it. With a config, its queries
+    /// are evaluated on raw series, and answers (`QUERY.json`, columns of tables) are taken by their names. Without one,
+    /// tables only: every column is a feature.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The files' format: query-range, openmetrics, tsdb-dump, victoriametrics, csv or parquet. Default: by their content.
+    #[arg(long = "format", value_name = "FORMAT", value_parser = format)]
+    pub(crate) files_format: Option<Format>,
+}
 
 /// Reads the files as answers to the config's queries.
 pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyhow::Result<Vec<Option<Matrix>>> {
@@ -32,7 +45,37 @@ pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyh
     for query in &recorded.empty {
         tracing::warn!(query, "no series in the files answers this query");
     }
+    check_subjects(&recorded.matrices, config)?;
     Ok(recorded.matrices)
+}
+
+/// Says which series name no subject; if none does, there is nothing to do.
+pub(crate) fn check_subjects(matrices: &[Option<Matrix>], config: &Config) -> anyhow::Result<()> {
+    let rule = &config.subjects;
+    let series = || matrices.iter().flatten().flat_map(Matrix::series);
+    let nameless = || series().filter(|series| rule.subject(series.labels()).is_none());
+    let Some(first) = nameless().next() else { return Ok(()) };
+    let (n_nameless, n_series) = (nameless().count(), series().count());
+    let wanted = match &rule.namespace_fixed {
+        Some(_) => rule.name_label.clone(),
+        None => format!("{} and {}", rule.namespace_label, rule.name_label),
+    };
+    let labels: Vec<&str> = first.labels().keys().map(String::as_str).collect();
+    let labels = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+    if n_nameless == n_series {
+        bail!(
+            "no series says which subject it is about: the config's `subjects` wants the labels {wanted}, the first series \
+             has {labels}; change `subjects`, or let the queries keep those labels"
+        );
+    }
+    tracing::warn!(
+        series = n_nameless,
+        of = n_series,
+        wanted,
+        first_has = labels,
+        "series name no subject; they are left out"
+    );
+    Ok(())
 }
 
 /// Reads the files as tables, every column a feature; `wanted` are the features and step of models that exist.
@@ -122,7 +165,7 @@ fn files(given: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Reads a format's name.
-pub(crate) fn format(text: &str) -> Result<Format, String> {
+fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|error: homeostat_ingest::UnknownFormat| error.to_string())
 }
 

@@ -1,10 +1,29 @@
 //! Structured logs on standard error. One correlation id runs from the window that alarmed to the action that was taken.
 
+use clap::{Args, ValueEnum};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::cli::{LogArgs, LogFormat};
+/// How to log.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogArgs {
+    /// What to log; a level, or filters such as `info,homeostat=debug`.
+    #[arg(long = "log.level", global = true, default_value = "info", value_name = "LEVEL")]
+    pub(crate) level: String,
+    /// How to write log lines. They go to standard error.
+    #[arg(long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `ts=… level=info msg=…`
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging. An unusable `--log.level` is the caller's mistake.
 pub(crate) fn start(args: &LogArgs) -> Result<(), String> {

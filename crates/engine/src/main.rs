@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod control;
 mod cycle;
+mod flags;
 mod http;
 mod inputs;
 mod logging;
@@ -29,5 +30,5 @@ mod typed;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();
-    commands::run(args).exit_code()
+    cli::run(args).exit_code()
 }

@@ -1,6 +1,6 @@
 //! How a command ends, for the shell and for people.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// How a command ended. The numbers are an interface, the same as promtool's.
@@ -51,10 +51,19 @@ impl From<anyhow::Result<()>> for Outcome {
     }
 }
 
-/// Writes to standard output. A reader that went away (`| head`) ends the program quietly, like other tools.
+/// Writes to standard output. A reader that went away (`| head`) ends the program quietly, like other tools; a disk that is
+/// full doesn't: half a result with exit code 0 would pass for a whole one.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        std::process::exit(0);
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "homeostat: standard output can't be written: {error}; what was written is a part"
+            );
+            std::process::exit(1);
+        }
     }
 }

@@ -15,6 +15,7 @@ mod figures;
 mod html;
 mod judgement;
 mod markdown;
+mod peers;
 mod table;
 mod trace;
 
@@ -23,8 +24,9 @@ pub use claims::{Claimant, claims};
 pub use comparison::{Change, Comparison, Verdict};
 pub use figures::figure_lines;
 pub use html::html;
-pub use judgement::{ConfidenceFigures, DetectorWorth, JudgeOptions, Judged, SeriesJudgement};
+pub use judgement::{AlertRule, AlertsBy, ConfidenceFigures, DetectorWorth, JudgeOptions, Judged, SeriesJudgement};
 pub use markdown::markdown;
+pub use peers::PeerFigures;
 pub use table::table;
 pub use trace::{TRACE_COLUMNS, Trace, TraceColumn};
 
@@ -62,6 +64,9 @@ pub struct Evaluation {
     pub sets: Vec<SetFigures>,
     /// Each series, and each seed of it.
     pub series: Vec<SeriesJudgement>,
+    /// Other programs on the same series, in the order they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerFigures>,
     /// Causes and types of simulated faults, if any were played.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
@@ -121,7 +126,7 @@ impl Evaluation {
         }
         let overall = overall(&sets, &resampled);
         let series = by_set.values().flatten().map(|one| one.judgement.clone()).collect();
-        Self { protocol, overall, sets, series, diagnosis: None }
+        Self { protocol, overall, sets, series, peers: Vec::new(), diagnosis: None }
     }
 }
 

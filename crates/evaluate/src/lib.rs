@@ -32,9 +32,9 @@ mod tuning;
 pub use action_outcome::{ActionOutcome, Verification};
 pub use diagnosis::{Diagnosis, DiagnosisFigures, FaultCase, Said};
 pub use evaluation::{
-    Change, Claimant, Comparison, ConfidenceFigures, DetectorWorth, Estimate, Evaluation, Figures, JudgeOptions,
-    Judged, Protocol, SeriesJudgement, SetFigures, TRACE_COLUMNS, Trace, TraceColumn, Verdict, claims, figure_lines,
-    html, markdown, table,
+    AlertRule, AlertsBy, Change, Claimant, Comparison, ConfidenceFigures, DetectorWorth, Estimate, Evaluation, Figures,
+    JudgeOptions, Judged, PeerFigures, Protocol, SeriesJudgement, SetFigures, TRACE_COLUMNS, Trace, TraceColumn,
+    Verdict, claims, figure_lines, html, markdown, table,
 };
 pub use incident_record::IncidentRecord;
 pub use labelled::{LabelledOutcome, outcomes};

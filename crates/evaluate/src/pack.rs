@@ -53,7 +53,7 @@ impl SeriesEntry {
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// It isn't the JSON that is expected.
-    #[error("the manifest isn't a list of series with set, series, path, rows, train_rows and interval_s: {0}")]
+    #[error("the manifest isn't a list of series with set, series, path, rows, train_rows and interval_s")]
     Json(#[source] serde_json::Error),
     /// It has no series.
     #[error("the manifest names no series")]

@@ -1,8 +1,9 @@
 //! The scores format: what any program that wants to be judged writes, one CSV a series.
 //!
-//! Header `score[,confidence][,alert]`, then one line a row, in order: for every row of the series, or for the judged rows
-//! only. `score` is higher where more anomalous; `confidence` is the claimed probability that the row lies in an anomaly;
-//! `alert` is 1 where the program would really raise one.
+//! Header `score[,confidence][,alert][,surprise]`, then one line a row, in order: for every row of the series, or for the judged
+//! rows only. `score` is higher where more anomalous; `confidence` is the claimed probability that the row lies in an anomaly;
+//! `alert` is 1 where the program would really raise one; `surprise` is −ln of the probability, in nats, that a normal row
+//! alone is as unusual: what homeostat's alert policy goes by, where a peer is compared under it.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead};
@@ -16,16 +17,18 @@ pub struct Scores {
     pub confidence: Option<Vec<f64>>,
     /// One a row, if the program raises any.
     pub alert: Option<Vec<bool>>,
+    /// One a row, in nats, if the program says so; NaN where it doesn't.
+    pub surprise_nats: Option<Vec<f64>>,
 }
 
 /// Why a file holds no scores: mend the program that wrote it.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoresError {
     /// Reading failed.
-    #[error("it can't be read: {0}")]
+    #[error("it can't be read")]
     Io(#[source] io::Error),
     /// A header that isn't the format's.
-    #[error("the header {0:?} isn't score[,confidence][,alert]")]
+    #[error("the header {0:?} isn't score[,confidence][,alert][,surprise]")]
     Header(String),
     /// A line that isn't a row.
     #[error("line {line}: {why}")]
@@ -51,7 +54,11 @@ impl Scores {
     /// The file's text. Numbers are written so that they read back the same.
     pub fn to_csv(&self) -> String {
         let mut text = String::from("score");
-        for (name, there) in [("confidence", self.confidence.is_some()), ("alert", self.alert.is_some())] {
+        for (name, there) in [
+            ("confidence", self.confidence.is_some()),
+            ("alert", self.alert.is_some()),
+            ("surprise", self.surprise_nats.is_some()),
+        ] {
             if there {
                 let _ = write!(text, ",{name}");
             }
@@ -66,6 +73,9 @@ impl Scores {
             if let Some(alert) = self.alert.as_ref().and_then(|all| all.get(row)) {
                 let _ = write!(text, ",{}", u8::from(*alert));
             }
+            if let Some(nats) = self.surprise_nats.as_ref().and_then(|all| all.get(row)) {
+                let _ = write!(text, ",{nats}");
+            }
             text.push('\n');
         }
         text
@@ -77,13 +87,14 @@ impl Scores {
         let header = lines.next().transpose().map_err(ScoresError::Io)?.unwrap_or_default();
         let columns: Vec<&str> = header.split(',').map(str::trim).collect();
         let place = |name: &str| columns.iter().position(|column| *column == name);
-        let known = columns.iter().all(|column| ["score", "confidence", "alert"].contains(column));
+        let known = columns.iter().all(|column| ["score", "confidence", "alert", "surprise"].contains(column));
         let Some(score_at) = place("score").filter(|_| known) else { return Err(ScoresError::Header(header.clone())) };
-        let (confidence_at, alert_at) = (place("confidence"), place("alert"));
+        let (confidence_at, alert_at, surprise_at) = (place("confidence"), place("alert"), place("surprise"));
         let mut scores = Self {
             score: Vec::new(),
             confidence: confidence_at.map(|_| Vec::new()),
             alert: alert_at.map(|_| Vec::new()),
+            surprise_nats: surprise_at.map(|_| Vec::new()),
         };
         for (idx, line) in lines.enumerate() {
             let line = line.map_err(ScoresError::Io)?;
@@ -101,12 +112,15 @@ impl Scores {
             if let (Some(at), Some(all)) = (alert_at, &mut scores.alert) {
                 all.push(number(at)? > 0.0);
             }
+            if let (Some(at), Some(all)) = (surprise_at, &mut scores.surprise_nats) {
+                all.push(number(at)?);
+            }
         }
         Ok(scores)
     }
 
-    /// Its train rows' scores, where it has them, and the judged rows alone, of a series with so many rows.
-    pub fn split(self, n_rows: usize, train_rows: usize) -> Result<(Option<Vec<f64>>, Self), ScoresError> {
+    /// Its train rows, where it has them, and the judged rows alone, of a series with so many rows.
+    pub fn split(self, n_rows: usize, train_rows: usize) -> Result<(Option<Self>, Self), ScoresError> {
         let judged = n_rows - train_rows;
         if self.score.len() == judged {
             return Ok((None, self));
@@ -114,11 +128,14 @@ impl Scores {
         if self.score.len() != n_rows {
             return Err(ScoresError::Rows { found: self.score.len(), all: n_rows, judged });
         }
-        let mut train = self.score;
-        let score = train.split_off(train_rows);
-        let confidence = self.confidence.map(|mut all| all.split_off(train_rows));
-        let alert = self.alert.map(|mut all| all.split_off(train_rows));
-        Ok((Some(train), Self { score, confidence, alert }))
+        let mut train = self;
+        let judged = Self {
+            score: train.score.split_off(train_rows),
+            confidence: train.confidence.as_mut().map(|all| all.split_off(train_rows)),
+            alert: train.alert.as_mut().map(|all| all.split_off(train_rows)),
+            surprise_nats: train.surprise_nats.as_mut().map(|all| all.split_off(train_rows)),
+        };
+        Ok((Some(train), judged))
     }
 }
 
@@ -141,6 +158,7 @@ mod tests {
             score: vec![0.1 + 0.2, f64::NAN, 1e300],
             confidence: Some(vec![0.0, 1.0 / 3.0, 1.0]),
             alert: Some(vec![false, true, false]),
+            surprise_nats: Some(vec![0.5, f64::NAN, 7.25]),
         };
         let read = Scores::read(scores.to_csv().as_bytes()).expect("scores");
         assert_eq!(read.to_csv(), scores.to_csv());
@@ -149,9 +167,12 @@ mod tests {
 
     #[test]
     fn train_rows_are_split_off_where_they_are() {
-        let scores = Scores { score: vec![1.0, 2.0, 3.0], ..Scores::default() };
+        let nats = Some(vec![0.0, 0.5, 9.0]);
+        let scores = Scores { score: vec![1.0, 2.0, 3.0], surprise_nats: nats, ..Scores::default() };
         let (train, judged) = scores.clone().split(3, 2).expect("all rows");
-        assert_eq!((train, judged.score), (Some(vec![1.0, 2.0]), vec![3.0]));
+        assert_eq!(train.as_ref().map(|train| &train.score), Some(&vec![1.0, 2.0]));
+        assert_eq!(train.and_then(|train| train.surprise_nats), Some(vec![0.0, 0.5]));
+        assert_eq!((judged.score, judged.surprise_nats), (vec![3.0], Some(vec![9.0])));
         assert_eq!(scores.clone().split(5, 2).expect("judged rows").0, None);
         assert!(matches!(scores.split(9, 2), Err(ScoresError::Rows { found: 3, all: 9, judged: 7 })));
     }

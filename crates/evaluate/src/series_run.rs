@@ -42,7 +42,7 @@ pub enum RunError {
     #[error("stopped before the end")]
     Stopped,
     /// Nothing could be trained on its first rows.
-    #[error("no model: {0}")]
+    #[error("no model could be trained")]
     Untrainable(#[source] TrainError),
     /// It has no rows to train on or none to judge.
     #[error("it has no rows to train on, or none to judge")]

@@ -77,7 +77,7 @@ pub enum ExportError {
         limit: u64,
     },
     /// The system refused.
-    #[error("{file}: {source}", file = file.display())]
+    #[error("{file} can't be read", file = file.display())]
     Io {
         /// The file or folder.
         file: PathBuf,

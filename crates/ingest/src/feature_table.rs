@@ -41,10 +41,12 @@ pub enum TableError {
     OneRow,
     /// The rows aren't equally far apart.
     #[error(
-        "the intervals are mixed: most rows are {} apart, but {at} comes {found_s} s after the row before; export with one step",
+        "{series}: the intervals are mixed: most rows are {} apart, but {at} comes {found_s} s after the row before; export with one step",
         homeostat_core::format_duration(*step)
     )]
     MixedIntervals {
+        /// The feature and the subject.
+        series: String,
         /// The usual interval.
         step: Duration,
         /// The row that doesn't fit.
@@ -130,8 +132,9 @@ impl FeatureTable {
         for (subject, feature_idx, samples) in self.series {
             let Some(column_idx) = positions[feature_idx] else { continue };
             let empty = || Array2::from_elem((grid.n_steps(), schema.n_features()), f64::NAN);
-            let values = by_subject.entry(subject).or_insert_with(empty);
-            place(&samples, start, &grid, |step_idx, value| values[[step_idx, column_idx]] = value)?;
+            let values = by_subject.entry(subject.clone()).or_insert_with(empty);
+            let name = || format!("{} of {subject}", self.features[feature_idx]);
+            place(&samples, start, &grid, name, |step_idx, value| values[[step_idx, column_idx]] = value)?;
         }
         // The arrays were made for this grid and schema, so each is a window.
         let window = |(subject, values)| Window::new(subject, grid, Arc::clone(&schema), values).ok();
@@ -182,7 +185,13 @@ impl FeatureTable {
 }
 
 /// Gives each sample its row: a whole number of steps after `start`, which may lie between the grid's moments.
-fn place(samples: &[Sample], start: Timestamp, grid: &Grid, mut put: impl FnMut(usize, f64)) -> Result<(), TableError> {
+fn place(
+    samples: &[Sample],
+    start: Timestamp,
+    grid: &Grid,
+    name: impl Fn() -> String,
+    mut put: impl FnMut(usize, f64),
+) -> Result<(), TableError> {
     let step = grid.step();
     let mut before = start;
     for sample in samples {
@@ -190,7 +199,7 @@ fn place(samples: &[Sample], start: Timestamp, grid: &Grid, mut put: impl FnMut(
         let step_ms = step.as_millis().max(1);
         if offset_ms % step_ms != 0 {
             let found_s = sample.at.since(before).as_secs_f64();
-            return Err(TableError::MixedIntervals { step, at: sample.at, found_s });
+            return Err(TableError::MixedIntervals { series: name(), step, at: sample.at, found_s });
         }
         if let Ok(step_idx) = usize::try_from(offset_ms / step_ms)
             && step_idx < grid.n_steps()

@@ -295,11 +295,15 @@ impl SampleSink for Recording {
     fn sample(&mut self, series: SeriesIdx, sample: Sample) -> Result<(), ReadError> {
         let step_ms = self.step_ms();
         let Some(target) = self.targets.get_mut(series.0) else { return Ok(()) };
-        let labels = match &target.goes_to {
-            GoesTo::Leaves(states) => states.first().map(|(_, state)| &state.labels),
-            GoesTo::Answer { labels, .. } => Some(labels),
+        let queries = self.queries.queries();
+        let name = || match &target.goes_to {
+            GoesTo::Leaves(states) => states.first().map(|(_, state)| series_text(&state.labels)).unwrap_or_default(),
+            GoesTo::Answer { query_idx, labels, .. } => {
+                let query = queries.get(*query_idx).map_or("", |query| query.name.as_str());
+                format!("{query} of {}", series_text(labels))
+            }
         };
-        if !follows(target.last, sample, || labels.map(series_text).unwrap_or_default())? {
+        if !follows(target.last, sample, name)? {
             return Ok(());
         }
         target.last = Some(sample);

@@ -107,7 +107,7 @@ pub enum PeerError {
         found: usize,
     },
     /// The library underneath failed; the next step may work.
-    #[error("the replicas couldn't be clustered: {0}")]
+    #[error("the replicas couldn't be clustered")]
     Clustering(#[from] TrainError),
 }
 

@@ -4,15 +4,15 @@
 //! incidents; `models/README.md` says so to users.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use homeostat_core::{Incident, IncidentChange, Seed};
 use homeostat_detect::{Calibration, LabelledOutcome};
 use homeostat_evaluate::outcomes;
 use homeostat_simulate::{Shop, ShopSpec};
 
-use crate::cli::CalibrateArgs;
 use crate::closed_loop::{train_on_shop, watch_scenario};
 use crate::config::Detection;
 use crate::outcome::print;
@@ -21,7 +21,20 @@ use crate::training::Trained;
 /// Healthy days that the models are trained on.
 const TRAINING_DAYS: u32 = 3;
 
-pub(super) async fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// How many scenarios to run.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) scenarios: u32,
+    /// Seed of the scenarios.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Where to write the calibration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+pub(crate) async fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     let seed = Seed::new(args.seed);
     let spec = ShopSpec { history_steps: TRAINING_DAYS as usize * 24 * 60, ..ShopSpec::default() };
     let (shop, trained) = train_on_shop(&spec, TRAINING_DAYS, seed, &Detection::default(), |_| {})?;

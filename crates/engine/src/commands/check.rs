@@ -3,8 +3,9 @@
 mod bundle;
 mod memory;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use homeostat_detect::{Bundle, BundleManifest, LoadOptions};
 use homeostat_remediate::{lint, load_policies};
 use homeostat_settings::Problem;
@@ -14,7 +15,23 @@ pub(super) use memory::bytes_text;
 use crate::config;
 use crate::outcome::{Outcome, print};
 
-pub(super) fn config(path: &Path) -> Outcome {
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// A config file, with the policy files it names.
+    Config(CheckArgs),
+    /// A policy file.
+    Policy(CheckArgs),
+    /// A saved bundle of models.
+    Bundle(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// What to check.
+    pub(crate) file: PathBuf,
+}
+
+pub(crate) fn config(path: &Path) -> Outcome {
     match config::load(path) {
         Ok(loaded) => {
             let config = &loaded.config;
@@ -37,7 +54,7 @@ pub(super) fn config(path: &Path) -> Outcome {
     }
 }
 
-pub(super) fn policy(path: &Path) -> Outcome {
+pub(crate) fn policy(path: &Path) -> Outcome {
     let file = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -55,7 +72,7 @@ pub(super) fn policy(path: &Path) -> Outcome {
     }
 }
 
-pub(super) fn bundle(path: &Path) -> Outcome {
+pub(crate) fn bundle(path: &Path) -> Outcome {
     let loaded = Bundle::load(path, |_| None, &LoadOptions::default());
     match loaded.and_then(|_| BundleManifest::read(path)) {
         Ok(manifest) => {

@@ -6,16 +6,17 @@
 mod story;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::Args;
 use homeostat_core::{Mode, Seed};
 use homeostat_remediate::{Journal, Policy, SqliteJournal, load_policies};
 use homeostat_simulate::{Scenario, ShopSpec};
 
 use super::serve::calibration;
-use crate::cli::DemoArgs;
 use crate::closed_loop::{ClosedLoop, train_on_shop};
 use crate::config::Detection;
 use crate::outcome::print;
@@ -29,7 +30,17 @@ const MINUTE_PACE: Duration = Duration::from_millis(28);
 /// The policies of the demo, in the format of a policy file.
 const POLICIES: &str = include_str!("demo/policies.yaml");
 
-pub(super) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Seed of the simulation: another seed, other noise and other times.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Where to keep the journal; a directory. Default: a temporary one, removed at the end.
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub(crate) storage: Option<PathBuf>,
+}
+
+pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let seed = Seed::new(args.seed);
     let is_live = std::io::stdout().is_terminal();
     let policies = policies()?;

@@ -8,25 +8,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use homeostat_evaluate::{
-    Claimant, Comparison, Evaluation, Judged, Pack, Protocol, claims, figure_lines, html, markdown, table,
+    AlertRule, AlertsBy, Claimant, Comparison, Evaluation, Judged, Pack, Protocol, claims, figure_lines, html,
+    markdown, table,
 };
 
-use crate::cli::EvaluateArgs;
 use crate::config::{self, Detection};
 use crate::outcome::print;
 
+mod args;
 mod cache;
 pub(super) mod files;
 mod scenarios;
 mod shared;
 mod work;
 
+pub(crate) use args::{EvaluateArgs, Peer};
 use work::Work;
 
-pub(super) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let began = tokio::time::Instant::now();
     // Read first: a wrong name should not show after minutes of work.
     let detection = detection(&args)?;
+    check_peers(&args.peers)?;
     let against = args.against.as_deref().map(read_evaluation).transpose()?;
     let work = match &args.pack {
         Some(dir) => Some(Arc::new(Work::new(&args, dir, read_pack(dir, &args.sets)?, &detection)?)),
@@ -44,6 +47,11 @@ pub(super) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let confidence = claim(&mut judged);
     let protocol = work.as_ref().map_or_else(Protocol::default, |work| work.protocol(confidence));
     let mut evaluation = Evaluation::of(protocol, &judged);
+    if let Some(work) = &work {
+        let (doing, peers, until) = (Arc::clone(work), args.peers.clone(), Arc::clone(&stopped));
+        let judging = tokio::task::spawn_blocking(move || put_beside(evaluation, &doing, &peers, &until));
+        evaluation = judging.await.context("judging the peers")?;
+    }
     if let Some(n_scenarios) = args.scenarios {
         let n_workers = args.workers.map_or_else(cores, usize::from);
         let playing = scenarios::diagnose(n_scenarios, args.seed, detection, n_workers, Arc::clone(&stopped));
@@ -58,11 +66,39 @@ pub(super) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     if let Some(mib) = files::peak_memory_mib() {
         print(&format!("figure eval.memory {mib:.0} mib\n"));
     }
+    if !judged.is_empty() && judged.iter().all(|one| one.judgement.failure.is_some()) {
+        bail!("no series could be judged, see above");
+    }
     if stopped.load(Ordering::Relaxed) {
         let n_runs = work.as_ref().map_or(0, |work| work.n_runs());
         bail!("stopped after {} of {n_runs} runs; the figures above are of these alone", judged.len());
     }
     Ok(())
+}
+
+/// Names are told apart, and directories are there: a slip should not show after minutes of work.
+fn check_peers(peers: &[Peer]) -> anyhow::Result<()> {
+    for (idx, peer) in peers.iter().enumerate() {
+        if peers[..idx].iter().any(|other| other.name == peer.name) {
+            bail!("--peer: two are called {}", peer.name);
+        }
+        if !peer.dir.is_dir() {
+            bail!("--peer {}: {} is no directory; it must hold SET/SERIES.csv", peer.name, peer.dir.display());
+        }
+    }
+    Ok(())
+}
+
+/// Judges the peers on the same series, by the same policy as far as their scores allow.
+fn put_beside(mut evaluation: Evaluation, work: &Work, peers: &[Peer], stopped: &AtomicBool) -> Evaluation {
+    for peer in peers {
+        let judged = work.run_peer(&peer.dir, AlertRule::Policy(work.hysteresis()), stopped);
+        let is_policys = judged.iter().any(|one| one.alerts_by == Some(AlertsBy::Policy));
+        let fixed = is_policys.then(|| work.run_peer(&peer.dir, AlertRule::FixedThreshold, stopped));
+        evaluation.add_peer(peer.name.clone(), &judged, fixed.as_deref());
+        tracing::info!(peer = peer.name, "judged");
+    }
+    evaluation
 }
 
 /// Threads at a time unless told otherwise.

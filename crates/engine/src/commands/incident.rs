@@ -1,14 +1,49 @@
 //! `homeostat incident list` and `show`: what the journal holds, also while the service runs.
 
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
 use homeostat_core::Incident;
 use homeostat_remediate::{DecisionRecord, Journal, SqliteJournal};
 use serde_json::json;
 
-use crate::cli::{IncidentArgs, IncidentShowArgs, OutputFormat, StorageArgs};
+use crate::flags::StorageArgs;
 use crate::outcome::print;
 
-pub(super) fn list(args: &IncidentArgs) -> anyhow::Result<()> {
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// Lists incidents, newest first.
+    List(IncidentArgs),
+    /// Shows one incident with every decision and action.
+    Show(IncidentShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// How to print.
+    #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentShowArgs {
+    /// The incident's id.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+}
+
+/// How to print a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Aligned columns for people.
+    Table,
+    /// One JSON array.
+    Json,
+}
+
+pub(crate) fn list(args: &IncidentArgs) -> anyhow::Result<()> {
     let journal = open(&args.storage)?;
     let mut incidents = journal.incidents()?;
     incidents.reverse();
@@ -62,7 +97,7 @@ fn decided(record: &DecisionRecord) -> String {
     if codes.is_empty() { outcome } else { format!("{outcome}: {}", codes.join(", ")) }
 }
 
-pub(super) fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
+pub(crate) fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
     let journal = open(&args.storage)?;
     let Some(incident) = journal.incidents()?.into_iter().find(|incident| incident.id.as_str() == args.id) else {
         bail!("no incident {}; see `homeostat incident list`", args.id);

@@ -3,9 +3,11 @@
 //! Nothing is executed: the loop runs in mode `recommend` at most, without a cluster, on the export's own time. The same
 //! export gives the same bytes.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use homeostat_core::{Timestamp, Window};
 use homeostat_detect::{Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
@@ -13,11 +15,11 @@ use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
 use serde_json::json;
 
 use super::serve::calibration_of;
-use crate::cli::ReplayArgs;
 use crate::config::{self, Config};
 use crate::control::Switch;
 use crate::cycle::{Cycle, Turn};
-use crate::inputs;
+use crate::flags::ConfigArgs;
+use crate::inputs::{self, FilesArgs};
 use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
 use crate::pack_input::PackRows;
@@ -26,10 +28,29 @@ use crate::source;
 /// Rows of a turn's windows: each turn brings one new row.
 const WINDOW_ROWS: usize = 5;
 
-pub(super) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+    /// The export: a directory with `QUERY.json[.gz]` per query, each a `query_range` answer.
+    #[arg(long, value_name = "DIR", required_unless_present = "files", conflicts_with = "files")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where the part that is judged begins; what lies before trains the models. Default: the last quarter.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<homeostat_core::Timestamp>,
+}
+
+pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let config = Arc::new(config::load_or_explain(&args.config.file)?);
     let matrices: Vec<Option<Matrix>> = match &args.input {
-        Some(input) => read_export(input, &config.queries, &DecodeLimits::default())?.into_iter().map(Some).collect(),
+        Some(input) => {
+            let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
+            let matrices: Vec<Option<Matrix>> = matrices.into_iter().map(Some).collect();
+            inputs::check_subjects(&matrices, &config)?;
+            matrices
+        }
         None => inputs::answers(&args.files, &config, PackRows::All)?,
     };
     let (start, end) = source::range(&config, &matrices)?;

@@ -2,28 +2,50 @@
 //! the score, how sure an incident of it would be, and where incidents would have opened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use homeostat_core::{Fused, Schema, Subject, Window};
 use homeostat_detect::{Bundle, Calibration, Ensemble, LoadOptions, Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_ingest::UNNAMED;
 
 use super::serve::calibration_of;
-use crate::cli::ScoreArgs;
 use crate::config::{self, Config};
+use crate::inputs::{self, FilesArgs};
 use crate::pack_input::PackRows;
-use crate::{inputs, source, training};
+use crate::{source, training};
 
 mod output;
+mod packed;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod row;
+mod whole_file;
 
 use crate::typed::typed;
 use output::Output;
 use row::ScoredRow;
 
-pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+    /// The config file, whose queries say what the files' series mean. Needed for raw series and for answers.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The models, as `homeostat train` saved them. Default: the config's `bundle`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Where to write the rows; the ending says how: .csv, .json (an array) or .jsonl, packed
+    /// with .gz or .zst or not, or .parquet. Default: CSV on standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     if args.files.files.is_empty() {
         bail!("name the files to score; see `homeostat score --help`");
     }

@@ -1,19 +1,20 @@
 //! `homeostat serve`: the service.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, Router};
 use homeostat_core::{Mode, Subject};
 use homeostat_detect::{Calibration, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_remediate::{Driver, Executor, PausePoint, Rails, SqliteJournal};
 
-use crate::cli::{PauseAt, ServeArgs};
 use crate::config::{self, Config};
 use crate::cycle::Cycle;
+use crate::flags::ConfigArgs;
 use crate::http::{self, Api};
 use crate::metrics::Metrics;
 use crate::no_executor::NoExecutor;
@@ -29,7 +30,34 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 /// The calibration that ships with homeostat, measured on simulated faults.
 const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
 
-pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Where to listen, instead of the config's `server.listen_address`. Loopback only for now.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
+    pub(crate) listen_address: Option<std::net::SocketAddr>,
+    /// Where to keep the journal, instead of the config's `storage.path`.
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub(crate) storage: Option<PathBuf>,
+    /// The native ONNX Runtime to use instead of the embedded backend.
+    #[arg(long = "onnx.library", env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    pub(crate) onnx_library: Option<PathBuf>,
+    /// For crash tests: wait for a kill at this point of an action.
+    #[arg(long = "test.pause-at", hide = true, value_name = "POINT")]
+    pub(crate) pause_at: Option<PauseAt>,
+}
+
+/// Points at which a crash test may stop the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PauseAt {
+    /// The intent is on disk, nothing was written to the cluster.
+    AfterJournal,
+    /// The cluster has the write, the journal doesn't know yet.
+    AfterApply,
+}
+
+pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Arc::new(load(args)?);
     std::fs::create_dir_all(&config.storage)
         .with_context(|| format!("storage.path: making {}", config.storage.display()))?;

@@ -1,16 +1,32 @@
 //! `homeostat simulate`: a labelled pack of the simulated shop, for `evaluate` and for trying things out.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use flate2::{Compression, GzBuilder};
 use homeostat_evaluate::{SeriesEntry, ShopPackSpec, shop_pack};
 
-use crate::cli::SimulateArgs;
 use crate::outcome::print;
 
-pub(super) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Where to write the pack; a new directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Seed of services, noise and faults.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Healthy days at the beginning, which train.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) train_days: u32,
+    /// Days with faults, which are judged.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) days: u32,
+}
+
+pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     if args.output.exists() {
         bail!("--output {}: is there already; choose another name or move it away", args.output.display());
     }

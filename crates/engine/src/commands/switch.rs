@@ -1,13 +1,32 @@
 //! `homeostat stop` and `resume`: the kill switch by hand.
 
 use anyhow::Context;
+use clap::Args;
 
-use crate::cli::{ResumeArgs, StopArgs};
 use crate::clock;
 use crate::control::{Control, Note};
+use crate::flags::StorageArgs;
 use crate::outcome::print;
 
-pub(super) fn stop(args: &StopArgs) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// Why; everybody who looks will see it.
+    #[arg(long, default_value = "stopped by hand")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) storage: StorageArgs,
+    /// Why it is safe again; kept in the record.
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+pub(crate) fn stop(args: &StopArgs) -> anyhow::Result<()> {
     let note = Note { reason: args.reason.clone(), at: clock::now() };
     Control::new(&args.storage.path)
         .stop(&note)
@@ -16,7 +35,7 @@ pub(super) fn stop(args: &StopArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
+pub(crate) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
     let note = Note { reason: args.reason.clone(), at: clock::now() };
     let was_engaged = Control::new(&args.storage.path)
         .resume(&note)

@@ -1,18 +1,18 @@
 //! `homeostat train`: models from Prometheus or from an export, saved as a bundle. Stopped, the same command goes on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::Args;
 use homeostat_core::{Seed, Timestamp, Window, sha256_hex};
 use homeostat_detect::{Bundle, OnnxRuntime, Provenance, Recipe};
 use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
 
 use super::serve::{calibration, calibration_of};
-use crate::cli::TrainArgs;
 use crate::clock;
 use crate::config::{self, Config, Detection};
-use crate::inputs;
+use crate::inputs::{self, FilesArgs};
 use crate::outcome::{Outcome, print};
 use crate::pack_input::PackRows;
 use crate::progress::{Progress, Unit, seconds_text};
@@ -28,7 +28,32 @@ const GO_ON_WITHIN: Duration = Duration::from_secs(86_400);
 /// Endings of a name that promise a form which isn't written.
 const OTHER_ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".zst", ".zip", ".tzst"];
 
-pub(super) fn run(args: &TrainArgs) -> Outcome {
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The config file. It may be left out where tables are trained on: then every column is a feature.
+    #[arg(long = "config.file", alias = "config", value_name = "FILE", required_unless_present = "files")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
+    /// An export to train on instead of the config's Prometheus: a directory with `QUERY.json[.gz]` per query.
+    #[arg(long, value_name = "DIR", conflicts_with = "files")]
+    pub(crate) input: Option<PathBuf>,
+    /// Where to write the bundle; must not exist yet. A name ending with `.tar.zst` gets one archive, any other a directory.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Reads the history, fits a few subjects, and says what training would take: nothing is written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The moment at which the bundle says it was made, in Unix seconds: for bundles that must be the same bytes when they are
+    /// made again. Default: now.
+    #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
+    pub(crate) source_date_epoch: Option<i64>,
+    /// For crash tests: stand still once so many subjects are fitted and kept.
+    #[arg(long = "test.pause-after", hide = true, value_name = "N")]
+    pub(crate) pause_after: Option<usize>,
+}
+
+pub(crate) fn run(args: &TrainArgs) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Outcome::Failed(anyhow::Error::new(error).context("starting the runtime")),
@@ -88,7 +113,7 @@ struct Job {
     recipe: Recipe,
     calibration: homeostat_detect::Calibration,
     runtime: OnnxRuntime,
-    output: std::path::PathBuf,
+    output: PathBuf,
     trained_at: Timestamp,
     input: Input,
     kept: Kept,
@@ -189,7 +214,9 @@ async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp
     let (source, matrices): (String, Vec<Option<Matrix>>) = match &args.input {
         Some(input) => {
             let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
-            (input.display().to_string(), matrices.into_iter().map(Some).collect())
+            let matrices: Vec<Option<Matrix>> = matrices.into_iter().map(Some).collect();
+            inputs::check_subjects(&matrices, config)?;
+            (input.display().to_string(), matrices)
         }
         None if !args.files.files.is_empty() => {
             (inputs::names(&args.files), inputs::answers(&args.files, config, PackRows::Training)?)

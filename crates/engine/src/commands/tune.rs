@@ -16,19 +16,20 @@ use homeostat_evaluate::{
 };
 
 use super::evaluate::{files, read_pack, watch_for_stop};
-use crate::cli::TuneArgs;
 use crate::config::{self, Detection};
 use crate::outcome::print;
 
+mod args;
 mod journal;
 mod options;
 mod work;
 mod written;
 
+pub(crate) use args::TuneArgs;
 use journal::Journal;
 use work::Work;
 
-pub(super) async fn run(args: TuneArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(args: TuneArgs) -> anyhow::Result<()> {
     let began = tokio::time::Instant::now();
     if args.output.exists() {
         bail!("--output {}: is there already; choose another name or move it away", args.output.display());

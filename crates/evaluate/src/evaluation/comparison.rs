@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use homeostat_core::Seed;
 use rand::Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Estimate, bootstrapped, mean};
 use super::{Evaluation, Protocol, RESAMPLES, SeriesJudgement};
@@ -14,7 +14,7 @@ use super::{Evaluation, Protocol, RESAMPLES, SeriesJudgement};
 pub(crate) const DIFFERENCE_MIN: f64 = 0.01;
 
 /// What to make of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Better, beyond noise.
@@ -26,7 +26,7 @@ pub enum Verdict {
 }
 
 /// How one figure changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Which figure, as in the figure lines.
     pub figure: String,

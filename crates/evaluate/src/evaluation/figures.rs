@@ -31,6 +31,16 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
         line(&mut text, &format!("eval.detector.{name}"), worth.alone, "vus_pr");
         line(&mut text, &format!("eval.ablation.{name}"), worth.cost, "vus_pr");
     }
+    for peer in &evaluation.peers {
+        let vus_pr = peer.overall.vus_pr.map(|one| one.value);
+        line(&mut text, &format!("eval.peer.vus_pr.{}", peer.name), vus_pr, "ratio");
+        line(&mut text, &format!("eval.peer.auc_pr.{}", peer.name), peer.overall.auc_pr.map(|one| one.value), "ratio");
+        if let Some(events) = &peer.overall.events {
+            line(&mut text, &format!("eval.peer.event_f1.{}", peer.name), Some(events.f1), "ratio");
+            let per_day = Some(events.false_alarms_per_day);
+            line(&mut text, &format!("eval.peer.false_alarms.{}", peer.name), per_day, "per_series_day");
+        }
+    }
     if let Some(diagnosis) = &evaluation.diagnosis {
         causes(&mut text, diagnosis);
     }

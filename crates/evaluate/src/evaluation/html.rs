@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::comparison::Comparison;
 use super::judgement::Judged;
-use super::markdown::protocol;
+use super::markdown::{BESIDE, protocol};
 use super::table::{Rows, causes, changes, detectors, diagnosed, quality, troubles};
-use super::{Evaluation, SetFigures};
+use super::{Evaluation, SetFigures, peers};
 use crate::diagnosis::confusion;
 
 mod plot;
@@ -32,6 +32,11 @@ pub fn html(evaluation: &Evaluation, against: Option<&Comparison>, judged: &[Jud
         section(&mut page, "Sets", &sets);
         let bars = plots::bars(evaluation);
         section(&mut page, "VUS-PR by set, with 95 % intervals over series", &bars);
+    }
+    if !evaluation.peers.is_empty() {
+        let tables = (tabled(&peers::rankings(evaluation)), tabled(&peers::events(evaluation)));
+        let told = escaped(BESIDE);
+        section(&mut page, "Side by side", &format!("<p>{told}</p>{}<p></p>{}", tables.0, tables.1));
     }
     if let Some(diagnosis) = &evaluation.diagnosis {
         let tables = (tabled(&causes(diagnosis)), tabled(&confusion(diagnosis)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use homeostat_detect::{AlertPolicy, FalseAlarmBudget, Hysteresis};
 use serde::{Deserialize, Serialize};
 
 use super::trace::Trace;
@@ -85,6 +86,8 @@ pub struct Judged {
     pub scores: Scores,
     /// Nats in one unit of score; 1 for another program's scores, whose unit is its own.
     pub score_nats: f64,
+    /// Where the alerts came from; `None` if there are none.
+    pub alerts_by: Option<AlertsBy>,
     /// Days of training rows.
     pub history_days: f64,
     /// The episodes of alerts: first row, last row, and whether something was there.
@@ -98,8 +101,44 @@ pub struct Judged {
 pub struct JudgeOptions {
     /// Judge with each detector left out.
     pub ablation: bool,
-    /// Episodes a day for which a threshold is chosen where a program raises no alerts of its own.
-    pub episodes_per_day: f64,
+    /// The false-alarm budget, for alerts of a program that raises none of its own.
+    pub budget: FalseAlarmBudget,
+    /// How those alerts are made.
+    pub alerts: AlertRule,
+}
+
+/// How alerts are made of the scores of a program that raises none of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AlertRule {
+    /// One threshold for the whole series: that at which its training rows' scores have as many episodes as the budget allows.
+    /// The rule of the pack's independent judge.
+    FixedThreshold,
+    /// homeostat's own policy on the program's surprises, with incidents opening by this rule; a fixed threshold where there
+    /// are no surprises.
+    Policy(Hysteresis),
+}
+
+/// Where a program's alerts came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertsBy {
+    /// It raised them itself.
+    Itself,
+    /// homeostat's policy on its surprises.
+    Policy,
+    /// One threshold, from its training rows.
+    FixedThreshold,
+}
+
+impl AlertsBy {
+    /// For a table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Itself => "its own",
+            Self::Policy => "homeostat's policy",
+            Self::FixedThreshold => "fixed threshold",
+        }
+    }
 }
 
 impl SeriesJudgement {
@@ -139,6 +178,44 @@ fn history_days(entry: &SeriesEntry) -> f64 {
     entry.train_rows as f64 * entry.interval_s as f64 / 86_400.0
 }
 
+/// Alerts for the judged rows of a program that raises none, and where they came from.
+fn alerts(
+    entry: &SeriesEntry,
+    series: &LabelledSeries,
+    train: &Scores,
+    judged: &Scores,
+    options: JudgeOptions,
+) -> Option<(Vec<bool>, AlertsBy)> {
+    if let AlertRule::Policy(hysteresis) = options.alerts
+        && let Some(alert) = alerts_by_policy(series, train, judged, &options.budget, hysteresis)
+    {
+        return Some((alert, AlertsBy::Policy));
+    }
+    let train = ranked(&train.score);
+    // A program's first scores, while it warms up, say nothing.
+    let warm = train.get(60.min(train.len() / 10)..).unwrap_or_default();
+    let n_allowed = options.budget.incidents_per_day() * history_days(entry);
+    let threshold = threshold_for_budget(warm, n_allowed, &EventRule::of_step(entry.step()))?;
+    Some((ranked(&judged.score).iter().map(|score| *score > threshold).collect(), AlertsBy::FixedThreshold))
+}
+
+/// homeostat's policy, its boundary from the last third of the training rows, as an ensemble's.
+fn alerts_by_policy(
+    series: &LabelledSeries,
+    train: &Scores,
+    judged: &Scores,
+    budget: &FalseAlarmBudget,
+    hysteresis: Hysteresis,
+) -> Option<Vec<bool>> {
+    let (history, nats) = (train.surprise_nats.as_ref()?, judged.surprise_nats.as_ref()?);
+    let said = |nats: &f64| (!nats.is_nan()).then_some(*nats);
+    let held_out: Vec<Option<f64>> = history.iter().skip(history.len() * 2 / 3).map(said).collect();
+    let mut policy = AlertPolicy::fit(&series.window, &held_out, budget, hysteresis);
+    let grid = series.window.grid();
+    let rows = nats.iter().enumerate();
+    Some(rows.map(|(row, nats)| policy.push(grid.at(series.train_rows + row), said(nats))).collect())
+}
+
 impl Judged {
     /// A series without figures.
     pub fn failed(entry: &SeriesEntry, seed: u64, why: String) -> Self {
@@ -148,6 +225,7 @@ impl Judged {
             labels: Vec::new(),
             scores: Scores::default(),
             score_nats: 1.0,
+            alerts_by: None,
             history_days: history_days(entry),
             episodes: Vec::new(),
             trace: Trace::default(),
@@ -162,7 +240,7 @@ impl Judged {
         run: SeriesRun,
         options: JudgeOptions,
     ) -> Self {
-        let scores = Scores { score: run.score, confidence: None, alert: Some(run.alert) };
+        let scores = Scores { score: run.score, alert: Some(run.alert), ..Scores::default() };
         let mut judged = Self::of_scores(entry, series, seed, None, scores, options);
         judged.score_nats = run.boundary_nats;
         judged.judgement.missing = run.missing;
@@ -181,13 +259,13 @@ impl Judged {
         judged
     }
 
-    /// Judges scores of any program for the judged rows; `train_scores` are its scores of the train rows, from which alerts
-    /// come where it raises none.
+    /// Judges scores of any program for the judged rows; `train` are those of the train rows, from which alerts come where it
+    /// raises none.
     pub fn of_scores(
         entry: &SeriesEntry,
         series: &LabelledSeries,
         seed: u64,
-        train_scores: Option<&[f64]>,
+        train: Option<&Scores>,
         mut scores: Scores,
         options: JudgeOptions,
     ) -> Self {
@@ -204,15 +282,12 @@ impl Judged {
             judgement.base_rate = Some(n_labelled as f64 / labels.len() as f64);
         }
         let rule = EventRule::of_step(entry.step());
+        let mut alerts_by = scores.alert.as_ref().map(|_| AlertsBy::Itself);
         if scores.alert.is_none()
-            && let Some(train) = train_scores
+            && let Some(train) = train
+            && let Some((alert, by)) = alerts(entry, series, train, &scores, options)
         {
-            let days = history_days(entry);
-            let train = ranked(train);
-            // A program's first scores, while it warms up, say nothing.
-            let warm = train.get(60.min(train.len() / 10)..).unwrap_or_default();
-            let threshold = threshold_for_budget(warm, options.episodes_per_day * days, &rule);
-            scores.alert = threshold.map(|threshold| score.iter().map(|score| *score > threshold).collect());
+            (scores.alert, alerts_by) = (Some(alert), Some(by));
         }
         let mut episodes = Vec::new();
         if let Some(alerts) = &scores.alert {
@@ -221,7 +296,16 @@ impl Judged {
             episodes = judged.into_iter().map(|(run, is_true)| (run.first, run.last, is_true)).collect();
         }
         let trace = Trace::of(series, &scores);
-        Self { judgement, labels, scores, score_nats: 1.0, history_days: history_days(entry), episodes, trace }
+        Self {
+            judgement,
+            labels,
+            scores,
+            score_nats: 1.0,
+            alerts_by,
+            history_days: history_days(entry),
+            episodes,
+            trace,
+        }
     }
 
     fn n_masked(&self, open: &[bool]) -> usize {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::comparison::Comparison;
 use super::table::{Rows, causes, changes, detectors, diagnosed, quality, troubles};
-use super::{Evaluation, Protocol};
+use super::{Evaluation, Protocol, peers};
 use crate::diagnosis::confusion;
 
 /// The same tables as in the terminal, with the protocol above them.
@@ -12,6 +12,10 @@ pub fn markdown(evaluation: &Evaluation, against: Option<&Comparison>) -> String
     let mut text = "# Detection quality\n".to_owned();
     if !evaluation.series.is_empty() {
         let _ = write!(text, "\n{}\n{}", protocol(&evaluation.protocol), piped(&quality(evaluation)));
+    }
+    if !evaluation.peers.is_empty() {
+        let tables = (piped(&peers::rankings(evaluation)), piped(&peers::events(evaluation)));
+        let _ = write!(text, "\n## Side by side\n\n{BESIDE}\n\n{}\n{}", tables.0, tables.1);
     }
     let detectors = detectors(evaluation);
     if detectors.len() > 1 {
@@ -45,6 +49,11 @@ pub fn markdown(evaluation: &Evaluation, against: Option<&Comparison>) -> String
     }
     text
 }
+
+/// What the tables of peers rest on.
+pub(super) const BESIDE: &str = "The same series and the same judge for all. A program that raises no alerts gets homeostat's \
+    alert policy on its surprises, its boundary from the last third of its training rows, or, where it gives no surprises, \
+    one threshold from its training rows' scores at the same budget.";
 
 /// What a figure is worth nothing without.
 pub(super) fn protocol(protocol: &Protocol) -> String {

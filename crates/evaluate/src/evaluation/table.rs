@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::comparison::{Comparison, Verdict};
-use super::{Evaluation, Figures};
+use super::{Evaluation, Figures, peers};
 use crate::diagnosis::{Diagnosis, DiagnosisFigures, confusion};
 use crate::proportion::Proportion;
 
@@ -13,6 +13,10 @@ pub(crate) type Rows = Vec<Vec<String>>;
 /// The tables, and what failed.
 pub fn table(evaluation: &Evaluation, against: Option<&Comparison>) -> String {
     let mut text = if evaluation.series.is_empty() { String::new() } else { aligned(&quality(evaluation)) };
+    if !evaluation.peers.is_empty() {
+        let _ = write!(text, "\nside by side\n{}", aligned(&peers::rankings(evaluation)));
+        let _ = write!(text, "\n{}", aligned(&peers::events(evaluation)));
+    }
     let detectors = detectors(evaluation);
     if detectors.len() > 1 {
         let _ = write!(
@@ -188,6 +192,7 @@ pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
             ));
         }
     }
+    lines.extend(peers::troubles(evaluation));
     let n_odd = evaluation.series.iter().filter(|one| one.n_odd_stamps > 0).count();
     if n_odd > 0 {
         lines.push(format!(

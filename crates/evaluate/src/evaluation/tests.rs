@@ -31,7 +31,7 @@ fn judged(set: &str, series: &str, vus_pr: f64, height: f64) -> Judged {
     });
     let score: Vec<f64> = score.collect();
     let alert = (0..1440).map(|row| row == 601 || row == 100).collect();
-    one.scores = Scores { score, confidence: None, alert: Some(alert) };
+    one.scores = Scores { score, alert: Some(alert), ..Scores::default() };
     one.episodes = vec![(100, 100, false), (601, 601, true)];
     one
 }
@@ -211,4 +211,70 @@ fn the_page_has_every_plot_needs_nothing_else_and_escapes_names() {
     for tag in ["svg", "table", "section", "figure", "p"] {
         assert_eq!(count(&format!("<{tag} ")) + count(&format!("<{tag}>")), count(&format!("</{tag}>")), "{tag}");
     }
+}
+
+#[test]
+fn peers_stand_beside_ours_with_what_they_lack_and_what_failed() {
+    let ours = pack();
+    let mut evaluation = Evaluation::of(protocol(), &ours);
+    let mut theirs = ours.clone();
+    for one in &mut theirs {
+        one.judgement.vus_pr = one.judgement.vus_pr.map(|vus_pr| vus_pr - 0.1);
+        one.alerts_by = Some(AlertsBy::Policy);
+    }
+    theirs[0] = Judged::failed(&entry("a", "s0"), 1, "no scores".into());
+    evaluation.add_peer("other<1>".into(), &theirs, Some(&theirs));
+    let mut mute = ours.clone();
+    mute.iter_mut().for_each(|one| one.judgement.events = None);
+    evaluation.add_peer("mute".into(), &mute, None);
+
+    let peer = &evaluation.peers[0];
+    let lead = peer.lead.as_ref().expect("the same series");
+    assert!((lead.difference.value - 0.1).abs() < 1e-9 && lead.verdict == Verdict::Better, "{lead:?}");
+    assert_eq!(evaluation.peers[1].lead.as_ref().map(|lead| lead.verdict), Some(Verdict::Noise));
+    let json = serde_json::to_string(&evaluation).expect("JSON");
+    assert_eq!(serde_json::from_str::<Evaluation>(&json).expect("reads back"), evaluation);
+
+    let text = table(&evaluation, None);
+    assert!(text.contains("side by side") && text.contains("+0.100") && text.contains("homeostat's policy"), "{text}");
+    assert!(text.contains("other<1>: 1 series couldn't be judged and are in none of its figures: a/s0: no scores"));
+    let row = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(row("homeostat").len(), 2, "ours in both tables: {text}");
+    assert!(row("mute")[1].ends_with("-  -  -  -  -  -") || !row("mute")[1].contains('@'), "{text}");
+    assert!(markdown(&evaluation, None).contains("## Side by side"));
+    assert!(html(&evaluation, None, &ours).contains("other&lt;1&gt;"));
+    assert!(figure_lines(&evaluation).contains("figure eval.peer.event_f1.other<1> "));
+    assert!(!figure_lines(&evaluation).contains("event_f1.mute"));
+}
+
+/// Two days at a minute, the second judged, with an event of 30 rows; its file has one feature.
+fn minutes() -> (SeriesEntry, crate::LabelledSeries) {
+    let entry = SeriesEntry { rows: 2880, train_rows: 1440, ..entry("a", "one") };
+    let rows = (0..2880).map(|row| format!("{},{},{}\n", row * 60, row % 7, u8::from((2000..2030).contains(&row))));
+    let csv = std::iter::once("timestamp,x,label\n".to_owned()).chain(rows).collect::<String>();
+    let series = crate::LabelledSeries::read(&entry, csv.as_bytes(), crate::Placement::Strict).expect("a series");
+    (entry, series)
+}
+
+#[test]
+fn a_peer_without_alerts_gets_our_policy_on_its_surprises_or_a_threshold_and_its_own_alerts_stay() {
+    let (entry, series) = minutes();
+    let nats = (0..2880).map(|row| if (2000..2030).contains(&row) { 60.0 } else { f64::from(row * 7919 % 97) / 20.0 });
+    let nats: Vec<f64> = nats.collect();
+    let all = Scores { score: nats.clone(), surprise_nats: Some(nats), ..Scores::default() };
+    let judged = |scores: &Scores, alerts: AlertRule| {
+        let (train, scores) = scores.clone().split(2880, 1440).expect("all rows");
+        let options = JudgeOptions { ablation: false, budget: "1 per 1d".parse().expect("a budget"), alerts };
+        let judged = Judged::of_scores(&entry, &series, 1, train.as_ref(), scores, options);
+        let alert = judged.scores.alert.clone().unwrap_or_default();
+        let n_alerts = alert.iter().filter(|alert| **alert).count();
+        (judged.alerts_by, n_alerts, judged.judgement.events.map(|events| events.n_found))
+    };
+    let policy = AlertRule::Policy(homeostat_detect::Hysteresis::default());
+    assert_eq!(judged(&all, policy), (Some(AlertsBy::Policy), 1, Some(1)), "one call for one incident");
+    assert_eq!(judged(&all, AlertRule::FixedThreshold), (Some(AlertsBy::FixedThreshold), 30, Some(1)));
+    let plain = Scores { surprise_nats: None, ..all.clone() };
+    assert_eq!(judged(&plain, policy), (Some(AlertsBy::FixedThreshold), 30, Some(1)));
+    let own = Scores { alert: Some(vec![false; 2880]), ..all };
+    assert_eq!(judged(&own, policy), (Some(AlertsBy::Itself), 0, Some(0)));
 }

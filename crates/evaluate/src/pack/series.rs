@@ -51,7 +51,7 @@ pub struct LabelledSeries {
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
     /// Reading failed.
-    #[error("it can't be read: {0}")]
+    #[error("it can't be read")]
     Io(#[source] io::Error),
     /// The gzip stream ends too early.
     #[error("its gzip stream is cut off after {rows_read} rows: fetch the file again")]
@@ -66,7 +66,7 @@ pub enum SeriesError {
     #[error("its header has no column {0:?}: the first must be timestamp, the last label")]
     NoColumn(&'static str),
     /// The columns between can't be features.
-    #[error("its header: {0}")]
+    #[error("its header names no features")]
     Header(#[source] SchemaError),
     /// A line isn't a row.
     #[error("line {line}: {why}")]

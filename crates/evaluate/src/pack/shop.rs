@@ -47,10 +47,10 @@ pub enum ShopPackError {
     #[error("training and judged days must be at least 1 each and {SHOP_DAYS_MAX} together at most")]
     Days,
     /// The shop can't be. A defect: please report it.
-    #[error("the shop: {0}")]
+    #[error("the shop can't be made")]
     Shop(#[from] ShopSpecError),
     /// A fault can't be. A defect: please report it.
-    #[error("a fault: {0}")]
+    #[error("a fault can't be planned")]
     Fault(#[from] ScheduleError),
 }
 

@@ -74,8 +74,8 @@ pub enum ReadError {
     #[error("{0}")]
     Unsupported(String),
     /// The system refused.
-    #[error("{0}")]
-    Io(#[source] io::Error),
+    #[error(transparent)]
+    Io(io::Error),
 }
 
 impl ReadError {

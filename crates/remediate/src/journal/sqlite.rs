@@ -56,11 +56,18 @@ struct Inner {
     _lock: Option<File>,
 }
 
+/// SQLite ends some messages with the path, which ours begin with.
+fn unusable(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let why = error.to_string();
+    let why = why.strip_suffix(&format!(": {}", path.display())).map(str::to_owned).unwrap_or(why);
+    OpenError::Unusable { path: path.to_owned(), why }
+}
+
 impl SqliteJournal {
     /// Opens or creates the journal at `path`, takes its lock (`path` with `.lock`) and reads it through.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = lock(path)?;
-        let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+        let unusable = |error: rusqlite::Error| unusable(path, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
         Self::with(connection, path, Some(lock))
@@ -69,7 +76,7 @@ impl SqliteJournal {
     /// Opens a journal that is there to be read, also while a service writes it: no lock is taken and nothing can be
     /// written. It shows what was there when it was opened.
     pub fn open_to_read(path: &Path) -> Result<Self, OpenError> {
-        let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+        let unusable = |error: rusqlite::Error| unusable(path, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
         connection.busy_timeout(BUSY_WAIT).map_err(unusable)?;
@@ -80,13 +87,12 @@ impl SqliteJournal {
     /// A journal that lasts as long as the process: for tests, replays and the demo.
     pub fn in_memory() -> Result<Self, OpenError> {
         let path = Path::new(":memory:");
-        let connection = Connection::open_in_memory()
-            .map_err(|error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() })?;
+        let connection = Connection::open_in_memory().map_err(|error| unusable(path, &error))?;
         Self::with(connection, path, None)
     }
 
     fn with(connection: Connection, path: &Path, lock: Option<File>) -> Result<Self, OpenError> {
-        let unusable = |error: rusqlite::Error| OpenError::Unusable { path: path.to_owned(), why: error.to_string() };
+        let unusable = |error: rusqlite::Error| unusable(path, &error);
         connection.busy_timeout(BUSY_WAIT).map_err(unusable)?;
         schema::prepare(&connection, path)?;
         Self::folded(connection, path, lock)

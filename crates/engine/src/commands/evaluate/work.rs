@@ -6,15 +6,16 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use homeostat_core::Seed;
-use homeostat_detect::EnsembleSpec;
+use homeostat_detect::{EnsembleSpec, Hysteresis};
 use homeostat_evaluate::{
-    JudgeOptions, Judged, LabelledSeries, Pack, Placement, Protocol, RunError, Scores, SeriesEntry, SeriesRun,
+    AlertRule, JudgeOptions, Judged, LabelledSeries, Pack, Placement, Protocol, RunError, Scores, SeriesEntry,
+    SeriesRun,
 };
 
+use super::EvaluateArgs;
 use super::cache::Cache;
 use super::files;
 use super::shared::Shared;
-use crate::cli::EvaluateArgs;
 use crate::config::Detection;
 use crate::training::ensemble_spec;
 
@@ -69,7 +70,7 @@ impl Work {
             runs,
             scores: args.scores.clone(),
             placement,
-            options: JudgeOptions { ablation: args.ablation, episodes_per_day: budget.incidents_per_day() },
+            options: JudgeOptions { ablation: args.ablation, budget, alerts: AlertRule::FixedThreshold },
             protocol: Protocol {
                 scored_by,
                 budget: budget.to_string(),
@@ -84,22 +85,53 @@ impl Work {
         })
     }
 
+    /// The rule by which incidents open.
+    pub(super) fn hysteresis(&self) -> Hysteresis {
+        self.ensemble.hysteresis
+    }
+
     pub(super) fn n_runs(&self) -> usize {
         self.runs.len()
     }
 
-    /// Everything that could be done before `stopped`, in no order.
+    /// Everything that could be done before `stopped`, in order of series.
     pub(super) fn run(&self, stopped: &AtomicBool) -> Vec<Judged> {
+        let all: Vec<&Run> = self.runs.iter().collect();
+        self.spread(&all, |run| self.judge(run, stopped), |run, n_done| self.tell(run, n_done))
+    }
+
+    /// Another program's scores of the same series, its alerts made by this rule.
+    pub(super) fn run_peer(&self, dir: &Path, alerts: AlertRule, stopped: &AtomicBool) -> Vec<Judged> {
+        let first_seed = self.runs.iter().map(|run| run.seed).min();
+        let once: Vec<&Run> = self.runs.iter().filter(|run| Some(run.seed) == first_seed).collect();
+        let options = JudgeOptions { alerts, ..self.options };
+        let judge = |run: &Run| {
+            if stopped.load(Ordering::Relaxed) {
+                return None;
+            }
+            let judged = self.series(&run.entry).and_then(|series| self.foreign(dir, run, &series, options));
+            Some(judged.unwrap_or_else(|error| Judged::failed(&run.entry, run.seed, format!("{error:#}"))))
+        };
+        self.spread(&once, judge, |_, _| {})
+    }
+
+    /// Runs over threads until one gives nothing; `tell` hears of each that is done, and how many are.
+    fn spread(
+        &self,
+        runs: &[&Run],
+        judge: impl Fn(&Run) -> Option<Judged> + Sync,
+        tell: impl Fn(&Run, usize) + Sync,
+    ) -> Vec<Judged> {
         let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::with_capacity(self.runs.len()));
+        let done = Mutex::new(Vec::with_capacity(runs.len()));
         std::thread::scope(|scope| {
             for _ in 0..self.n_workers {
                 scope.spawn(|| {
-                    while let Some(run) = self.runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let Some(judged) = self.judge(run, stopped) else { return };
+                    while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let Some(judged) = judge(run) else { return };
                         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                         done.push(judged);
-                        self.tell(run, done.len());
+                        tell(run, done.len());
                     }
                 });
             }
@@ -128,7 +160,7 @@ impl Work {
             Err(error) => return failed(format!("{error:#}")),
         };
         if let Some(dir) = &self.scores {
-            return match self.foreign(dir, run, &series) {
+            return match self.foreign(dir, run, &series, self.options) {
                 Ok(judged) => Some(judged),
                 Err(error) => failed(format!("{error:#}")),
             };
@@ -136,7 +168,9 @@ impl Work {
         match self.detect(run, &series, stopped) {
             Ok(found) => Some(Judged::of_run(&run.entry, &series, run.seed, found, self.options)),
             Err(RunError::Stopped) => None,
-            Err(error @ (RunError::Untrainable(_) | RunError::NoRows)) => failed(error.to_string()),
+            Err(error @ (RunError::Untrainable(_) | RunError::NoRows)) => {
+                failed(format!("{:#}", anyhow::Error::new(error)))
+            }
         }
     }
 
@@ -162,11 +196,11 @@ impl Work {
     }
 
     /// Another program's scores of a series.
-    fn foreign(&self, dir: &Path, run: &Run, series: &LabelledSeries) -> anyhow::Result<Judged> {
+    fn foreign(&self, dir: &Path, run: &Run, series: &LabelledSeries, options: JudgeOptions) -> anyhow::Result<Judged> {
         let entry = &run.entry;
         let (path, file) = files::open_scores(dir, &entry.scores_path())?;
         let scores = Scores::read(file).with_context(|| path.display().to_string())?;
         let (train, scores) = scores.split(entry.rows, entry.train_rows).with_context(|| path.display().to_string())?;
-        Ok(Judged::of_scores(entry, series, run.seed, train.as_deref(), scores, self.options))
+        Ok(Judged::of_scores(entry, series, run.seed, train.as_ref(), scores, options))
     }
 }

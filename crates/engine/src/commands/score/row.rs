@@ -35,6 +35,16 @@ pub(super) fn header(detectors: &[String]) -> String {
 }
 
 impl ScoredRow<'_> {
+    /// How sure an incident of the row would be.
+    pub(super) fn confidence(&self) -> Option<f64> {
+        self.typed.map(|(_, calibrated)| calibrated.confidence.value())
+    }
+
+    /// What it would be called.
+    pub(super) fn incident_type(&self) -> Option<String> {
+        self.typed.map(|(incident_type, _)| incident_type.to_string())
+    }
+
     /// The row as CSV, without an end of line; what isn't known is empty. Names hold no comma and no quote but a subject's,
     /// which is quoted where it must be.
     pub(super) fn csv(&self, detectors: &[String]) -> String {
@@ -48,8 +58,8 @@ impl ScoredRow<'_> {
         };
         number(self.score);
         number(self.evidence);
-        number(self.typed.map(|(_, calibrated)| calibrated.confidence.value()));
-        let incident_type = self.typed.map(|(incident_type, _)| incident_type.to_string()).unwrap_or_default();
+        number(self.confidence());
+        let incident_type = self.incident_type().unwrap_or_default();
         let _ = write!(line, ",{incident_type},{},{}", u8::from(self.alert), u8::from(self.open));
         for detector in detectors {
             line.push(',');
@@ -60,7 +70,8 @@ impl ScoredRow<'_> {
         line
     }
 
-    fn surprise_nats(&self, detector: &str) -> Option<f64> {
+    /// How surprising this detector found it, in nats, if it said so.
+    pub(super) fn surprise_nats(&self, detector: &str) -> Option<f64> {
         let named = self.votes.iter().find(|named| named.detector == detector)?;
         match &named.vote {
             Vote::Scored { tail, .. } => Some(tail.surprise_nats()),

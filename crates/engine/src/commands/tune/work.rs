@@ -8,10 +8,11 @@ use anyhow::Context;
 use homeostat_core::Seed;
 use homeostat_detect::{EnsembleSpec, FalseAlarmBudget, SharedModels};
 use homeostat_evaluate::{
-    Job, JudgeOptions, Judged, LabelledSeries, Placement, RunError, Scores, SeriesEntry, SeriesRun, TrialOutcome,
+    AlertRule, Job, JudgeOptions, Judged, LabelledSeries, Placement, RunError, Scores, SeriesEntry, SeriesRun,
+    TrialOutcome,
 };
 
-use crate::cli::TuneArgs;
+use super::TuneArgs;
 use crate::commands::evaluate::files;
 use crate::config::Detection;
 use crate::training::ensemble_spec;
@@ -45,7 +46,7 @@ impl Work {
             entries,
             ensembles: detections.iter().map(ensemble_spec).collect(),
             placement: args.stamps.placement(),
-            options: JudgeOptions { ablation: false, episodes_per_day: budget.incidents_per_day() },
+            options: JudgeOptions { ablation: false, budget, alerts: AlertRule::FixedThreshold },
             n_workers: args.workers.map_or(cores, usize::from),
         }
     }
@@ -108,12 +109,12 @@ impl Work {
         let Some((_, series)) = last else { return Ok(None) };
         let judged = match SeriesRun::of(series, &SharedModels::none(), spec, Seed::new(job.seed), goes_on) {
             Ok(run) => {
-                let scores = Scores { score: run.score, confidence: None, alert: Some(run.alert) };
+                let scores = Scores { score: run.score, alert: Some(run.alert), ..Scores::default() };
                 Judged::of_scores(entry, series, job.seed, None, scores, self.options)
             }
             Err(RunError::Stopped) => return Ok(None),
             Err(error @ (RunError::Untrainable(_) | RunError::NoRows)) => {
-                Judged::failed(entry, job.seed, error.to_string())
+                Judged::failed(entry, job.seed, format!("{:#}", anyhow::Error::new(error)))
             }
         };
         Ok(Some(TrialOutcome::of(&judged.judgement)))

@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use homeostat_detect::FalseAlarmBudget;
 use homeostat_evaluate::{Finished, Named};
 
+use super::TuneArgs;
 use super::{Plan, beside, options};
-use crate::cli::TuneArgs;
 use crate::commands::evaluate::BUDGET;
 use crate::config;
 

@@ -60,7 +60,12 @@ fn a_truncated_gzip_says_so() {
 
 #[test]
 fn what_is_missing_or_no_number_is_named_with_its_line() {
-    let message = |text: &str| read(text, Placement::Rows).expect_err("bad").to_string();
+    // With its cause, as it is printed.
+    let message = |text: &str| {
+        let error = read(text, Placement::Rows).expect_err("bad");
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}")
+    };
     assert!(message("timestamp,a,b\n60,1,2\n").contains("\"label\""));
     assert!(message("time,a,label\n60,1,0\n").contains("\"timestamp\""));
     assert!(message("timestamp,label\n60,0\n").contains("feature"));
