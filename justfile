@@ -28,6 +28,10 @@ bench-peers *args:
     benches/peers/compare {{args}}
     benches/figures --besides-peers {{args}}
 
+# How well homeostat and its peers detect, on the same labelled series, side by side: `--pack DIR`.
+judge-peers *args:
+    benches/peers/judge {{args}}
+
 # What the comparison rests on: adapters are causal, medians are medians.
 peers-test:
     benches/peers/install

@@ -47,9 +47,9 @@ impl Noise {
     }
 }
 
-/// What a shop of two services would have been scraped for, every 15 s and a bit beside: counters that reset and a gauge, with
-/// holes. No sample lies on a minute: there, Prometheus 2 and 3 disagree on whether a range includes it.
-fn shop(n_scrapes: i64) -> Vec<Exported> {
+/// What a shop of two services would have been scraped for from then on, every 15 s and a bit beside: counters that reset and a
+/// gauge, with holes. No sample lies on a minute: there, Prometheus 2 and 3 disagree on whether a range includes it.
+fn shop(start_s: i64, n_scrapes: i64) -> Vec<Exported> {
     let mut noise = Noise(7);
     let mut all = Vec::new();
     for workload in ["cart", "pay"] {
@@ -57,7 +57,7 @@ fn shop(n_scrapes: i64) -> Vec<Exported> {
             let mut counter = 1e6;
             let (mut requests, mut memory) = (Vec::new(), Vec::new());
             for scrape in 0..n_scrapes {
-                let at = START_S * 1000 + scrape * 15_000 + 3_217 + (noise.next() * 40.0) as i64;
+                let at = start_s * 1000 + scrape * 15_000 + 3_217 + (noise.next() * 40.0) as i64;
                 let wave = (scrape as f64 / 960.0).sin();
                 counter += (30.0 + 10.0 * wave + 4.0 * noise.next()).floor();
                 if noise.next() < 0.0005 {
@@ -132,13 +132,17 @@ fn open_metrics(series: &[Exported]) -> String {
     text + "# EOF\n"
 }
 
-/// As `promtool tsdb dump-openmetrics` writes it: series by series, without types, numbers as Go's `%g`.
+/// As `promtool tsdb dump-openmetrics` of Prometheus 3.5 was seen to write it: series by series, without types, numbers as
+/// Go's `%g`.
 fn dumped_open_metrics(series: &[Exported]) -> String {
     let mut text = String::new();
     for one in series {
-        let labels = one.labels_text().replace(',', ", ");
+        let labels = one.labels_text();
         for (at, value) in &one.samples {
-            text.push_str(&format!("{}{{{labels}}} {value:e} {}.{:03}\n", one.name, at / 1000, at % 1000));
+            let written = format!("{value:e}");
+            let (number, exponent) = written.split_once('e').unwrap_or((written.as_str(), "0"));
+            let number = if exponent == "0" { number.to_owned() } else { format!("{number}e+{exponent:0>2}") };
+            text.push_str(&format!("{}{{{labels}}} {number} {}.{:03}\n", one.name, at / 1000, at % 1000));
         }
     }
     text + "# EOF\n"
@@ -167,19 +171,27 @@ fn long_csv(series: &[Exported]) -> String {
     text
 }
 
-/// What a real `promtool` dumps of a TSDB that holds the series.
-fn tsdb_dump(parts: &Parts, scratch: &Scratch, history: &Path) -> Result<PathBuf> {
+fn promtool(parts: &Parts, args: &[&std::ffi::OsStr]) -> Result<Vec<u8>> {
+    let output = Command::new(&parts.promtool).arg("tsdb").args(args).output().context("promtool")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
+}
+
+/// A TSDB that holds the history, made by a real `promtool`.
+fn tsdb(parts: &Parts, scratch: &Scratch, history: &Path) -> Result<PathBuf> {
     let data = scratch.path().join("tsdb");
-    let run = |args: &[&std::ffi::OsStr]| -> Result<Vec<u8>> {
-        let output = Command::new(&parts.promtool).arg("tsdb").args(args).output().context("promtool")?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(output.stdout)
-    };
-    run(&["create-blocks-from".as_ref(), "--quiet".as_ref(), "openmetrics".as_ref(), history.as_ref(), data.as_ref()])?;
+    let args = ["create-blocks-from".as_ref(), "--quiet".as_ref(), "openmetrics".as_ref(), history.as_ref()];
+    promtool(parts, &[&args[..], &[data.as_ref()]].concat())?;
     // A store that no server has opened has none, and older promtools want one.
     std::fs::create_dir_all(data.join("wal"))?;
-    let dump = run(&["dump".as_ref(), data.as_ref()])?;
-    scratch.write("dump.txt", dump)
+    Ok(data)
+}
+
+/// What a real `promtool` dumps of it as OpenMetrics, if it can: Debian's 2.42 can't, 2.50 and later can. To test with a newer
+/// one, put it first in PATH; otherwise it is imitated.
+fn dump_open_metrics(parts: &Parts, data: &Path, series: &[Exported]) -> Vec<u8> {
+    promtool(parts, &["dump-openmetrics".as_ref(), data.as_ref()])
+        .unwrap_or_else(|_| dumped_open_metrics(series).into_bytes())
 }
 
 fn evaluated(file: &Path) -> Result<Vec<Option<Matrix>>> {
@@ -209,7 +221,7 @@ async fn answer(prometheus: &Prometheus, expr: &str, start_s: i64, end_s: i64) -
 async fn raw_samples_are_evaluated_as_prometheus_does() -> Result<()> {
     let parts = need_parts!("raw_samples_are_evaluated_as_prometheus_does");
     let scratch = Scratch::new("evaluated")?;
-    let history = scratch.write("history.txt", open_metrics(&shop(4 * 240)))?;
+    let history = scratch.write("history.txt", open_metrics(&shop(START_S, 4 * 240)))?;
     let ours = evaluated(&history)?;
     let prometheus = Prometheus::start(&parts, &Setup { history: Some(history), ..Setup::default() }).await?;
     for ((name, expr), ours) in QUERIES.iter().zip(&ours) {
@@ -231,15 +243,16 @@ async fn raw_samples_are_evaluated_as_prometheus_does() -> Result<()> {
     Ok(())
 }
 
-fn config(scratch: &Scratch) -> Result<String> {
+fn config(scratch: &Scratch, name: &str, url: &str, global: &serde_json::Value) -> Result<String> {
     let queries: serde_json::Map<String, serde_json::Value> =
         exact_queries().map(|(name, expr)| (name.to_owned(), json!({"expr": expr}))).collect();
     let config = json!({
-        "datasources": [{"url": "http://127.0.0.1:9"}],
+        "global": global,
+        "datasources": [{"url": url}],
         "queries": queries,
         "detectors": ["forest", "dbscan", "forecast"],
     });
-    Ok(format!("--config.file={}", scratch.write("homeostat.yml", config.to_string())?.display()))
+    Ok(format!("--config.file={}", scratch.write(name, config.to_string())?.display()))
 }
 
 async fn run(args: &[&str]) -> Result<Finished> {
@@ -269,44 +282,84 @@ fn gzipped(scratch: &Scratch, name: &str, text: &str) -> Result<PathBuf> {
     scratch.write(name, packed.finish()?)
 }
 
+/// A wide table of Prometheus's own answers: a row a subject and minute, empty where there is no answer.
+fn wide_answers(answers: &[(&str, Matrix)]) -> String {
+    let names: Vec<&str> = answers.iter().map(|(name, _)| *name).collect();
+    let mut rows: BTreeMap<(i64, String), Vec<String>> = BTreeMap::new();
+    for (idx, (_, matrix)) in answers.iter().enumerate() {
+        for series in matrix.series() {
+            let label = |name: &str| series.labels().get(name).cloned().unwrap_or_default();
+            let subject = format!("{},{}", label("namespace"), label("workload"));
+            for sample in series.samples() {
+                let row = rows.entry((sample.at.as_millis(), subject.clone()));
+                row.or_insert_with(|| vec![String::new(); names.len()])[idx] = sample.value.to_string();
+            }
+        }
+    }
+    let lines = rows.into_iter().map(|((at, subject), cells)| format!("{at},{subject},{}\n", cells.join(",")));
+    format!("time,namespace,workload,{}\n{}", names.join(","), lines.collect::<String>())
+}
+
+/// Seconds since 1970, now.
+fn now_s() -> Result<i64> {
+    Ok(i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?)
+}
+
+/// Trains on a live Prometheus so that it asks for exactly these minutes, and gives the bundle.
+async fn trained_live(scratch: &Scratch, url: &str, start_s: i64, end_s: i64) -> Result<PathBuf> {
+    let bundle = scratch.path().join("live");
+    // It asks for what ends `offset` before now, rounded down to a minute: half a minute is left for starting.
+    let offset_s = now_s()? - end_s - 10;
+    let global = json!({"history": format!("{}s", end_s - start_s), "offset": format!("{offset_s}s")});
+    let config = config(scratch, "live.yml", url, &global)?;
+    let trained = run(&["train", &config, &format!("--output={}", bundle.display())]).await?;
+    ensure!(trained.status.success(), "{}", trained.output);
+    Ok(bundle)
+}
+
 #[tokio::test]
-async fn every_format_gives_the_same_models_byte_for_byte() -> Result<()> {
-    let parts = need_parts!("every_format_gives_the_same_models_byte_for_byte");
+async fn a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte() -> Result<()> {
+    let parts = need_parts!("a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte");
     let scratch = Scratch::new("formats")?;
-    let series = shop(12 * 240);
+    // Ends an hour ago, because a live Prometheus is asked for the last hours.
+    let start_s = (now_s()? / 3600 - 13) * 3600;
+    let end_s = start_s + 12 * 3600 - 60;
+    let series = shop(start_s, 12 * 240);
     let history = scratch.write("open-metrics.txt", open_metrics(&series))?;
+    let data = tsdb(&parts, &scratch, &history)?;
+    let dump = scratch.write("dump.txt", promtool(&parts, &["dump".as_ref(), data.as_ref()])?)?;
     let mut exports = vec![
         ("open-metrics", history.clone()),
-        ("tsdb-dump", tsdb_dump(&parts, &scratch, &history)?),
-        ("dump-openmetrics", scratch.write("dump-openmetrics.txt", dumped_open_metrics(&series))?),
+        ("tsdb-dump", dump),
+        ("dump-openmetrics", scratch.write("dump-openmetrics.txt", dump_open_metrics(&parts, &data, &series))?),
         ("victoria-metrics", gzipped(&scratch, "export.jsonl.gz", &victoria_metrics(&series))?),
-        ("csv", scratch.write("long.csv", long_csv(&series))?),
+        ("csv-long", scratch.write("long.csv", long_csv(&series))?),
     ];
     let prometheus = Prometheus::start(&parts, &Setup { history: Some(history), ..Setup::default() }).await?;
     let answers = scratch.path().join("answers");
     std::fs::create_dir(&answers)?;
+    let mut matrices = Vec::new();
     for (name, expr) in exact_queries() {
-        let json = answer(&prometheus, expr, START_S, START_S + 12 * 3600 - 60).await?;
+        let json = answer(&prometheus, expr, start_s, end_s).await?;
+        matrices.push((name, homeostat_ingest::decode_matrix(json.as_bytes(), &DecodeLimits::default())?));
         std::fs::write(answers.join(format!("{name}.json")), json)?;
     }
     exports.push(("query-range", answers));
+    exports.push(("csv-wide", scratch.write("wide.csv", wide_answers(&matrices))?));
 
-    let config = config(&scratch)?;
-    let mut first: Option<BTreeMap<PathBuf, Vec<u8>>> = None;
+    // The first answers: nothing was scraped before the first minute.
+    let live = models(&trained_live(&scratch, &prometheus.base_url(), start_s + 60, end_s).await?)?;
+    ensure!(live.len() >= 2, "a bundle of {:?}", live.keys());
+    let config = config(&scratch, "homeostat.yml", "http://127.0.0.1:9", &json!({}))?;
     for (name, file) in exports {
         let bundle = scratch.path().join(name);
         let output = format!("--output={}", bundle.display());
         let trained = run(&["train", &file.display().to_string(), &config, &output]).await?;
         ensure!(trained.status.success(), "{name}: {}", trained.output);
         let models = models(&bundle)?;
-        ensure!(models.len() >= 2, "{name}: a bundle of {:?}", models.keys());
-        let Some(first) = &first else {
-            first = Some(models);
-            continue;
-        };
         let differing: Vec<&PathBuf> =
-            first.iter().filter(|(path, bytes)| models.get(*path) != Some(*bytes)).map(|(path, _)| path).collect();
-        ensure!(differing.is_empty() && first.len() == models.len(), "{name}: other bytes in {differing:?}");
+            live.iter().filter(|(path, bytes)| models.get(*path) != Some(*bytes)).map(|(path, _)| path).collect();
+        ensure!(differing.is_empty() && live.len() == models.len(), "{name}: other bytes in {differing:?}");
     }
     Ok(())
 }

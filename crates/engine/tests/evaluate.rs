@@ -139,6 +139,65 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
     }
 }
 
+#[test]
+fn peers_are_judged_on_the_same_series_and_shown_beside_ours() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let pack = small_pack(dir.path());
+    let (scores, json, html) = (dir.path().join("scores"), dir.path().join("a.json"), dir.path().join("a.html"));
+    let ours = evaluate(&QUICK, &[("--pack", &pack), ("--output.scores", &scores)]);
+    assert!(ours.status.success(), "{}", text(&ours));
+    // A peer that sees the latency and says how surprising it is, for every row; of one series it says nothing.
+    let plain = dir.path().join("plain");
+    for (idx, name) in ["shop/cart", "shop/web", "bank/pay"].iter().enumerate() {
+        let latency = |line: &str| line.split(',').nth(2).and_then(|cell| cell.parse::<f64>().ok()).map(f64::abs);
+        let csv = csv(idx as u32 + 1);
+        let rows = csv.lines().filter_map(latency).map(|far| format!("{far},{}\n", far * far / 2.0));
+        let path = plain.join(format!("{name}.csv"));
+        std::fs::create_dir_all(path.parent().expect("a set")).expect("a directory");
+        std::fs::write(path, format!("score,surprise\n{}", rows.collect::<String>())).expect("written");
+    }
+    let beside = evaluate(
+        &QUICK,
+        &[
+            ("--pack", &pack),
+            ("--peer", Path::new(&format!("twin={}", scores.display()))),
+            ("--peer", Path::new(&format!("plain={}", plain.display()))),
+            ("--output.json", &json),
+            ("--output.html", &html),
+        ],
+    );
+    assert!(beside.status.success(), "{}", text(&beside));
+    let told = text(&beside);
+    for wanted in [
+        "side by side",
+        "homeostat's policy",
+        "plain: 1 series couldn't be judged",
+        "bank/log: no scores",
+        "figure eval.peer.vus_pr.twin",
+    ] {
+        assert!(told.contains(wanted), "{wanted} isn't in\n{told}");
+    }
+    let found = read_json(&json);
+    for figure in ["vus_pr", "auc_pr", "events"] {
+        assert_eq!(found["peers"][0]["macro"][figure], found["macro"][figure], "{figure} of our own scores");
+    }
+    assert_eq!(found["peers"][0]["alerts_by"], "itself");
+    assert_eq!(found["peers"][1]["alerts_by"], "policy");
+    assert!(
+        found["peers"][1]["by_fixed_threshold"]["f1"].is_number() && found["peers"][0]["by_fixed_threshold"].is_null()
+    );
+    assert!(std::fs::read_to_string(html).expect("written").contains("Side by side"));
+    for (peer, wanted) in
+        [("x", "NAME=DIR"), ("a b=x", "is no name"), ("x=", "no directory"), ("x=/nowhere", "no directory")]
+    {
+        let refused = evaluate(&["--peer", peer], &[("--pack", &pack)]);
+        assert!(!refused.status.success() && text(&refused).contains(wanted), "{}", text(&refused));
+    }
+    let twice = format!("x={}", plain.display());
+    let refused = evaluate(&["--peer", &twice, "--peer", &twice], &[("--pack", &pack)]);
+    assert!(!refused.status.success() && text(&refused).contains("two are called x"), "{}", text(&refused));
+}
+
 const FEW: [&str; 4] = ["--option", "detectors,opening.rows", "--budget-trials", "6"];
 
 #[test]

@@ -13,7 +13,7 @@ pub fn expand(file: &str, text: &str) -> Result<String, Vec<Problem>> {
 pub fn expand_from(file: &str, text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, Vec<Problem>> {
     let mut expanded = String::with_capacity(text.len());
     let mut problems = Vec::new();
-    for (line_idx, line) in text.split_inclusive('\n').enumerate() {
+    for (line_idx, line) in lines(text).enumerate() {
         if line.trim_start().starts_with('#') {
             expanded.push_str(line);
             continue;
@@ -55,6 +55,18 @@ pub fn expand_from(file: &str, text: &str, variable: impl Fn(&str) -> Option<Str
     if problems.is_empty() { Ok(expanded) } else { Err(problems) }
 }
 
+/// The lines with their ends, as YAML counts them: a lone carriage return ends one, too.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end =
+            rest.find(['\n', '\r']).map_or(rest.len(), |at| at + if rest[at..].starts_with("\r\n") { 2 } else { 1 });
+        let (line, after) = rest.split_at(end);
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +81,16 @@ mod tests {
         assert_eq!(with_port("${HOST:-localhost}").as_deref(), Ok("localhost"));
         assert_eq!(with_port("$$5 code=~\"5..$\"").as_deref(), Ok("$5 code=~\"5..$\""));
         assert_eq!(with_port("# ${UNSET}\n").as_deref(), Ok("# ${UNSET}\n"));
+    }
+
+    #[test]
+    fn a_line_ends_where_yaml_ends_it() {
+        assert_eq!(with_port("# ${UNSET}\rport: ${PORT}").as_deref(), Ok("# ${UNSET}\rport: 9090"));
+        assert_eq!(with_port("# a\r\nport: ${PORT}\r\n\r\n").as_deref(), Ok("# a\r\nport: 9090\r\n\r\n"));
+        let problems = with_port("a: 1\rb: 2\r\nc: ${X}").expect_err("unset");
+        assert_eq!((problems[0].place.line, problems[0].place.column), (3, 4));
+        let parsed = crate::parse_documents("f.yaml", "a: 1\rb: [").expect_err("unclosed");
+        assert!(parsed.place.line >= 2, "{parsed}");
     }
 
     #[test]
