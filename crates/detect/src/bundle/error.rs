@@ -20,6 +20,17 @@ pub enum BundleSaveError {
         /// What it said.
         source: io::Error,
     },
+    /// More than one archive may hold.
+    #[error(
+        "the bundle has {n_bytes} bytes, an archive at most {n_bytes_max}: write a directory, by a name that doesn't end with .tar.zst \
+         (what is fitted is found again if its .partial directory is renamed, too)"
+    )]
+    TooLarge {
+        /// Its size, unpacked.
+        n_bytes: u64,
+        /// The most there may be.
+        n_bytes_max: u64,
+    },
     /// A part can't be turned into bytes. A defect: please report it.
     #[error("a part of the bundle can't be written down: {why}")]
     Part {

@@ -34,6 +34,9 @@ pub(super) fn put_in_place(
 ) -> Result<(), BundleSaveError> {
     let temporary = beside(path, "tmp");
     remove(&temporary)?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_directory(parent)?;
+    }
     let written = match form {
         Form::Directory => write_directory(&temporary, files),
         Form::Archive => write_synced(&temporary, &archive::packed(files)?),

@@ -213,3 +213,25 @@ fn what_was_saved_loaded_and_saved_again_is_the_same_bytes() {
     load(&first).expect("a bundle").save(&second).expect("room to write");
     assert!(fs::read(&first).expect("a file") == fs::read(&second).expect("a file"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_change_to_an_archive_makes_loading_panic(changes in proptest::collection::vec((0.0..1.0f64, 0u8..=255), 1..8), cut in 0.1..1.0f64) {
+        static WHOLE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let room = tempfile::tempdir().expect("a directory");
+        let path = room.path().join("b.tar.zst");
+        let mut bytes = WHOLE.get_or_init(|| {
+            bundle().save(&path).expect("room to write");
+            fs::read(&path).expect("a file")
+        }).clone();
+        for (place, value) in &changes {
+            let idx = (place * bytes.len() as f64) as usize;
+            bytes[idx] = *value;
+        }
+        if cut < 0.5 {
+            bytes.truncate((cut * 2.0 * bytes.len() as f64) as usize);
+        }
+        fs::write(&path, &bytes).expect("room to write");
+        let _ = load(&path);
+    }
+}

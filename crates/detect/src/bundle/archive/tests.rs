@@ -106,3 +106,12 @@ fn a_file_that_is_no_archive_says_so() {
         assert!(error.to_string().contains("neither a directory nor a .tar.zst"), "{error}");
     }
 }
+
+#[test]
+fn what_could_not_be_read_again_is_not_packed() {
+    // One vector under many names: the sum of their lengths is what counts.
+    let large = Arc::new(vec![0; 64 << 20]);
+    let files: BTreeMap<String, Arc<Vec<u8>>> = (0..17).map(|idx| (format!("{idx}"), Arc::clone(&large))).collect();
+    let error = packed(&files).expect_err("more than a GiB");
+    assert!(error.to_string().contains("write a directory"), "{error}");
+}
