@@ -17,7 +17,7 @@ use homeostat_tests::homeostat::{Finished, Homeostat};
 use homeostat_tests::parts::Parts;
 use homeostat_tests::prometheus::{Prometheus, Setup};
 use homeostat_tests::scratch::Scratch;
-use homeostat_tests::{http, need_parts};
+use homeostat_tests::{http, need_parts, shop_feed};
 use serde_json::json;
 
 const WITHIN: Duration = Duration::from_secs(180);
@@ -300,16 +300,11 @@ fn wide_answers(answers: &[(&str, Matrix)]) -> String {
     format!("time,namespace,workload,{}\n{}", names.join(","), lines.collect::<String>())
 }
 
-/// Seconds since 1970, now.
-fn now_s() -> Result<i64> {
-    Ok(i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?)
-}
-
 /// Trains on a live Prometheus so that it asks for exactly these minutes, and gives the bundle.
 async fn trained_live(scratch: &Scratch, url: &str, start_s: i64, end_s: i64) -> Result<PathBuf> {
     let bundle = scratch.path().join("live");
     // It asks for what ends `offset` before now, rounded down to a minute: half a minute is left for starting.
-    let offset_s = now_s()? - end_s - 10;
+    let offset_s = shop_feed::now().as_millis() / 1000 - end_s - 10;
     let global = json!({"history": format!("{}s", end_s - start_s), "offset": format!("{offset_s}s")});
     let config = config(scratch, "live.yml", url, &global)?;
     let trained = run(&["train", &config, &format!("--output={}", bundle.display())]).await?;
@@ -322,7 +317,7 @@ async fn a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte()
     let parts = need_parts!("a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte");
     let scratch = Scratch::new("formats")?;
     // Ends an hour ago, because a live Prometheus is asked for the last hours.
-    let start_s = (now_s()? / 3600 - 13) * 3600;
+    let start_s = (shop_feed::now().as_millis() / 3_600_000 - 13) * 3600;
     let end_s = start_s + 12 * 3600 - 60;
     let series = shop(start_s, 12 * 240);
     let history = scratch.write("open-metrics.txt", open_metrics(&series))?;
