@@ -365,7 +365,7 @@ fn missing_vote(missing: &MissingDetector) -> NamedVote {
 
 /// Fills in where each feature stands and what was expected of it.
 fn explain(enricher: &Enricher, members: &[Member], assessment: &mut Assessment, features: &mut Vec<FeatureState>) {
-    let forecast = members.iter().find_map(|member| member.model.expected());
+    let forecast = members.iter().find_map(|member| member.model.as_forecast());
     feature_states(enricher, forecast, features);
     assessment.expected.clear();
     assessment.expected.extend(features.iter().map(|state| state.expected));

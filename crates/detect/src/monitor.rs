@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 #[cfg(feature = "onnx")]
 use std::sync::Arc;
 
-use homeostat_core::{Feature, Incident, IncidentChange, Schema, Subject, Timestamp, Window};
+use homeostat_core::{Feature, Incident, IncidentChange, ReplicaWindow, Schema, Subject, Timestamp, Window};
 
 #[cfg(feature = "onnx")]
 use crate::autoencoder::Autoencoder;
 use crate::ensemble::{Ensemble, Misfit};
+use crate::exhaustion::NotAResource;
 use crate::feature_state::FeatureState;
 use crate::forecast::KnownEffect;
+use crate::limits::LimitWatch;
+use crate::peers::PeerError;
+use crate::replicas::ReplicaWatch;
 use crate::tracker::{SubjectRow, Surroundings, Tracker};
 
 /// The trained ensembles of all subjects and the tracker of their incidents.
@@ -51,6 +55,8 @@ pub struct Monitor {
     /// By subject, in order.
     watched: Vec<Watched>,
     tracker: Tracker,
+    /// By workload, of those that are watched; nothing where nobody compares replicas.
+    replicas: BTreeMap<Subject, ReplicaWatch>,
     /// Empty between observations; kept for its memory.
     pending: Vec<Pending>,
     /// Those of the moment that took a row; kept for its memory.
@@ -66,6 +72,7 @@ pub struct Monitor {
 struct Watched {
     subject: Subject,
     ensemble: Ensemble,
+    limits: LimitWatch,
     /// Which of the autoencoders is its own, and which of its votes it is.
     #[cfg(feature = "onnx")]
     batch: Option<Batched>,
@@ -76,6 +83,22 @@ struct Watched {
 struct Batched {
     autoencoder_idx: usize,
     member_idx: usize,
+}
+
+impl Watched {
+    /// Takes the newest row's measurements of what has a limit.
+    fn follow_limits(&mut self, at: Timestamp, around: &Surroundings) {
+        if self.limits.is_empty() {
+            return;
+        }
+        let own = around.rollouts.iter().filter(|rollout| rollout.subject == self.subject && rollout.at <= at);
+        if let Some(newest) = own.map(|rollout| rollout.at).max() {
+            self.limits.rolled_out(newest);
+        }
+        if let Some(states) = self.ensemble.feature_states() {
+            self.limits.take_states(at, states);
+        }
+    }
 }
 
 /// A row that is due.
@@ -101,12 +124,22 @@ pub struct Observed {
     pub misfits: Vec<(Subject, Misfit)>,
 }
 
+/// What comparing replicas brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// What happened to incidents, in order.
+    pub changes: Vec<IncidentChange>,
+    /// Workloads whose replicas couldn't be compared, in order, and why.
+    pub failed: Vec<(Subject, PeerError)>,
+}
+
 impl Monitor {
     /// A monitor of these subjects.
     pub fn new(ensembles: BTreeMap<Subject, Ensemble>, tracker: Tracker) -> Self {
         let mut monitor = Self {
             watched: Vec::with_capacity(ensembles.len()),
             tracker,
+            replicas: BTreeMap::new(),
             pending: Vec::new(),
             advanced: Vec::new(),
             known: Vec::new(),
@@ -119,11 +152,24 @@ impl Monitor {
             monitor.watched.push(Watched {
                 subject,
                 ensemble,
+                limits: LimitWatch::default(),
                 #[cfg(feature = "onnx")]
                 batch,
             });
         }
         monitor
+    }
+
+    /// The same monitor that also follows these features to their limits, by feature name and in the feature's own unit (see
+    /// [`LimitWatch::new`]): incidents then say when a limit will be reached.
+    ///
+    /// # Errors
+    /// [`NotAResource`] for a limit that is no finite number.
+    pub fn with_limits(mut self, limits: &BTreeMap<String, f64>) -> Result<Self, NotAResource> {
+        for Watched { ensemble, limits: watch, .. } in &mut self.watched {
+            *watch = LimitWatch::new(ensemble.schema(), ensemble.step(), limits)?;
+        }
+        Ok(self)
     }
 
     /// Where an ensemble's autoencoder runs: with all others that have the same.
@@ -141,7 +187,10 @@ impl Monitor {
 
     /// Bytes of all ensembles, what they share counted once, without the tracker.
     pub fn memory_bytes(&self) -> usize {
-        let own = self.watched.iter().flat_map(|watched| watched.ensemble.own_bytes()).map(|(_, bytes)| bytes);
+        let own = self.watched.iter().map(|watched| {
+            let ensemble: usize = watched.ensemble.own_bytes().iter().map(|(_, bytes)| bytes).sum();
+            ensemble + watched.limits.memory_bytes()
+        });
         let shared: BTreeMap<usize, usize> = self
             .watched
             .iter()
@@ -186,11 +235,14 @@ impl Monitor {
             #[cfg(feature = "onnx")]
             self.run_autoencoders();
             for watched_idx in &self.advanced {
-                self.watched[*watched_idx].ensemble.conclude();
+                let watched = &mut self.watched[*watched_idx];
+                watched.ensemble.conclude();
+                watched.follow_limits(at, around);
             }
             let rows = moment.iter().filter_map(|due| {
-                let Watched { subject, ensemble, .. } = &self.watched[due.watched_idx];
-                Some(SubjectRow { subject, schema: ensemble.schema(), step: ensemble.step(), row: ensemble.last()? })
+                let Watched { subject, ensemble, limits, .. } = &self.watched[due.watched_idx];
+                let (schema, step) = (ensemble.schema(), ensemble.step());
+                Some(SubjectRow { subject, schema, step, row: ensemble.last()?, limits })
             });
             observed.changes.extend(self.tracker.step(at, rows, around));
         }
@@ -220,6 +272,38 @@ impl Monitor {
                 }
             }
         }
+    }
+
+    /// Takes windows of single replicas of watched workloads, at most one of each replica, whose rows may have been seen in part,
+    /// after [`observe`](Self::observe) took those of the workloads. A replica that has been unlike the others for five steps
+    /// opens an incident of its workload, or is named in the one that is open.
+    ///
+    /// The windows of a workload must share a grid and a schema, and keep the schema from call to call.
+    pub fn compare_replicas(&mut self, windows: &[ReplicaWindow], around: &Surroundings) -> Compared {
+        let mut compared = Compared::default();
+        let mut by_workload: BTreeMap<&Subject, Vec<&ReplicaWindow>> = BTreeMap::new();
+        for one in windows {
+            by_workload.entry(one.window.subject()).or_default().push(one);
+        }
+        for (subject, windows) in by_workload {
+            if self.position(subject).is_none() {
+                continue;
+            }
+            let schema = windows.first().map(|one| one.window.schema());
+            let Some(schema) = schema.filter(|schema| windows.iter().all(|one| one.window.schema() == *schema)) else {
+                continue;
+            };
+            let watch = self.replicas.entry(subject.clone()).or_insert_with(|| ReplicaWatch::new(schema));
+            match watch.observe(&windows) {
+                Ok(Some(at)) => {
+                    let apart = watch.apart();
+                    compared.changes.extend(self.tracker.take_replicas(at, subject, apart, around));
+                }
+                Ok(None) => {}
+                Err(error) => compared.failed.push((subject.clone(), error)),
+            }
+        }
+        compared
     }
 
     /// A subject's ensemble.

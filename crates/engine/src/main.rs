@@ -18,6 +18,7 @@ mod logging;
 mod metrics;
 mod no_executor;
 mod outcome;
+mod replicas;
 mod service;
 mod shop_executor;
 mod source;

@@ -16,11 +16,12 @@ use crate::config::{Config, DEFAULT_CHANNEL};
 use crate::control::{Control, Switch};
 use crate::cycle::{Cycle, SharedMonitor, Turn};
 use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::replicas::Replicas;
 
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
 pub(crate) const WINDOW_ROWS: usize = 64;
 /// Steps that each cycle asks for again: samples that came late fill the holes they left.
-const OVERLAP_STEPS: u32 = 3;
+pub(crate) const OVERLAP_STEPS: u32 = 3;
 /// Subjects watched at most; with 64 rows of 64 features each they take 330 MB.
 pub(crate) const SUBJECTS_MAX: usize = 10_000;
 /// The tracker's state between runs.
@@ -31,6 +32,7 @@ pub(crate) struct Service {
     config: Arc<Config>,
     source: PrometheusSource,
     feed: Feed,
+    replicas: Option<Replicas>,
     cycle: Cycle,
     monitor: SharedMonitor,
     announcer: Announcer,
@@ -58,6 +60,7 @@ impl Service {
             subjects_max: SUBJECTS_MAX,
         })?;
         Ok(Self {
+            replicas: Replicas::of(&config)?,
             control: Control::new(&config.storage),
             tracker_file: tracker_file(&config.storage),
             was_stopped: false,
@@ -98,11 +101,15 @@ impl Service {
                 () = &mut end => return,
                 pulled = self.pull(at) => pulled,
             };
-            self.cycle_once(at, &pulled).await;
+            let replicas = tokio::select! {
+                () = &mut end => return,
+                pulled = self.pull_replicas(at) => pulled,
+            };
+            self.cycle_once(at, &pulled, replicas.as_ref()).await;
         }
     }
 
-    async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull) {
+    async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull, pulled_replicas: Option<&Pull>) {
         let began = tokio::time::Instant::now();
         // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
         let now = clock::now();
@@ -113,8 +120,12 @@ impl Service {
                 Vec::new()
             }
         };
+        let replicas = match (&mut self.replicas, pulled_replicas) {
+            (Some(replicas), Some(pulled)) => replicas.windows(pulled, at),
+            (None, _) | (Some(_), None) => Vec::new(),
+        };
         self.cycle.recall_rollouts(now);
-        let mut turn = self.cycle.observe(now, &windows);
+        let mut turn = self.cycle.observe(now, &windows, &replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
         let switch = self.switch();
@@ -140,6 +151,13 @@ impl Service {
             tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
         }
         pulled
+    }
+
+    async fn pull_replicas(&self, at: Timestamp) -> Option<Pull> {
+        match &self.replicas {
+            Some(replicas) => Some(replicas.pull(&self.source, at).await),
+            None => None,
+        }
     }
 
     fn windows(&mut self, pulled: &Pull, at: Timestamp) -> anyhow::Result<Vec<Window>> {

@@ -71,6 +71,7 @@ fn read(
     let source = source::read(&mut reader, times.step);
     let queries = queries::read(&mut reader, times.step, times.scrape_interval);
     let subjects = queries::read_subjects(&mut reader);
+    let replicas = queries::read_replicas(&mut reader, times.step, times.scrape_interval);
     let detection = detection::read(&mut reader, base);
     let topology = detection::read_topology(&mut reader);
     let calendar = detection::read_calendar(&mut reader);
@@ -90,6 +91,7 @@ fn read(
         source: source?,
         queries: queries?,
         subjects,
+        replicas,
         detection,
         topology,
         calendar,
