@@ -109,15 +109,16 @@ impl LimitWatch {
 
     fn take(&mut self, at: Timestamp, value: impl Fn(usize) -> Option<f64>) {
         for resource in &mut self.resources {
-            resource.exhaustion.observe(at, value(resource.feature_idx).unwrap_or(f64::NAN));
+            resource.exhaustion.take(at, value(resource.feature_idx).unwrap_or(f64::NAN));
         }
     }
 
     /// When this feature reaches its limit, as of the row at `as_of`, if it has a limit and a trend that gets there within
-    /// twelve times the window the trend is drawn through.
+    /// twelve times the window the trend is drawn through. The trend is drawn here, when somebody asks: some tens of
+    /// microseconds.
     pub fn ahead(&self, feature: &str, as_of: Timestamp) -> Option<LimitAhead> {
         let resource = self.resources.iter().find(|resource| resource.feature == feature)?;
-        let (expected, earliest, latest) = match resource.exhaustion.outlook() {
+        let (expected, earliest, latest) = match resource.exhaustion.look() {
             Outlook::NotReady | Outlook::Steady => return None,
             Outlook::Filling(left) => (left.seconds, left.seconds_min, left.seconds_max),
             Outlook::Exhausted => (0.0, 0.0, 0.0),

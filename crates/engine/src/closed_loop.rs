@@ -110,6 +110,12 @@ impl ClosedLoop {
         Ok(Self { shop, cycle, began_at, changes, actions, compares_replicas: false })
     }
 
+    /// The same, with the pods of each service compared with each other.
+    #[cfg(test)]
+    pub(crate) fn comparing_replicas(self) -> Self {
+        Self { compares_replicas: true, ..self }
+    }
+
     /// The shop.
     pub(crate) fn shop(&self) -> &SharedShop {
         &self.shop
@@ -184,3 +190,6 @@ impl ClosedLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

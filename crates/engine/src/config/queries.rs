@@ -24,9 +24,9 @@ pub(crate) struct Replicas {
 pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Option<QuerySet> {
     let mut queries = read_preset(reader, step, scrape_interval);
     let own = reader.named("queries");
-    let file = reader.file();
+    let (file, path) = (reader.file(), reader.path_of("queries"));
     for (name, _, node) in own {
-        let query = read_query(file, name, node, reader);
+        let query = read_query(file, &format!("{path}.{name}"), name, node, reader);
         // A query of the same name replaces the preset's: that is how one expression is adapted.
         match queries.iter_mut().find(|known| known.name == query.name) {
             Some(known) => *known = query,
@@ -35,14 +35,14 @@ pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Dur
     }
     if queries.len() > QUERIES_MAX {
         let place = reader.node("queries").map_or(reader.place(), |node| node.place);
-        reader.problem(place, format!("queries: {} are given, at most {QUERIES_MAX} are accepted", queries.len()));
+        reader.problem(place, format!("{path}: {} are given, at most {QUERIES_MAX} are accepted", queries.len()));
         return None;
     }
     match QuerySet::new(queries) {
         Ok(set) => Some(set),
         Err(error) => {
             let place = reader.node("queries").map_or(reader.place(), |node| node.place);
-            reader.problem(place, format!("queries: {error}"));
+            reader.problem(place, format!("{path}: {error}"));
             None
         }
     }
@@ -54,19 +54,19 @@ fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duratio
         Ok(preset) => preset.queries,
         Err(error) => {
             let place = reader.node("preset").map_or(reader.place(), |node| node.place);
-            reader.problem(place, format!("preset: {error}"));
+            let path = reader.path_of("preset");
+            reader.problem(place, format!("{path}: {error}"));
             Vec::new()
         }
     }
 }
 
-fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
+fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
     // `name: expr` is enough for a feature that is only scored and explained. Asked first: a reader objects to a text.
     if let Value::Text(expr) = &node.value {
         return Query { expr: expr.clone(), ..query_default(name) };
     }
-    let path = format!("queries.{name}");
-    let mut reader = Reader::new(file, &path, node, outer.problems());
+    let mut reader = Reader::new(file, path, node, outer.problems());
     let expr = reader.text("expr");
     let expr = reader.require("expr", expr);
     let signal = reader.parsed::<Signal>("signal");
