@@ -32,6 +32,15 @@ enum Direction {
 }
 
 /// Why two numbers make no [`Exhaustion`].
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_detect::{Exhaustion, NotAResource};
+///
+/// let two_hours = Duration::from_secs(7_200);
+/// assert!(matches!(Exhaustion::rising_to(f64::NAN, two_hours), Err(NotAResource::Limit(_))));
+/// assert!(matches!(Exhaustion::rising_to(1.0, Duration::ZERO), Err(NotAResource::Window(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotAResource {
     /// A limit that isn't a number, or none at all.
@@ -43,6 +52,16 @@ pub enum NotAResource {
 }
 
 /// What the trend says.
+///
+/// ```
+/// use homeostat_detect::{Outlook, Remaining};
+///
+/// let left = Remaining { seconds: 2_400.0, seconds_min: 1_200.0, seconds_max: 7_200.0 };
+/// let written = serde_json::to_value(Outlook::Filling(left))?;
+/// assert_eq!(written["filling"]["seconds_min"], 1_200.0);
+/// assert_ne!(Outlook::NotReady, Outlook::Steady, "to say nothing isn't to say that it is at rest");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outlook {

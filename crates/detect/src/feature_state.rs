@@ -17,6 +17,15 @@ pub const NORMAL_DEVIATIONS_MAX: f64 = 4.0;
 const EXPECTED_ROWS: usize = 20;
 
 /// One feature at the newest row.
+///
+/// ```
+/// use homeostat_detect::{FeatureState, NORMAL_DEVIATIONS_MAX};
+///
+/// // Everybody got used to it: usual, and still far from normal.
+/// let latency = FeatureState { value: Some(0.9), expected: Some(0.9), deviation: Some(12.0), normal: false, usual: true };
+/// assert!(latency.usual && !latency.normal);
+/// assert!(latency.deviation.is_some_and(|deviation| deviation > NORMAL_DEVIATIONS_MAX));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureState {
     /// What was measured; `None` is a hole.

@@ -112,6 +112,15 @@ struct Pending {
 }
 
 /// What an observation brought.
+///
+/// ```
+/// use homeostat_core::Subject;
+/// use homeostat_detect::{Misfit, Observed};
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let observed = Observed { misfits: vec![(cart, Misfit::Step)], ..Observed::default() };
+/// assert!(observed.misfits[0].1.to_string().contains("train again"), "until then nobody watches it");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// Windows that were scored: those of a known subject that fit its ensemble, with new rows or not.
@@ -125,6 +134,15 @@ pub struct Observed {
 }
 
 /// What comparing replicas brought.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use homeostat_detect::{Calibration, Compared, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+///
+/// let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+/// let mut monitor = Monitor::new(BTreeMap::new(), tracker);
+/// assert_eq!(monitor.compare_replicas(&[], &Surroundings::default()), Compared::default(), "nobody to compare");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compared {
     /// What happened to incidents, in order.
@@ -185,7 +203,7 @@ impl Monitor {
         Some(Batched { autoencoder_idx, member_idx })
     }
 
-    /// Bytes of all ensembles, what they share counted once, without the tracker.
+    /// Bytes of all ensembles, what they share counted once, and of what follows limits and replicas; without the tracker.
     pub fn memory_bytes(&self) -> usize {
         let own = self.watched.iter().map(|watched| {
             let ensemble: usize = watched.ensemble.own_bytes().iter().map(|(_, bytes)| bytes).sum();
@@ -197,7 +215,8 @@ impl Monitor {
             .flat_map(|watched| watched.ensemble.shared_parts())
             .map(|part| (part.address, part.bytes))
             .collect();
-        own.sum::<usize>() + shared.into_values().sum::<usize>()
+        let replicas: usize = self.replicas.values().map(ReplicaWatch::memory_bytes).sum();
+        own.sum::<usize>() + shared.into_values().sum::<usize>() + replicas
     }
 
     /// Takes windows, at most one of each subject, whose rows may have been seen in part, and what is known of the world
@@ -289,10 +308,13 @@ impl Monitor {
             if self.position(subject).is_none() {
                 continue;
             }
-            let schema = windows.first().map(|one| one.window.schema());
-            let Some(schema) = schema.filter(|schema| windows.iter().all(|one| one.window.schema() == *schema)) else {
+            let Some(schema) = windows.first().map(|one| one.window.schema()) else { continue };
+            if let Some(other) = windows.iter().find(|one| one.window.schema() != schema) {
+                let shape = |schema: &Schema| (windows.len(), schema.n_features());
+                let error = PeerError::Shape { found: shape(other.window.schema()), wanted: shape(schema) };
+                compared.failed.push((subject.clone(), error));
                 continue;
-            };
+            }
             let watch = self.replicas.entry(subject.clone()).or_insert_with(|| ReplicaWatch::new(schema));
             match watch.observe(&windows) {
                 Ok(Some(at)) => {

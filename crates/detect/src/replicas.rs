@@ -139,6 +139,14 @@ impl ReplicaWatch {
     }
 }
 
+impl ReplicaWatch {
+    /// Bytes held, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let suspects = self.suspects.keys().map(|name| name.capacity() + size_of::<(String, Suspect)>());
+        size_of::<Self>() + self.comparison.memory_bytes() + suspects.sum::<usize>()
+    }
+}
+
 /// What sets a replica apart in this step, the farthest first.
 fn evidence(schema: &Schema, names: &[&str], values: &Array2<f64>, apart: &Apart) -> Vec<Evidence> {
     let Some(row) = names.iter().position(|name| *name == apart.replica) else { return Vec::new() };

@@ -30,6 +30,14 @@ use open::{Known, Open};
 pub const SUBJECTS_MAX: usize = 10_000;
 
 /// The tracker's options but for its [`Hysteresis`].
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_detect::TrackerTimes;
+///
+/// let patient = TrackerTimes { stale_after: Duration::from_secs(900), ..TrackerTimes::default() };
+/// assert_eq!(patient.accepted_after, Duration::from_secs(12 * 3_600));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrackerTimes {

@@ -191,6 +191,18 @@ impl Model {
         }
     }
 
+    /// The forest, if it is one.
+    pub(crate) fn as_forest(&self) -> Option<&Forest> {
+        match self {
+            Self::Forest(forest) => Some(forest),
+            Self::Residual(_) | Self::Dbscan(_) | Self::Forecast(_) => None,
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(_) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
+        }
+    }
+
     /// The forecast, if it is one.
     pub(crate) fn as_forecast(&self) -> Option<&Forecast> {
         match self {

@@ -238,3 +238,21 @@ fn what_is_planned_surprises_the_forecast_less_and_failures_as_much_as_ever() {
     let share = surprise(&rolled_out) / unplanned;
     assert!((0.9..=1.01).contains(&share), "{share}");
 }
+
+#[test]
+fn a_lasting_new_level_is_accepted_within_two_days_and_calls_nobody_afterwards() {
+    let spec = EnsembleSpec::default();
+    let history = window("cart", 0, 3 * 1_440, 0..0);
+    let ensemble = Ensemble::train(&spec, &history, Seed::new(7)).expect("enough history");
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+    let mut monitor = Monitor::new(BTreeMap::from([(subject("cart"), ensemble)]), tracker);
+    let n_rows = 4 * 1_440;
+    // For good: the last row included.
+    let slow = window("cart", 3 * 1_440, n_rows, 60..n_rows);
+    let changes = monitor.observe(slow.grid().end(), std::slice::from_ref(&slow), &around()).changes;
+    let accepted = changes.iter().find(|change| change.name() == "accepted").expect("it is the new usual");
+    let after = accepted.incident().updated_at.since(slow.grid().at(60));
+    assert!((Duration::from_secs(30 * 3_600)..Duration::from_secs(48 * 3_600)).contains(&after), "{after:?}");
+    assert_eq!(names(&changes).last(), Some(&("accepted", "cart")), "{:?}", names(&changes));
+    assert_eq!(monitor.open_incidents().count(), 0);
+}
