@@ -70,3 +70,6 @@ impl Replicas {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
