@@ -55,6 +55,8 @@ pub struct Monitor {
     /// By subject, in order.
     watched: Vec<Watched>,
     tracker: Tracker,
+    /// By feature name, for subjects to come.
+    limits: BTreeMap<String, f64>,
     /// By workload, of those that are watched; nothing where nobody compares replicas.
     replicas: BTreeMap<Subject, ReplicaWatch>,
     /// Empty between observations; kept for its memory.
@@ -73,6 +75,8 @@ struct Watched {
     subject: Subject,
     ensemble: Ensemble,
     limits: LimitWatch,
+    /// The newest row that the tracker was told of: newer models may see some rows again.
+    told_until: Option<Timestamp>,
     /// Which of the autoencoders is its own, and which of its votes it is.
     #[cfg(feature = "onnx")]
     batch: Option<Batched>,
@@ -86,6 +90,13 @@ struct Batched {
 }
 
 impl Watched {
+    /// What the tracker is told of the newest row.
+    fn newest_row(&self) -> Option<SubjectRow<'_>> {
+        let Self { subject, ensemble, limits, .. } = self;
+        let (schema, step) = (ensemble.schema(), ensemble.step());
+        Some(SubjectRow { subject, schema, step, row: ensemble.last()?, limits })
+    }
+
     /// Takes the newest row's measurements of what has a limit.
     fn follow_limits(&mut self, at: Timestamp, around: &Surroundings) {
         if self.limits.is_empty() {
@@ -157,6 +168,7 @@ impl Monitor {
         let mut monitor = Self {
             watched: Vec::with_capacity(ensembles.len()),
             tracker,
+            limits: BTreeMap::new(),
             replicas: BTreeMap::new(),
             pending: Vec::new(),
             advanced: Vec::new(),
@@ -165,17 +177,55 @@ impl Monitor {
             autoencoders: Vec::new(),
         };
         for (subject, ensemble) in ensembles {
-            #[cfg(feature = "onnx")]
-            let batch = monitor.batch_of(&ensemble);
-            monitor.watched.push(Watched {
-                subject,
-                ensemble,
-                limits: LimitWatch::default(),
-                #[cfg(feature = "onnx")]
-                batch,
-            });
+            monitor.watch(subject, ensemble, LimitWatch::default(), None);
         }
         monitor
+    }
+
+    /// Adds a subject, after all those before it in order.
+    fn watch(&mut self, subject: Subject, ensemble: Ensemble, limits: LimitWatch, told_until: Option<Timestamp>) {
+        #[cfg(feature = "onnx")]
+        let batch = self.batch_of(&ensemble);
+        self.watched.push(Watched {
+            subject,
+            ensemble,
+            limits,
+            told_until,
+            #[cfg(feature = "onnx")]
+            batch,
+        });
+    }
+
+    /// Takes models that were trained anew while it watched, also of subjects that had none. Incidents, what they were told and the
+    /// way to limits stay; rows that were seen already are seen by the new models, too, and told to nobody again. Returns
+    /// the subjects that keep their models, in order: those in an incident, because a fault must not be trained into normal and then
+    /// be called recovered. A subject that isn't among the new models keeps its own, too.
+    pub fn renew(&mut self, mut ensembles: BTreeMap<Subject, Ensemble>) -> Vec<Subject> {
+        let mut kept: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
+        kept.retain(|subject| self.position(subject).is_some() && ensembles.remove(subject).is_some());
+        let mut watched: BTreeMap<Subject, Watched> =
+            self.watched.drain(..).map(|watched| (watched.subject.clone(), watched)).collect();
+        #[cfg(feature = "onnx")]
+        self.autoencoders.clear();
+        for (subject, ensemble) in ensembles {
+            // Limits were checked when they were given.
+            let limits = || LimitWatch::new(ensemble.schema(), ensemble.step(), &self.limits).unwrap_or_default();
+            let known = watched.remove(&subject).filter(|known| known.ensemble.schema() == ensemble.schema());
+            let (limits, told_until) = known.map_or_else(|| (limits(), None), |known| (known.limits, known.told_until));
+            let new = Watched {
+                subject: subject.clone(),
+                ensemble,
+                limits,
+                told_until,
+                #[cfg(feature = "onnx")]
+                batch: None,
+            };
+            watched.insert(subject, new);
+        }
+        for (_, Watched { subject, ensemble, limits, told_until, .. }) in watched {
+            self.watch(subject, ensemble, limits, told_until);
+        }
+        kept
     }
 
     /// The same monitor that also follows these features to their limits, by feature name and in the feature's own unit (see
@@ -187,6 +237,7 @@ impl Monitor {
         for Watched { ensemble, limits: watch, .. } in &mut self.watched {
             *watch = LimitWatch::new(ensemble.schema(), ensemble.step(), limits)?;
         }
+        self.limits = limits.clone();
         Ok(self)
     }
 
@@ -258,12 +309,16 @@ impl Monitor {
                 watched.ensemble.conclude();
                 watched.follow_limits(at, around);
             }
-            let rows = moment.iter().filter_map(|due| {
-                let Watched { subject, ensemble, limits, .. } = &self.watched[due.watched_idx];
-                let (schema, step) = (ensemble.schema(), ensemble.step());
-                Some(SubjectRow { subject, schema, step, row: ensemble.last()?, limits })
-            });
-            observed.changes.extend(self.tracker.step(at, rows, around));
+            let is_news = |due: &&Pending| self.watched[due.watched_idx].told_until.is_none_or(|told| at > told);
+            let mut rows = moment.iter().filter(is_news).peekable();
+            if rows.peek().is_some() {
+                let rows = rows.filter_map(|due| self.watched[due.watched_idx].newest_row());
+                observed.changes.extend(self.tracker.step(at, rows, around));
+            }
+            for due in moment {
+                let told_until = &mut self.watched[due.watched_idx].told_until;
+                *told_until = (*told_until).max(Some(at));
+            }
         }
         pending.clear();
         self.pending = pending;

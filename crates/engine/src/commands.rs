@@ -14,6 +14,8 @@ mod switch;
 mod train;
 mod tune;
 
+use std::time::Duration;
+
 use anyhow::Context;
 
 use crate::cli::{Args, CheckCommand, Command, IncidentCommand};
@@ -46,7 +48,13 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
 }
 
+/// What still runs when a command has ended may take so long to end, too.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+
 fn on_runtime<F: Future<Output = anyhow::Result<()>>>(command: impl FnOnce() -> F) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(command())
+    let result = runtime.block_on(command());
+    // A training that still computes would hold up the end for minutes; nobody waits for its models any more.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    result
 }

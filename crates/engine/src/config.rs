@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) step: Duration,
     /// How far back models are trained.
     pub(crate) history: Duration,
+    /// How often models are trained anew while serving; never, unless asked for.
+    pub(crate) retrain_every: Option<Duration>,
     /// How long to wait for late samples: a cycle ends its windows this long before now.
     pub(crate) offset: Duration,
     /// Where the metrics are.

@@ -19,6 +19,7 @@ mod metrics;
 mod no_executor;
 mod outcome;
 mod replicas;
+mod retraining;
 mod service;
 mod shop_executor;
 mod source;

@@ -17,6 +17,7 @@ use crate::control::{Control, Switch};
 use crate::cycle::{Cycle, SharedMonitor, Turn};
 use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
 use crate::replicas::Replicas;
+use crate::retraining::Retraining;
 
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
 pub(crate) const WINDOW_ROWS: usize = 64;
@@ -33,6 +34,7 @@ pub(crate) struct Service {
     source: PrometheusSource,
     feed: Feed,
     replicas: Option<Replicas>,
+    retraining: Option<Retraining>,
     cycle: Cycle,
     monitor: SharedMonitor,
     announcer: Announcer,
@@ -61,6 +63,7 @@ impl Service {
         })?;
         Ok(Self {
             replicas: Replicas::of(&config)?,
+            retraining: Retraining::of(&config, clock::now())?,
             control: Control::new(&config.storage),
             tracker_file: tracker_file(&config.storage),
             was_stopped: false,
@@ -94,6 +97,7 @@ impl Service {
                 () = &mut end => return,
                 _ = ticker.tick() => {}
             }
+            self.renew_models().await;
             let at = (clock::now() - self.config.offset).align_down(self.config.step);
             // Asking changes nothing, so the end needn't wait for a slow answer. What follows isn't cut off: a write under
             // way would be found again at the next start, but it is better to know now.
@@ -107,6 +111,20 @@ impl Service {
             };
             self.cycle_once(at, &pulled, replicas.as_ref()).await;
         }
+    }
+
+    /// Takes models that were trained anew, and starts the next training when it is due.
+    async fn renew_models(&mut self) {
+        let Some(retraining) = &mut self.retraining else { return };
+        let Some(trained) = retraining.turn(clock::now()).await else { return };
+        let n_trained = trained.ensembles.len();
+        let kept = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).renew(trained.ensembles);
+        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            subjects = n_trained,
+            kept = kept.join(", "),
+            "models were renewed; subjects in an incident keep theirs"
+        );
     }
 
     async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull, pulled_replicas: Option<&Pull>) {

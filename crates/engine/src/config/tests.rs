@@ -49,6 +49,17 @@ fn a_query_may_have_a_limit_and_the_presets_memory_has_one() {
 }
 
 #[test]
+fn models_are_trained_anew_only_where_the_config_says_so_and_never_instead_of_a_bundle() {
+    assert_eq!(load_text(GOOD).expect("a config").retrain_every, None);
+    let weekly = format!("{GOOD}global: {{retrain_every: 7d}}\n");
+    assert_eq!(load_text(&weekly).expect("a config").retrain_every, Some(Duration::from_secs(7 * 86_400)));
+    let problems = load_text(&format!("{weekly}bundle: models\n")).expect_err("two sources of models");
+    assert!(problems[0].contains("global.retrain_every"), "{problems:?}");
+    let problems = load_text(&format!("{GOOD}global: {{retrain_every: 10m}}\n")).expect_err("too often");
+    assert!(problems[0].contains("at least 1h"), "{problems:?}");
+}
+
+#[test]
 fn replicas_are_compared_only_where_the_config_says_so() {
     assert!(load_text(GOOD).expect("a config").replicas.is_none());
     let config = load_text(&format!("{GOOD}replicas: {{preset: kubernetes-replicas}}\n")).expect("a config");
