@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[cfg(feature = "onnx")]
 use std::sync::Arc;
 
-use homeostat_core::{Feature, Incident, IncidentChange, ReplicaWindow, Schema, Subject, Timestamp, Window};
+use homeostat_core::{Feature, Incident, IncidentChange, Schema, Subject, Timestamp, Window};
 
 #[cfg(feature = "onnx")]
 use crate::autoencoder::Autoencoder;
@@ -16,9 +16,13 @@ use crate::exhaustion::NotAResource;
 use crate::feature_state::FeatureState;
 use crate::forecast::KnownEffect;
 use crate::limits::LimitWatch;
-use crate::peers::PeerError;
 use crate::replicas::ReplicaWatch;
 use crate::tracker::{SubjectRow, Surroundings, Tracker};
+
+mod renewal;
+mod replicas;
+
+pub use replicas::Compared;
 
 /// The trained ensembles of all subjects and the tracker of their incidents.
 ///
@@ -144,24 +148,6 @@ pub struct Observed {
     pub misfits: Vec<(Subject, Misfit)>,
 }
 
-/// What comparing replicas brought.
-///
-/// ```
-/// use std::collections::BTreeMap;
-/// use homeostat_detect::{Calibration, Compared, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
-///
-/// let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
-/// let mut monitor = Monitor::new(BTreeMap::new(), tracker);
-/// assert_eq!(monitor.compare_replicas(&[], &Surroundings::default()), Compared::default(), "nobody to compare");
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Compared {
-    /// What happened to incidents, in order.
-    pub changes: Vec<IncidentChange>,
-    /// Workloads whose replicas couldn't be compared, in order, and why.
-    pub failed: Vec<(Subject, PeerError)>,
-}
-
 impl Monitor {
     /// A monitor of these subjects.
     pub fn new(ensembles: BTreeMap<Subject, Ensemble>, tracker: Tracker) -> Self {
@@ -194,38 +180,6 @@ impl Monitor {
             #[cfg(feature = "onnx")]
             batch,
         });
-    }
-
-    /// Takes models that were trained anew while it watched, also of subjects that had none. Incidents, what they were told and the
-    /// way to limits stay; rows that were seen already are seen by the new models, too, and told to nobody again. Returns
-    /// the subjects that keep their models, in order: those in an incident, because a fault must not be trained into normal and then
-    /// be called recovered. A subject that isn't among the new models keeps its own, too.
-    pub fn renew(&mut self, mut ensembles: BTreeMap<Subject, Ensemble>) -> Vec<Subject> {
-        let mut kept: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
-        kept.retain(|subject| self.position(subject).is_some() && ensembles.remove(subject).is_some());
-        let mut watched: BTreeMap<Subject, Watched> =
-            self.watched.drain(..).map(|watched| (watched.subject.clone(), watched)).collect();
-        #[cfg(feature = "onnx")]
-        self.autoencoders.clear();
-        for (subject, ensemble) in ensembles {
-            // Limits were checked when they were given.
-            let limits = || LimitWatch::new(ensemble.schema(), ensemble.step(), &self.limits).unwrap_or_default();
-            let known = watched.remove(&subject).filter(|known| known.ensemble.schema() == ensemble.schema());
-            let (limits, told_until) = known.map_or_else(|| (limits(), None), |known| (known.limits, known.told_until));
-            let new = Watched {
-                subject: subject.clone(),
-                ensemble,
-                limits,
-                told_until,
-                #[cfg(feature = "onnx")]
-                batch: None,
-            };
-            watched.insert(subject, new);
-        }
-        for (_, Watched { subject, ensemble, limits, told_until, .. }) in watched {
-            self.watch(subject, ensemble, limits, told_until);
-        }
-        kept
     }
 
     /// The same monitor that also follows these features to their limits, by feature name and in the feature's own unit (see
@@ -346,41 +300,6 @@ impl Monitor {
                 }
             }
         }
-    }
-
-    /// Takes windows of single replicas of watched workloads, at most one of each replica, whose rows may have been seen in part,
-    /// after [`observe`](Self::observe) took those of the workloads. A replica that has been unlike the others for five steps
-    /// opens an incident of its workload, or is named in the one that is open.
-    ///
-    /// The windows of a workload must share a grid and a schema, and keep the schema from call to call.
-    pub fn compare_replicas(&mut self, windows: &[ReplicaWindow], around: &Surroundings) -> Compared {
-        let mut compared = Compared::default();
-        let mut by_workload: BTreeMap<&Subject, Vec<&ReplicaWindow>> = BTreeMap::new();
-        for one in windows {
-            by_workload.entry(one.window.subject()).or_default().push(one);
-        }
-        for (subject, windows) in by_workload {
-            if self.position(subject).is_none() {
-                continue;
-            }
-            let Some(schema) = windows.first().map(|one| one.window.schema()) else { continue };
-            if let Some(other) = windows.iter().find(|one| one.window.schema() != schema) {
-                let shape = |schema: &Schema| (windows.len(), schema.n_features());
-                let error = PeerError::Shape { found: shape(other.window.schema()), wanted: shape(schema) };
-                compared.failed.push((subject.clone(), error));
-                continue;
-            }
-            let watch = self.replicas.entry(subject.clone()).or_insert_with(|| ReplicaWatch::new(schema));
-            match watch.observe(&windows) {
-                Ok(Some(at)) => {
-                    let apart = watch.apart();
-                    compared.changes.extend(self.tracker.take_replicas(at, subject, apart, around));
-                }
-                Ok(None) => {}
-                Err(error) => compared.failed.push((subject.clone(), error)),
-            }
-        }
-        compared
     }
 
     /// A subject's ensemble.

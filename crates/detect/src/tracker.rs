@@ -20,6 +20,7 @@ mod cause;
 mod evidence;
 mod open;
 mod replicas;
+mod standing;
 mod told;
 
 use cause::Causes;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use homeostat_core::{
     Annotation, Calibrated, CorrelationId, Evidence, Fused, Incident, IncidentChange, IncidentId, IncidentState,
-    IncidentType, Score, Signal, Subject, Timestamp,
+    IncidentType, Score, Subject, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,13 +26,6 @@ const ROLLOUTS_MAX: usize = 4;
 /// With a step longer than the staleness time, a row that is merely due must not look like silence.
 const STALE_STEPS_MIN: u32 = 3;
 
-/// One row in which the forecast is surprised takes back so many in which it wasn't: one in a hundred is noise, one in ten
-/// isn't usual.
-const UNUSUAL_ROW_COUNTS: u32 = 10;
-
-/// A level isn't accepted before so many rows, however long a step is: as many as the forecast itself waits for.
-const ACCEPTED_ROWS_MIN: u128 = 24;
-
 /// What is known of an incident's subject beside its own rows.
 pub(super) struct Known<'a> {
     /// Incidents it may follow from.
@@ -41,31 +34,16 @@ pub(super) struct Known<'a> {
     pub(super) apart: &'a [ApartReplica],
 }
 
-/// Whether a lasting level of this signal may be taken for the new usual. Failures never are: what fails for days is a fault that
-/// everybody got used to.
-fn may_be_usual(signal: Signal) -> bool {
-    match signal {
-        Signal::Memory
-        | Signal::Cpu
-        | Signal::CpuThrottling
-        | Signal::Latency
-        | Signal::Traffic
-        | Signal::QueueLag
-        | Signal::Other => true,
-        Signal::ErrorRatio | Signal::Restarts | Signal::OomKills | Signal::ReplicasUnavailable => false,
-    }
-}
-
 /// An open incident, and what was told of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Open {
-    incident: Incident,
+    pub(super) incident: Incident,
     /// Silence for longer than this is stale.
     silence_max: Duration,
     /// The newest row that had a score and something of the evidence.
     fresh_at: Timestamp,
     /// Rows without any other in between in which all the evidence was there and normal.
-    normal_rows: u32,
+    pub(super) normal_rows: u32,
     /// When it called last: at its opening or when it alarmed anew.
     #[serde(default)]
     called_at: Timestamp,
@@ -79,16 +57,16 @@ pub(super) struct Open {
     told: Option<Told>,
     /// Rows in which the forecast took all the evidence for usual, less ten times those in which it didn't.
     #[serde(default)]
-    usual_rows: u32,
+    pub(super) usual_rows: u32,
     /// Whether that is so many that its level is the new usual.
     #[serde(default)]
-    is_accepted: bool,
+    pub(super) is_accepted: bool,
     /// Whether comparing replicas opened it, and its own rows didn't alarm since.
     #[serde(default)]
-    by_replicas: bool,
+    pub(super) by_replicas: bool,
     /// The features by which it was opened so: replicas may have features that the workload hasn't.
     #[serde(default)]
-    replica_features: Vec<String>,
+    pub(super) replica_features: Vec<String>,
 }
 
 impl Open {
@@ -207,34 +185,6 @@ impl Open {
         let Incident { evidence, limits_ahead, .. } = &mut self.incident;
         limits_ahead.clear();
         limits_ahead.extend(evidence.iter().filter_map(|one| row.limits.ahead(&one.feature, row.row.assessment.at)));
-    }
-
-    /// Where its evidence stands in this row: normal, or away but usual. Says whether any of it was measured.
-    ///
-    /// What only replicas have shows by comparing them, not in the workload's row.
-    fn judge_evidence(&mut self, row: &SubjectRow<'_>, times: &TrackerTimes) -> bool {
-        let evidence =
-            self.incident.evidence.iter().filter(|one| {
-                row.schema.position(&one.feature).is_some() || !self.replica_features.contains(&one.feature)
-            });
-        let states = |one: &Evidence| row.schema.position(&one.feature).and_then(|idx| row.row.features.get(idx));
-        let (mut all_normal, mut all_usual, mut some_there) = (true, true, false);
-        for one in evidence {
-            let state = states(one);
-            all_normal &= state.is_some_and(|state| state.normal);
-            all_usual &= may_be_usual(one.signal) && state.is_some_and(|state| state.usual);
-            some_there |= state.is_some_and(|state| state.value.is_some());
-        }
-        self.normal_rows = if all_normal { self.normal_rows.saturating_add(1) } else { 0 };
-        let all_usual = all_usual && !self.by_replicas && self.incident.limits_ahead.is_empty();
-        self.usual_rows = if all_usual {
-            self.usual_rows.saturating_add(1)
-        } else {
-            self.usual_rows.saturating_sub(UNUSUAL_ROW_COUNTS)
-        };
-        let rows = times.accepted_after.as_millis() / row.step.as_millis().max(1);
-        self.is_accepted = u128::from(self.usual_rows) >= rows.max(ACCEPTED_ROWS_MIN);
-        some_there
     }
 
     /// Whether its evidence has been back to normal, on fresh data, for so many rows.
