@@ -85,6 +85,7 @@ impl Answer {
             deviation_min: 0.0,
             across: Across::Max,
             absent: Absent::Hole,
+            limit: None,
         };
         let grid = Grid::new(Timestamp::from_secs(START_S), STEP, n_steps).ok()?;
         Some(Self { json, queries: QuerySet::new(vec![query]).ok()?, grid })

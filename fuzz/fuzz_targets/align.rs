@@ -33,6 +33,7 @@ fuzz_target!(|input: Input| {
         deviation_min: 0.0,
         across: [Across::Max, Across::Sum, Across::Mean][usize::from(input.across % 3)],
         absent: if input.zero { Absent::Zero } else { Absent::Hole },
+        limit: None,
     };
     let queries = QuerySet::new(vec![query]).expect("one query is a set");
     let series = input.series.into_iter().map(|(workload, points)| {

@@ -108,6 +108,7 @@ fn queries() -> Result<QuerySet> {
         deviation_min: 0.0,
         across: homeostat_ingest::Across::Max,
         absent: homeostat_ingest::Absent::Hole,
+        limit: None,
     };
     Ok(QuerySet::new(QUERIES.iter().map(one).collect())?)
 }

@@ -39,6 +39,7 @@ pub(crate) fn incident(name: &str) -> Incident {
         votes: vec![],
         affected: vec![],
         annotations: vec![],
+        limits_ahead: vec![],
     }
 }
 
@@ -50,6 +51,7 @@ pub(crate) fn change(name: &str) -> IncidentChange {
         "renewed" => IncidentChange::Renewed(incident),
         "stale" => IncidentChange::Stale(incident),
         "resolved" => IncidentChange::Resolved(incident),
+        "accepted" => IncidentChange::Accepted(incident),
         other => panic!("no such change: {other}"),
     }
 }

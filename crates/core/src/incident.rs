@@ -9,6 +9,7 @@ use crate::confidence::Calibrated;
 use crate::correlation::CorrelationId;
 use crate::digest::short_id;
 use crate::incident_type::IncidentType;
+use crate::limit_ahead::LimitAhead;
 use crate::score::Score;
 use crate::signal::Signal;
 use crate::subject::Subject;
@@ -68,6 +69,25 @@ pub enum IncidentState {
     Stale,
     /// Its signals are back to normal, on fresh data.
     Resolved,
+    /// Over without recovery: its level has lasted for so long that it is taken for the new usual. Never said of failures.
+    Accepted,
+}
+
+impl IncidentState {
+    /// Whether it is over, whichever way.
+    ///
+    /// ```
+    /// use homeostat_core::IncidentState;
+    ///
+    /// assert!(IncidentState::Accepted.is_over() && IncidentState::Resolved.is_over());
+    /// assert!(!IncidentState::Stale.is_over(), "nobody knows");
+    /// ```
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Open | Self::Stale => false,
+            Self::Resolved | Self::Accepted => true,
+        }
+    }
 }
 
 /// One signal's part in an incident.
@@ -127,6 +147,15 @@ pub enum Annotation {
         /// Its incident.
         incident: IncidentId,
     },
+    /// One of its replicas is unlike the others.
+    ReplicaApart {
+        /// The replica, by the name its series have: a pod's.
+        replica: String,
+        /// Since when it has been told from the others.
+        since: Timestamp,
+        /// The features that set it apart, the farthest first.
+        features: Vec<String>,
+    },
 }
 
 /// One fault, with what is known of it. One incident per cause, not per series.
@@ -141,6 +170,7 @@ pub enum Annotation {
 ///     incident_type: IncidentType::TrafficSurge,
 ///     state: IncidentState::Open,
 ///     annotations: vec![Annotation::PlannedEvent { name: "sale".into() }],
+///     limits_ahead: vec![],
 ///     // … when, how unusual, how sure, and why.
 /// #     correlation: CorrelationId::of(&subject, opened_at),
 /// #     subject, opened_at, updated_at: opened_at,
@@ -182,6 +212,9 @@ pub struct Incident {
     pub affected: Vec<Subject>,
     /// What else is known.
     pub annotations: Vec<Annotation>,
+    /// When features of its evidence reach their limits, as of the newest row; for features with a limit and a trend only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits_ahead: Vec<LimitAhead>,
 }
 
 impl Incident {
@@ -189,7 +222,9 @@ impl Incident {
     pub fn planned_event(&self) -> Option<&str> {
         self.annotations.iter().find_map(|annotation| match annotation {
             Annotation::PlannedEvent { name } => Some(name.as_str()),
-            Annotation::RecentRollout { .. } | Annotation::DependencyAffected { .. } => None,
+            Annotation::RecentRollout { .. }
+            | Annotation::DependencyAffected { .. }
+            | Annotation::ReplicaApart { .. } => None,
         })
     }
 }
@@ -207,6 +242,7 @@ impl Incident {
 /// #     subject, incident_type: IncidentType::Latency, state: IncidentState::Open, opened_at, updated_at: opened_at,
 /// #     score: Score::BOUNDARY, score_peak: Score::BOUNDARY, confidence: Calibrated::UNKNOWN,
 /// #     evidence: vec![], votes: vec![], affected: vec![], annotations: vec![],
+/// #     limits_ahead: vec![],
 /// # };
 /// let opened = IncidentChange::Opened(incident.clone());
 /// assert_eq!((opened.name(), opened.incident()), ("opened", &incident));
@@ -227,6 +263,8 @@ pub enum IncidentChange {
     Stale(Incident),
     /// Its signals are back to normal.
     Resolved(Incident),
+    /// Its level is taken for the new usual: closed, not recovered.
+    Accepted(Incident),
 }
 
 impl IncidentChange {
@@ -237,7 +275,8 @@ impl IncidentChange {
             | Self::Updated(incident)
             | Self::Renewed(incident)
             | Self::Stale(incident)
-            | Self::Resolved(incident) => incident,
+            | Self::Resolved(incident)
+            | Self::Accepted(incident) => incident,
         }
     }
 
@@ -245,7 +284,7 @@ impl IncidentChange {
     pub const fn calls(&self) -> bool {
         match self {
             Self::Opened(_) | Self::Renewed(_) => true,
-            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) => false,
+            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) | Self::Accepted(_) => false,
         }
     }
 
@@ -257,6 +296,7 @@ impl IncidentChange {
             Self::Renewed(_) => "renewed",
             Self::Stale(_) => "stale",
             Self::Resolved(_) => "resolved",
+            Self::Accepted(_) => "accepted",
         }
     }
 }

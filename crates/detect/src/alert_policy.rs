@@ -74,7 +74,7 @@ impl AlertPolicy {
         };
         let assessment = Assessment { at, votes: Vec::new(), fused, deviations: Vec::new(), expected: Vec::new() };
         let row = AssessedRow { assessment, features: Vec::new() };
-        let row = SubjectRow { subject: &self.subject, schema: &self.schema, step: self.step, row: &row };
+        let row = SubjectRow { subject: &self.subject, schema: &self.schema, step: self.step, row: &row, limits: &crate::limits::LimitWatch::default() };
         self.tracker.step(at, [row], &Surroundings::default()).iter().any(IncidentChange::calls)
     }
 }

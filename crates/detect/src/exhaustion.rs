@@ -32,6 +32,15 @@ enum Direction {
 }
 
 /// Why two numbers make no [`Exhaustion`].
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_detect::{Exhaustion, NotAResource};
+///
+/// let two_hours = Duration::from_secs(7_200);
+/// assert!(matches!(Exhaustion::rising_to(f64::NAN, two_hours), Err(NotAResource::Limit(_))));
+/// assert!(matches!(Exhaustion::rising_to(1.0, Duration::ZERO), Err(NotAResource::Window(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotAResource {
     /// A limit that isn't a number, or none at all.
@@ -43,6 +52,16 @@ pub enum NotAResource {
 }
 
 /// What the trend says.
+///
+/// ```
+/// use homeostat_detect::{Outlook, Remaining};
+///
+/// let left = Remaining { seconds: 2_400.0, seconds_min: 1_200.0, seconds_max: 7_200.0 };
+/// let written = serde_json::to_value(Outlook::Filling(left))?;
+/// assert_eq!(written["filling"]["seconds_min"], 1_200.0);
+/// assert_ne!(Outlook::NotReady, Outlook::Steady, "to say nothing isn't to say that it is at rest");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outlook {
@@ -114,9 +133,22 @@ struct Block {
 struct OpenBlock {
     /// `at_ms / block_ms` of all its measurements.
     number: i64,
+    /// The newest measurement.
     last_ms: i64,
+    last: f64,
     mean: f64,
     n: u32,
+}
+
+/// What became of a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was a hole, or not new.
+    Nothing,
+    /// It joined the block under way.
+    SameBlock,
+    /// It began a block.
+    NewBlock,
 }
 
 impl Exhaustion {
@@ -144,12 +176,24 @@ impl Exhaustion {
         Ok(Self { limit, direction, block_ms, blocks, open: None, teeth, outlook: Outlook::NotReady })
     }
 
-    /// Takes a measurement and says what the trend is. NaN is a hole; what isn't newer than the last measurement changes
-    /// nothing. After a hole of half a window everything before it is forgotten.
+    /// Takes a measurement and says what the trend is, drawn anew once a block. NaN is a hole; what isn't newer than the last
+    /// measurement changes nothing. After a hole of half a window everything before it is forgotten.
     pub fn observe(&mut self, at: Timestamp, value: f64) -> Outlook {
+        match self.take(at, value) {
+            Taken::Nothing => {}
+            Taken::NewBlock => self.outlook = self.look(),
+            Taken::SameBlock if self.is_exhausted() || self.outlook == Outlook::Exhausted => self.outlook = self.look(),
+            Taken::SameBlock => {}
+        }
+        self.outlook
+    }
+
+    /// Takes a measurement as [`observe`](Self::observe) does, without drawing the trend: some nanoseconds instead of some tens
+    /// of microseconds a block, for resources that are rarely asked about.
+    pub(crate) fn take(&mut self, at: Timestamp, value: f64) -> Taken {
         let at_ms = at.as_millis();
         if !value.is_finite() || self.open.is_some_and(|open| at_ms <= open.last_ms) {
-            return self.outlook;
+            return Taken::Nothing;
         }
         if self.open.is_some_and(|open| at_ms.saturating_sub(open.last_ms) > self.block_ms * (BLOCKS_MAX as i64 / 2)) {
             self.restarted();
@@ -160,20 +204,29 @@ impl Exhaustion {
             Some(open) if open.number == number => {
                 open.n = open.n.saturating_add(1);
                 open.mean += (height - open.mean) / f64::from(open.n);
-                open.last_ms = at_ms;
+                (open.last_ms, open.last) = (at_ms, height);
+                Taken::SameBlock
             }
             Some(_) | None => {
                 self.close_block();
-                self.open = Some(OpenBlock { number, last_ms: at_ms, mean: height, n: 1 });
-                self.outlook = self.drawn(at_ms);
+                self.open = Some(OpenBlock { number, last_ms: at_ms, last: height, mean: height, n: 1 });
+                Taken::NewBlock
             }
         }
-        if height >= self.limit_height() {
-            self.outlook = Outlook::Exhausted;
-        } else if self.outlook == Outlook::Exhausted {
-            self.outlook = self.drawn(at_ms);
+    }
+
+    /// What the trend says at the newest measurement, drawn now.
+    pub(crate) fn look(&self) -> Outlook {
+        match self.open {
+            _ if self.is_exhausted() => Outlook::Exhausted,
+            Some(open) => self.drawn(open.last_ms),
+            None => Outlook::NotReady,
         }
-        self.outlook
+    }
+
+    /// Whether the newest measurement is at the limit.
+    fn is_exhausted(&self) -> bool {
+        self.open.is_some_and(|open| open.last >= self.limit_height())
     }
 
     /// Forgets what it has seen: after a roll-out or a restart another process fills the same limit.
@@ -303,7 +356,7 @@ impl TryFrom<SavedExhaustion> for Exhaustion {
         let SavedExhaustion { limit, direction, block_ms, blocks, open, teeth, outlook } = saved;
         let in_order = blocks.windows(2).all(|pair| pair[0].at_ms < pair[1].at_ms);
         let finite = blocks.iter().all(|block| block.height.abs() <= HEIGHT_MAX)
-            && open.is_none_or(|open| open.mean.abs() <= HEIGHT_MAX && open.n > 0);
+            && open.is_none_or(|open| open.mean.abs() <= HEIGHT_MAX && open.last.abs() <= HEIGHT_MAX && open.n > 0);
         let fits = limit.abs() <= HEIGHT_MAX && block_ms >= 10_000 && blocks.len() <= BLOCKS_MAX;
         if fits && in_order && finite && teeth.is_consistent() {
             Ok(Self { limit, direction, block_ms, blocks, open, teeth, outlook })

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::enricher::Enricher;
+use crate::forecast::Forecast;
 use crate::trail::{CHANNELS, Channel, Trail};
 
 /// A feature within so many training deviations of its training mean is back to normal. Not 3: of the noise of a healthy
@@ -16,6 +17,15 @@ pub const NORMAL_DEVIATIONS_MAX: f64 = 4.0;
 const EXPECTED_ROWS: usize = 20;
 
 /// One feature at the newest row.
+///
+/// ```
+/// use homeostat_detect::{FeatureState, NORMAL_DEVIATIONS_MAX};
+///
+/// // Everybody got used to it: usual, and still far from normal.
+/// let latency = FeatureState { value: Some(0.9), expected: Some(0.9), deviation: Some(12.0), normal: false, usual: true };
+/// assert!(latency.usual && !latency.normal);
+/// assert!(latency.deviation.is_some_and(|deviation| deviation > NORMAL_DEVIATIONS_MAX));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureState {
     /// What was measured; `None` is a hole.
@@ -28,10 +38,14 @@ pub struct FeatureState {
     pub deviation: Option<f64>,
     /// Whether it is there and within [`NORMAL_DEVIATIONS_MAX`]. A hole is not normal: missing data is never recovery (I13).
     pub normal: bool,
+    /// Whether the forecast takes it for usual: it lies within three deviations of the slow level, which accepts a lasting new
+    /// level after a day. Not so of a hole, and of nothing without a forecast.
+    #[serde(default)]
+    pub usual: bool,
 }
 
-/// All features at the newest row, into `states`. `forecast` is what a forecaster expected of it.
-pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&[f64]>, states: &mut Vec<FeatureState>) {
+/// All features at the newest row, into `states`. `forecast` has seen that row.
+pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&Forecast>, states: &mut Vec<FeatureState>) {
     let trail = enricher.trail();
     states.clear();
     states.extend((0..trail.n_features()).map(|idx| {
@@ -39,11 +53,12 @@ pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&[f64]>, stat
         FeatureState {
             value: cell(trail, 0, Channel::Raw, idx),
             expected: forecast
-                .and_then(|expected| expected.get(idx).copied())
+                .and_then(|forecast| forecast.expected().get(idx).copied())
                 .filter(|expected| expected.is_finite())
                 .or_else(|| mean_before(trail, idx)),
             deviation,
             normal: deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
+            usual: forecast.is_some_and(|forecast| forecast.is_usual(idx)),
         }
     }));
 }

@@ -35,6 +35,9 @@ const TRAIN_ROWS_MIN: usize = 32;
 /// A distance counts at most this many deviations: one feature must not drown the others.
 const DISTANCE_CLIP: f64 = 20.0;
 
+/// Within so many deviations of the slow level a row is usual: where the slow level stops counting it as away.
+const USUAL: f64 = 3.0;
+
 /// What the squares of the distances from the quick, middle and slow level count; together 1. Alone it would rank better with
 /// little of the slow level (.476 VUS-PR on labelled data with 1 : 1 : 0.3, .443 with 1 : 1 : 1), which drifts in quiet times,
 /// too. But jumps are what all other detectors see; slow level is what none of them has: the ensemble ranks better with much
@@ -164,6 +167,9 @@ pub struct Forecast {
     last_ms: i64,
     expected: Vec<f64>,
     intervals: Vec<Interval>,
+    /// Whether the newest row's features lay near the slow level. Of the newest row only, so it needn't be saved.
+    #[serde(skip)]
+    usual: Vec<bool>,
 }
 
 /// A [`Forecast`] as it was read, not checked yet.
@@ -191,7 +197,7 @@ impl TryFrom<SavedForecast> for Forecast {
             && pace.is_consistent()
             && features.iter().all(|feature| feature.is_consistent(step_ms));
         if is_consistent {
-            Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals })
+            Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, usual: vec![false; n_features] })
         } else {
             Err("the saved forecast's parts don't fit each other")
         }
@@ -220,7 +226,8 @@ impl Forecast {
         let last_ms = start_ms.saturating_add(n_steps.saturating_mul(step_ms));
         let expected: Vec<f64> = (0..features.len()).map(|idx| history.scaler().mean(idx)).collect();
         let intervals = expected.iter().map(|mean| Interval { lower: *mean, upper: *mean }).collect();
-        Ok(Self { features, scaler: history.scaler().clone(), pace, step_ms, last_ms, expected, intervals })
+        let (scaler, usual) = (history.scaler().clone(), vec![false; features.len()]);
+        Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, usual })
     }
 
     /// What was expected of each feature at the newest row, `(n_features)`, in its own unit: by the quick or the slow level,
@@ -233,6 +240,12 @@ impl Forecast {
     /// Wider after holes and during a [`KnownEffect`]. Before the first row, the training means alone.
     pub fn intervals(&self) -> &[Interval] {
         &self.intervals
+    }
+
+    /// Whether the newest row's feature lay near its slow level, which accepts a lasting new level after a day: within three
+    /// deviations, without the direction that doesn't matter. Not so of a hole.
+    pub fn is_usual(&self, feature_idx: usize) -> bool {
+        self.usual.get(feature_idx).copied().unwrap_or(false)
     }
 
     /// The periods of a feature's seasons.
@@ -248,6 +261,7 @@ impl Forecast {
             + self.features.iter().map(FeatureForecast::heap_bytes).sum::<usize>()
             + self.expected.capacity() * size_of::<f64>()
             + self.intervals.capacity() * size_of::<Interval>()
+            + self.usual.capacity()
             + self.scaler.heap_bytes()
     }
 
@@ -268,6 +282,7 @@ impl Forecast {
             *interval = Interval { lower: feature.own(step.lower), upper: feature.own(step.upper) };
             let [quick, middle, slow] = distances(&self.scaler, idx, feature, &step);
             *expected = feature.own(if quick.abs() > slow.abs() { step.quick } else { step.slow });
+            self.usual[idx] = slow.abs() <= USUAL;
             if !value.is_nan() {
                 energy += WEIGHTS[0] * quick * quick + WEIGHTS[1] * middle * middle + WEIGHTS[2] * slow * slow;
                 n_present += 1;

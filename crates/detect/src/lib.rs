@@ -25,11 +25,13 @@ mod forecast;
 mod forest;
 mod fusion;
 mod hysteresis;
+mod limits;
 mod memory;
 mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod peers;
+mod replicas;
 mod residual;
 mod scaler;
 mod tail;
@@ -60,8 +62,9 @@ pub use forecast::{Forecast, ForecastSpec, Interval, KnownEffect, ROLLOUT_SETTLE
 pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel, Reservoir};
 pub use fusion::VOTES_MIN;
 pub use hysteresis::Hysteresis;
+pub use limits::LimitWatch;
 pub use memory::{MemoryEstimate, estimate};
-pub use monitor::{Monitor, Observed};
+pub use monitor::{Compared, Monitor, Observed};
 #[cfg(feature = "onnx")]
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,

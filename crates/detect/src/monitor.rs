@@ -12,9 +12,17 @@ use homeostat_core::{Feature, Incident, IncidentChange, Schema, Subject, Timesta
 #[cfg(feature = "onnx")]
 use crate::autoencoder::Autoencoder;
 use crate::ensemble::{Ensemble, Misfit};
+use crate::exhaustion::NotAResource;
 use crate::feature_state::FeatureState;
 use crate::forecast::KnownEffect;
+use crate::limits::LimitWatch;
+use crate::replicas::ReplicaWatch;
 use crate::tracker::{SubjectRow, Surroundings, Tracker};
+
+mod renewal;
+mod replicas;
+
+pub use replicas::Compared;
 
 /// The trained ensembles of all subjects and the tracker of their incidents.
 ///
@@ -51,6 +59,10 @@ pub struct Monitor {
     /// By subject, in order.
     watched: Vec<Watched>,
     tracker: Tracker,
+    /// By feature name, for subjects to come.
+    limits: BTreeMap<String, f64>,
+    /// By workload, of those that are watched; nothing where nobody compares replicas.
+    replicas: BTreeMap<Subject, ReplicaWatch>,
     /// Empty between observations; kept for its memory.
     pending: Vec<Pending>,
     /// Those of the moment that took a row; kept for its memory.
@@ -66,6 +78,9 @@ pub struct Monitor {
 struct Watched {
     subject: Subject,
     ensemble: Ensemble,
+    limits: LimitWatch,
+    /// The newest row that the tracker was told of: newer models may see some rows again.
+    told_until: Option<Timestamp>,
     /// Which of the autoencoders is its own, and which of its votes it is.
     #[cfg(feature = "onnx")]
     batch: Option<Batched>,
@@ -76,6 +91,29 @@ struct Watched {
 struct Batched {
     autoencoder_idx: usize,
     member_idx: usize,
+}
+
+impl Watched {
+    /// What the tracker is told of the newest row.
+    fn newest_row(&self) -> Option<SubjectRow<'_>> {
+        let Self { subject, ensemble, limits, .. } = self;
+        let (schema, step) = (ensemble.schema(), ensemble.step());
+        Some(SubjectRow { subject, schema, step, row: ensemble.last()?, limits })
+    }
+
+    /// Takes the newest row's measurements of what has a limit.
+    fn follow_limits(&mut self, at: Timestamp, around: &Surroundings) {
+        if self.limits.is_empty() {
+            return;
+        }
+        let own = around.rollouts.iter().filter(|rollout| rollout.subject == self.subject && rollout.at <= at);
+        if let Some(newest) = own.map(|rollout| rollout.at).max() {
+            self.limits.rolled_out(newest);
+        }
+        if let Some(states) = self.ensemble.feature_states() {
+            self.limits.take_states(at, states);
+        }
+    }
 }
 
 /// A row that is due.
@@ -89,6 +127,15 @@ struct Pending {
 }
 
 /// What an observation brought.
+///
+/// ```
+/// use homeostat_core::Subject;
+/// use homeostat_detect::{Misfit, Observed};
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let observed = Observed { misfits: vec![(cart, Misfit::Step)], ..Observed::default() };
+/// assert!(observed.misfits[0].1.to_string().contains("train again"), "until then nobody watches it");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// Windows that were scored: those of a known subject that fit its ensemble, with new rows or not.
@@ -107,6 +154,8 @@ impl Monitor {
         let mut monitor = Self {
             watched: Vec::with_capacity(ensembles.len()),
             tracker,
+            limits: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             pending: Vec::new(),
             advanced: Vec::new(),
             known: Vec::new(),
@@ -114,16 +163,36 @@ impl Monitor {
             autoencoders: Vec::new(),
         };
         for (subject, ensemble) in ensembles {
-            #[cfg(feature = "onnx")]
-            let batch = monitor.batch_of(&ensemble);
-            monitor.watched.push(Watched {
-                subject,
-                ensemble,
-                #[cfg(feature = "onnx")]
-                batch,
-            });
+            monitor.watch(subject, ensemble, LimitWatch::default(), None);
         }
         monitor
+    }
+
+    /// Adds a subject, after all those before it in order.
+    fn watch(&mut self, subject: Subject, ensemble: Ensemble, limits: LimitWatch, told_until: Option<Timestamp>) {
+        #[cfg(feature = "onnx")]
+        let batch = self.batch_of(&ensemble);
+        self.watched.push(Watched {
+            subject,
+            ensemble,
+            limits,
+            told_until,
+            #[cfg(feature = "onnx")]
+            batch,
+        });
+    }
+
+    /// The same monitor that also follows these features to their limits, by feature name and in the feature's own unit (see
+    /// [`LimitWatch::new`]): incidents then say when a limit will be reached.
+    ///
+    /// # Errors
+    /// [`NotAResource`] for a limit that is no finite number.
+    pub fn with_limits(mut self, limits: &BTreeMap<String, f64>) -> Result<Self, NotAResource> {
+        for Watched { ensemble, limits: watch, .. } in &mut self.watched {
+            *watch = LimitWatch::new(ensemble.schema(), ensemble.step(), limits)?;
+        }
+        self.limits = limits.clone();
+        Ok(self)
     }
 
     /// Where an ensemble's autoencoder runs: with all others that have the same.
@@ -139,16 +208,20 @@ impl Monitor {
         Some(Batched { autoencoder_idx, member_idx })
     }
 
-    /// Bytes of all ensembles, what they share counted once, without the tracker.
+    /// Bytes of all ensembles, what they share counted once, and of what follows limits and replicas; without the tracker.
     pub fn memory_bytes(&self) -> usize {
-        let own = self.watched.iter().flat_map(|watched| watched.ensemble.own_bytes()).map(|(_, bytes)| bytes);
+        let own = self.watched.iter().map(|watched| {
+            let ensemble: usize = watched.ensemble.own_bytes().iter().map(|(_, bytes)| bytes).sum();
+            ensemble + watched.limits.memory_bytes()
+        });
         let shared: BTreeMap<usize, usize> = self
             .watched
             .iter()
             .flat_map(|watched| watched.ensemble.shared_parts())
             .map(|part| (part.address, part.bytes))
             .collect();
-        own.sum::<usize>() + shared.into_values().sum::<usize>()
+        let replicas: usize = self.replicas.values().map(ReplicaWatch::memory_bytes).sum();
+        own.sum::<usize>() + shared.into_values().sum::<usize>() + replicas
     }
 
     /// Takes windows, at most one of each subject, whose rows may have been seen in part, and what is known of the world
@@ -186,13 +259,20 @@ impl Monitor {
             #[cfg(feature = "onnx")]
             self.run_autoencoders();
             for watched_idx in &self.advanced {
-                self.watched[*watched_idx].ensemble.conclude();
+                let watched = &mut self.watched[*watched_idx];
+                watched.ensemble.conclude();
+                watched.follow_limits(at, around);
             }
-            let rows = moment.iter().filter_map(|due| {
-                let Watched { subject, ensemble, .. } = &self.watched[due.watched_idx];
-                Some(SubjectRow { subject, schema: ensemble.schema(), step: ensemble.step(), row: ensemble.last()? })
-            });
-            observed.changes.extend(self.tracker.step(at, rows, around));
+            let is_news = |due: &&Pending| self.watched[due.watched_idx].told_until.is_none_or(|told| at > told);
+            let mut rows = moment.iter().filter(is_news).peekable();
+            if rows.peek().is_some() {
+                let rows = rows.filter_map(|due| self.watched[due.watched_idx].newest_row());
+                observed.changes.extend(self.tracker.step(at, rows, around));
+            }
+            for due in moment {
+                let told_until = &mut self.watched[due.watched_idx].told_until;
+                *told_until = (*told_until).max(Some(at));
+            }
         }
         pending.clear();
         self.pending = pending;

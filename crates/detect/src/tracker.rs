@@ -13,19 +13,32 @@ use serde::{Deserialize, Serialize};
 use crate::confidence::Calibration;
 use crate::ensemble::AssessedRow;
 use crate::hysteresis::{Gate, Hysteresis};
+use crate::limits::LimitWatch;
+use crate::replicas::ApartReplica;
 
 mod cause;
 mod evidence;
 mod open;
+mod replicas;
+mod standing;
+mod told;
 
 use cause::Causes;
-use open::Open;
+use open::{Known, Open};
 
 /// Subjects watched at most. Beyond, a subject is left out, and [`Tracker::is_full`] says so: ten thousand workloads are
 /// more than one process scores in a scrape interval.
 pub const SUBJECTS_MAX: usize = 10_000;
 
 /// The tracker's options but for its [`Hysteresis`].
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_detect::TrackerTimes;
+///
+/// let patient = TrackerTimes { stale_after: Duration::from_secs(900), ..TrackerTimes::default() };
+/// assert_eq!(patient.accepted_after, Duration::from_secs(12 * 3_600));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrackerTimes {
@@ -39,6 +52,9 @@ pub struct TrackerTimes {
     /// Rows for which a subject waits before it opens its own incident, while something it depends on looks suspicious:
     /// symptoms often cross the alarm boundary before their cause does.
     pub grace_rows: u32,
+    /// An incident whose level the forecast has accepted and isn't surprised by for so long is closed as accepted. Twice the
+    /// half-life of the forecast's slow level: with the day that the forecast takes, a day and a half in all.
+    pub accepted_after: Duration,
 }
 
 impl Default for TrackerTimes {
@@ -48,6 +64,7 @@ impl Default for TrackerTimes {
             rollout_recent: Duration::from_secs(1800),
             settle: Duration::from_secs(300),
             grace_rows: 3,
+            accepted_after: Duration::from_secs(12 * 3_600),
         }
     }
 }
@@ -83,6 +100,8 @@ pub struct SubjectRow<'a> {
     pub step: Duration,
     /// The row.
     pub row: &'a AssessedRow,
+    /// How its features with a limit go towards it.
+    pub limits: &'a LimitWatch,
 }
 
 /// All subjects' hysteresis and open incidents.
@@ -90,7 +109,8 @@ pub struct SubjectRow<'a> {
 /// **Opening and closing** follow [`Hysteresis`]. An incident resolves only once the scores have been calm and every
 /// feature of its evidence has been there and normal for `close_rows` rows: a fault everybody got used to is
 /// still a fault, and silence is [`IncidentState::Stale`], never recovery (I13). Both can keep an incident open for long, on
-/// purpose; a lasting new normal needs new training.
+/// purpose. What isn't a failure and has been usual for the forecast for [`TrackerTimes::accepted_after`], calm and without a
+/// limit ahead, is closed as [`IncidentState::Accepted`]: told, and not called recovered.
 ///
 /// **Alarming anew.** An incident that has subsided (`close_rows` calm rows) without resolving and then alarms by the rule that
 /// opens one, or that has been alarming for another hour, is [`IncidentChange::Renewed`]: what is left open must not mute
@@ -120,6 +140,11 @@ struct Watch {
     waited_rows: u32,
     /// Until then it can't open an incident, because what it depends on has only just recovered.
     settles_until: Option<Timestamp>,
+    /// Its replicas that are unlike the others, and when they were compared last.
+    #[serde(default)]
+    apart: Vec<ApartReplica>,
+    #[serde(default)]
+    compared_at: Option<Timestamp>,
 }
 
 impl Tracker {
@@ -166,7 +191,8 @@ impl Tracker {
             let Some(watch) = self.watches.get_mut(row.subject) else { continue };
             watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
             if let Some(open) = &mut watch.open {
-                open.observe(&row, watch.gate.opens(&self.hysteresis), watch.gate.is_calm(&self.hysteresis));
+                let (opens, calm) = (watch.gate.opens(&self.hysteresis), watch.gate.is_calm(&self.hysteresis));
+                open.observe(&row, opens, calm, &self.times);
             }
             // What an incident that ends with this row leaves open is seen again below.
             if row.row.assessment.score().is_some_and(Score::is_alarming) && watch.gate.opens(&self.hysteresis) {
@@ -192,12 +218,18 @@ impl Tracker {
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
         let mut suffered = Vec::new();
         for watch in self.watches.values_mut() {
-            let calm = watch.gate.is_calm(&self.hysteresis);
-            if let Some(open) = watch.open.take_if(|open| calm && open.is_normal(self.hysteresis.close_rows)) {
-                let incident = open.resolved(at);
-                suffered.extend(incident.affected.iter().cloned());
-                changes.push(IncidentChange::Resolved(incident));
+            if !watch.gate.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) {
+                continue;
             }
+            let change = if let Some(open) = watch.open.take_if(|open| open.is_normal(self.hysteresis.close_rows)) {
+                IncidentChange::Resolved(open.resolved(at))
+            } else if let Some(open) = watch.open.take_if(|open| open.is_accepted()) {
+                IncidentChange::Accepted(open.accepted(at))
+            } else {
+                continue;
+            };
+            suffered.extend(change.incident().affected.iter().cloned());
+            changes.push(change);
         }
         for subject in suffered {
             if let Some(watch) = self.watches.get_mut(&subject) {
@@ -291,8 +323,9 @@ impl Tracker {
         for subject in &subjects {
             let causes = Causes::of(subject, &self.watches, &around.topology);
             let callers = Causes::of_callers(subject, &self.watches, &around.topology);
-            let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) else { continue };
-            open.annotate(at, around, &causes, &self.times, &self.calibration);
+            let Some(Watch { open: Some(open), apart, .. }) = self.watches.get_mut(subject) else { continue };
+            let known = Known { causes: &causes, apart };
+            open.annotate(at, around, &known, &self.times, &self.calibration);
             let joins = if open.is_its_own() || open.is_of_rollout(around, &self.times) {
                 None
             } else if open.is_load() {
@@ -317,7 +350,7 @@ impl Tracker {
 fn is_flowing(state: IncidentState) -> bool {
     match state {
         IncidentState::Open => true,
-        IncidentState::Stale | IncidentState::Resolved => false,
+        IncidentState::Stale | IncidentState::Resolved | IncidentState::Accepted => false,
     }
 }
 

@@ -11,6 +11,13 @@ pub const DEVIATING_MIN: f64 = 3.0;
 const RESTARTS_LOOP_MIN: f64 = 2.0;
 
 /// What is known beside the signals.
+///
+/// ```
+/// use homeostat_detect::Circumstances;
+///
+/// let nothing = Circumstances::default();
+/// assert!(!nothing.recent_rollout && !nothing.dependency_in_incident);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Circumstances {
     /// The subject was rolled out shortly before, and not by us.

@@ -11,6 +11,9 @@ pub(crate) fn log(turn: &Turn) {
     for (subject, misfit) in &turn.misfits {
         tracing::error!(%subject, %misfit, "the subject goes unwatched");
     }
+    for (subject, error) in &turn.not_compared {
+        tracing::warn!(%subject, %error, "its replicas weren't compared");
+    }
     for change in &turn.changes {
         log_change(change);
     }
@@ -34,6 +37,7 @@ fn log_change(change: &IncidentChange) {
             )
         })
         .collect();
+    let ahead: Vec<String> = incident.limits_ahead.iter().map(ToString::to_string).collect();
     tracing::info!(
         correlation = %incident.correlation,
         incident = %incident.id,
@@ -44,6 +48,7 @@ fn log_change(change: &IncidentChange) {
         confidence_lower = incident.confidence.lower.value(),
         outcomes = incident.confidence.n_outcomes,
         evidence = evidence.join("; "),
+        ahead = ahead.join("; "),
         affected = incident.affected.len(),
         "incident {}",
         change.name()

@@ -95,9 +95,15 @@ pub(crate) fn run(args: Args) -> Outcome {
     }
 }
 
+/// What still runs when a command has ended may take so long to end, too.
+const SHUTDOWN_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+
 fn on_runtime<F: Future<Output = anyhow::Result<()>>>(command: impl FnOnce() -> F) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(command())
+    let result = runtime.block_on(command());
+    // A training that still computes would hold up the end for minutes; nobody waits for its models any more.
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    result
 }
 
 #[cfg(test)]

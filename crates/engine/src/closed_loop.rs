@@ -26,6 +26,8 @@ pub(crate) struct ClosedLoop {
     began_at: Timestamp,
     changes: Vec<IncidentChange>,
     actions: BTreeMap<PlanId, ActionOutcome>,
+    /// Whether pods are compared with each other.
+    compares_replicas: bool,
 }
 
 /// Runs a healthy shop for `days` and trains every subject's models on it.
@@ -72,12 +74,17 @@ pub(crate) async fn watch_scenario(
         shop.schedule(fault).context("scheduling a scenario's fault")?;
     }
     let journal = Arc::new(SqliteJournal::in_memory()?);
-    let mut closed = ClosedLoop::new(shop, trained, calibration, Vec::new(), journal, Mode::Observe).await;
+    let mut closed = ClosedLoop::new(shop, trained, calibration, Vec::new(), journal, Mode::Observe).await?;
     while closed.now() < scenario.until {
         closed.step().await;
     }
     let truths = closed.shop().lock().truths().to_vec();
     Ok(Watched { truths, changes: closed.changes })
+}
+
+/// What of a shop has a limit: its memory is a share of the pods' own.
+fn limits() -> BTreeMap<String, f64> {
+    BTreeMap::from([("memory".to_owned(), 1.0)])
 }
 
 impl ClosedLoop {
@@ -89,16 +96,24 @@ impl ClosedLoop {
         policies: Vec<Policy>,
         journal: Arc<dyn Journal>,
         mode: Mode,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
         let tracker = Tracker::new(trained.opening, TrackerTimes::default(), calibration);
-        let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles.clone(), tracker)));
+        let monitor = Monitor::new(trained.ensembles.clone(), tracker).with_limits(&limits())?;
+        let monitor = Arc::new(Mutex::new(monitor));
         let surroundings = Surroundings { topology: shop.topology().clone(), ..Surroundings::default() };
         let began_at = shop.now();
         let shop = SharedShop::new(shop);
         let mut driver = Driver::new(Arc::new(shop.clone()), journal, policies, Rails::default());
         let _nothing_to_recover = driver.recover(began_at).await;
         let cycle = Cycle::new(monitor, driver, mode, surroundings);
-        Self { shop, cycle, began_at, changes: Vec::new(), actions: BTreeMap::new() }
+        let (changes, actions) = (Vec::new(), BTreeMap::new());
+        Ok(Self { shop, cycle, began_at, changes, actions, compares_replicas: false })
+    }
+
+    /// The same, with the pods of each service compared with each other.
+    #[cfg(test)]
+    pub(crate) fn comparing_replicas(self) -> Self {
+        Self { compares_replicas: true, ..self }
     }
 
     /// The shop.
@@ -113,14 +128,15 @@ impl ClosedLoop {
 
     /// One simulated step and one turn of the engine.
     pub(crate) async fn step(&mut self) -> Turn {
-        let (now, windows) = {
+        let (now, windows, replicas) = {
             let mut shop = self.shop.lock();
             shop.advance();
             self.cycle.surroundings.rollouts = shop.rollouts().cloned().collect();
             self.cycle.surroundings.calendar = shop.calendar().clone();
-            (shop.now(), shop.windows(WINDOW_ROWS))
+            let replicas = if self.compares_replicas { shop.replica_windows(WINDOW_ROWS) } else { Vec::new() };
+            (shop.now(), shop.windows(WINDOW_ROWS), replicas)
         };
-        let turn = self.cycle.turn(now, &windows, &Switch::Released).await;
+        let turn = self.cycle.turn(now, &windows, &replicas, &Switch::Released).await;
         self.changes.extend(turn.changes.iter().cloned());
         for event in &turn.events {
             self.note_action(event, now);
@@ -174,3 +190,6 @@ impl ClosedLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use homeostat_remediate::Policy;
 
 pub(crate) use detection::{Detection, detection_of};
 pub(crate) use load::{load, load_or_explain};
+pub(crate) use queries::Replicas;
 pub(crate) use remediation::DEFAULT_CHANNEL;
 pub(crate) use source::DataSource;
 
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) step: Duration,
     /// How far back models are trained.
     pub(crate) history: Duration,
+    /// How often models are trained anew while serving; never, unless asked for.
+    pub(crate) retrain_every: Option<Duration>,
     /// How long to wait for late samples: a cycle ends its windows this long before now.
     pub(crate) offset: Duration,
     /// Where the metrics are.
@@ -39,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) queries: QuerySet,
     /// How series name subjects.
     pub(crate) subjects: SubjectRule,
+    /// What is asked of single replicas, to compare them with each other; nothing unless asked for.
+    pub(crate) replicas: Option<Replicas>,
     /// How to detect.
     pub(crate) detection: Detection,
     /// Who depends on whom.

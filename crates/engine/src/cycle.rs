@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use homeostat_core::{Incident, IncidentChange, IncidentState, Mode, Rollout, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Misfit, Monitor, Surroundings};
+use homeostat_core::{
+    Incident, IncidentChange, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp, Window,
+};
+use homeostat_detect::{Misfit, Monitor, PeerError, Surroundings};
 use homeostat_remediate::{
     Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput,
 };
@@ -46,6 +48,8 @@ pub(crate) struct Turn {
     pub(crate) without_model: Vec<Subject>,
     /// Subjects whose window their model can't read; they go unwatched.
     pub(crate) misfits: Vec<(Subject, Misfit)>,
+    /// Workloads whose replicas couldn't be compared, and why.
+    pub(crate) not_compared: Vec<(Subject, PeerError)>,
     /// What happened to incidents, in order.
     pub(crate) changes: Vec<IncidentChange>,
     /// What remediation did, in order.
@@ -67,9 +71,15 @@ impl Cycle {
         &mut self.driver
     }
 
-    /// One turn at `now` over windows that end at the newest step.
-    pub(crate) async fn turn(&mut self, now: Timestamp, windows: &[Window], switch: &Switch) -> Turn {
-        let mut turn = self.observe(now, windows);
+    /// One turn at `now` over windows that end at the newest step, of the workloads and of their replicas, if those are compared.
+    pub(crate) async fn turn(
+        &mut self,
+        now: Timestamp,
+        windows: &[Window],
+        replicas: &[ReplicaWindow],
+        switch: &Switch,
+    ) -> Turn {
+        let mut turn = self.observe(now, windows, replicas);
         self.act(now, windows, switch, &mut turn).await;
         turn
     }
@@ -105,15 +115,18 @@ impl Cycle {
     }
 
     /// The turn's first half: scores, tracks, and records what changed before anybody acts on it (I32).
-    pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window]) -> Turn {
+    pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window], replicas: &[ReplicaWindow]) -> Turn {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        let observed = monitor.observe(now, windows, &self.surroundings);
+        let mut observed = monitor.observe(now, windows, &self.surroundings);
+        let compared = monitor.compare_replicas(replicas, &self.surroundings);
+        observed.changes.extend(compared.changes);
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);
         let mut turn = Turn {
             n_scored: observed.n_scored,
             without_model: observed.unknown_subjects,
             misfits: observed.misfits,
+            not_compared: compared.failed,
             changes: observed.changes,
             open,
             ..Turn::default()

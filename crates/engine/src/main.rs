@@ -22,6 +22,8 @@ mod outcome;
 mod pack_input;
 mod progress;
 mod reading;
+mod replicas;
+mod retraining;
 mod service;
 mod shop_executor;
 mod source;

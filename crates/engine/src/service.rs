@@ -16,11 +16,13 @@ use crate::config::{Config, DEFAULT_CHANNEL};
 use crate::control::{Control, Switch};
 use crate::cycle::{Cycle, SharedMonitor, Turn};
 use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::replicas::Replicas;
+use crate::retraining::Retraining;
 
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
 pub(crate) const WINDOW_ROWS: usize = 64;
 /// Steps that each cycle asks for again: samples that came late fill the holes they left.
-const OVERLAP_STEPS: u32 = 3;
+pub(crate) const OVERLAP_STEPS: u32 = 3;
 /// Subjects watched at most; with 64 rows of 64 features each they take 330 MB.
 pub(crate) const SUBJECTS_MAX: usize = 10_000;
 /// The tracker's state between runs.
@@ -31,6 +33,8 @@ pub(crate) struct Service {
     config: Arc<Config>,
     source: PrometheusSource,
     feed: Feed,
+    replicas: Option<Replicas>,
+    retraining: Option<Retraining>,
     cycle: Cycle,
     monitor: SharedMonitor,
     announcer: Announcer,
@@ -58,6 +62,8 @@ impl Service {
             subjects_max: SUBJECTS_MAX,
         })?;
         Ok(Self {
+            replicas: Replicas::of(&config)?,
+            retraining: Retraining::of(&config, clock::now())?,
             control: Control::new(&config.storage),
             tracker_file: tracker_file(&config.storage),
             was_stopped: false,
@@ -91,6 +97,7 @@ impl Service {
                 () = &mut end => return,
                 _ = ticker.tick() => {}
             }
+            self.renew_models().await;
             let at = (clock::now() - self.config.offset).align_down(self.config.step);
             // Asking changes nothing, so the end needn't wait for a slow answer. What follows isn't cut off: a write under
             // way would be found again at the next start, but it is better to know now.
@@ -98,11 +105,29 @@ impl Service {
                 () = &mut end => return,
                 pulled = self.pull(at) => pulled,
             };
-            self.cycle_once(at, &pulled).await;
+            let replicas = tokio::select! {
+                () = &mut end => return,
+                pulled = self.pull_replicas(at) => pulled,
+            };
+            self.cycle_once(at, &pulled, replicas.as_ref()).await;
         }
     }
 
-    async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull) {
+    /// Takes models that were trained anew, and starts the next training when it is due.
+    async fn renew_models(&mut self) {
+        let Some(retraining) = &mut self.retraining else { return };
+        let Some(trained) = retraining.turn(clock::now()).await else { return };
+        let n_trained = trained.ensembles.len();
+        let kept = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).renew(trained.ensembles);
+        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            subjects = n_trained,
+            kept = kept.join(", "),
+            "models were renewed; subjects in an incident keep theirs"
+        );
+    }
+
+    async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull, pulled_replicas: Option<&Pull>) {
         let began = tokio::time::Instant::now();
         // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
         let now = clock::now();
@@ -113,8 +138,12 @@ impl Service {
                 Vec::new()
             }
         };
+        let replicas = match (&mut self.replicas, pulled_replicas) {
+            (Some(replicas), Some(pulled)) => replicas.windows(pulled, at),
+            (None, _) | (Some(_), None) => Vec::new(),
+        };
         self.cycle.recall_rollouts(now);
-        let mut turn = self.cycle.observe(now, &windows);
+        let mut turn = self.cycle.observe(now, &windows, &replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
         let switch = self.switch();
@@ -140,6 +169,13 @@ impl Service {
             tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
         }
         pulled
+    }
+
+    async fn pull_replicas(&self, at: Timestamp) -> Option<Pull> {
+        match &self.replicas {
+            Some(replicas) => Some(replicas.pull(&self.source, at).await),
+            None => None,
+        }
     }
 
     fn windows(&mut self, pulled: &Pull, at: Timestamp) -> anyhow::Result<Vec<Window>> {

@@ -49,6 +49,7 @@ pub(crate) fn incident(subject: &str, incident_type: IncidentType, opened: i64) 
         votes: vec![],
         affected: vec![],
         annotations: vec![],
+        limits_ahead: vec![],
     }
 }
 

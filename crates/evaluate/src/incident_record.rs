@@ -9,7 +9,7 @@ use homeostat_core::{Incident, IncidentChange, IncidentId, Timestamp};
 pub struct IncidentRecord {
     /// As it was last told.
     pub incident: Incident,
-    /// When it was resolved; `None` while it's open or silent.
+    /// When it was over, resolved or accepted; `None` while it's open or silent.
     pub resolved_at: Option<Timestamp>,
 }
 
@@ -20,7 +20,7 @@ impl IncidentRecord {
         for change in changes {
             let incident = change.incident().clone();
             let resolved_at = match change {
-                IncidentChange::Resolved(incident) => Some(incident.updated_at),
+                IncidentChange::Resolved(incident) | IncidentChange::Accepted(incident) => Some(incident.updated_at),
                 IncidentChange::Opened(_)
                 | IncidentChange::Updated(_)
                 | IncidentChange::Renewed(_)

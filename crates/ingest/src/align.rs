@@ -86,6 +86,7 @@ pub struct Aligned {
 ///     deviation_min: 0.0,
 ///     across: Default::default(),
 ///     absent: Default::default(),
+///     limit: None,
 /// }])?;
 /// let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 3)?;
 /// let aligned = align(&queries, &[Some(matrix)], &SubjectRule::default(), &grid);

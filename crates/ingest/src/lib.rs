@@ -17,6 +17,7 @@
 //!     deviation_min: 0.05,
 //!     across: Default::default(),
 //!     absent: Default::default(),
+//!     limit: None,
 //! }])?;
 //! let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
 //!     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[180,"0.7"]]}]}}"#;
@@ -51,6 +52,7 @@ mod query;
 mod range;
 mod readers;
 mod recording;
+mod replica_feed;
 mod retry;
 mod secret;
 mod server_url;
@@ -75,6 +77,7 @@ pub use readers::{
     Format, ReadError, ReadOptions, SampleSink, SeriesIdx, UnknownFormat, What, read_file, read_samples,
 };
 pub use recording::{Recorded, Recording, RecordingError, SUBJECT_COLUMN, UNNAMED};
+pub use replica_feed::ReplicaFeed;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use server_url::{NotAServerUrl, ServerUrl};

@@ -8,6 +8,7 @@ use crate::query::Query;
 use crate::subject_rule::SubjectRule;
 
 mod kubernetes;
+mod replicas;
 
 /// What differs between one Prometheus and the next.
 ///
@@ -110,7 +111,7 @@ pub struct Preset {
 }
 
 /// The names of all presets.
-pub const PRESET_NAMES: [&str; 1] = [kubernetes::NAME];
+pub const PRESET_NAMES: [&str; 2] = [kubernetes::NAME, replicas::NAME];
 
 /// There is no preset of this name.
 ///
@@ -120,7 +121,7 @@ pub const PRESET_NAMES: [&str; 1] = [kubernetes::NAME];
 ///
 /// let params = PresetParams::for_intervals(Duration::from_secs(15), Duration::from_secs(60));
 /// let refused = preset("nomad", &params).map_err(|error| error.to_string());
-/// assert_eq!(refused, Err(r#""nomad" is no preset; known are: kubernetes-workload"#.to_owned()));
+/// assert_eq!(refused, Err(r#""nomad" is no preset; known are: kubernetes-workload, kubernetes-replicas"#.to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no preset; known are: {known}", known = PRESET_NAMES.join(", "))]
@@ -142,6 +143,7 @@ pub struct UnknownPreset(String);
 pub fn preset(name: &str, params: &PresetParams) -> Result<Preset, UnknownPreset> {
     match name {
         kubernetes::NAME => Ok(kubernetes::workload(params)),
+        replicas::NAME => Ok(replicas::pods(params)),
         _ => Err(UnknownPreset(name.to_owned())),
     }
 }

@@ -1,5 +1,6 @@
 //! What is asked of Prometheus, and what the answer means. A query is one feature of every window.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homeostat_core::{Direction, Feature, Schema, Signal};
@@ -100,6 +101,10 @@ pub struct Query {
     /// What the absence of a sample means.
     #[serde(default)]
     pub absent: Absent,
+    /// Where it is exhausted, in the query's own unit: 1 for memory as a share of its limit, 0 for bytes left on a disk, whose
+    /// `direction` is then down. Incidents say when it will be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
 }
 
 /// Why a list of queries can't be used; each says what to change in the config.
@@ -123,6 +128,9 @@ pub enum QueryError {
     /// No PromQL.
     #[error("query {0:?} has no expr")]
     NoExpr(String),
+    /// A limit that is no number.
+    #[error("query {0:?}: limit must be a finite number; leave it out where there is none")]
+    Limit(String),
     /// The features don't fit together.
     #[error(transparent)]
     Schema(#[from] homeostat_core::SchemaError),
@@ -141,6 +149,7 @@ pub enum QueryError {
 ///     deviation_min: 0.0,
 ///     across: Default::default(),
 ///     absent: Default::default(),
+///     limit: None,
 /// };
 /// let queries = QuerySet::new(vec![query("requests")])?;
 /// assert_eq!(queries.schema().n_features(), queries.n_queries());
@@ -163,6 +172,9 @@ impl QuerySet {
             if query.expr.trim().is_empty() {
                 return Err(QueryError::NoExpr(query.name.clone()));
             }
+            if query.limit.is_some_and(|limit| !limit.is_finite()) {
+                return Err(QueryError::Limit(query.name.clone()));
+            }
         }
         let features = queries
             .iter()
@@ -179,6 +191,19 @@ impl QuerySet {
     /// The queries, in column order.
     pub fn queries(&self) -> &[Query] {
         &self.queries
+    }
+
+    /// The limits of those that have one, by name.
+    ///
+    /// ```
+    /// use homeostat_ingest::{Query, QuerySet};
+    ///
+    /// let memory: Query = serde_json::from_str(r#"{"name":"memory","expr":"memory_ratio","signal":"memory","limit":1}"#)?;
+    /// assert_eq!(QuerySet::new(vec![memory])?.limits().get("memory"), Some(&1.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn limits(&self) -> BTreeMap<String, f64> {
+        self.queries.iter().filter_map(|query| Some((query.name.clone(), query.limit?))).collect()
     }
 
     /// Number of queries, which is the number of columns.
@@ -214,6 +239,7 @@ pub(crate) mod tests {
             deviation_min: 0.0,
             across,
             absent,
+            limit: None,
         }
     }
 
@@ -233,5 +259,7 @@ pub(crate) mod tests {
         assert!(matches!(QuerySet::new(vec![one.clone(), one.clone()]), Err(QueryError::Schema(_))));
         let blank = Query { expr: "  ".into(), ..one };
         assert_eq!(QuerySet::new(vec![blank]), Err(QueryError::NoExpr("cpu".into())));
+        let endless = Query { limit: Some(f64::INFINITY), ..query("cpu", Across::Max, Absent::Hole) };
+        assert_eq!(QuerySet::new(vec![endless]), Err(QueryError::Limit("cpu".into())));
     }
 }

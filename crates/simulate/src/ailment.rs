@@ -56,6 +56,7 @@ impl ActiveFault {
             | FaultKind::Latency => true,
         };
         in_share
+            && (slot == 0 || !self.fault.one_replica)
             && match self.fault.cure {
                 Cure::NewPods => pod.created_at <= self.fault.start,
                 // For a bad deployment this is asked above already; another fault may sit in a revision too.

@@ -196,13 +196,17 @@ pub struct Fault {
     pub severity: Severity,
     /// What cures it. Of an external service, only time does, whatever this says.
     pub cure: Cure,
+    /// Whether it befalls one replica only, the first; faults of traffic are everybody's all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_replica: bool,
 }
 
 impl Fault {
     /// A fault of six hours (traffic: two) with its kind's usual cure.
     pub fn new(kind: FaultKind, subject: Subject, start: Timestamp, severity: Severity) -> Self {
         let hours = if kind.moves_traffic() { 2 } else { 6 };
-        Self { kind, subject, start, lasts: Duration::from_secs(hours * 3600), severity, cure: kind.cure() }
+        let lasts = Duration::from_secs(hours * 3600);
+        Self { kind, subject, start, lasts, severity, cure: kind.cure(), one_replica: false }
     }
 
     /// The same, ending by itself after `lasts`.
@@ -215,6 +219,12 @@ impl Fault {
     #[must_use]
     pub fn cured_by(self, cure: Cure) -> Self {
         Self { cure, ..self }
+    }
+
+    /// The same, in one replica only.
+    #[must_use]
+    pub fn of_one_replica(self) -> Self {
+        Self { one_replica: true, ..self }
     }
 
     /// When it ends if nothing cures it.

@@ -25,6 +25,7 @@ mod fixture;
 mod load;
 mod pod;
 mod random;
+mod replicas;
 mod scenario;
 mod service;
 mod shop;

@@ -81,8 +81,26 @@ struct Sums {
     utilisation: f64,
 }
 
-/// One step: requests spread evenly over the pods that are ready.
-pub(crate) fn serve(service: &Service, offered_rps: f64, deps: &Dependencies, now: Timestamp, step: Duration) -> Load {
+/// What one pod did in a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PodLoad {
+    pub(crate) slot: usize,
+    pub(crate) rps: f64,
+    /// Share of its requests that failed, those that fail behind it included.
+    pub(crate) errors: f64,
+    pub(crate) latency_s: f64,
+    pub(crate) cpu_cores: f64,
+}
+
+/// One step: requests spread evenly over the pods that are ready. What each of them did goes into `pods`, which is replaced.
+pub(crate) fn serve(
+    service: &Service,
+    offered_rps: f64,
+    deps: &Dependencies,
+    (now, step): (Timestamp, Duration),
+    pods: &mut Vec<PodLoad>,
+) -> Load {
+    pods.clear();
     let n_ready: f64 = service.pods.iter().map(|pod| pod.share_ready(now, step)).sum();
     let dependencies_fail = deps.errors > DEPENDENCIES_FAIL;
     if n_ready <= 0.0 {
@@ -95,7 +113,11 @@ pub(crate) fn serve(service: &Service, offered_rps: f64, deps: &Dependencies, no
             ..Load::default()
         };
     }
-    let sums = over_pods(service, offered_rps / n_ready, n_ready, dependencies_fail, now, step);
+    let sums = over_pods(service, offered_rps / n_ready, n_ready, dependencies_fail, (now, step), pods);
+    for pod in pods {
+        pod.errors = 1.0 - (1.0 - ERRORS_BASE) * (1.0 - pod.errors) * (1.0 - deps.errors);
+        pod.latency_s += deps.latency_s;
+    }
     // The requests a killed container had in hand.
     let lost = 0.05 * service.killed_share;
     let errors_own = 1.0 - (1.0 - ERRORS_BASE) * (1.0 - sums.errors) * (1.0 - lost);
@@ -114,7 +136,14 @@ pub(crate) fn serve(service: &Service, offered_rps: f64, deps: &Dependencies, no
     }
 }
 
-fn over_pods(service: &Service, pod_rps: f64, n_ready: f64, deps_fail: bool, now: Timestamp, step: Duration) -> Sums {
+fn over_pods(
+    service: &Service,
+    pod_rps: f64,
+    n_ready: f64,
+    deps_fail: bool,
+    (now, step): (Timestamp, Duration),
+    pods: &mut Vec<PodLoad>,
+) -> Sums {
     let spec = &service.spec;
     let mut sums = Sums::default();
     for (slot, pod) in service.pods.iter().enumerate() {
@@ -138,12 +167,14 @@ fn over_pods(service: &Service, pod_rps: f64, n_ready: f64, deps_fail: bool, now
         let queueing = 1.0 + QUEUE_SHARE * rho * rho / (1.0 - rho);
         let slow = (1.0 + ails.slowness) * (1.0 + 0.5 * cold) * (1.0 + 2.0 * collecting);
         let latency_s = spec.latency_base_s * queueing * slow + CALL_TIMEOUT_S * (ails.silence + 0.3 * naive);
-        sums.errors +=
-            weight * (1.0 - (1.0 - ails.errors) * (1.0 - ails.silence) * (1.0 - shed) * (1.0 - 0.15 * naive));
+        let errors = 1.0 - (1.0 - ails.errors) * (1.0 - ails.silence) * (1.0 - shed) * (1.0 - 0.15 * naive);
+        let cpu_cores = share_ready * asked.min(1.0) * spec.cpu_limit_cores;
+        pods.push(PodLoad { slot, rps: pod_rps * share_ready, errors, latency_s, cpu_cores });
+        sums.errors += weight * errors;
         sums.silence += weight * ails.silence;
         sums.latency_s += weight * latency_s;
         sums.latency_s_max = sums.latency_s_max.max(latency_s);
-        sums.cpu_cores += share_ready * asked.min(1.0) * spec.cpu_limit_cores;
+        sums.cpu_cores += cpu_cores;
         sums.utilisation += weight * asked;
     }
     sums

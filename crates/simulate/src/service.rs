@@ -8,9 +8,10 @@ use homeostat_core::{Seed, Subject, Timestamp, WorkloadKind, sha256_hex};
 use crate::ailment::{ActiveFault, ailment};
 use crate::deployment::Deployment;
 use crate::features::Row;
-use crate::load::{Dependencies, Load};
+use crate::load::{Dependencies, Load, PodLoad};
 use crate::pod::{Obstacle, Pod};
 use crate::random::{Drift, Noise};
+use crate::replicas::ReplicaRows;
 use crate::spec::ServiceSpec;
 
 /// What `restarts` and `oom-kills` look back, as the shipped queries do (`increase(…[10m])`).
@@ -65,6 +66,10 @@ pub(crate) struct Service {
     pub(crate) killed_share: f64,
     /// Oldest first; forgotten once rows are older than the shop's `history_steps`.
     pub(crate) history: VecDeque<Row>,
+    /// What the pods did in the latest step.
+    pub(crate) pod_loads: Vec<PodLoad>,
+    /// What a scrape saw of the pods, oldest first.
+    pub(crate) replicas: ReplicaRows,
     scatter: Scatter,
     utilisation_slow: f64,
     /// When, restarts, OOM kills; bounded by what `EVENTS_LOOK_BACK` holds: at most 41 steps.
@@ -75,7 +80,9 @@ pub(crate) struct Service {
 impl Service {
     /// Another noise from here on; everything else stays.
     pub(crate) fn reseed(&mut self, seed: Seed) {
-        self.scatter.noise = Noise::new(seed.fork(&self.subject.to_string()).fork("noise"));
+        let own = seed.fork(&self.subject.to_string());
+        self.scatter.noise = Noise::new(own.fork("noise"));
+        self.replicas.reseed(own.fork("replicas"));
     }
 
     pub(crate) fn new(spec: ServiceSpec, subject: Subject, edges: Vec<Edge>, seed: Seed, start: Timestamp) -> Self {
@@ -104,6 +111,8 @@ impl Service {
             load: Load::default(),
             killed_share: 0.0,
             history: VecDeque::new(),
+            pod_loads: Vec::new(),
+            replicas: ReplicaRows::new(own.fork("replicas")),
             scatter,
             utilisation_slow: 0.25,
             events: VecDeque::new(),
@@ -201,7 +210,9 @@ impl Service {
             deployment.resource_version += 1;
         }
         self.n_ready_before = n_ready;
-        if draws.scrape < scrape_loss {
+        let is_lost = draws.scrape < scrape_loss;
+        self.replicas.measure(step_s, &self.pods, if is_lost { &[] } else { &self.pod_loads });
+        if is_lost {
             return [f64::NAN; crate::features::N_FEATURES];
         }
         let load = &self.load;
@@ -223,7 +234,9 @@ impl Service {
 
     /// Serves one step's requests.
     pub(crate) fn serve(&mut self, offered_rps: f64, dependencies: &Dependencies, now: Timestamp, step: Duration) {
-        self.load = crate::load::serve(self, offered_rps, dependencies, now, step);
+        let mut pods = std::mem::take(&mut self.pod_loads);
+        self.load = crate::load::serve(self, offered_rps, dependencies, (now, step), &mut pods);
+        self.pod_loads = pods;
     }
 }
 

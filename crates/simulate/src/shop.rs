@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{Calendar, Grid, Rollout, Schema, Seed, Subject, Timestamp, Topology, Window};
+use homeostat_core::{Calendar, Grid, ReplicaWindow, Rollout, Schema, Seed, Subject, Timestamp, Topology, Window};
 use ndarray::Array2;
 
 use crate::demand::relative_demand;
@@ -187,6 +187,13 @@ impl Shop {
     /// the shop is young, and none before the first step.
     pub fn windows(&self, n_steps: usize) -> Vec<Window> {
         self.services.iter().filter_map(|service| self.window_of(service, n_steps)).collect()
+    }
+
+    /// Windows of the last `n_steps` rows of every pod, 64 at most, ending now: error ratio, latency (s) and CPU (cores). In order of
+    /// service and slot; a pod that came or went meanwhile has holes where it wasn't.
+    pub fn replica_windows(&self, n_steps: usize) -> Vec<ReplicaWindow> {
+        let of = |service: &Service| service.replicas.windows(&service.subject, self.now, self.step, n_steps);
+        self.services.iter().flat_map(of).collect()
     }
 
     /// The window of one service, as in [`Shop::windows`].

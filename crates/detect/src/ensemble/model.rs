@@ -193,10 +193,22 @@ impl Model {
         }
     }
 
-    /// What it expected of each feature at the newest row, in the feature's own unit, if it forecasts.
-    pub(crate) fn expected(&self) -> Option<&[f64]> {
+    /// The forest, if it is one.
+    pub(crate) fn as_forest(&self) -> Option<&Forest> {
         match self {
-            Self::Forecast(forecast) => Some(forecast.expected()),
+            Self::Forest(forest) => Some(forest),
+            Self::Residual(_) | Self::Dbscan(_) | Self::Forecast(_) => None,
+            #[cfg(feature = "onnx")]
+            Self::Autoencoder(_) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
+        }
+    }
+
+    /// The forecast, if it is one.
+    pub(crate) fn as_forecast(&self) -> Option<&Forecast> {
+        match self {
+            Self::Forecast(forecast) => Some(forecast),
             Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) => None,
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => None,

@@ -238,3 +238,55 @@ fn what_is_planned_surprises_the_forecast_less_and_failures_as_much_as_ever() {
     let share = surprise(&rolled_out) / unplanned;
     assert!((0.9..=1.01).contains(&share), "{share}");
 }
+
+#[test]
+fn a_lasting_new_level_is_accepted_within_two_days_and_calls_nobody_afterwards() {
+    let spec = EnsembleSpec::default();
+    let history = window("cart", 0, 3 * 1_440, 0..0);
+    let ensemble = Ensemble::train(&spec, &history, Seed::new(7)).expect("enough history");
+    let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+    let mut monitor = Monitor::new(BTreeMap::from([(subject("cart"), ensemble)]), tracker);
+    let n_rows = 4 * 1_440;
+    // For good: the last row included.
+    let slow = window("cart", 3 * 1_440, n_rows, 60..n_rows);
+    let changes = monitor.observe(slow.grid().end(), std::slice::from_ref(&slow), &around()).changes;
+    let accepted = changes.iter().find(|change| change.name() == "accepted").expect("it is the new usual");
+    let after = accepted.incident().updated_at.since(slow.grid().at(60));
+    assert!((Duration::from_secs(30 * 3_600)..Duration::from_secs(48 * 3_600)).contains(&after), "{after:?}");
+    assert_eq!(names(&changes).last(), Some(&("accepted", "cart")), "{:?}", names(&changes));
+    assert_eq!(monitor.open_incidents().count(), 0);
+}
+
+#[test]
+fn newer_models_take_over_and_nothing_is_told_twice() {
+    let windows = outage();
+    let mut steady = monitor(&["cart", "redis", "quiet"]);
+    let wanted = steady.observe(windows[0].grid().end(), &windows, &around()).changes;
+    let mut renewed = monitor(&["cart", "redis", "quiet"]);
+    let mut found = Vec::new();
+    for end in 1..=windows[0].grid().n_steps() {
+        let part = windows.clone().map(|window| window.slice_steps(end.saturating_sub(10), end).expect("rows"));
+        found.extend(renewed.observe(part[0].grid().end(), &part, &around()).changes);
+        // Models that know nothing of the last ten rows and so see them again: twice before the fault, and once after it.
+        if [20, 35, 110].contains(&end) {
+            let fresh = monitor(&["cart", "redis", "quiet", "stranger"]).watched.into_iter();
+            let fresh = fresh.map(|watched| (watched.subject, watched.ensemble));
+            assert!(renewed.renew(fresh.collect()).is_empty());
+            assert_eq!(renewed.watched.len(), 4, "who is new is watched from now on");
+        }
+    }
+    assert_eq!(names(&found), names(&wanted));
+}
+
+#[test]
+fn a_subject_in_an_incident_keeps_its_models() {
+    let mut monitor_of_redis = monitor(&["quiet", "redis"]);
+    let fault = window("redis", TRAINED_ROWS, 50, 40..50);
+    let end = fault.grid().end();
+    monitor_of_redis.observe(end, &[fault], &around());
+    let before = monitor_of_redis.ensemble(&subject("redis")).and_then(Ensemble::newest_at);
+    let fresh = monitor(&["quiet", "redis"]).watched.into_iter().map(|watched| (watched.subject, watched.ensemble));
+    assert_eq!(monitor_of_redis.renew(fresh.collect()), [subject("redis")]);
+    assert_eq!(monitor_of_redis.ensemble(&subject("redis")).and_then(Ensemble::newest_at), before);
+    assert_eq!(monitor_of_redis.open_incidents().count(), 1);
+}

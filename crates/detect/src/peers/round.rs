@@ -19,6 +19,18 @@ const FEATURES_NAMED_MAX: usize = 5;
 const NAMED_MIN: f64 = 3.0;
 
 /// What comparing the replicas came to.
+///
+/// ```
+/// use homeostat_detect::{Apart, PeerRound, PeersNotReady};
+///
+/// let sick = |round: PeerRound| match round {
+///     PeerRound::Together { apart } | PeerRound::Split { apart, .. } => apart.into_iter().map(|one| one.replica).collect(),
+///     PeerRound::NotReady(_) => vec![],
+/// };
+/// let apart = vec![Apart { replica: "cart-c".into(), degree: 2.5, features: vec![(0, 9.0)] }];
+/// assert_eq!(sick(PeerRound::Together { apart }), ["cart-c"]);
+/// assert!(sick(PeerRound::NotReady(PeersNotReady::TooFewReplicas { found: 2 })).is_empty());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum PeerRound {
     /// Nothing can be said. That is no error, and not the same as health.

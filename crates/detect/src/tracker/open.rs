@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use homeostat_core::{
-    Annotation, Calibrated, CorrelationId, Fused, Incident, IncidentChange, IncidentId, IncidentState, IncidentType,
-    Score, Subject, Timestamp,
+    Annotation, Calibrated, CorrelationId, Evidence, Fused, Incident, IncidentChange, IncidentId, IncidentState,
+    IncidentType, Score, Subject, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use super::cause::Causes;
 use super::evidence::{evidence_of, merge};
+use super::told::Told;
 use super::{SubjectRow, Surroundings, TrackerTimes, is_flowing};
 use crate::boundary::{UNIT, UNIT_ROWS_MIN};
 use crate::confidence::Calibration;
+use crate::replicas::ApartReplica;
 use crate::typing::{Circumstances, fits_rollout, incident_type, is_its_own, is_load, sharpened};
 
 /// Subjects listed as affected: a page that lists more helps nobody, and it bounds the incident's size.
@@ -21,25 +23,27 @@ const AFFECTED_MAX: usize = 64;
 /// Roll-outs listed. Of more than four in half an hour the earliest four are as good a hint.
 const ROLLOUTS_MAX: usize = 4;
 
-/// A confidence is told again once it has moved by so much: a twentieth is less than its own uncertainty.
-const CONFIDENCE_STEP: f64 = 0.05;
-
-/// A peak is told again once it has grown to so many times what was told.
-const PEAK_STEP: f64 = 2.0;
-
 /// With a step longer than the staleness time, a row that is merely due must not look like silence.
 const STALE_STEPS_MIN: u32 = 3;
+
+/// What is known of an incident's subject beside its own rows.
+pub(super) struct Known<'a> {
+    /// Incidents it may follow from.
+    pub(super) causes: &'a Causes,
+    /// Replicas of it that are unlike the others.
+    pub(super) apart: &'a [ApartReplica],
+}
 
 /// An open incident, and what was told of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Open {
-    incident: Incident,
+    pub(super) incident: Incident,
     /// Silence for longer than this is stale.
     silence_max: Duration,
     /// The newest row that had a score and something of the evidence.
     fresh_at: Timestamp,
     /// Rows without any other in between in which all the evidence was there and normal.
-    normal_rows: u32,
+    pub(super) normal_rows: u32,
     /// When it called last: at its opening or when it alarmed anew.
     #[serde(default)]
     called_at: Timestamp,
@@ -51,54 +55,45 @@ pub(super) struct Open {
     calls: bool,
     /// `None` until it was announced.
     told: Option<Told>,
-}
-
-/// What was told last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Told {
-    incident_type: IncidentType,
-    state: IncidentState,
-    confidence: Calibrated,
-    score_peak: Score,
-    n_evidence: usize,
-    affected: Vec<Subject>,
-    annotations: Vec<Annotation>,
-}
-
-impl Told {
-    fn of(incident: &Incident) -> Self {
-        Self {
-            incident_type: incident.incident_type,
-            state: incident.state,
-            confidence: incident.confidence,
-            score_peak: incident.score_peak,
-            n_evidence: incident.evidence.len(),
-            affected: incident.affected.clone(),
-            annotations: incident.annotations.clone(),
-        }
-    }
-
-    fn differs(&self, now: &Told) -> bool {
-        let moved = |a: f64, b: f64| (a - b).abs() >= CONFIDENCE_STEP;
-        self.incident_type != now.incident_type
-            || self.state != now.state
-            || moved(self.confidence.confidence.value(), now.confidence.confidence.value())
-            || moved(self.confidence.lower.value(), now.confidence.lower.value())
-            || now.score_peak.value() >= PEAK_STEP * self.score_peak.value()
-            || self.n_evidence != now.n_evidence
-            || self.affected != now.affected
-            || self.annotations != now.annotations
-    }
+    /// Rows in which the forecast took all the evidence for usual, less ten times those in which it didn't.
+    #[serde(default)]
+    pub(super) usual_rows: u32,
+    /// Whether that is so many that its level is the new usual.
+    #[serde(default)]
+    pub(super) is_accepted: bool,
+    /// Whether comparing replicas opened it, and its own rows didn't alarm since.
+    #[serde(default)]
+    pub(super) by_replicas: bool,
+    /// The features by which it was opened so: replicas may have features that the workload hasn't.
+    #[serde(default)]
+    pub(super) replica_features: Vec<String>,
 }
 
 impl Open {
     /// An incident that opens with this row; neither annotated nor announced yet.
     pub(super) fn new(row: SubjectRow<'_>, at: Timestamp, stale_after: Duration) -> Self {
         let score = row.row.assessment.score().unwrap_or(Score::ZERO);
+        let silence_max = stale_after.max(row.step.saturating_mul(STALE_STEPS_MIN));
+        let mut open = Self::with(row.subject, at, silence_max, score, evidence_of(&row));
+        open.incident.votes.clone_from(&row.row.assessment.votes);
+        open.follow_limits(&row);
+        open
+    }
+
+    /// An incident that opens because replicas are unlike the others. Its score is the boundary: the rows of the workload itself
+    /// needn't alarm.
+    pub(super) fn of_replicas(subject: &Subject, at: Timestamp, silence_max: Duration, apart: &[ApartReplica]) -> Self {
+        let evidence = apart.first().map(|first| first.evidence.clone()).unwrap_or_default();
+        let replica_features = evidence.iter().map(|one| one.feature.clone()).collect();
+        let open = Self::with(subject, at, silence_max, Score::BOUNDARY, evidence);
+        Self { by_replicas: true, replica_features, ..open }
+    }
+
+    fn with(subject: &Subject, at: Timestamp, silence_max: Duration, score: Score, evidence: Vec<Evidence>) -> Self {
         let incident = Incident {
-            id: IncidentId::of(row.subject, at),
-            correlation: CorrelationId::of(row.subject, at),
-            subject: row.subject.clone(),
+            id: IncidentId::of(subject, at),
+            correlation: CorrelationId::of(subject, at),
+            subject: subject.clone(),
             incident_type: IncidentType::Unknown,
             state: IncidentState::Open,
             opened_at: at,
@@ -106,12 +101,12 @@ impl Open {
             score,
             score_peak: score,
             confidence: Calibrated::UNKNOWN,
-            evidence: evidence_of(&row),
-            votes: row.row.assessment.votes.clone(),
+            evidence,
+            votes: Vec::new(),
             affected: Vec::new(),
             annotations: Vec::new(),
+            limits_ahead: Vec::new(),
         };
-        let silence_max = stale_after.max(row.step.saturating_mul(STALE_STEPS_MIN));
         Self {
             incident,
             silence_max,
@@ -121,6 +116,10 @@ impl Open {
             subsided: false,
             calls: false,
             told: None,
+            usual_rows: 0,
+            is_accepted: false,
+            by_replicas: false,
+            replica_features: Vec::new(),
         }
     }
 
@@ -128,9 +127,9 @@ impl Open {
         &self.incident
     }
 
-    /// Whether a failing dependency wouldn't explain it.
+    /// Whether a failing dependency wouldn't explain it: it is shared by all replicas.
     pub(super) fn is_its_own(&self) -> bool {
-        is_its_own(&self.incident.evidence)
+        self.by_replicas || is_its_own(&self.incident.evidence)
     }
 
     /// Whether it is load that callers pass down.
@@ -144,25 +143,22 @@ impl Open {
     }
 
     /// Takes the next row. `alarms`: it would open an incident if there were none; `calm`: enough calm rows to close one.
-    pub(super) fn observe(&mut self, row: &SubjectRow<'_>, alarms: bool, calm: bool) {
+    pub(super) fn observe(&mut self, row: &SubjectRow<'_>, alarms: bool, calm: bool, times: &TrackerTimes) {
         let at = row.row.assessment.at;
         self.subsided |= calm;
         let lasts = at.since(self.called_at) >= UNIT.max(row.step.saturating_mul(UNIT_ROWS_MIN));
         self.calls = alarms && (self.subsided || lasts);
-        let states = |feature: &str| row.schema.position(feature).and_then(|idx| row.row.features.get(idx));
-        let mut evidence = self.incident.evidence.iter().map(|one| states(&one.feature));
-        let all_normal = evidence.clone().all(|state| state.is_some_and(|state| state.normal));
-        let some_there = evidence.any(|state| state.is_some_and(|state| state.value.is_some()));
-        self.normal_rows = if all_normal { self.normal_rows.saturating_add(1) } else { 0 };
+        self.follow_limits(row);
+        let some_there = self.judge_evidence(row, times);
         let Fused::Scored { score, .. } = row.row.assessment.fused else {
             return;
         };
         if some_there {
-            self.fresh_at = self.fresh_at.max(row.row.assessment.at);
-            self.incident.state = IncidentState::Open;
+            self.is_fresh(at);
         }
         self.incident.score = score;
         if score.is_alarming() {
+            self.by_replicas = false;
             merge(&mut self.incident.evidence, row);
         }
         if score > self.incident.score_peak {
@@ -171,13 +167,50 @@ impl Open {
         }
     }
 
+    /// Data of its evidence came in.
+    fn is_fresh(&mut self, at: Timestamp) {
+        self.fresh_at = self.fresh_at.max(at);
+        self.incident.state = IncidentState::Open;
+    }
+
+    /// Its replicas were compared at `at`: whether some are unlike the others, is told by annotations.
+    pub(super) fn compared(&mut self, at: Timestamp) {
+        if self.by_replicas {
+            self.is_fresh(at);
+        }
+    }
+
+    /// When the features of its evidence reach their limits, as of this row.
+    fn follow_limits(&mut self, row: &SubjectRow<'_>) {
+        let Incident { evidence, limits_ahead, .. } = &mut self.incident;
+        limits_ahead.clear();
+        limits_ahead.extend(evidence.iter().filter_map(|one| row.limits.ahead(&one.feature, row.row.assessment.at)));
+    }
+
     /// Whether its evidence has been back to normal, on fresh data, for so many rows.
     pub(super) fn is_normal(&self, rows: u32) -> bool {
         is_flowing(self.incident.state) && self.normal_rows >= rows
     }
 
+    /// Whether its evidence is away from normal, on fresh data, for so long that it is taken for the new usual.
+    pub(super) fn is_accepted(&self) -> bool {
+        is_flowing(self.incident.state) && self.is_accepted
+    }
+
+    /// Whether comparing replicas opened it, and its own rows didn't alarm since.
+    pub(super) fn is_by_replicas(&self) -> bool {
+        self.by_replicas
+    }
+
+    pub(super) fn accepted(mut self, at: Timestamp) -> Incident {
+        self.incident.state = IncidentState::Accepted;
+        self.incident.updated_at = at;
+        self.incident
+    }
+
     pub(super) fn resolved(mut self, at: Timestamp) -> Incident {
         self.incident.state = IncidentState::Resolved;
+        self.incident.limits_ahead.clear();
         self.incident.updated_at = at;
         self.incident
     }
@@ -186,7 +219,7 @@ impl Open {
     fn is_excused(&self) -> bool {
         self.incident.annotations.iter().any(|annotation| match annotation {
             Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
-            Annotation::RecentRollout { .. } => false,
+            Annotation::RecentRollout { .. } | Annotation::ReplicaApart { .. } => false,
         })
     }
 
@@ -198,7 +231,7 @@ impl Open {
         self.incident.state = IncidentState::Stale;
         self.normal_rows = 0;
         self.incident.updated_at = now;
-        self.told = Some(Told::of(&self.incident));
+        self.told = Some(Told::of(&self.incident, self.told.as_ref()));
         Some(IncidentChange::Stale(self.incident.clone()))
     }
 
@@ -217,10 +250,11 @@ impl Open {
         &mut self,
         at: Timestamp,
         around: &Surroundings,
-        causes: &Causes,
+        known: &Known<'_>,
         times: &TrackerTimes,
         calibration: &Calibration,
     ) {
+        let Known { causes, apart } = known;
         let incident = &mut self.incident;
         // When an event ends, what it brought goes away again: that is as planned as the event.
         let covering = |moment: Timestamp| around.calendar.covering(&incident.subject, moment);
@@ -233,32 +267,39 @@ impl Open {
         });
         let circumstances =
             Circumstances { recent_rollout: !rollouts.is_empty(), dependency_in_incident: !causes.is_empty() };
-        incident.annotations = event.into_iter().chain(rollouts).chain(dependencies).collect();
+        let apart = apart.iter().map(ApartReplica::annotation);
+        incident.annotations = event.into_iter().chain(rollouts).chain(dependencies).chain(apart).collect();
         let found = incident_type(&incident.evidence, circumstances);
         incident.incident_type = sharpened(incident.incident_type, found);
-        incident.confidence = calibration.confidence(incident.incident_type, incident.score_peak);
+        // Calibration knows the detectors' scores, not the comparing of replicas.
+        incident.confidence = if self.by_replicas {
+            Calibrated::UNKNOWN
+        } else {
+            calibration.confidence(incident.incident_type, incident.score_peak)
+        };
     }
 
     /// What is worth telling since it was last told; at first, that it opened. While its subject `settles`, it calls nobody.
     pub(super) fn news(&mut self, at: Timestamp, settles: bool) -> Option<IncidentChange> {
-        let now = Told::of(&self.incident);
+        let now = Told::of(&self.incident, self.told.as_ref());
         if std::mem::take(&mut self.calls) && self.told.is_some() && !settles && !self.is_excused() {
             (self.called_at, self.subsided) = (at, false);
             self.told = Some(now);
             self.incident.updated_at = at;
             return Some(IncidentChange::Renewed(self.incident.clone()));
         }
-        match self.told.replace(now) {
-            None => Some(IncidentChange::Opened(self.incident.clone())),
-            Some(before) if before.differs(&Told::of(&self.incident)) => {
+        match &self.told {
+            None => {
+                self.told = Some(now);
+                Some(IncidentChange::Opened(self.incident.clone()))
+            }
+            Some(before) if before.differs(&now) => {
+                self.told = Some(now);
                 self.incident.updated_at = at;
                 Some(IncidentChange::Updated(self.incident.clone()))
             }
             // Small steps add up: what was told stays what was told.
-            Some(before) => {
-                self.told = Some(before);
-                None
-            }
+            Some(_) => None,
         }
     }
 }
@@ -267,7 +308,9 @@ impl Open {
 fn rollouts(incident: &Incident, around: &Surroundings, times: &TrackerTimes) -> Vec<Annotation> {
     let is_rollout = |annotation: &&Annotation| match annotation {
         Annotation::RecentRollout { .. } => true,
-        Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => false,
+        Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } | Annotation::ReplicaApart { .. } => {
+            false
+        }
     };
     let mut found: Vec<Annotation> = incident.annotations.iter().filter(is_rollout).cloned().collect();
     for rollout in &around.rollouts {

@@ -6,6 +6,10 @@ use super::*;
 use crate::confidence::LabelledOutcome;
 use crate::feature_state::FeatureState;
 
+mod accepted;
+mod limits;
+mod replicas;
+
 const STEP: Duration = Duration::from_secs(60);
 const SIGNALS: [Signal; 4] = [Signal::Latency, Signal::Memory, Signal::Restarts, Signal::Traffic];
 
@@ -26,6 +30,8 @@ struct Told {
     name: &'static str,
     score: Option<f64>,
     deviations: [f64; 4],
+    /// Whether the forecast takes everything for usual.
+    usual: bool,
 }
 
 const CALM: [f64; 4] = [0.0; 4];
@@ -33,19 +39,20 @@ const SLOW: [f64; 4] = [9.0, 0.0, 0.0, 0.0];
 const LEAKING: [f64; 4] = [0.0, 9.0, 0.0, 0.0];
 
 fn told(name: &'static str, score: f64, deviations: [f64; 4]) -> Told {
-    Told { name, score: Some(score), deviations }
+    Told { name, score: Some(score), deviations, usual: false }
 }
 
 struct Play {
     tracker: Tracker,
     around: Surroundings,
+    limits: LimitWatch,
     minute: i64,
 }
 
 impl Play {
     fn new() -> Self {
         let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
-        Self { tracker, around: Surroundings::default(), minute: 1000 }
+        Self { tracker, around: Surroundings::default(), limits: LimitWatch::default(), minute: 1000 }
     }
 
     /// Every caller depends on its dependency.
@@ -63,8 +70,9 @@ impl Play {
         self.minute += 1;
         let (at, schema) = (self.now(), schema());
         let rows: Vec<(Subject, AssessedRow)> = rows.iter().map(|row| (subject(row.name), assessed(at, row))).collect();
-        let rows: Vec<SubjectRow<'_>> =
-            rows.iter().map(|(subject, row)| SubjectRow { subject, schema: &schema, step: STEP, row }).collect();
+        let limits = &self.limits;
+        let row = |(subject, row)| SubjectRow { subject, schema: &schema, step: STEP, row, limits };
+        let rows: Vec<SubjectRow<'_>> = rows.iter().map(|(subject, assessed)| row((subject, assessed))).collect();
         self.tracker.step(at, rows, &self.around)
     }
 
@@ -89,6 +97,7 @@ fn assessed(at: Timestamp, row: &Told) -> AssessedRow {
         expected: present(deviation).map(|_| 0.0),
         deviation: present(deviation),
         normal: deviation.abs() <= 4.0,
+        usual: row.usual && !deviation.is_nan(),
     });
     let deviations = row.deviations.map(present).to_vec();
     let expected = vec![Some(0.0); 4];
@@ -345,7 +354,7 @@ fn a_type_sharpens_and_the_end_of_a_fault_is_no_new_symptom() {
     let mut jump = assessed(play.now(), &told("cart", 1.6, CALM));
     jump.assessment.deviations[3] = Some(15.0);
     let (schema, cart) = (schema(), subject("cart"));
-    let row = SubjectRow { subject: &cart, schema: &schema, step: STEP, row: &jump };
+    let row = SubjectRow { subject: &cart, schema: &schema, step: STEP, row: &jump, limits: &LimitWatch::default() };
     assert!(play.tracker.step(play.now(), [row], &play.around).is_empty());
 }
 

@@ -32,7 +32,10 @@ fn a_quiet_tick_allocates_nothing() {
     let ensemble = Ensemble::train(&spec, &history, Seed::new(1)).expect("enough history");
     assert!(ensemble.missing().is_empty(), "{:?}", ensemble.missing());
     let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
-    let mut monitor = Monitor::new(BTreeMap::from([(whole.subject().clone(), ensemble)]), tracker);
+    // A limit that is followed, too.
+    let limits = BTreeMap::from([(whole.schema().features()[0].name.clone(), 100.0)]);
+    let monitor = Monitor::new(BTreeMap::from([(whole.subject().clone(), ensemble)]), tracker);
+    let mut monitor = monitor.with_limits(&limits).expect("a limit");
     let around = Surroundings::default();
     let ticks: Vec<[Window; 1]> =
         (0..200).map(|tick| [whole.slice_steps(N_TRAINED + tick - 59, N_TRAINED + tick + 1).expect("rows")]).collect();

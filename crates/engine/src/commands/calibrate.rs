@@ -82,7 +82,7 @@ fn when_typed(changes: &[IncidentChange]) -> Vec<Incident> {
             IncidentChange::Opened(incident)
             | IncidentChange::Updated(incident)
             | IncidentChange::Renewed(incident) => incident,
-            IncidentChange::Stale(_) | IncidentChange::Resolved(_) => continue,
+            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Accepted(_) => continue,
         };
         if !typed.iter().any(|known| known.id == incident.id && known.incident_type == incident.incident_type) {
             typed.push(incident.clone());

@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let mut shop = shop;
     let scenario = Scenario::showcase(&spec, shop.now());
     scenario.schedule_on(&mut shop).context("scheduling the demo's events")?;
-    let mut closed = ClosedLoop::new(shop, &trained, calibration()?, policies, journal, Mode::Execute).await;
+    let mut closed = ClosedLoop::new(shop, &trained, calibration()?, policies, journal, Mode::Execute).await?;
     let mut story = Story::new(closed.now(), is_live);
     let mut pace = tokio::time::interval(MINUTE_PACE);
     while closed.now() < scenario.until {

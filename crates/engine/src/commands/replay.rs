@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
         }
     };
     let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
-    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
+    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     let journal = Arc::new(SqliteJournal::in_memory()?);
     let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());
     let surroundings =
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     while at <= end {
         feed.push(&matrices, at, at)?;
         let windows: Vec<Window> = feed.windows_at(at)?;
-        let turn = cycle.turn(at, &windows, &Switch::Released).await;
+        let turn = cycle.turn(at, &windows, &[], &Switch::Released).await;
         totals.count(&turn);
         print(&lines(at, &turn)?);
         at = at + config.step;

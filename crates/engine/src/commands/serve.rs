@@ -85,7 +85,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let source = PrometheusSource::new(source::config_of_cycles(&config)?)?;
     let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
-    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker)));
+    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     api.ready(Arc::clone(&monitor));
     let driver = driver(args, &config, executor, journal);
     let surroundings =

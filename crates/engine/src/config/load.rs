@@ -13,6 +13,8 @@ use super::{Config, detection, queries, remediation, source};
 const STEP_MIN: Duration = Duration::from_secs(1);
 /// Longest step: with an hour between rows nothing is found in time to matter.
 const STEP_MAX: Duration = Duration::from_secs(3600);
+/// Training more often than hourly learns nothing new and asks for all the history each time.
+const RETRAIN_EVERY_MIN: Duration = Duration::from_secs(3600);
 /// Where `serve` listens unless told otherwise. Loopback: there is no authentication yet.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9476);
 
@@ -71,7 +73,16 @@ fn read(
     let source = source::read(&mut reader, times.step);
     let queries = queries::read(&mut reader, times.step, times.scrape_interval);
     let subjects = queries::read_subjects(&mut reader);
+    let replicas = queries::read_replicas(&mut reader, times.step, times.scrape_interval);
     let detection = detection::read(&mut reader, base);
+    if times.retrain_every.is_some() && detection.bundle.is_some() {
+        let place = reader.place_of("bundle");
+        reader.problem(
+            place,
+            "bundle: with global.retrain_every the bundle's models would be replaced; choose one of them, and \
+             train the bundle anew by a timer of your own",
+        );
+    }
     let topology = detection::read_topology(&mut reader);
     let calendar = detection::read_calendar(&mut reader);
     let remediation = remediation::read(&mut reader, base, mode, warnings);
@@ -86,10 +97,12 @@ fn read(
         mode,
         step: times.step,
         history: times.history,
+        retrain_every: times.retrain_every,
         offset: times.offset,
         source: source?,
         queries: queries?,
         subjects,
+        replicas,
         detection,
         topology,
         calendar,
@@ -106,6 +119,7 @@ fn read(
 struct Times {
     step: Duration,
     history: Duration,
+    retrain_every: Option<Duration>,
     offset: Duration,
     scrape_interval: Duration,
 }
@@ -117,6 +131,7 @@ impl Default for Times {
         Self {
             step: Duration::from_secs(60),
             history: Duration::from_secs(14 * 86_400),
+            retrain_every: None,
             offset: Duration::from_secs(30),
             scrape_interval: Duration::from_secs(30),
         }
@@ -137,9 +152,15 @@ impl Times {
             let place = reader.node("history").map_or(reader.place(), |node| node.place);
             reader.problem(place, "global.history: must be at least 60 steps, or nothing can be learned from it");
         }
+        let retrain_every = reader.duration("retrain_every");
+        if retrain_every.is_some_and(|every| every < RETRAIN_EVERY_MIN) {
+            let place = reader.node("retrain_every").map_or(reader.place(), |node| node.place);
+            reader.problem(place, "global.retrain_every: must be at least 1h; days to weeks are usual");
+        }
         Self {
             step,
             history,
+            retrain_every,
             offset: reader.duration("offset").unwrap_or(default.offset),
             scrape_interval: reader.duration("scrape_interval").unwrap_or(default.scrape_interval),
         }

@@ -9,12 +9,24 @@ use homeostat_settings::{Node, Reader, Value};
 /// Queries a config may name. Each is a request a cycle and a column of every window; the type of an incident needs ten.
 const QUERIES_MAX: usize = 64;
 
+/// The label that names a replica, unless told otherwise.
+const REPLICA_LABEL: &str = "pod";
+
+/// How to compare replicas.
+#[derive(Clone, Debug)]
+pub(crate) struct Replicas {
+    /// The label that names the replica; the workload is named as everywhere.
+    pub(crate) label: String,
+    /// What is asked, a series for each replica.
+    pub(crate) queries: QuerySet,
+}
+
 pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Option<QuerySet> {
     let mut queries = read_preset(reader, step, scrape_interval);
     let own = reader.named("queries");
-    let file = reader.file();
+    let (file, path) = (reader.file(), reader.path_of("queries"));
     for (name, _, node) in own {
-        let query = read_query(file, name, node, reader);
+        let query = read_query(file, &format!("{path}.{name}"), name, node, reader);
         // A query of the same name replaces the preset's: that is how one expression is adapted.
         match queries.iter_mut().find(|known| known.name == query.name) {
             Some(known) => *known = query,
@@ -23,14 +35,14 @@ pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Dur
     }
     if queries.len() > QUERIES_MAX {
         let place = reader.node("queries").map_or(reader.place(), |node| node.place);
-        reader.problem(place, format!("queries: {} are given, at most {QUERIES_MAX} are accepted", queries.len()));
+        reader.problem(place, format!("{path}: {} are given, at most {QUERIES_MAX} are accepted", queries.len()));
         return None;
     }
     match QuerySet::new(queries) {
         Ok(set) => Some(set),
         Err(error) => {
             let place = reader.node("queries").map_or(reader.place(), |node| node.place);
-            reader.problem(place, format!("queries: {error}"));
+            reader.problem(place, format!("{path}: {error}"));
             None
         }
     }
@@ -42,19 +54,19 @@ fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duratio
         Ok(preset) => preset.queries,
         Err(error) => {
             let place = reader.node("preset").map_or(reader.place(), |node| node.place);
-            reader.problem(place, format!("preset: {error}"));
+            let path = reader.path_of("preset");
+            reader.problem(place, format!("{path}: {error}"));
             Vec::new()
         }
     }
 }
 
-fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
+fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
     // `name: expr` is enough for a feature that is only scored and explained. Asked first: a reader objects to a text.
     if let Value::Text(expr) = &node.value {
         return Query { expr: expr.clone(), ..query_default(name) };
     }
-    let path = format!("queries.{name}");
-    let mut reader = Reader::new(file, &path, node, outer.problems());
+    let mut reader = Reader::new(file, path, node, outer.problems());
     let expr = reader.text("expr");
     let expr = reader.require("expr", expr);
     let signal = reader.parsed::<Signal>("signal");
@@ -71,6 +83,7 @@ fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Qu
     let across = choice("across", &["max", "sum", "mean"]);
     let absent = choice("absent", &["hole", "zero"]);
     let deviation_min = reader.number("deviation_min", 0.0..=f64::MAX).unwrap_or(0.0);
+    let limit = reader.number("limit", f64::MIN..=f64::MAX);
     reader.finish();
     Query {
         expr: expr.unwrap_or_default(),
@@ -79,6 +92,7 @@ fn read_query(file: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Qu
         deviation_min,
         across: [Across::Max, Across::Sum, Across::Mean][across.unwrap_or(0)],
         absent: [Absent::Hole, Absent::Zero][absent.unwrap_or(0)],
+        limit,
         ..query_default(name)
     }
 }
@@ -92,7 +106,18 @@ fn query_default(name: &str) -> Query {
         deviation_min: 0.0,
         across: Across::Max,
         absent: Absent::Hole,
+        limit: None,
     }
+}
+
+/// `replicas`: queries with a series for each replica of a workload, which are compared with each other.
+pub(super) fn read_replicas(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Option<Replicas> {
+    let section = |replicas: &mut Reader<'_>| {
+        let label = replicas.text("label").unwrap_or_else(|| REPLICA_LABEL.to_owned());
+        let queries = read(replicas, step, scrape_interval)?;
+        Some(Replicas { label, queries })
+    };
+    reader.section("replicas", section).flatten()
 }
 
 pub(super) fn read_subjects(reader: &mut Reader<'_>) -> SubjectRule {

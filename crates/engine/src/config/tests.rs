@@ -36,6 +36,43 @@ fn the_smallest_config_observes_and_listens_on_loopback() {
 }
 
 #[test]
+fn a_query_may_have_a_limit_and_the_presets_memory_has_one() {
+    let config = load_text(&format!("{GOOD}  disk-free: {{expr: d, direction: down, limit: 0}}\n")).expect("a config");
+    assert_eq!(config.queries.limits(), [("disk-free".to_owned(), 0.0)].into());
+    let preset = load_text(&format!("preset: kubernetes-workload\n{GOOD}")).expect("a config");
+    assert_eq!(preset.queries.limits(), [].into(), "a query that replaces the preset's has its own limit, or none");
+    let preset =
+        GOOD.replace("queries:\n  memory: {expr: m, signal: memory, direction: up}", "preset: kubernetes-workload");
+    assert_eq!(load_text(&preset).expect("a config").queries.limits(), [("memory".to_owned(), 1.0)].into());
+    let problems = load_text(&format!("{GOOD}  disk: {{expr: d, limit: much}}\n")).expect_err("no number");
+    assert!(problems[0].contains("limit"), "{problems:?}");
+}
+
+#[test]
+fn models_are_trained_anew_only_where_the_config_says_so_and_never_instead_of_a_bundle() {
+    assert_eq!(load_text(GOOD).expect("a config").retrain_every, None);
+    let weekly = format!("{GOOD}global: {{retrain_every: 7d}}\n");
+    assert_eq!(load_text(&weekly).expect("a config").retrain_every, Some(Duration::from_secs(7 * 86_400)));
+    let problems = load_text(&format!("{weekly}bundle: models\n")).expect_err("two sources of models");
+    assert!(problems[0].contains("global.retrain_every"), "{problems:?}");
+    let problems = load_text(&format!("{GOOD}global: {{retrain_every: 10m}}\n")).expect_err("too often");
+    assert!(problems[0].contains("at least 1h"), "{problems:?}");
+}
+
+#[test]
+fn replicas_are_compared_only_where_the_config_says_so() {
+    assert!(load_text(GOOD).expect("a config").replicas.is_none());
+    let config = load_text(&format!("{GOOD}replicas: {{preset: kubernetes-replicas}}\n")).expect("a config");
+    let replicas = config.replicas.expect("a section");
+    assert_eq!((replicas.label.as_str(), replicas.queries.n_queries()), ("pod", 3));
+    let own = "replicas:\n  label: instance\n  queries:\n    latency: {expr: l, signal: latency, direction: up}\n";
+    let replicas = load_text(&format!("{GOOD}{own}")).expect("a config").replicas.expect("a section");
+    assert_eq!((replicas.label.as_str(), replicas.queries.n_queries()), ("instance", 1));
+    let problems = load_text(&format!("{GOOD}replicas: {{label: pod}}\n")).expect_err("nothing to compare by");
+    assert!(problems[0].contains("replicas.queries"), "{problems:?}");
+}
+
+#[test]
 fn an_expression_alone_is_a_query() {
     let config =
         load_text(&format!("{GOOD}  requests: sum by (namespace, workload) (rate(x[5m]))\n")).expect("a config");

@@ -54,13 +54,16 @@ pub(super) async fn score(State(api): State<Api>, body: Result<Json<ScoreRequest
             Ok(window) => window,
             Err(why) => return problem(StatusCode::BAD_REQUEST, "bad_data", why),
         };
-        let assessment = ensemble.assess_once(&window);
+        // As `assess_once`, but its memory is kept for the explanation.
+        let mut once = ensemble.restarted();
+        let assessment = once.assess(&window);
         let typed = typed(window.schema(), window.last_row(), &assessment, &api.calibration);
         let data = json!({
             "subject": request.subject,
             "assessment": assessment,
             "type": typed.map(|(incident_type, _)| incident_type),
             "confidence": typed.map(|(_, confidence)| confidence),
+            "forest_contributions": contributions(&once),
         });
         Json(json!({ "status": "success", "data": data })).into_response()
     });
@@ -68,6 +71,12 @@ pub(super) async fn score(State(api): State<Api>, body: Result<Json<ScoreRequest
         Ok(response) => response,
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string()),
     }
+}
+
+/// Which features made the forest's vote, by name.
+fn contributions(ensemble: &homeostat_detect::Ensemble) -> Option<BTreeMap<&str, f64>> {
+    let features = ensemble.schema().features().iter().map(|feature| feature.name.as_str());
+    Some(features.zip(ensemble.forest_contributions()?).collect())
 }
 
 fn window(request: &ScoreRequest, ensemble: &homeostat_detect::Ensemble) -> Result<Window, String> {

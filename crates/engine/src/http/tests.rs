@@ -99,6 +99,11 @@ async fn a_window_is_scored_and_a_far_one_alarms() {
     assert_eq!(status, 200, "{usual}");
     let (_, far) = post(api.clone(), &window_json(60.0)).await;
     assert!(score(&usual) < 1.0 && score(&far) >= 1.0, "{usual}\n{far}");
+    let contribution = |body: &str| -> f64 {
+        let answer: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        answer["data"]["forest_contributions"]["latency"].as_f64().expect("the forest's reason")
+    };
+    assert!(contribution(&far) > contribution(&usual) + 0.1, "{} {}", contribution(&far), contribution(&usual));
     let (_, again) = post(api, &window_json(10.5)).await;
     assert_eq!(usual, again, "nothing is kept from request to request");
 }

@@ -26,15 +26,16 @@ const OWNER: &str = r#"
     ))
 "#;
 
-struct Template {
-    name: &'static str,
-    signal: Signal,
-    direction: Direction,
-    deviation_min: f64,
-    across: Across,
-    absent: Absent,
+pub(super) struct Template {
+    pub(super) name: &'static str,
+    pub(super) signal: Signal,
+    pub(super) direction: Direction,
+    pub(super) deviation_min: f64,
+    pub(super) across: Across,
+    pub(super) absent: Absent,
+    pub(super) limit: Option<f64>,
     /// PromQL; `$owner` is [`OWNER`].
-    promql: &'static str,
+    pub(super) promql: &'static str,
 }
 
 /// One column each. `deviation_min` is what a person on call would call nothing, in the query's unit.
@@ -48,6 +49,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.05,
         across: Across::Max,
         absent: Absent::Hole,
+        limit: Some(1.0),
         promql: r#"
             max by (namespace, workload) (
                 max by (namespace, pod, container) (container_memory_working_set_bytes{container!="",container!="POD"$cadvisor})
@@ -63,6 +65,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.05,
         across: Across::Sum,
         absent: Absent::Hole,
+        limit: None,
         promql: r#"
             sum by (namespace, workload) (
                 max by (namespace, pod, container) (rate(container_cpu_usage_seconds_total{container!="",container!="POD"$cadvisor}[$rate_window]))
@@ -76,6 +79,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.5,
         across: Across::Sum,
         absent: Absent::Hole,
+        limit: None,
         promql: r#"
             sum by (namespace, workload) (
                 max by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{container!=""$ksm}[$event_window]))
@@ -91,6 +95,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.5,
         across: Across::Sum,
         absent: Absent::Zero,
+        limit: None,
         promql: r#"
             sum by (namespace, workload) (
                 (max by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total{container!=""$ksm}[$event_window]))
@@ -107,6 +112,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.01,
         across: Across::Max,
         absent: Absent::Hole,
+        limit: None,
         promql: r#"
             (sum by (namespace, workload) (
                 sum by (namespace, pod) (rate(http_requests_total{$status_label=~"5.."$http}[$rate_window]))
@@ -122,6 +128,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.05,
         across: Across::Max,
         absent: Absent::Hole,
+        limit: None,
         promql: r#"
             histogram_quantile(0.99, sum by (le, namespace, workload) (
                 sum by (le, namespace, pod) (rate(http_request_duration_seconds_bucket{le!=""$http}[$rate_window]))
@@ -135,6 +142,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 1.0,
         across: Across::Sum,
         absent: Absent::Hole,
+        limit: None,
         promql: "$traffic",
     },
     Template {
@@ -146,6 +154,7 @@ const TEMPLATES: [Template; 8] = [
         deviation_min: 0.5,
         across: Across::Max,
         absent: Absent::Hole,
+        limit: None,
         promql: r#"
             max by (namespace, workload) (label_replace(
                 clamp_min(
@@ -164,29 +173,31 @@ const TRAFFIC: &str = r#"
 "#;
 
 pub(super) fn workload(params: &PresetParams) -> Preset {
-    let queries = TEMPLATES
-        .iter()
-        .map(|template| {
-            let promql = template.promql.replace("$traffic", TRAFFIC).replace("$owner", OWNER);
-            // One line, as it will stand in logs and errors.
-            let promql: Vec<&str> = promql.split_whitespace().collect();
-            Query {
-                name: template.name.to_owned(),
-                expr: params.filled(&promql.join(" ")),
-                signal: template.signal,
-                direction: template.direction,
-                deviation_min: template.deviation_min,
-                across: template.across,
-                absent: template.absent,
-            }
-        })
-        .collect();
     Preset {
         name: NAME,
         about: "Deployments: memory, CPU, restarts, OOM kills, errors, latency, traffic and missing replicas; needs \
                 kube-state-metrics and cAdvisor, and for the three request queries http_requests_total and \
                 http_request_duration_seconds with the labels namespace and pod",
-        queries,
+        queries: TEMPLATES.iter().map(|template| template.query("$traffic", TRAFFIC, params)).collect(),
         rule: SubjectRule { kind: WorkloadKind::Deployment, ..SubjectRule::default() },
+    }
+}
+
+impl Template {
+    /// The query, with the text `part` for the preset's own `name`.
+    pub(super) fn query(&self, name: &str, part: &str, params: &PresetParams) -> Query {
+        let promql = self.promql.replace(name, part).replace("$owner", OWNER);
+        // One line, as it will stand in logs and errors.
+        let promql: Vec<&str> = promql.split_whitespace().collect();
+        Query {
+            name: self.name.to_owned(),
+            expr: params.filled(&promql.join(" ")),
+            signal: self.signal,
+            direction: self.direction,
+            deviation_min: self.deviation_min,
+            across: self.across,
+            absent: self.absent,
+            limit: self.limit,
+        }
     }
 }

@@ -59,6 +59,7 @@ fn incident(subject: &Subject, kind: IncidentType) -> Incident {
         votes: vec![],
         affected: vec![],
         annotations: vec![],
+        limits_ahead: vec![],
     }
 }
 

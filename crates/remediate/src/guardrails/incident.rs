@@ -18,7 +18,9 @@ pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let incident = facts.proposal.incident;
     match incident.state {
         IncidentState::Open => too_old(facts, incident, found),
-        state @ (IncidentState::Stale | IncidentState::Resolved) => found.push(Refusal::IncidentNotOpen { state }),
+        state @ (IncidentState::Stale | IncidentState::Resolved | IncidentState::Accepted) => {
+            found.push(Refusal::IncidentNotOpen { state });
+        }
     }
 }
 
@@ -46,11 +48,11 @@ pub(super) fn explained(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
         .situation
         .open
         .iter()
-        .find(|other| other.state != IncidentState::Resolved && dependencies.contains(&other.subject))
+        .find(|other| !other.state.is_over() && dependencies.contains(&other.subject))
         .map(|other| (other.subject.clone(), other.id.clone()));
     let annotated = incident.annotations.iter().find_map(|annotation| match annotation {
         Annotation::DependencyAffected { dependency, incident } => Some((dependency.clone(), incident.clone())),
-        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } => None,
+        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } | Annotation::ReplicaApart { .. } => None,
     });
     if let Some((dependency, other)) = open_dependency.or(annotated) {
         let mutual = topology.all_dependencies_of(&dependency).contains(&incident.subject);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_core::{Incident, IncidentId, IncidentState, Plan, PlanId, Timestamp};
+use homeostat_core::{Incident, IncidentId, Plan, PlanId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{DecisionRecord, Intent, KillSwitch, Note};
@@ -147,7 +147,7 @@ impl Folded {
     }
 
     fn drop_old_incidents(&mut self) {
-        let resolved = self.incidents.values().filter(|incident| incident.state == IncidentState::Resolved);
+        let resolved = self.incidents.values().filter(|incident| incident.state.is_over());
         if resolved.clone().count() > INCIDENTS_RESOLVED_MAX
             && let Some(oldest) =
                 resolved.min_by_key(|incident| incident.updated_at).map(|incident| incident.id.clone())
@@ -182,7 +182,7 @@ impl Folded {
                 || action.intended_at + LOOK_BACK_MAX > now
                 || action.stage_at + LOOK_BACK_MAX > now
                 // The attempts of an incident that is still open, however old, so that its attempts are numbered on.
-                || self.incidents.get(&action.plan.incident).is_some_and(|it| it.state != IncidentState::Resolved)
+                || self.incidents.get(&action.plan.incident).is_some_and(|it| !it.state.is_over())
         };
         History { actions: self.actions.iter().filter(kept).cloned().collect(), frozen: self.frozen.clone() }
     }

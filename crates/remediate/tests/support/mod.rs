@@ -252,5 +252,6 @@ pub fn incident(kind: IncidentType, subject: &Subject, at: Timestamp) -> Inciden
         votes: vec![],
         affected: vec![],
         annotations: vec![],
+        limits_ahead: vec![],
     }
 }

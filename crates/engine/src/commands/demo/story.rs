@@ -26,6 +26,7 @@ struct Told {
     incident_type: IncidentType,
     n_affected: usize,
     n_annotations: usize,
+    n_limits_ahead: usize,
 }
 
 pub(super) fn title(policies: &[Policy]) -> String {
@@ -94,6 +95,7 @@ impl Story {
             IncidentChange::Renewed(_) => "again",
             IncidentChange::Stale(_) => "silent",
             IncidentChange::Resolved(_) => "over",
+            IncidentChange::Accepted(_) => "accepted",
         };
         let _ = writeln!(
             text,
@@ -108,12 +110,15 @@ impl Story {
                 for annotation in &incident.annotations {
                     self.detail(text, &annotated(annotation));
                 }
+                for limit in &incident.limits_ahead {
+                    self.detail(text, &format!("if it goes on, {}", limit.in_words()));
+                }
                 if !incident.affected.is_empty() {
                     let names: Vec<&str> = incident.affected.iter().map(|subject| subject.name.as_str()).collect();
                     self.detail(text, &format!("suffering from it, left alone: {}", names.join(", ")));
                 }
             }
-            IncidentChange::Stale(_) | IncidentChange::Resolved(_) => {}
+            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Accepted(_) => {}
         }
     }
 
@@ -124,6 +129,7 @@ impl Story {
             incident_type: incident.incident_type,
             n_affected: incident.affected.len(),
             n_annotations: incident.annotations.len(),
+            n_limits_ahead: incident.limits_ahead.len(),
         };
         let before = self.told.insert(incident.id.clone(), told);
         match change {
@@ -131,7 +137,8 @@ impl Story {
             IncidentChange::Opened(_)
             | IncidentChange::Renewed(_)
             | IncidentChange::Stale(_)
-            | IncidentChange::Resolved(_) => true,
+            | IncidentChange::Resolved(_)
+            | IncidentChange::Accepted(_) => true,
         }
     }
 
@@ -218,6 +225,9 @@ fn annotated(annotation: &Annotation) -> String {
         Annotation::RecentRollout { at, revision } => format!("rolled out at {at}, revision {revision}"),
         Annotation::DependencyAffected { dependency, .. } => {
             format!("depends on {}, which is in an incident", dependency.name)
+        }
+        Annotation::ReplicaApart { replica, since, features } => {
+            format!("replica {replica} is unlike the others since {since}: {}", features.join(", "))
         }
     }
 }
