@@ -28,6 +28,7 @@ mod memory;
 mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod pca;
 mod peers;
 mod residual;
 mod scaler;
@@ -62,6 +63,7 @@ pub use monitor::{Monitor, Observed};
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
+pub use pca::Pca;
 pub use peers::{Apart, Group, PeerComparison, PeerError, PeerRound, PeersNotReady, REPLICAS_MAX, REPLICAS_MIN};
 pub use residual::Residual;
 pub use scaler::Scaler;
