@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::budget::FalseAlarmBudget;
 use crate::hysteresis::{Gate, Hysteresis};
 
+mod recent;
+
+use recent::Recent;
+
 /// How far one false alarm moves the logarithm of the boundary, at a budget of one a day. On labelled data .05 was too slow
 /// for drifting series (1.3 to 1.9 × the budget) and .1 muted true incidents (event F1 .58 instead of .65).
 const STEP_LOG: f64 = 0.07;
@@ -42,6 +46,27 @@ pub(crate) const UNIT_ROWS_MIN: u32 = 12;
 /// After so many [units](UNIT) without a pause an alarm is taken for a new normal, and each further unit counts as
 /// a false alarm whatever its peak. Six hours: an incident that somebody works on is over or known by then.
 const ACCEPTED_AFTER_UNITS: u32 = 6;
+
+/// Of the rows of the last two weeks or so, this share lies below [`Recent::quantile`]: enough for incidents, which are
+/// rare, to hardly move it, and near enough to the boundary to say where that must be.
+const RECENT_SHARE: f64 = 0.95;
+
+/// After a week a row counts half: a weekly season is in it.
+const RECENT_HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// The boundary is at least so many times that quantile, at a budget of one a day, and this power of the budget more at a tighter one.
+const RECENT_TIMES: f64 = 1.4;
+const RECENT_POWER: f64 = 0.28;
+
+/// Of a lasting alarm so many units count among the recent rows: three hours are 2 % of a week, and no single
+/// outage makes us blind to the next one. After so many it is the new normal, and what the forecast accepts is accepted here.
+const LEARNED_UNITS: u32 = 3;
+const ACCEPTED_UNITS: u32 = 24;
+
+/// False alarms are counted over so many days. Beyond [`TOO_MANY`] budgets the boundary rises, below [`TOO_FEW`] it falls.
+const RATE_DAYS: f64 = 14.0;
+const TOO_MANY: f64 = 5.0;
+const TOO_FEW: f64 = 0.2;
 
 /// What training knows of a subject's alarms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +109,13 @@ pub(crate) struct Boundary {
     /// The newest scored rows, as many as the gate looks at (64 at most), oldest first.
     recent_nats: Vec<f64>,
     alarm: Option<Alarm>,
+    recent: Recent,
+    /// How many times the recent rows' quantile the boundary is at least.
+    recent_times: f64,
+    /// False alarms a day of late, as they look.
+    rate_per_day: f64,
+    per_day: f64,
+    row_days: f64,
 }
 
 /// An alarm that isn't over.
@@ -119,17 +151,31 @@ impl Boundary {
             gate: Gate::default(),
             recent_nats: Vec::new(),
             alarm: None,
+            recent: Recent::new(RECENT_HALF_LIFE.as_secs_f64() / step.as_secs_f64()),
+            recent_times: RECENT_TIMES * per_day.powf(-RECENT_POWER),
+            rate_per_day: per_day,
+            per_day,
+            row_days: step.as_secs_f64() / 86_400.0,
         }
     }
 
     /// Back where training put it, with nothing seen.
     pub(crate) fn restarted(&self) -> Self {
-        Self { shift_log: 0.0, gate: Gate::default(), recent_nats: Vec::new(), alarm: None, ..self.clone() }
+        Self {
+            shift_log: 0.0,
+            gate: Gate::default(),
+            recent_nats: Vec::new(),
+            alarm: None,
+            rate_per_day: self.per_day,
+            ..self.clone()
+        }
     }
 
     /// Where it is now, in nats.
     pub(crate) fn threshold_nats(&self) -> f64 {
-        self.prior.threshold_nats * self.shift_log.exp()
+        let lowered = self.prior.threshold_nats * self.shift_log.min(0.0).exp();
+        let recent = self.recent_times * self.recent.quantile(RECENT_SHARE);
+        lowered.max(recent) * self.shift_log.max(0.0).exp()
     }
 
     /// Where training put it, in nats.
@@ -147,13 +193,27 @@ impl Boundary {
             self.recent_nats.remove(0);
         }
         self.recent_nats.push(nats);
-        let mut shift = self.shift_log - self.fall_log;
+        self.rate_per_day *= (-self.row_days / RATE_DAYS).exp();
+        let mut shift = self.shift_log;
+        let too_few = self.rate_per_day < TOO_FEW * self.per_day;
+        if too_few || (shift > 0.0 && self.rate_per_day < TOO_MANY * self.per_day) {
+            shift -= self.fall_log;
+        }
+        if self.alarm.is_none_or(|alarm| !(LEARNED_UNITS..ACCEPTED_UNITS).contains(&alarm.units)) {
+            self.recent.push(nats);
+        } else {
+            self.recent.skip();
+        }
         let alarms = self.gate.opens(&self.hysteresis);
         if let Some(mut alarm) = self.alarm.take().or_else(|| alarms.then(Alarm::default)) {
             alarm.take_row(alarms.then(|| self.hysteresis.opening_level(&self.recent_nats)));
             let is_over = alarm.calm_rows >= self.pause_rows;
             if is_over || alarm.rows >= self.unit_rows {
-                shift += self.step_log * self.falseness(&alarm, threshold, is_over);
+                let falseness = self.falseness(&alarm, threshold, is_over);
+                self.rate_per_day += falseness / RATE_DAYS;
+                if self.rate_per_day > TOO_MANY * self.per_day {
+                    shift += self.step_log * falseness;
+                }
                 alarm = Alarm { units: alarm.units.saturating_add(1), calm_rows: alarm.calm_rows, ..Alarm::default() };
             }
             self.alarm = (!is_over).then_some(alarm);

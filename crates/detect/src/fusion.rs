@@ -25,7 +25,7 @@ const HALF_LIFE_WEIGHTS: [f64; HALF_LIVES_ROWS.len()] = [1.0, 1.15, 1.32, 1.52, 
 /// detector's, true incidents nearly always all detectors' (on labelled data 5 of 5 against 2 or 3): the cut took the
 /// false alarms on short histories from 1.8 to 1.1 times the budget and cost no true ones. It would cost ranking, where
 /// the sum is uncut.
-const MIDDLE_TIMES_MAX: f64 = 2.0;
+const MIDDLE_TIMES_MAX: f64 = 4.0;
 
 /// Fuses votes and remembers.
 ///
