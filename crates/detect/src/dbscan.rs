@@ -187,7 +187,7 @@ impl Detector for Dbscan {
             let short = trail.n_rows() < ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
-        RawScore::new(model.cores.nearest(row) / model.epsilon_squared)
+        RawScore::new((model.cores.nearest(row) / model.epsilon_squared).ln_1p())
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }

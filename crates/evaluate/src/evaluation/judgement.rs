@@ -85,8 +85,8 @@ pub struct Judged {
     pub scores: Scores,
     /// Nats in one unit of score; 1 for another program's scores, whose unit is its own.
     pub score_nats: f64,
-    /// Days of training rows.
-    pub history_days: f64,
+    /// Training rows.
+    pub history_rows: f64,
     /// The episodes of alerts: first row, last row, and whether something was there.
     pub episodes: Vec<(usize, usize, bool)>,
     /// The rows, small enough to draw.
@@ -148,7 +148,7 @@ impl Judged {
             labels: Vec::new(),
             scores: Scores::default(),
             score_nats: 1.0,
-            history_days: history_days(entry),
+            history_rows: entry.train_rows as f64,
             episodes: Vec::new(),
             trace: Trace::default(),
         }
@@ -221,7 +221,7 @@ impl Judged {
             episodes = judged.into_iter().map(|(run, is_true)| (run.first, run.last, is_true)).collect();
         }
         let trace = Trace::of(series, &scores);
-        Self { judgement, labels, scores, score_nats: 1.0, history_days: history_days(entry), episodes, trace }
+        Self { judgement, labels, scores, score_nats: 1.0, history_rows: entry.train_rows as f64, episodes, trace }
     }
 
     fn n_masked(&self, open: &[bool]) -> usize {
