@@ -54,8 +54,10 @@ impl AlertPolicy {
         let step = of.grid().step();
         let history: Vec<Option<f64>> = history_nats.iter().map(|nats| nats.and_then(excess_nats)).collect();
         let prior = prior(&history, step, budget, &hysteresis);
+        let mut boundary = Boundary::new(prior, budget, step, hysteresis);
+        history.iter().for_each(|nats| boundary.push(*nats));
         Self {
-            boundary: Boundary::new(prior, budget, step, hysteresis),
+            boundary: boundary.restarted(),
             tracker: Tracker::new(hysteresis, TrackerTimes::default(), Calibration::unknown()),
             subject: of.subject().clone(),
             schema: Arc::clone(of.schema()),
@@ -74,7 +76,13 @@ impl AlertPolicy {
         };
         let assessment = Assessment { at, votes: Vec::new(), fused, deviations: Vec::new(), expected: Vec::new() };
         let row = AssessedRow { assessment, features: Vec::new() };
-        let row = SubjectRow { subject: &self.subject, schema: &self.schema, step: self.step, row: &row, limits: &crate::limits::LimitWatch::default() };
+        let row = SubjectRow {
+            subject: &self.subject,
+            schema: &self.schema,
+            step: self.step,
+            row: &row,
+            limits: &crate::limits::LimitWatch::default(),
+        };
         self.tracker.step(at, [row], &Surroundings::default()).iter().any(IncidentChange::calls)
     }
 }

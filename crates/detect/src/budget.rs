@@ -105,6 +105,9 @@ const THRESHOLD_NATS_MIN: f64 = 1.0;
 /// Peaks that are all the same still differ by a little next time.
 const EXCESS_NATS_MIN: f64 = 1e-3;
 
+/// The share of the budget that is aimed at: a budget is kept, not met.
+const AIM: f64 = 0.8;
+
 /// Where no tail could be fitted, the mean excess is this share of the threshold, as it was on fitted series.
 const EXCESS_SHARE: f64 = 0.2;
 
@@ -162,7 +165,7 @@ fn fitted(levels: &[f64], observed_days: f64, budget: &FalseAlarmBudget, hystere
     let (base, excesses) = clusters(levels, hysteresis.close_rows as usize)?;
     let n = excesses.len() as f64;
     let mean_excess = cut_mean(excesses);
-    let ratio = n / observed_days / budget.incidents_per_day();
+    let ratio = n / observed_days / (AIM * budget.incidents_per_day());
     // A budget looser than the base level's own rate stays at the base level: fewer alarms than allowed.
     let beyond = n * mean_excess * (ratio.max(1.0).powf(1.0 / n) - 1.0);
     Some(Prior {

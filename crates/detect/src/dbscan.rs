@@ -36,8 +36,9 @@ const ROWS_NEEDED: usize = 11;
 /// Novelty by distance from DBSCAN's core points.
 ///
 /// A row is, for each feature, its level and its distances from the means of the previous 3 and 20 rows, in training
-/// deviations, cut at ±20. The raw score is the squared distance to the nearest core, per dimension, in units of ε²
-/// per dimension: 1 lies on the surface of a core's ball. A hole takes part in no distance: the mean runs over the
+/// deviations, cut at ±20. The raw score is ln(1 + d²), d² being the squared distance to the nearest core, per dimension, in units of ε²
+/// per dimension: ln 2 lies on the surface of a core's ball. The logarithm keeps a far row from drowning what other detectors
+/// say of the rows after it (AUC-PR .470 instead of .466 on labelled data; alone it ranks worse, .489 instead of .529). A hole takes part in no distance: the mean runs over the
 /// dimensions that are there, and below half of them the detector isn't ready.
 ///
 /// ```
@@ -187,7 +188,7 @@ impl Detector for Dbscan {
             let short = trail.n_rows() < ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
-        RawScore::new(model.cores.nearest(row) / model.epsilon_squared)
+        RawScore::new((model.cores.nearest(row) / model.epsilon_squared).ln_1p())
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }

@@ -154,7 +154,7 @@ impl Ensemble {
         let members = self.members.iter().map(|member| {
             (member.model.name(), size_of::<Member>() + member.model.own_bytes() + member.tail.heap_bytes())
         });
-        let own = size_of::<Self>() + self.enricher.heap_bytes() + self.fit.heap_bytes();
+        let own = size_of::<Self>() + self.enricher.heap_bytes() + self.fusion.heap_bytes() + self.fit.heap_bytes();
         std::iter::once(("trail", own)).chain(members).collect()
     }
 

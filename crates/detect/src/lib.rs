@@ -30,6 +30,7 @@ mod memory;
 mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod pca;
 mod peers;
 mod replicas;
 mod residual;
@@ -69,6 +70,7 @@ pub use monitor::{Compared, Monitor, Observed};
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
+pub use pca::Pca;
 pub use peers::{Apart, Group, PeerComparison, PeerError, PeerRound, PeersNotReady, REPLICAS_MAX, REPLICAS_MIN};
 pub use residual::Residual;
 pub use scaler::Scaler;

@@ -32,6 +32,7 @@ const FORECAST_FEATURE_BYTES: usize = 400;
 /// Structs and the row under way of the detectors whose models can be shared.
 const FOREST_OWN_BYTES: usize = 1_000;
 const DBSCAN_OWN_BYTES: usize = 500;
+const PCA_OWN_BYTES: usize = 100;
 #[cfg(feature = "onnx")]
 const AUTOENCODER_OWN_BYTES: usize = 1_500;
 
@@ -131,6 +132,11 @@ fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> DetectorBytes {
         }
         DetectorSpec::Dbscan(dbscan) => {
             DetectorBytes { own: DBSCAN_OWN_BYTES, shared: dbscan.core_bytes_max(shape.n_features) }
+        }
+        DetectorSpec::Pca => {
+            let n = shape.n_features;
+            // Half of all directions at most, and a deviation for each feature; two rows of its own.
+            DetectorBytes { own: 2 * n * F64 + PCA_OWN_BYTES, shared: (n / 2 * n + n) * F64 + PCA_OWN_BYTES }
         }
         DetectorSpec::Forecast(forecast) => {
             let seasons = forecast.season_bytes_max(shape.n_rows, shape.step_ms);

@@ -1,7 +1,6 @@
-//! The detector that learns nothing but scales: how far a row is from the rows before it.
+//! The detector that learns nothing but scales: how far a row is from the row before.
 //!
-//! It is the bar the learned detectors have to clear, the one that is always trained, and a full vote: on labelled data it
-//! alone came near the whole ensemble.
+//! It is always trained, and a full vote: levels and windows make the others' votes, and a plain jump counts little in them.
 
 use homeostat_core::{NotReady, RawScore, Scoring};
 use serde::{Deserialize, Serialize};
@@ -10,19 +9,14 @@ use crate::detector::{Detector, ScoreError};
 use crate::enricher::Enriched;
 use crate::trail::{Channel, Trail};
 
-/// What is summed, and how much of it: three residuals, and a little of the level, without which a fault that stays would
-/// be forgotten after 20 rows.
-const CHANNEL_WEIGHTS: [(Channel, f64); 4] =
-    [(Channel::Residual1, 1.0), (Channel::Residual5, 1.0), (Channel::Residual20, 1.0), (Channel::Level, 0.1)];
-
 /// A single feature's part is cut here, in deviations, before squaring: one wild feature mustn't hide all others.
 const DEVIATION_MAX: f64 = 20.0;
 
 /// The share of features that must be there.
 const PRESENT_SHARE_MIN: f64 = 0.5;
 
-/// Mean over the present features of `Σ weight · min(|deviation|, 20)²`. The mean of squares ranked better than the
-/// maximum (by .035 VUS-PR) and than logarithms.
+/// The square of the mean, over the features that are there, of `min(|deviation|, 20)`. Many features that move a little say as much
+/// as one that moves a lot: on labelled data the largest alone ranked .014 lower (VUS-PR), the mean of squares .003.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};
@@ -68,29 +62,17 @@ impl Detector for Residual {
         if trail.n_features() != self.n_features {
             return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
         }
-        let (mut sum, mut n_present) = (0.0, 0_usize);
-        for feature_idx in 0..self.n_features {
-            let mut energy = 0.0;
-            let mut weights = 0.0;
-            for (channel, weight) in CHANNEL_WEIGHTS {
-                let deviation = trail.row(0, channel).map_or(f64::NAN, |row| row[feature_idx]);
-                if !deviation.is_nan() {
-                    energy += weight * deviation.abs().min(DEVIATION_MAX).powi(2);
-                    weights += weight;
-                }
-            }
-            // With the level alone, nothing came before this row that it could differ from.
-            if weights >= 1.0 {
-                sum += energy;
-                n_present += 1;
-            }
-        }
+        let moved = trail.row(0, Channel::Residual1).unwrap_or(&[]);
+        let present = moved.iter().filter(|deviation| !deviation.is_nan());
+        let (sum, n_present) =
+            present.fold((0.0, 0_usize), |(sum, n), deviation| (sum + deviation.abs().min(DEVIATION_MAX), n + 1));
         if trail.n_rows() < 2 {
             return Ok(Scoring::NotReady(NotReady::TooFewSteps));
         }
         if n_present == 0 || (n_present as f64) < PRESENT_SHARE_MIN * self.n_features as f64 {
             return Ok(Scoring::NotReady(NotReady::TooManyHoles));
         }
-        Ok(RawScore::new(sum / n_present as f64).map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
+        Ok(RawScore::new((sum / n_present as f64).powi(2))
+            .map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
     }
 }

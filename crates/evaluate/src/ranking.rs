@@ -9,6 +9,8 @@ use homeostat_detect::VOTES_MIN;
 const DEAD_ZONE_NATS: f64 = 2.0;
 /// Half-lives of the averages that make up the evidence; the ensemble's.
 const HALF_LIVES_ROWS: [f64; 5] = [1.0, 4.0, 16.0, 64.0, 256.0];
+/// What each average counts; the ensemble's.
+const HALF_LIFE_WEIGHTS: [f64; 5] = [1.0, 1.15, 1.32, 1.52, 1.74];
 /// The ensemble's limit on a row's fused surprise.
 const FUSED_NATS_MAX: f64 = 1e12;
 
@@ -28,7 +30,7 @@ pub fn ranking_scores(surprise_nats: &[&[f64]]) -> Vec<f64> {
                 *average += share * (fused.min(FUSED_NATS_MAX) - *average);
             }
         }
-        averages.iter().sum()
+        averages.iter().zip(HALF_LIFE_WEIGHTS).map(|(average, weight)| average * weight).sum()
     });
     rows.collect()
 }

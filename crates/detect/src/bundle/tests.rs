@@ -78,7 +78,7 @@ fn the_next_scores_after_loading_are_the_same_bit_for_bit() {
 #[test]
 fn a_file_cut_in_half_is_named() {
     let (_room, dir, files) = saved();
-    let wanted = if cfg!(feature = "onnx") { 9 } else { 7 };
+    let wanted = if cfg!(feature = "onnx") { 11 } else { 9 };
     assert_eq!(files.len(), wanted, "two subjects with models of their own, and the calibration: {files:?}");
     for path in files {
         let whole = fs::read(&path).expect("a file");

@@ -14,6 +14,7 @@ use crate::detector::{Detector, ScoreError, TrainError};
 use crate::enricher::Enriched;
 use crate::forecast::{Forecast, ForecastSpec, KnownEffect};
 use crate::forest::{Forest, ForestSpec};
+use crate::pca::Pca;
 use crate::residual::Residual;
 use crate::trail::Trail;
 
@@ -36,6 +37,8 @@ pub enum DetectorSpec {
     Dbscan(DbscanSpec),
     /// Distance from what seasons and smoothing expect.
     Forecast(ForecastSpec),
+    /// Distance from how features usually move together; nothing to choose.
+    Pca,
     /// Reconstruction by a small network, an ONNX model.
     #[cfg(feature = "onnx")]
     Autoencoder(AutoencoderSpec),
@@ -52,6 +55,7 @@ impl DetectorSpec {
             Self::Forest(ForestSpec::default()),
             Self::Dbscan(DbscanSpec::default()),
             Self::Forecast(ForecastSpec::default()),
+            Self::Pca,
             #[cfg(feature = "onnx")]
             Self::Autoencoder(AutoencoderSpec::default()),
         ]
@@ -69,6 +73,7 @@ impl DetectorSpec {
             Self::Forest(_) => "forest",
             Self::Dbscan(_) => "dbscan",
             Self::Forecast(_) => "forecast",
+            Self::Pca => "pca",
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => "autoencoder",
             #[cfg(test)]
@@ -84,6 +89,7 @@ pub(crate) enum Model {
     Forest(Forest),
     Dbscan(Dbscan),
     Forecast(Forecast),
+    Pca(Pca),
     #[cfg(feature = "onnx")]
     Autoencoder(Box<Autoencoder>),
     #[cfg(test)]
@@ -97,6 +103,7 @@ impl Model {
             DetectorSpec::Forest(spec) => Forest::train(spec, history, seed).map(Self::Forest),
             DetectorSpec::Dbscan(spec) => Dbscan::train(spec, history, seed).map(Self::Dbscan),
             DetectorSpec::Forecast(spec) => Forecast::train(spec, history, seed).map(Self::Forecast),
+            DetectorSpec::Pca => Pca::train(history, seed).map(Self::Pca),
             #[cfg(feature = "onnx")]
             DetectorSpec::Autoencoder(spec) => {
                 Autoencoder::train(spec, history, seed).map(|trained| Self::Autoencoder(Box::new(trained)))
@@ -115,6 +122,7 @@ impl Model {
         match spec {
             DetectorSpec::Forest(spec) => Some(Forest::train_shared(spec, histories, seed).map(Self::Forest)),
             DetectorSpec::Dbscan(spec) => Some(Dbscan::train_shared(spec, histories, seed).map(Self::Dbscan)),
+            DetectorSpec::Pca => Some(Pca::train_shared(histories, seed).map(Self::Pca)),
             #[cfg(feature = "onnx")]
             DetectorSpec::Autoencoder(spec) => {
                 let trained = Autoencoder::train_shared(spec, histories, seed);
@@ -132,6 +140,7 @@ impl Model {
             Self::Forest(forest) => forest.name(),
             Self::Dbscan(dbscan) => dbscan.name(),
             Self::Forecast(forecast) => forecast.name(),
+            Self::Pca(pca) => pca.name(),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.name(),
             #[cfg(test)]
@@ -146,6 +155,7 @@ impl Model {
             Self::Forest(forest) => forest.score(trail),
             Self::Dbscan(dbscan) => dbscan.score(trail),
             Self::Forecast(forecast) => forecast.score_knowing(trail, known),
+            Self::Pca(pca) => pca.score(trail),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.score(trail),
             #[cfg(test)]
@@ -160,6 +170,7 @@ impl Model {
             Self::Forest(forest) => forest.own_bytes(),
             Self::Dbscan(dbscan) => dbscan.own_bytes(),
             Self::Forecast(forecast) => forecast.memory_bytes(),
+            Self::Pca(pca) => pca.own_bytes(),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => autoencoder.own_bytes(),
             #[cfg(test)]
@@ -173,6 +184,7 @@ impl Model {
             Self::Residual(_) | Self::Forecast(_) => None,
             Self::Forest(forest) => Some(SharedPart::of(forest.forest(), forest.forest().memory_bytes())),
             Self::Dbscan(dbscan) => Some(SharedPart::of(dbscan.model(), dbscan.model().memory_bytes())),
+            Self::Pca(pca) => Some(SharedPart::of(pca.model(), pca.model().memory_bytes())),
             #[cfg(feature = "onnx")]
             Self::Autoencoder(autoencoder) => {
                 Some(SharedPart::of(autoencoder.model(), autoencoder.model().memory_bytes()))
@@ -187,7 +199,7 @@ impl Model {
     pub(crate) fn as_autoencoder(&self) -> Option<&Autoencoder> {
         match self {
             Self::Autoencoder(autoencoder) => Some(autoencoder),
-            Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) | Self::Forecast(_) => None,
+            Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) | Self::Forecast(_) | Self::Pca(_) => None,
             #[cfg(test)]
             Self::Scripted(_) => None,
         }
@@ -197,7 +209,7 @@ impl Model {
     pub(crate) fn as_forest(&self) -> Option<&Forest> {
         match self {
             Self::Forest(forest) => Some(forest),
-            Self::Residual(_) | Self::Dbscan(_) | Self::Forecast(_) => None,
+            Self::Residual(_) | Self::Dbscan(_) | Self::Forecast(_) | Self::Pca(_) => None,
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => None,
             #[cfg(test)]
@@ -209,7 +221,7 @@ impl Model {
     pub(crate) fn as_forecast(&self) -> Option<&Forecast> {
         match self {
             Self::Forecast(forecast) => Some(forecast),
-            Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) => None,
+            Self::Residual(_) | Self::Forest(_) | Self::Dbscan(_) | Self::Pca(_) => None,
             #[cfg(feature = "onnx")]
             Self::Autoencoder(_) => None,
             #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::forest::{Forest, IsolationForest, Reservoir};
 use crate::fusion::Fusion;
 #[cfg(feature = "onnx")]
 use crate::onnx::OnnxRuntime;
+use crate::pca::Pca;
 use crate::residual::Residual;
 use crate::tail::Tail;
 
@@ -115,6 +116,9 @@ enum SavedModel {
         file: String,
         meta: Vec<u8>,
     },
+    Pca {
+        file: String,
+    },
     #[cfg(test)]
     Scripted(super::Scripted),
 }
@@ -206,6 +210,7 @@ pub struct Restorer<'a> {
     options: &'a LoadOptions,
     forests: BTreeMap<String, Arc<IsolationForest>>,
     dbscans: BTreeMap<String, Dbscan>,
+    pcas: BTreeMap<String, Pca>,
     #[cfg(feature = "onnx")]
     autoencoders: BTreeMap<String, Autoencoder>,
 }
@@ -217,6 +222,7 @@ impl<'a> Restorer<'a> {
             options,
             forests: BTreeMap::new(),
             dbscans: BTreeMap::new(),
+            pcas: BTreeMap::new(),
             #[cfg(feature = "onnx")]
             autoencoders: BTreeMap::new(),
         }
@@ -226,7 +232,10 @@ impl<'a> Restorer<'a> {
     pub fn restore(&mut self, saved: &SavedEnsemble) -> Result<Ensemble, RestoreError> {
         let state: State = postcard::from_bytes(&saved.state).map_err(unreadable)?;
         let n_features = state.schema.n_features();
-        if !state.enricher.is_consistent() || state.enricher.trail().n_features() != n_features {
+        if !state.enricher.is_consistent()
+            || !state.fusion.is_consistent()
+            || state.enricher.trail().n_features() != n_features
+        {
             return Err(unreadable("its parts are about different numbers of features"));
         }
         let members: Result<Vec<Member>, RestoreError> = state
@@ -268,6 +277,14 @@ impl<'a> Restorer<'a> {
                 Model::Dbscan(dbscan.clone())
             }
             SavedModel::Forecast(forecast) => Model::Forecast(forecast),
+            SavedModel::Pca { file } => {
+                if !self.pcas.contains_key(&file) {
+                    let pca = postcard::from_bytes(bytes(&file)?).map_err(unreadable)?;
+                    self.pcas.insert(file.clone(), pca);
+                }
+                let pca = self.pcas.get(&file).ok_or_else(|| unreadable("a PCA got lost"))?;
+                Model::Pca(pca.clone())
+            }
             SavedModel::Autoencoder { file, meta } => self.autoencoder(&file, &meta, bytes(&file))?,
             #[cfg(test)]
             SavedModel::Scripted(scripted) => Model::Scripted(scripted),
@@ -316,6 +333,7 @@ fn file_of(model: &Model) -> Result<(String, Arc<Vec<u8>>), RestoreError> {
     let (bytes, extension) = match model {
         Model::Forest(forest) => (postcard::to_allocvec(&**forest.forest()), "postcard"),
         Model::Dbscan(dbscan) => (postcard::to_allocvec(dbscan), "postcard"),
+        Model::Pca(pca) => (postcard::to_allocvec(pca), "postcard"),
         #[cfg(feature = "onnx")]
         Model::Autoencoder(autoencoder) => (Ok(autoencoder.model().onnx().to_vec()), "onnx"),
         Model::Residual(_) | Model::Forecast(_) => (Ok(Vec::new()), "postcard"),
@@ -335,6 +353,7 @@ fn saved_model(model: &Model, file: String) -> Result<SavedModel, RestoreError> 
         Model::Residual(residual) => SavedModel::Residual(residual.clone()),
         Model::Forest(forest) => SavedModel::Forest { file, reservoir: forest.reservoir().cloned().map(Box::new) },
         Model::Dbscan(_) => SavedModel::Dbscan { file },
+        Model::Pca(_) => SavedModel::Pca { file },
         Model::Forecast(forecast) => SavedModel::Forecast(forecast.clone()),
         #[cfg(feature = "onnx")]
         Model::Autoencoder(autoencoder) => {

@@ -9,9 +9,9 @@ use homeostat_settings::{Problem, Reader, parse_documents};
 use super::options::Options;
 
 /// The detectors there are, in the order of their votes.
-pub(crate) const DETECTORS: [&str; 5] = ["residual", "forest", "dbscan", "forecast", "autoencoder"];
-/// What votes unless the config says otherwise. `residual` learns nothing; it is there to be compared with.
-const DETECTORS_DEFAULT: [&str; 4] = ["forest", "dbscan", "forecast", "autoencoder"];
+pub(crate) const DETECTORS: [&str; 6] = ["residual", "forest", "dbscan", "forecast", "pca", "autoencoder"];
+/// What votes unless the config says otherwise: all of them.
+const DETECTORS_DEFAULT: [&str; 6] = DETECTORS;
 
 /// How to detect.
 #[derive(Clone, Debug, PartialEq)]

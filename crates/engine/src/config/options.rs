@@ -28,6 +28,7 @@ impl Options {
     pub(crate) fn of(&self, detector: &str) -> Option<DetectorSpec> {
         let spec = match DetectorSpec::by_name(detector)? {
             DetectorSpec::Residual => DetectorSpec::Residual,
+            DetectorSpec::Pca => DetectorSpec::Pca,
             DetectorSpec::Forest(_) => DetectorSpec::Forest(self.forest.clone()),
             DetectorSpec::Dbscan(_) => DetectorSpec::Dbscan(self.dbscan.clone()),
             DetectorSpec::Forecast(_) => DetectorSpec::Forecast(self.forecast.clone()),

@@ -29,7 +29,7 @@ fn the_smallest_config_observes_and_listens_on_loopback() {
     assert_eq!(config.mode, Mode::Observe);
     assert!(config.listen_address.ip().is_loopback());
     assert_eq!(config.queries.n_queries(), 1);
-    assert_eq!(config.detection.detectors, ["forest", "dbscan", "forecast", "autoencoder"]);
+    assert_eq!(config.detection.detectors, ["residual", "forest", "dbscan", "forecast", "pca", "autoencoder"]);
     assert!(config.detection.share_models);
     assert!(!load_text(&format!("{GOOD}share_models: false\n")).expect("a config").detection.share_models);
     assert!(config.channels.contains_key(DEFAULT_CHANNEL), "calls for a human always have somewhere to go");

@@ -5,8 +5,9 @@
 //! is what is known of it. The cap is there because base rates differ twentyfold between sets. a and b are those with the best mean
 //! Brier skill on the other sets, each set counting the same.
 //!
-//! Rows at which an alert is raised claim the alert's own probability instead: `σ(a·ln(days of history) + b)`. An alert's score
-//! isn't in it: within a set a higher one is more often true, but from one set to another it misleads (see decision 24).
+//! Rows at which an alert is raised claim the alert's own probability instead: `σ(a·ln(rows of history) + b)`: what a boundary
+//! was fitted to says most about what it lets through. An alert's score isn't in it: within a set a higher one is more often true,
+//! but from one set to another it misleads (see decisions 24 and 29).
 
 use std::collections::BTreeMap;
 
@@ -32,8 +33,6 @@ const OWN_MEAN_HALF_LIFE_S: f64 = 14.0 * 86_400.0;
 const OWN_MEAN_START_NATS: f64 = 1.0;
 /// Values are counted in bins this wide: finer changes no curve of two numbers.
 const BIN_WIDTH: f64 = 0.02;
-/// A history is taken to be at least a quarter of an hour long.
-const HISTORY_DAYS_MIN: f64 = 0.01;
 
 /// One judged series on its way to claims.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +83,7 @@ fn positions(judged: &Judged) -> impl Iterator<Item = f64> + '_ {
 }
 
 fn history(judged: &Judged) -> f64 {
-    judged.history_days.max(HISTORY_DAYS_MIN).ln()
+    judged.history_rows.max(1.0).ln()
 }
 
 /// By bin: how many, and how many of them true.

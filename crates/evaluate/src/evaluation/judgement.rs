@@ -88,8 +88,8 @@ pub struct Judged {
     pub score_nats: f64,
     /// Where the alerts came from; `None` if there are none.
     pub alerts_by: Option<AlertsBy>,
-    /// Days of training rows.
-    pub history_days: f64,
+    /// Training rows.
+    pub history_rows: f64,
     /// The episodes of alerts: first row, last row, and whether something was there.
     pub episodes: Vec<(usize, usize, bool)>,
     /// The rows, small enough to draw.
@@ -226,7 +226,7 @@ impl Judged {
             scores: Scores::default(),
             score_nats: 1.0,
             alerts_by: None,
-            history_days: history_days(entry),
+            history_rows: entry.train_rows as f64,
             episodes: Vec::new(),
             trace: Trace::default(),
         }
@@ -302,7 +302,7 @@ impl Judged {
             scores,
             score_nats: 1.0,
             alerts_by,
-            history_days: history_days(entry),
+            history_rows: entry.train_rows as f64,
             episodes,
             trace,
         }

@@ -43,7 +43,7 @@ fn addresses(ensemble: &Ensemble) -> Vec<usize> {
 #[test]
 fn subjects_of_a_group_hold_the_same_models_and_each_its_own_scale() {
     let mut group = group(600);
-    let wanted = if cfg!(feature = "onnx") { 3 } else { 2 };
+    let wanted = if cfg!(feature = "onnx") { 4 } else { 3 };
     assert_eq!(addresses(&group[0]).len(), wanted);
     assert!(group.iter().all(|ensemble| addresses(ensemble) == addresses(&group[0])));
     for (ensemble, (name, level)) in group.iter_mut().zip([("a", 1.0), ("b", 30.0), ("c", 1000.0)]) {

@@ -14,12 +14,13 @@ const OPTIONS: [(&str, &[Named]); 11] = [
     (
         "detectors",
         &[
-            ("forest+dbscan+forecast+autoencoder", &[]),
-            ("all five", &[("detectors", "[residual, forest, dbscan, forecast, autoencoder]")]),
-            ("no forest", &[("detectors", "[dbscan, forecast, autoencoder]")]),
-            ("no dbscan", &[("detectors", "[forest, forecast, autoencoder]")]),
-            ("no forecast", &[("detectors", "[forest, dbscan, autoencoder]")]),
-            ("no autoencoder", &[("detectors", "[forest, dbscan, forecast]")]),
+            ("all six", &[]),
+            ("forest+dbscan+forecast+autoencoder", &[("detectors", "[forest, dbscan, forecast, autoencoder]")]),
+            ("no forest", &[("detectors", "[residual, dbscan, forecast, pca, autoencoder]")]),
+            ("no dbscan", &[("detectors", "[residual, forest, forecast, pca, autoencoder]")]),
+            ("no forecast", &[("detectors", "[residual, forest, dbscan, pca, autoencoder]")]),
+            ("no autoencoder", &[("detectors", "[residual, forest, dbscan, forecast, pca]")]),
+            ("no pca", &[("detectors", "[residual, forest, dbscan, forecast, autoencoder]")]),
             ("residual+dbscan+forecast", &[("detectors", "[residual, dbscan, forecast]")]),
         ],
     ),
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn the_value_that_writes_nothing_is_named_as_the_default_is() {
         // Written out, the first value of each option is what holds without it.
-        let written = "detectors: [forest, dbscan, forecast, autoencoder]\ndetection:\n  forest: {sample_rows_max: 256}\n  \
+        let written = "detectors: [residual, forest, dbscan, forecast, pca, autoencoder]\ndetection:\n  forest: {sample_rows_max: 256}\n  \
              dbscan: {epsilon: knee, min_points: auto}\n  \
              forecast: {season_cycles_min: 3, slow_half_life: 6h, accept_after: 1d}\n  \
              autoencoder: {epochs_max: 80, learning_rate: 0.003}\n  opening: {open_rows: 2, of_rows: 3, at_once: 4}\n";
