@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 HALF_LIVES = (1, 4, 16, 64, 256)
+# What each average counts: its half-life to the power of 0.1, as homeostat rounds it.
+WEIGHTS = (1.0, 1.15, 1.32, 1.52, 1.74)
 # A surprise below this many nats is everyday noise, and doesn't add up.
 DEAD_ZONE_NATS = 2.0
 # The share of training scores above which the tail is an exponential; below it's empirical.
-TAIL_QUANTILE = 0.98
+TAIL_QUANTILE = 0.95
 # No row is more surprising; homeostat's own limit.
 NATS_MAX = 1e12
 # Deviations from the training mean above this are alike, or one broken feature drowns the others.
@@ -87,9 +89,10 @@ def surprise(scores, n_train):
 
 
 def smoothed(nats):
-    """What of the surprises is beyond the dead zone, as the sum of causal exponential averages over several half-lives (in rows)."""
+    """What of the surprises is beyond the dead zone, as the weighted sum of causal exponential averages over several half-lives (in rows)."""
     values = pd.Series(np.maximum(np.nan_to_num(nats) - DEAD_ZONE_NATS, 0.0))
-    return sum(values.ewm(halflife=half_life, adjust=False).mean() for half_life in HALF_LIVES).to_numpy()
+    averages = (values.ewm(halflife=half_life, adjust=False).mean() for half_life in HALF_LIVES)
+    return sum(weight * average for weight, average in zip(WEIGHTS, averages)).to_numpy()
 
 
 def write_scores(scorer, doc, options=None):

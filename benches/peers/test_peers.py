@@ -78,11 +78,11 @@ class Adapters(unittest.TestCase):
         self.assertAlmostEqual(found[2], 10.0, delta=1.5)
         self.assertGreater(found[3], found[2] + 5)
 
-    def test_smoothing_is_the_sum_of_exponential_averages(self):
+    def test_smoothing_is_the_weighted_sum_of_exponential_averages(self):
         found = packs.smoothed(packs.DEAD_ZONE_NATS + np.array([-1.0, 1.0, -2.0]))
         shares = [1 - 0.5 ** (1 / half_life) for half_life in packs.HALF_LIVES]
-        self.assertAlmostEqual(found[1], sum(shares))
-        self.assertAlmostEqual(found[2], sum(share * (1 - share) for share in shares))
+        self.assertAlmostEqual(found[1], sum(weight * share for weight, share in zip(packs.WEIGHTS, shares)))
+        self.assertAlmostEqual(found[2], sum(weight * share * (1 - share) for weight, share in zip(packs.WEIGHTS, shares)))
 
 
 class Measures(unittest.TestCase):
