@@ -42,9 +42,30 @@ const ROWS_MIN: usize = 60;
 /// Distance from the subspace of usual movements.
 ///
 /// A row is, for each feature, its distance from the mean of the five rows before, in training deviations, cut at ±20. The raw
-/// score is the root mean square of what the kept components leave of it, each feature in its own deviations of that; usual
-/// rows score about 1. With one feature nothing is kept, and the score is the distance itself. A hole counts as no
+/// score is `ln(1 + q)`, q being the mean square of what the kept components leave of it, each feature in its own deviations of that; usual
+/// rows have a q of about 1. With one feature nothing is kept, and q is the squared distance itself. A hole counts as no
 /// movement and takes no part in the mean.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Enriched, Pca, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let pca = Pca::train(&Enriched::new(&history, &Scaler::fit(&history)), Seed::new(1))?;
+/// assert_eq!(pca.n_components(), 1, "two features, and never all");
+/// # Ok::<(), Any>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "SavedPca", into = "SavedPca")]
 pub struct Pca {
@@ -255,3 +276,6 @@ impl TryFrom<SavedPca> for Pca {
         Ok(Self::of(Arc::new(model)))
     }
 }
+
+#[cfg(test)]
+mod tests;
