@@ -1,4 +1,4 @@
-//! How many measurements a second one core scores: all four detectors, fusion and tracker over many subjects.
+//! How many measurements a second one core scores: all detectors, fusion and tracker over many subjects.
 //!
 //! Each subject has ten series and a window of the last sixty steps, one of them new in every tick, as `serve` hands them
 //! over. What is timed is `Monitor::observe` alone; decoding is `ingest_bench`'s.
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use homeostat_benches::{SEED, STEP, values};
 use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{
-    Calibration, DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, Monitor, OnnxRuntime, Restorer, Saver,
-    SharedModels, Surroundings, Tracker, TrackerTimes,
+    Calibration, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, Monitor, OnnxRuntime, Restorer, Saver, SharedModels,
+    Surroundings, Tracker, TrackerTimes,
 };
 use ndarray::Array2;
 
@@ -54,9 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(Window::new(subject(subject_idx), grid, Arc::clone(&schema), rows)?)
     };
     let began = Instant::now();
-    // The four that `serve` runs unless told otherwise.
-    let named = ["forest", "dbscan", "forecast", "autoencoder"].map(DetectorSpec::by_name);
-    let spec = EnsembleSpec { detectors: named.into_iter().flatten().collect(), ..EnsembleSpec::default() };
+    // As `serve` has them unless told otherwise.
+    let spec = EnsembleSpec::default();
     let histories: Result<Vec<Window>, _> = (0..N_SUBJECTS).map(|idx| rows_of(idx, 0, N_TRAINED)).collect();
     let histories = histories?;
     // As `serve` trains them: subjects of a kind share models.
