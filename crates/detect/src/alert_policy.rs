@@ -14,6 +14,7 @@ use crate::confidence::Calibration;
 use crate::ensemble::AssessedRow;
 use crate::fusion::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
 use crate::hysteresis::Hysteresis;
+use crate::limits::LimitWatch;
 use crate::tracker::{SubjectRow, Surroundings, Tracker, TrackerTimes};
 
 /// One subject's boundary and incidents, fed with one surprise a row.
@@ -55,7 +56,9 @@ impl AlertPolicy {
         let history: Vec<Option<f64>> = history_nats.iter().map(|nats| nats.and_then(excess_nats)).collect();
         let prior = prior(&history, step, budget, &hysteresis);
         let mut boundary = Boundary::new(prior, budget, step, hysteresis);
-        history.iter().for_each(|nats| boundary.push(*nats));
+        for nats in &history {
+            boundary.push(*nats);
+        }
         Self {
             boundary: boundary.restarted(),
             tracker: Tracker::new(hysteresis, TrackerTimes::default(), Calibration::unknown()),
@@ -68,8 +71,7 @@ impl AlertPolicy {
     /// Takes the next row's surprise and says whether it calls somebody.
     pub fn push(&mut self, at: Timestamp, surprise_nats: Option<f64>) -> bool {
         let excess = surprise_nats.and_then(excess_nats);
-        let threshold = self.boundary.threshold_nats();
-        self.boundary.push(excess);
+        let threshold = self.boundary.push(excess);
         let fused = match excess {
             Some(nats) => Fused::Scored { score: in_units_of(threshold, nats), evidence: Score::ZERO },
             None => Fused::TooFewVotes { n_scored: 0, n_needed: VOTES_MIN },
@@ -81,7 +83,7 @@ impl AlertPolicy {
             schema: &self.schema,
             step: self.step,
             row: &row,
-            limits: &crate::limits::LimitWatch::default(),
+            limits: &LimitWatch::default(),
         };
         self.tracker.step(at, [row], &Surroundings::default()).iter().any(IncidentChange::calls)
     }

@@ -58,7 +58,7 @@ const RECENT_HALF_LIFE: Duration = Duration::from_secs(7 * 86_400);
 const RECENT_MIN: Duration = Duration::from_secs(2 * 86_400);
 
 /// The boundary is at least so many times that quantile at a budget of one a day, and the budget to the power of [`RECENT_POWER`] more:
-/// 1.9 times at one in five days, 2.1 at one a week. On six labelled sets 1.2 to 1.4 kept both budgets on five. (Extrapolating
+/// 1.9 times at one in five days, 2.1 at one a week. On six labelled sets 1.2 to 1.35 kept both budgets on five. (Extrapolating
 /// the recent rows' tail to the budget kept them, too, but left quiet subjects a quarter of a budget of one a week.)
 const RECENT_TIMES: f64 = 1.3;
 const RECENT_POWER: f64 = -0.25;
@@ -210,11 +210,11 @@ impl Boundary {
     }
 
     /// Takes the next row's fused surprise; the row itself is judged by where the boundary was before. A row without a score
-    /// changes nothing but the gate: no time is paid for in which nothing could be seen.
-    pub(crate) fn push(&mut self, fused_nats: Option<f64>) {
+    /// changes nothing but the gate: no time is paid for in which nothing could be seen. Gives where the boundary was for the row.
+    pub(crate) fn push(&mut self, fused_nats: Option<f64>) -> f64 {
         let threshold = self.threshold_nats();
         self.gate.push(&self.hysteresis, fused_nats.map(|nats| nats / threshold));
-        let Some(nats) = fused_nats else { return };
+        let Some(nats) = fused_nats else { return threshold };
         if self.recent_nats.len() >= self.hysteresis.of_rows as usize {
             self.recent_nats.remove(0);
         }
@@ -245,6 +245,7 @@ impl Boundary {
             self.alarm = (!is_over).then_some(alarm);
         }
         self.shift_log = shift.clamp(SHIFT_LOG_MIN, SHIFT_LOG_MAX);
+        threshold
     }
 
     /// The count w of an alarm's unit: 0 to 3, with mean 1 for false ones.

@@ -73,9 +73,8 @@ impl Fusion {
     /// Takes the next row's votes, those of all detectors that were trained. A row with too few votes leaves the memory as it was: not knowing is not calm.
     pub(crate) fn push(&mut self, votes: &[NamedVote]) -> Fused {
         let n_scored = votes.iter().filter(|named| surprise_nats(&named.vote).is_some()).count();
-        let threshold_nats = self.boundary.threshold_nats();
         let fused = fused_nats(votes);
-        self.boundary.push(fused.map(|fused| fused.alert));
+        let threshold_nats = self.boundary.push(fused.map(|fused| fused.alert));
         let Some(FusedNats { alert, total }) = fused else {
             return Fused::TooFewVotes { n_scored, n_needed: VOTES_MIN };
         };

@@ -16,7 +16,7 @@ const DEVIATION_MAX: f64 = 20.0;
 const PRESENT_SHARE_MIN: f64 = 0.5;
 
 /// The square of the mean, over the features that are there, of `min(|deviation|, 20)`. Many features that move a little say as much
-/// as one that moves a lot: on labelled data the largest alone ranked .014 lower (VUS-PR), the mean of squares .003.
+/// as one that moves a lot: on labelled data the mean of squares ranked .003 lower (VUS-PR).
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};

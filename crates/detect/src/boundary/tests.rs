@@ -45,7 +45,7 @@ fn noise(seed: u64, n_days: usize, per_day: f64, scale: impl Fn(usize) -> f64) -
 }
 
 #[test]
-fn noise_that_grows_threefold_keeps_its_budget() {
+fn noise_that_grows_threefold_stays_within_two_budgets() {
     let mut held = boundary("1 per 1d");
     // 150 a day with a mean of 2 nats reach 10 nats once a day; then they grow to 6 nats over 30 days.
     let drifting = noise(1, 120, 150.0, |row| 2.0 * (1.0 + 2.0 * (row as f64 / (30 * DAY) as f64).min(1.0)));
@@ -136,11 +136,19 @@ fn a_subject_whose_usual_rows_have_become_wilder_gets_a_boundary_beyond_them() {
 #[test]
 fn half_a_day_of_outage_does_not_hide_a_lesser_one_the_day_after() {
     let mut held = boundary("1 per 1d");
-    let usual = |held: &mut Boundary, n_rows: usize| (0..n_rows).for_each(|_| held.push(Some(0.5)));
+    let usual = |held: &mut Boundary, n_rows: usize| {
+        (0..n_rows).for_each(|_| {
+            held.push(Some(0.5));
+        })
+    };
     usual(&mut held, 7 * DAY);
-    (0..DAY / 2).for_each(|_| held.push(Some(200.0)));
+    (0..DAY / 2).for_each(|_| {
+        held.push(Some(200.0));
+    });
     usual(&mut held, DAY);
-    (0..5).for_each(|_| held.push(Some(25.0)));
+    (0..5).for_each(|_| {
+        held.push(Some(25.0));
+    });
     assert!(held.gate.opens(&held.hysteresis), "{}", held.threshold_nats());
 }
 
