@@ -12,11 +12,11 @@ use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, SqliteJou
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
 use crate::control::Switch;
-use crate::cycle::{Cycle, Turn};
+use crate::serve::cycle::{Cycle, Tick};
 use crate::shop_executor::SharedShop;
 use crate::training::{self, Trained};
 
-/// Rows of the windows that each turn scores: more than any turn is behind, few enough to copy at every step.
+/// Rows of the windows that each tick scores: more than any tick is behind, few enough to copy at every step.
 const WINDOW_ROWS: usize = 5;
 
 /// A shop with the engine around it.
@@ -126,8 +126,8 @@ impl ClosedLoop {
         self.shop.lock().now()
     }
 
-    /// One simulated step and one turn of the engine.
-    pub(crate) async fn step(&mut self) -> Turn {
+    /// One simulated step and one tick of the engine.
+    pub(crate) async fn step(&mut self) -> Tick {
         let (now, windows, replicas) = {
             let mut shop = self.shop.lock();
             shop.advance();
@@ -136,12 +136,12 @@ impl ClosedLoop {
             let replicas = if self.compares_replicas { shop.replica_windows(WINDOW_ROWS) } else { Vec::new() };
             (shop.now(), shop.windows(WINDOW_ROWS), replicas)
         };
-        let turn = self.cycle.turn(now, &windows, &replicas, &Switch::Released).await;
-        self.changes.extend(turn.changes.iter().cloned());
-        for event in &turn.events {
+        let tick = self.cycle.tick(now, &windows, &replicas, &Switch::Released).await;
+        self.changes.extend(tick.changes.iter().cloned());
+        for event in &tick.events {
             self.note_action(event, now);
         }
-        turn
+        tick
     }
 
     /// The scorecard of everything since the engine was put around the shop.

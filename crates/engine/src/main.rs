@@ -4,31 +4,26 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-mod chronicle;
 mod cli;
 mod clock;
 mod closed_loop;
 mod commands;
 mod config;
 mod control;
-mod cycle;
 mod flags;
-mod http;
 mod inputs;
 mod logging;
-mod metrics;
 mod no_executor;
 mod outcome;
 mod pack_input;
 mod progress;
 mod reading;
-mod replicas;
-mod retraining;
-mod service;
+mod serve;
 mod shop_executor;
 mod source;
 mod training;
 mod typed;
+mod web;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();

@@ -12,12 +12,12 @@ use homeostat_detect::{
     SharedModels, TrainError,
 };
 
+mod checkpoint;
 mod estimate;
-mod kept;
 mod work;
 
+pub(crate) use checkpoint::{Kept, Run};
 pub(crate) use estimate::{Estimate, resident_bytes};
-pub(crate) use kept::{Kept, Run};
 pub(crate) use work::Work;
 
 use crate::config::Detection;

@@ -63,8 +63,8 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let mut story = Story::new(closed.now(), is_live);
     let mut pace = tokio::time::interval(MINUTE_PACE);
     while closed.now() < scenario.until {
-        let turn = closed.step().await;
-        print(&story.tell(closed.now(), &turn));
+        let tick = closed.step().await;
+        print(&story.tell(closed.now(), &tick));
         if is_live {
             tokio::select! {
                 _ = pace.tick() => {}

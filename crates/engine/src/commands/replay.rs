@@ -17,15 +17,15 @@ use serde_json::json;
 use super::serve::calibration_of;
 use crate::config::{self, Config};
 use crate::control::Switch;
-use crate::cycle::{Cycle, Turn};
 use crate::flags::ConfigArgs;
 use crate::inputs::{self, FilesArgs};
 use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
 use crate::pack_input::PackRows;
+use crate::serve::cycle::{Cycle, Tick};
 use crate::source;
 
-/// Rows of a turn's windows: each turn brings one new row.
+/// Rows of a tick's windows: each tick brings one new row.
 const WINDOW_ROWS: usize = 5;
 
 #[derive(Debug, Args)]
@@ -75,18 +75,18 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let mut cycle = Cycle::new(monitor, driver, mode, surroundings);
     let mut at = from;
     let mut feed = feed(&config)?;
-    let mut n_turns = 0_u64;
+    let mut n_ticks = 0_u64;
     let mut totals = Totals::default();
     while at <= end {
         feed.push(&matrices, at, at)?;
         let windows: Vec<Window> = feed.windows_at(at)?;
-        let turn = cycle.turn(at, &windows, &[], &Switch::Released).await;
-        totals.count(&turn);
-        print(&lines(at, &turn)?);
+        let tick = cycle.tick(at, &windows, &[], &Switch::Released).await;
+        totals.count(&tick);
+        print(&lines(at, &tick)?);
         at = at + config.step;
-        n_turns += 1;
+        n_ticks += 1;
     }
-    tracing::info!(steps = n_turns, opened = totals.opened, executed = totals.would_execute, "replayed");
+    tracing::info!(steps = n_ticks, opened = totals.opened, executed = totals.would_execute, "replayed");
     Ok(())
 }
 
@@ -97,9 +97,9 @@ struct Totals {
 }
 
 impl Totals {
-    fn count(&mut self, turn: &Turn) {
-        self.opened += turn.changes.iter().filter(|change| change.name() == "opened").count();
-        self.would_execute += turn
+    fn count(&mut self, tick: &Tick) {
+        self.opened += tick.changes.iter().filter(|change| change.name() == "opened").count();
+        self.would_execute += tick
             .events
             .iter()
             .filter(|event| matches!(event, DriverEvent::Decided { decision: Decision::Propose { held_back_by, .. }, .. } if held_back_by.iter().all(|refusal| refusal.code() == "mode")))
@@ -118,14 +118,14 @@ fn feed(config: &Config) -> anyhow::Result<Feed> {
 }
 
 /// One JSON object a line for each incident change and each decision.
-fn lines(at: Timestamp, turn: &Turn) -> anyhow::Result<String> {
+fn lines(at: Timestamp, tick: &Tick) -> anyhow::Result<String> {
     let mut text = String::new();
-    for change in &turn.changes {
+    for change in &tick.changes {
         let line = json!({ "at": at, "change": change.name(), "incident": change.incident() });
         text.push_str(&serde_json::to_string(&line).context("an incident as JSON")?);
         text.push('\n');
     }
-    for event in &turn.events {
+    for event in &tick.events {
         let DriverEvent::Decided { incident, decision } = event else { continue };
         let refusals: Vec<_> = decision
             .refusals()

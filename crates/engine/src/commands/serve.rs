@@ -13,14 +13,14 @@ use homeostat_ingest::PrometheusSource;
 use homeostat_remediate::{Driver, Executor, PausePoint, Rails, SqliteJournal};
 
 use crate::config::{self, Config};
-use crate::cycle::Cycle;
 use crate::flags::ConfigArgs;
-use crate::http::{self, Api};
-use crate::metrics::Metrics;
 use crate::no_executor::NoExecutor;
-use crate::service::{Service, tracker_file};
+use crate::serve::cycle::Cycle;
+use crate::serve::metrics::Metrics;
+use crate::serve::service::{Service, tracker_file};
 use crate::source::{self, NotTrained};
 use crate::training::Trained;
+use crate::web::{self, Api};
 
 /// The first wait for a Prometheus or an API server that isn't there yet, and the longest: a second costs nobody anything,
 /// and half a minute is the longest that anyone should wait after it came.
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     if !address.ip().is_loopback() {
         bail!("--web.listen-address {address}: only loopback is accepted, there is no authentication yet");
     }
-    let server = http::listen(address, api.clone()).await?;
+    let server = web::listen(address, api.clone()).await?;
     // One future for the whole run: a second one would miss a signal that came in between.
     let end = terminated();
     tokio::pin!(end);

@@ -4,7 +4,7 @@ use homeostat_core::format_duration;
 use homeostat_detect::{MemoryEstimate, estimate};
 
 use crate::config::Config;
-use crate::service::{SUBJECTS_MAX, WINDOW_ROWS};
+use crate::serve::service::{SUBJECTS_MAX, WINDOW_ROWS};
 use crate::training::ensemble_spec;
 
 /// A measurement in a window.

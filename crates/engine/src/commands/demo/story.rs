@@ -8,7 +8,7 @@ use homeostat_core::{Annotation, Incident, IncidentChange, IncidentId, IncidentT
 use homeostat_remediate::{Decision, DriverEvent, Policy, Verdict};
 
 use crate::closed_loop::ClosedLoop;
-use crate::cycle::Turn;
+use crate::serve::cycle::Tick;
 use crate::training::Trained;
 
 /// The story so far.
@@ -64,20 +64,20 @@ impl Story {
         Self { began, is_live, numbers: BTreeMap::new(), told: BTreeMap::new() }
     }
 
-    /// The lines of one turn; on a terminal also the running clock.
-    pub(super) fn tell(&mut self, now: Timestamp, turn: &Turn) -> String {
+    /// The lines of one tick; on a terminal also the running clock.
+    pub(super) fn tell(&mut self, now: Timestamp, tick: &Tick) -> String {
         let mut text = String::new();
         if self.is_live {
             text.push_str("\r\x1b[K");
         }
-        for change in &turn.changes {
+        for change in &tick.changes {
             self.tell_change(&mut text, now, change);
         }
-        for event in &turn.events {
+        for event in &tick.events {
             self.tell_event(&mut text, now, event);
         }
         if self.is_live {
-            let _ = write!(text, "  {}  {} services watched, {} open", self.clock(now), turn.n_scored, turn.open.len());
+            let _ = write!(text, "  {}  {} services watched, {} open", self.clock(now), tick.n_scored, tick.open.len());
         }
         text
     }

@@ -1,27 +1,27 @@
-//! Says what a turn did, in the log: one line an event, each with the correlation id that runs from the window that
+//! Says what a tick did, in the log: one line an event, each with the correlation id that runs from the window that
 //! alarmed to the action that was taken.
 
 use homeostat_core::{Incident, IncidentChange, Plan};
 use homeostat_remediate::{Decision, DriverEvent, Verdict};
 
-use crate::cycle::Turn;
+use crate::serve::cycle::Tick;
 
-/// Logs everything that a turn did.
-pub(crate) fn log(turn: &Turn) {
-    for (subject, misfit) in &turn.misfits {
+/// Logs everything that a tick did.
+pub(crate) fn log(tick: &Tick) {
+    for (subject, misfit) in &tick.misfits {
         tracing::error!(%subject, %misfit, "the subject goes unwatched");
     }
-    for (subject, error) in &turn.not_compared {
+    for (subject, error) in &tick.not_compared {
         tracing::warn!(%subject, %error, "its replicas weren't compared");
     }
-    for change in &turn.changes {
+    for change in &tick.changes {
         log_change(change);
     }
-    if let Some(error) = &turn.journal_trouble {
+    if let Some(error) = &tick.journal_trouble {
         tracing::error!(%error, "incidents couldn't be recorded; nothing is executed until the journal works");
     }
-    for event in &turn.events {
-        log_event(event, &turn.open);
+    for event in &tick.events {
+        log_event(event, &tick.open);
     }
 }
 

@@ -10,14 +10,14 @@ use homeostat_core::{Incident, Timestamp, Window};
 use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusSource, Pull};
 use homeostat_remediate::DriverEvent;
 
-use crate::chronicle;
 use crate::clock;
 use crate::config::{Config, DEFAULT_CHANNEL};
 use crate::control::{Control, Switch};
-use crate::cycle::{Cycle, SharedMonitor, Turn};
-use crate::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
-use crate::replicas::Replicas;
-use crate::retraining::Retraining;
+use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
+use crate::serve::event_log;
+use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::serve::replicas::Replicas;
+use crate::serve::retraining::Retraining;
 
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
 pub(crate) const WINDOW_ROWS: usize = 64;
@@ -81,9 +81,9 @@ impl Service {
     pub(crate) async fn recover(&mut self) {
         let now = clock::now();
         let events = self.cycle.driver().recover(now).await;
-        let turn = Turn { events, ..Turn::default() };
-        chronicle::log(&turn);
-        self.tell(&turn, &[], now).await;
+        let tick = Tick { events, ..Tick::default() };
+        event_log::log(&tick);
+        self.tell(&tick, &[], now).await;
     }
 
     /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
@@ -143,14 +143,14 @@ impl Service {
             (None, _) | (Some(_), None) => Vec::new(),
         };
         self.cycle.recall_rollouts(now);
-        let mut turn = self.cycle.observe(now, &windows, &replicas);
+        let mut tick = self.cycle.observe(now, &windows, &replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
         let switch = self.switch();
-        self.cycle.act(now, &windows, &switch, &mut turn).await;
-        chronicle::log(&turn);
-        self.tell(&turn, &turn.open, now).await;
-        self.measure(&turn, pulled, began.elapsed());
+        self.cycle.act(now, &windows, &switch, &mut tick).await;
+        event_log::log(&tick);
+        self.tell(&tick, &tick.open, now).await;
+        self.measure(&tick, pulled, began.elapsed());
     }
 
     async fn pull(&self, at: Timestamp) -> Pull {
@@ -221,13 +221,13 @@ impl Service {
     }
 
     /// Hands incident changes and calls for a human to the outbox, and lets it deliver.
-    async fn tell(&mut self, turn: &Turn, open: &[Incident], now: Timestamp) {
-        for change in &turn.changes {
+    async fn tell(&mut self, tick: &Tick, open: &[Incident], now: Timestamp) {
+        for change in &tick.changes {
             if let Err(error) = self.announcer.announce(change, now) {
                 tracing::error!(%error, "a change of an incident couldn't be queued for announcing");
             }
         }
-        for event in &turn.events {
+        for event in &tick.events {
             let DriverEvent::Escalate(call) = event else { continue };
             let Some(incident) = self.incident_of(call, open) else { continue };
             let escalation = Escalation {
@@ -278,7 +278,7 @@ impl Service {
         }
     }
 
-    fn measure(&self, turn: &Turn, pulled: &Pull, took: Duration) {
+    fn measure(&self, tick: &Tick, pulled: &Pull, took: Duration) {
         let metrics = &self.metrics;
         let result = match pulled.failed.len() {
             0 => "ok",
@@ -293,17 +293,17 @@ impl Service {
         metrics.series.set(matrices().map(|matrix| matrix.series().len()).sum::<usize>() as i64);
         metrics.source_warnings.inc_by(matrices().map(|matrix| matrix.warnings().len()).sum::<usize>() as u64);
         metrics.samples_dropped.inc_by(matrices().map(|matrix| matrix.dropped().total()).sum());
-        metrics.subjects.set(turn.n_scored as i64);
-        metrics.subjects_without_model.set(turn.without_model.len() as i64);
-        metrics.subjects_misfit.set(turn.misfits.len() as i64);
-        metrics.incidents_open.set(turn.open.len() as i64);
+        metrics.subjects.set(tick.n_scored as i64);
+        metrics.subjects_without_model.set(tick.without_model.len() as i64);
+        metrics.subjects_misfit.set(tick.misfits.len() as i64);
+        metrics.incidents_open.set(tick.open.len() as i64);
         metrics.stopped.set(i64::from(self.was_stopped));
-        for change in &turn.changes {
+        for change in &tick.changes {
             let labels = ChangeLabels { r#type: change.incident().incident_type.name(), change: change.name() };
             metrics.incident_changes.get_or_create(&labels).inc();
         }
-        for event in &turn.events {
-            metrics.remediation_events.get_or_create(&EventLabel { event: chronicle::event_name(event) }).inc();
+        for event in &tick.events {
+            metrics.remediation_events.get_or_create(&EventLabel { event: event_log::event_name(event) }).inc();
         }
         if let Ok(backlog) = self.announcer.backlog(clock::now()) {
             metrics.outbox_pending.set(backlog.n_pending as i64);

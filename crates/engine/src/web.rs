@@ -16,8 +16,8 @@ use homeostat_remediate::Journal;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::cycle::SharedMonitor;
-use crate::metrics::Metrics;
+use crate::serve::cycle::SharedMonitor;
+use crate::serve::metrics::Metrics;
 
 /// Largest body of a request: 1000 steps of 64 features are under 2 MiB of JSON.
 const BODY_BYTES_MAX: usize = 4 << 20;

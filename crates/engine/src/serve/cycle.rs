@@ -1,4 +1,4 @@
-//! One turn of the loop: windows in; incidents, decisions and actions out. `serve`, `demo` and `replay` all turn this.
+//! One tick of the loop: windows in; incidents, decisions and actions out. `serve`, `demo` and `replay` all run this.
 //!
 //! It reads no clock and no file: `now`, windows and the kill switch come in.
 
@@ -30,7 +30,7 @@ fn as_of_newest_row(incident: &Incident, monitor: &Monitor) -> Incident {
     incident
 }
 
-/// What turns, and what it knows.
+/// What ticks, and what it knows.
 pub(crate) struct Cycle {
     monitor: SharedMonitor,
     driver: Driver,
@@ -39,9 +39,9 @@ pub(crate) struct Cycle {
     pub(crate) surroundings: Surroundings,
 }
 
-/// What one turn did.
+/// What one tick did.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct Tick {
     /// Subjects that were scored.
     pub(crate) n_scored: usize,
     /// Subjects without a model.
@@ -71,17 +71,17 @@ impl Cycle {
         &mut self.driver
     }
 
-    /// One turn at `now` over windows that end at the newest step, of the workloads and of their replicas, if those are compared.
-    pub(crate) async fn turn(
+    /// One tick at `now` over windows that end at the newest step, of the workloads and of their replicas, if those are compared.
+    pub(crate) async fn tick(
         &mut self,
         now: Timestamp,
         windows: &[Window],
         replicas: &[ReplicaWindow],
         switch: &Switch,
-    ) -> Turn {
-        let mut turn = self.observe(now, windows, replicas);
-        self.act(now, windows, switch, &mut turn).await;
-        turn
+    ) -> Tick {
+        let mut tick = self.observe(now, windows, replicas);
+        self.act(now, windows, switch, &mut tick).await;
+        tick
     }
 
     /// Takes the roll-outs that homeostat made from the journal, so that what they stir up opens no incident (I35), also
@@ -96,48 +96,48 @@ impl Cycle {
         self.surroundings.rollouts = ours.collect();
     }
 
-    /// The turn's second half: carries actions on and decides on what [`observe`](Self::observe) found.
-    pub(crate) async fn act(&mut self, now: Timestamp, windows: &[Window], switch: &Switch, turn: &mut Turn) {
+    /// The tick's second half: carries actions on and decides on what [`observe`](Self::observe) found.
+    pub(crate) async fn act(&mut self, now: Timestamp, windows: &[Window], switch: &Switch, tick: &mut Tick) {
         let signals = self.signals(windows);
         let kill_switch = match switch {
             Switch::Engaged { reason } => KillSwitch { engaged: true, why: reason.clone() },
             Switch::Released => KillSwitch::default(),
         };
         let input = TickInput {
-            incidents: &turn.open,
+            incidents: &tick.open,
             signals: &signals,
             kill_switch: &kill_switch,
             mode: self.mode,
             topology: &self.surroundings.topology,
             calendar: &self.surroundings.calendar,
         };
-        turn.events = self.driver.tick(now, &input).await;
+        tick.events = self.driver.tick(now, &input).await;
     }
 
-    /// The turn's first half: scores, tracks, and records what changed before anybody acts on it (I32).
-    pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window], replicas: &[ReplicaWindow]) -> Turn {
+    /// The tick's first half: scores, tracks, and records what changed before anybody acts on it (I32).
+    pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window], replicas: &[ReplicaWindow]) -> Tick {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let mut observed = monitor.observe(now, windows, &self.surroundings);
         let compared = monitor.compare_replicas(replicas, &self.surroundings);
         observed.changes.extend(compared.changes);
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);
-        let mut turn = Turn {
+        let mut tick = Tick {
             n_scored: observed.n_scored,
             without_model: observed.unknown_subjects,
             misfits: observed.misfits,
             not_compared: compared.failed,
             changes: observed.changes,
             open,
-            ..Turn::default()
+            ..Tick::default()
         };
-        for change in &turn.changes {
+        for change in &tick.changes {
             let note = Note::Incident(Box::new(change.incident().clone()));
             if let Err(error) = self.driver.journal().note(&note, now) {
-                turn.journal_trouble = Some(error);
+                tick.journal_trouble = Some(error);
             }
         }
-        turn
+        tick
     }
 
     /// What verification looks at: the newest row of every feature of every subject, judged by its model.
