@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Autoencoder, AutoencoderSpec, Detector, Enriched, Enricher, OnnxRuntime, Scaler};
+use homeostat_detect::{
+    Autoencoder, AutoencoderSpec, Detector, ExtractedFeatures, FeatureExtractor, OnnxRuntime, Scaler,
+};
 use ndarray::Array2;
 
 /// More history than a training takes windows from.
@@ -46,8 +48,8 @@ fn shape(n_features: usize) -> &'static str {
 }
 
 fn trained(window: &Window, scaler: &Scaler) -> Autoencoder {
-    let enriched = Enriched::new(window, scaler);
-    Autoencoder::train(&AutoencoderSpec::default(), &enriched, Seed::new(1)).expect("it trains")
+    let extracted = ExtractedFeatures::new(window, scaler);
+    Autoencoder::train(&AutoencoderSpec::default(), &extracted, Seed::new(1)).expect("it trains")
 }
 
 fn train(criterion: &mut Criterion) {
@@ -55,9 +57,9 @@ fn train(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     for n_features in [1, 8, 38, 75] {
         let window = window(n_features);
-        let enriched = Enriched::new(&window, &Scaler::fit(&window));
+        let extracted = ExtractedFeatures::new(&window, &Scaler::fit(&window));
         group.bench_function(BenchmarkId::new(shape(n_features), ROWS), |bencher| {
-            bencher.iter(|| Autoencoder::train(&AutoencoderSpec::default(), black_box(&enriched), Seed::new(1)));
+            bencher.iter(|| Autoencoder::train(&AutoencoderSpec::default(), black_box(&extracted), Seed::new(1)));
         });
     }
     group.finish();
@@ -89,13 +91,13 @@ fn score(criterion: &mut Criterion) {
                 });
             }
             let mut detector = Autoencoder::load(saved.clone(), &runtime).expect("it loads");
-            let mut enricher = Enricher::new(scaler.clone(), window.grid().step());
+            let mut extractor = FeatureExtractor::new(scaler.clone(), window.grid().step());
             for row in 0..64 {
-                enricher.push(window.grid().at(row), window.row(row).iter().copied());
+                extractor.push(window.grid().at(row), window.row(row).iter().copied());
             }
             group.throughput(Throughput::Elements(1));
             group.bench_function(BenchmarkId::new("row", runtime.backend()), |bencher| {
-                bencher.iter(|| detector.score(black_box(enricher.trail())));
+                bencher.iter(|| detector.score(black_box(extractor.row_buffer())));
             });
         }
         group.finish();

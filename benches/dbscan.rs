@@ -15,18 +15,18 @@ fn dbscan(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("fit/dbscan");
         group.sample_size(10);
         group.bench_function(BenchmarkId::from_parameter(format!("2880steps-{n_features}features")), |bencher| {
-            bencher.iter(|| black_box(Dbscan::train(&DbscanSpec::default(), &setup.enriched, SEED)));
+            bencher.iter(|| black_box(Dbscan::train(&DbscanSpec::default(), &setup.extracted, SEED)));
         });
         group.finish();
 
-        let mut dbscan = Dbscan::train(&DbscanSpec::default(), &setup.enriched, SEED).expect("a model");
+        let mut dbscan = Dbscan::train(&DbscanSpec::default(), &setup.extracted, SEED).expect("a model");
         let sum = checksum(&mut dbscan, &setup);
         assert_eq!(sum.to_bits(), checksum(&mut dbscan.clone(), &setup).to_bits());
         assert!((100.0..4_000.0).contains(&sum), "2000 scores sum to {sum}");
         let cores = dbscan.n_cores();
         let mut group = criterion.benchmark_group("score/dbscan");
         group.bench_function(BenchmarkId::from_parameter(format!("{cores}cores-{n_features}features")), |bencher| {
-            bencher.iter(|| black_box(dbscan.score(black_box(setup.enricher.trail()))));
+            bencher.iter(|| black_box(dbscan.score(black_box(setup.extractor.row_buffer()))));
         });
         group.finish();
     }

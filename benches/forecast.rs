@@ -11,30 +11,30 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use homeostat_benches::{SEED, STEP, checksum, setup, values};
 use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Detector, Enriched, Forecast, ForecastSpec, Scaler};
+use homeostat_detect::{Detector, ExtractedFeatures, Forecast, ForecastSpec, Scaler};
 use ndarray::{Array2, s};
 
 fn forecast(criterion: &mut Criterion) {
     for (n_rows, n_features) in [(2_880, 3), (10_080, 8)] {
         let setup = setup(n_rows, n_features).expect("a history");
         let id = BenchmarkId::from_parameter(format!("{n_rows}steps-{n_features}features"));
-        let forecast = Forecast::train(&ForecastSpec::default(), &setup.enriched, SEED).expect("a model");
+        let forecast = Forecast::train(&ForecastSpec::default(), &setup.extracted, SEED).expect("a model");
         let sum = checksum(&mut forecast.clone(), &setup);
         assert_eq!(sum.to_bits(), checksum(&mut forecast.clone(), &setup).to_bits());
         assert!((500.0..20_000.0).contains(&sum), "2000 scores sum to {sum}");
 
         let mut group = criterion.benchmark_group("update/forecast");
-        // Time moves on with each row, as it does in service: a trail that stood still would be scored as the same row.
-        let (mut forecast, mut enricher) = (forecast, setup.enricher.clone());
+        // Time moves on with each row, as it does in service: a row buffer that stood still would be scored as the same row.
+        let (mut forecast, mut extractor) = (forecast, setup.extractor.clone());
         let row = setup.next.row(0).to_vec();
         group.bench_function(id, |bencher| {
             bencher.iter_batched_ref(
                 || {
-                    let at = enricher.trail().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + STEP);
-                    enricher.push(at, row.iter().copied());
-                    enricher.trail().clone()
+                    let at = extractor.row_buffer().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + STEP);
+                    extractor.push(at, row.iter().copied());
+                    extractor.row_buffer().clone()
                 },
-                |trail| black_box(forecast.score(trail)),
+                |row_buffer| black_box(forecast.score(row_buffer)),
                 criterion::BatchSize::SmallInput,
             );
         });
@@ -44,7 +44,7 @@ fn forecast(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fit/forecast");
     group.sample_size(10);
     group.bench_function("2880steps-3features", |bencher| {
-        bencher.iter(|| black_box(Forecast::train(&ForecastSpec::default(), &setup.enriched, SEED)));
+        bencher.iter(|| black_box(Forecast::train(&ForecastSpec::default(), &setup.extracted, SEED)));
     });
     group.finish();
 }
@@ -74,8 +74,8 @@ fn seasonal() -> (Forecast, Array2<f64>) {
     let grid = Grid::new(Timestamp::from_secs(0), SEASONAL_STEP, SEASONAL_ROWS).expect("a grid");
     let history = all.slice(s![..SEASONAL_ROWS, ..]).to_owned();
     let window = Window::new(Subject::deployment("shop", "cart"), grid, schema, history).expect("a window");
-    let enriched = Enriched::new(&window, &Scaler::fit(&window));
-    let forecast = Forecast::train(&ForecastSpec::default(), &enriched, SEED).expect("a model");
+    let extracted = ExtractedFeatures::new(&window, &Scaler::fit(&window));
+    let forecast = Forecast::train(&ForecastSpec::default(), &extracted, SEED).expect("a model");
     assert!((0..SEASONAL_FEATURES).all(|idx| forecast.periods(idx).count() == 3), "three seasons");
     (forecast, all.slice(s![SEASONAL_ROWS.., ..]).to_owned())
 }

@@ -22,14 +22,14 @@ fn score(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("score/forest");
     for n_features in [3, 8] {
         let setup = setup(2_880, n_features).expect("a history");
-        let mut forest = Forest::train(&ForestSpec::default(), &setup.enriched, SEED).expect("a forest");
+        let mut forest = Forest::train(&ForestSpec::default(), &setup.extracted, SEED).expect("a forest");
         // The same scores each time, and neither nothing nor nonsense.
         let sum = checksum(&mut forest, &setup);
         assert_eq!(sum.to_bits(), checksum(&mut forest.clone(), &setup).to_bits());
         assert!((600.0..1_200.0).contains(&sum), "2000 scores sum to {sum}");
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::from_parameter(format!("1row-{n_features}features")), |bencher| {
-            bencher.iter(|| black_box(forest.score(black_box(setup.enricher.trail()))));
+            bencher.iter(|| black_box(forest.score(black_box(setup.extractor.row_buffer()))));
         });
     }
     for n_columns in [10, 38] {

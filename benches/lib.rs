@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::{Direction, Feature, Grid, Schema, Scoring, Seed, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Detector, Enriched, Enricher, Scaler};
+use homeostat_detect::{Detector, ExtractedFeatures, FeatureExtractor, Scaler};
 use ndarray::Array2;
 
 /// Time between rows.
@@ -16,12 +16,12 @@ pub const STEP: Duration = Duration::from_secs(60);
 /// The seed of everything the benches draw.
 pub const SEED: Seed = Seed::new(42);
 
-/// A training history, and the trails of the rows that follow it.
+/// A training history, and the row buffers of the rows that follow it.
 pub struct Setup {
     /// What detectors are trained on.
-    pub enriched: Enriched,
-    /// An enricher at the end of the history.
-    pub enricher: Enricher,
+    pub extracted: ExtractedFeatures,
+    /// An extractor at the end of the history.
+    pub extractor: FeatureExtractor,
     /// The rows that follow, `(n_rows, n_features)`.
     pub next: Array2<f64>,
 }
@@ -54,22 +54,22 @@ pub fn setup(n_rows: usize, n_features: usize) -> Option<Setup> {
     let history = all.slice(ndarray::s![..n_rows, ..]).to_owned();
     let window = Window::new(Subject::deployment("shop", "cart"), grid, schema, history).ok()?;
     let scaler = Scaler::fit(&window);
-    let enriched = Enriched::new(&window, &scaler);
-    let mut enricher = Enricher::new(scaler, STEP);
+    let extracted = ExtractedFeatures::new(&window, &scaler);
+    let mut extractor = FeatureExtractor::new(scaler, STEP);
     for step_idx in n_rows.saturating_sub(100)..n_rows {
-        enricher.push(grid.at(step_idx), window.row(step_idx).iter().copied());
+        extractor.push(grid.at(step_idx), window.row(step_idx).iter().copied());
     }
-    Some(Setup { enriched, enricher, next: all.slice(ndarray::s![n_rows.., ..]).to_owned() })
+    Some(Setup { extracted, extractor, next: all.slice(ndarray::s![n_rows.., ..]).to_owned() })
 }
 
 /// The sum of a detector's scores over the rows that follow. Two builds that score alike agree on it.
 pub fn checksum(detector: &mut impl Detector, setup: &Setup) -> f64 {
-    let mut enricher = setup.enricher.clone();
+    let mut extractor = setup.extractor.clone();
     let mut sum = 0.0;
     for row in setup.next.rows() {
-        let at = enricher.trail().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + STEP);
-        enricher.push(at, row.iter().copied());
-        if let Ok(Scoring::Scored(raw)) = detector.score(enricher.trail()) {
+        let at = extractor.row_buffer().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + STEP);
+        extractor.push(at, row.iter().copied());
+        if let Ok(Scoring::Scored(raw)) = detector.score(extractor.row_buffer()) {
             sum += raw.value();
         }
     }

@@ -393,7 +393,7 @@ async fn a_table_is_trained_on_and_scored_without_any_config() -> Result<()> {
         "timestamp",
         "subject",
         "score",
-        "evidence",
+        "smoothed_score",
         "confidence",
         "type",
         "alert",

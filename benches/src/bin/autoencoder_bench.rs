@@ -55,7 +55,7 @@ fn main() -> Outcome<()> {
 /// A trained model of the published shape. Speed doesn't depend on what it learned: one epoch.
 fn trained() -> Outcome<Autoencoder> {
     let setup = setup(300, N_FEATURES).ok_or("no history")?;
-    Ok(Autoencoder::train(&AutoencoderSpec::new(1, 120, 1e-3)?, &setup.enriched, SEED)?)
+    Ok(Autoencoder::train(&AutoencoderSpec::new(1, 120, 1e-3)?, &setup.extracted, SEED)?)
 }
 
 fn native() -> Outcome<Option<OnnxRuntime>> {

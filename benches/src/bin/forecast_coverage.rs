@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use flate2::read::GzDecoder;
 use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{Enriched, Forecast, ForecastSpec, Scaler};
+use homeostat_detect::{ExtractedFeatures, Forecast, ForecastSpec, Scaler};
 use ndarray::{Array2, s};
 
 type Failure = Box<dyn std::error::Error>;
@@ -71,8 +71,8 @@ fn coverage(rows: &Array2<f64>, step: Duration) -> Result<f64, Failure> {
     let grid = Grid::new(Timestamp::from_secs(0), step, n_fit)?;
     let history =
         Window::new(Subject::deployment("pack", "series"), grid, schema, rows.slice(s![..n_fit, ..]).to_owned())?;
-    let enriched = Enriched::new(&history, &Scaler::fit(&history));
-    let mut forecast = Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(0))?;
+    let extracted = ExtractedFeatures::new(&history, &Scaler::fit(&history));
+    let mut forecast = Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(0))?;
     let mut counts = vec![(0_u32, 0_u32); rows.ncols()];
     for (row_idx, row) in rows.rows().into_iter().enumerate().skip(n_fit) {
         forecast.observe(grid.at(row_idx), &row.to_vec(), &[])?;

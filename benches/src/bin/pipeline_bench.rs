@@ -17,10 +17,8 @@ use std::time::{Duration, Instant};
 
 use homeostat_benches::{SEED, STEP, values};
 use homeostat_core::{Direction, Feature, Grid, Schema, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{
-    Calibration, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, Monitor, OnnxRuntime, Restorer, Saver, SharedModels,
-    Surroundings, Tracker, TrackerTimes,
-};
+use homeostat_detect::{Ensemble, EnsembleSpec, Hysteresis, LoadOptions, OnnxRuntime, Restorer, Saver, SharedModels};
+use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use ndarray::Array2;
 
 /// Series of a subject.
@@ -99,7 +97,7 @@ fn measure(
     mut monitor: Monitor,
     rows_of: &dyn Fn(usize, usize, usize) -> Result<Window, Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
-    let around = Surroundings::default();
+    let around = ClusterContext::default();
     let mut rates = Vec::new();
     for round in 0..N_ROUNDS {
         let mut took = Duration::ZERO;

@@ -48,10 +48,10 @@ pub(crate) fn change(name: &str) -> IncidentChange {
     match name {
         "opened" => IncidentChange::Opened(incident),
         "updated" => IncidentChange::Updated(incident),
-        "renewed" => IncidentChange::Renewed(incident),
+        "refired" => IncidentChange::Refired(incident),
         "stale" => IncidentChange::Stale(incident),
         "resolved" => IncidentChange::Resolved(incident),
-        "accepted" => IncidentChange::Accepted(incident),
+        "rebaselined" => IncidentChange::Rebaselined(incident),
         other => panic!("no such change: {other}"),
     }
 }

@@ -61,7 +61,7 @@ impl fmt::Display for NotReady {
 /// ```
 /// use homeostat_core::{RawScore, TailProbability, Vote};
 ///
-/// let scored = Vote::Scored { raw: RawScore::new(3.5)?, tail: TailProbability::from_surprise(7.0)? };
+/// let scored = Vote::Scored { raw: RawScore::new(3.5)?, tail: TailProbability::from_surprisal(7.0)? };
 /// assert_eq!(serde_json::to_value(&scored)?, serde_json::json!({ "vote": "scored", "raw": 3.5, "tail": 7.0 }));
 /// let failed = Vote::Failed { why: "the model gave NaN".into() };
 /// assert_eq!(serde_json::to_value(&failed)?["why"], "the model gave NaN");
@@ -74,7 +74,7 @@ pub enum Vote {
     Scored {
         /// On the detector's own scale.
         raw: RawScore,
-        /// How rare that is among normal rows; written as its surprise in nats.
+        /// How rare that is among normal rows; written as its surprisal in nats.
         tail: TailProbability,
     },
     /// It can't say yet.
@@ -92,15 +92,15 @@ pub enum Vote {
 /// A vote and whose it is.
 ///
 /// ```
-/// use homeostat_core::{NamedVote, NotReady, Vote};
+/// use homeostat_core::{DetectorVote, NotReady, Vote};
 ///
-/// let read: NamedVote = serde_json::from_str(r#"{"detector":"forest","vote":"not-ready","why":"too-few-steps"}"#)?;
+/// let read: DetectorVote = serde_json::from_str(r#"{"detector":"forest","vote":"not-ready","why":"too-few-steps"}"#)?;
 /// let vote = Vote::NotReady { why: NotReady::TooFewSteps };
-/// assert_eq!(read, NamedVote { detector: "forest".into(), vote });
+/// assert_eq!(read, DetectorVote { detector: "forest".into(), vote });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NamedVote {
+pub struct DetectorVote {
     /// The detector's name. Borrowed while it is scored, owned when it was read from somewhere.
     pub detector: Cow<'static, str>,
     /// What it says.
@@ -113,7 +113,7 @@ pub struct NamedVote {
 /// ```
 /// use homeostat_core::{Fused, Score};
 ///
-/// let usual = Fused::Scored { score: Score::new(0.2)?, evidence: Score::ZERO };
+/// let usual = Fused::Scored { score: Score::new(0.2)?, smoothed_score: Score::ZERO };
 /// let unsaid = Fused::TooFewVotes { n_scored: 1, n_needed: 2 };
 /// assert_ne!(usual, unsaid, "to say nothing isn't to say that all is well");
 /// let written = serde_json::json!({ "fused": "too-few-votes", "n_scored": 1, "n_needed": 2 });
@@ -125,10 +125,11 @@ pub struct NamedVote {
 pub enum Fused {
     /// Enough detectors scored.
     Scored {
-        /// 1.0 is the alarm boundary; from this row alone, the fast path of the alert.
+        /// 1.0 is the alarm threshold; from this row alone, the fast path of the alert.
         score: Score,
         /// Summed over several half-lives: for ranking and confidence.
-        evidence: Score,
+        #[serde(alias = "evidence")]
+        smoothed_score: Score,
     },
     /// Too few detectors could say anything. Not the same as "nothing unusual".
     TooFewVotes {
@@ -145,7 +146,7 @@ pub enum Fused {
 /// use homeostat_core::{Assessment, Fused, Score, Timestamp};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let fused = Fused::Scored { score: Score::new(1.3)?, evidence: Score::ZERO };
+/// let fused = Fused::Scored { score: Score::new(1.3)?, smoothed_score: Score::ZERO };
 /// let mut assessment = Assessment {
 ///     at: Timestamp::from_secs(60),
 ///     votes: vec![],
@@ -164,7 +165,7 @@ pub struct Assessment {
     /// The moment of the row.
     pub at: Timestamp,
     /// Every detector's vote, in the ensemble's order.
-    pub votes: Vec<NamedVote>,
+    pub votes: Vec<DetectorVote>,
     /// All together.
     #[serde(flatten)]
     pub fused: Fused,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assessment::NamedVote;
+use crate::assessment::DetectorVote;
 use crate::confidence::Calibrated;
 use crate::correlation::CorrelationId;
 use crate::digest::short_id;
@@ -70,7 +70,8 @@ pub enum IncidentState {
     /// Its signals are back to normal, on fresh data.
     Resolved,
     /// Over without recovery: its level has lasted for so long that it is taken for the new usual. Never said of failures.
-    Accepted,
+    #[serde(alias = "accepted")]
+    Rebaselined,
 }
 
 impl IncidentState {
@@ -79,13 +80,13 @@ impl IncidentState {
     /// ```
     /// use homeostat_core::IncidentState;
     ///
-    /// assert!(IncidentState::Accepted.is_over() && IncidentState::Resolved.is_over());
+    /// assert!(IncidentState::Rebaselined.is_over() && IncidentState::Resolved.is_over());
     /// assert!(!IncidentState::Stale.is_over(), "nobody knows");
     /// ```
     pub const fn is_over(self) -> bool {
         match self {
             Self::Open | Self::Stale => false,
-            Self::Resolved | Self::Accepted => true,
+            Self::Resolved | Self::Rebaselined => true,
         }
     }
 }
@@ -148,7 +149,8 @@ pub enum Annotation {
         incident: IncidentId,
     },
     /// One of its replicas is unlike the others.
-    ReplicaApart {
+    #[serde(alias = "replica-apart")]
+    ReplicaOutlier {
         /// The replica, by the name its series have: a pod's.
         replica: String,
         /// Since when it has been told from the others.
@@ -174,7 +176,7 @@ pub enum Annotation {
 ///     // … when, how unusual, how sure, and why.
 /// #     correlation: CorrelationId::of(&subject, opened_at),
 /// #     subject, opened_at, updated_at: opened_at,
-/// #     score: Score::BOUNDARY, score_peak: Score::BOUNDARY, confidence: Calibrated::UNKNOWN,
+/// #     score: Score::THRESHOLD, score_peak: Score::THRESHOLD, confidence: Calibrated::UNKNOWN,
 /// #     evidence: vec![], votes: vec![], affected: vec![],
 /// };
 /// assert_eq!(incident.planned_event(), Some("sale"));
@@ -207,7 +209,7 @@ pub struct Incident {
     /// The signals that opened it, strongest first.
     pub evidence: Vec<Evidence>,
     /// The detectors' votes at its peak.
-    pub votes: Vec<NamedVote>,
+    pub votes: Vec<DetectorVote>,
     /// Subjects that suffer from it and get no incident of their own.
     pub affected: Vec<Subject>,
     /// What else is known.
@@ -224,7 +226,7 @@ impl Incident {
             Annotation::PlannedEvent { name } => Some(name.as_str()),
             Annotation::RecentRollout { .. }
             | Annotation::DependencyAffected { .. }
-            | Annotation::ReplicaApart { .. } => None,
+            | Annotation::ReplicaOutlier { .. } => None,
         })
     }
 }
@@ -240,14 +242,14 @@ impl Incident {
 /// # let incident = Incident {
 /// #     id: IncidentId::of(&subject, opened_at), correlation: CorrelationId::of(&subject, opened_at),
 /// #     subject, incident_type: IncidentType::Latency, state: IncidentState::Open, opened_at, updated_at: opened_at,
-/// #     score: Score::BOUNDARY, score_peak: Score::BOUNDARY, confidence: Calibrated::UNKNOWN,
+/// #     score: Score::THRESHOLD, score_peak: Score::THRESHOLD, confidence: Calibrated::UNKNOWN,
 /// #     evidence: vec![], votes: vec![], affected: vec![], annotations: vec![],
 /// #     limits_ahead: vec![],
 /// # };
 /// let opened = IncidentChange::Opened(incident.clone());
 /// assert_eq!((opened.name(), opened.incident()), ("opened", &incident));
-/// assert!(opened.calls() && IncidentChange::Renewed(incident.clone()).calls());
-/// assert!(!IncidentChange::Stale(incident).calls());
+/// assert!(opened.notifies() && IncidentChange::Refired(incident.clone()).notifies());
+/// assert!(!IncidentChange::Stale(incident).notifies());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "change", content = "incident")]
@@ -257,14 +259,16 @@ pub enum IncidentChange {
     /// Its type, confidence, evidence or annotations changed.
     Updated(Incident),
     /// It alarms anew: it flared up after it had subsided, or has been alarming for another hour. As loud as [`Self::Opened`]:
-    /// who was called for the first alarm may think that it is over.
-    Renewed(Incident),
+    /// who was notified of the first alarm may think that it is over.
+    #[serde(alias = "renewed")]
+    Refired(Incident),
     /// Its data went silent.
     Stale(Incident),
     /// Its signals are back to normal.
     Resolved(Incident),
     /// Its level is taken for the new usual: closed, not recovered.
-    Accepted(Incident),
+    #[serde(alias = "accepted")]
+    Rebaselined(Incident),
 }
 
 impl IncidentChange {
@@ -273,18 +277,18 @@ impl IncidentChange {
         match self {
             Self::Opened(incident)
             | Self::Updated(incident)
-            | Self::Renewed(incident)
+            | Self::Refired(incident)
             | Self::Stale(incident)
             | Self::Resolved(incident)
-            | Self::Accepted(incident) => incident,
+            | Self::Rebaselined(incident) => incident,
         }
     }
 
-    /// Whether it calls somebody: an incident that begins or alarms anew. This is what a false-alarm budget counts.
-    pub const fn calls(&self) -> bool {
+    /// Whether it notifies somebody: an incident that begins or alarms anew. This is what a false-alarm budget counts.
+    pub const fn notifies(&self) -> bool {
         match self {
-            Self::Opened(_) | Self::Renewed(_) => true,
-            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) | Self::Accepted(_) => false,
+            Self::Opened(_) | Self::Refired(_) => true,
+            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) | Self::Rebaselined(_) => false,
         }
     }
 
@@ -293,10 +297,10 @@ impl IncidentChange {
         match self {
             Self::Opened(_) => "opened",
             Self::Updated(_) => "updated",
-            Self::Renewed(_) => "renewed",
+            Self::Refired(_) => "refired",
             Self::Stale(_) => "stale",
             Self::Resolved(_) => "resolved",
-            Self::Accepted(_) => "accepted",
+            Self::Rebaselined(_) => "rebaselined",
         }
     }
 }

@@ -32,7 +32,7 @@ mod topology;
 mod window;
 
 pub use action::{Action, ActionKind};
-pub use assessment::{Assessment, Fused, NamedVote, NotReady, Scoring, Vote};
+pub use assessment::{Assessment, DetectorVote, Fused, NotReady, Scoring, Vote};
 pub use calendar::{Calendar, PlannedEvent};
 pub use confidence::{Calibrated, Confidence, NotAConfidence};
 pub use correlation::CorrelationId;

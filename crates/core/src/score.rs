@@ -65,7 +65,7 @@ non_negative! {
 }
 
 non_negative! {
-    /// How unusual a row is, all detectors together. 1.0 is the alarm boundary.
+    /// How unusual a row is, all detectors together. 1.0 is the alarm threshold.
     ///
     /// ```
     /// use homeostat_core::Score;
@@ -78,12 +78,12 @@ non_negative! {
 }
 
 impl Score {
-    /// The alarm boundary.
-    pub const BOUNDARY: Score = Score(1.0);
+    /// The alarm threshold.
+    pub const THRESHOLD: Score = Score(1.0);
 
-    /// Whether the boundary is reached.
+    /// Whether the threshold is reached.
     pub fn is_alarming(self) -> bool {
-        self >= Self::BOUNDARY
+        self >= Self::THRESHOLD
     }
 }
 
@@ -94,48 +94,48 @@ impl Score {
 /// ```
 /// use homeostat_core::TailProbability;
 ///
-/// let one_in_a_thousand = TailProbability::from_surprise(1000_f64.ln())?;
+/// let one_in_a_thousand = TailProbability::from_surprisal(1000_f64.ln())?;
 /// assert!((one_in_a_thousand.probability() - 0.001).abs() < 1e-12);
 /// // Far beyond what a probability could hold, and still comparable.
-/// assert!(TailProbability::from_surprise(2_000.0)? > TailProbability::from_surprise(1_000.0)?);
+/// assert!(TailProbability::from_surprisal(2_000.0)? > TailProbability::from_surprisal(1_000.0)?);
 /// # Ok::<(), homeostat_core::NotAScore>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct TailProbability {
-    surprise_nats: f64,
+    surprisal_nats: f64,
 }
 
 impl TailProbability {
     /// Nothing unusual: p is 1.
-    pub const CERTAIN: Self = Self { surprise_nats: 0.0 };
+    pub const CERTAIN: Self = Self { surprisal_nats: 0.0 };
 
     /// From `-ln p`: finite and not negative.
-    pub fn from_surprise(surprise_nats: f64) -> Result<Self, NotAScore> {
-        RawScore::new(surprise_nats).map(|checked| Self { surprise_nats: checked.value() })
+    pub fn from_surprisal(surprisal_nats: f64) -> Result<Self, NotAScore> {
+        RawScore::new(surprisal_nats).map(|checked| Self { surprisal_nats: checked.value() })
     }
 
     /// `-ln p`, in nats.
-    pub const fn surprise_nats(self) -> f64 {
-        self.surprise_nats
+    pub const fn surprisal_nats(self) -> f64 {
+        self.surprisal_nats
     }
 
     /// `p`; zero where it is too small for a float.
     pub fn probability(self) -> f64 {
-        (-self.surprise_nats).exp()
+        (-self.surprisal_nats).exp()
     }
 }
 
 impl TryFrom<f64> for TailProbability {
     type Error = NotAScore;
-    fn try_from(surprise_nats: f64) -> Result<Self, NotAScore> {
-        Self::from_surprise(surprise_nats)
+    fn try_from(surprisal_nats: f64) -> Result<Self, NotAScore> {
+        Self::from_surprisal(surprisal_nats)
     }
 }
 
 impl From<TailProbability> for f64 {
     fn from(tail: TailProbability) -> f64 {
-        tail.surprise_nats
+        tail.surprisal_nats
     }
 }
 
@@ -148,13 +148,13 @@ mod tests {
         for value in [f64::NAN, -1e-9, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(Score::new(value).is_err(), "{value}");
             assert!(RawScore::new(value).is_err(), "{value}");
-            assert!(TailProbability::from_surprise(value).is_err(), "{value}");
+            assert!(TailProbability::from_surprisal(value).is_err(), "{value}");
         }
     }
 
     #[test]
     fn the_boundary_itself_alarms() {
-        assert!(Score::BOUNDARY.is_alarming());
+        assert!(Score::THRESHOLD.is_alarming());
         assert!(!Score::ZERO.is_alarming());
     }
 }

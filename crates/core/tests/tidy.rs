@@ -15,15 +15,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("settings", &["core"]),
     ("ingest", &["core"]),
     ("detect", &["core"]),
+    ("incidents", &["core", "detect"]),
     ("simulate", &["core"]),
-    ("evaluate", &["core", "detect", "simulate"]),
+    ("evaluate", &["core", "detect", "incidents", "simulate"]),
     ("remediate", &["core", "settings"]),
     ("announce", &["core"]),
-    ("engine", &["core", "settings", "ingest", "detect", "simulate", "evaluate", "remediate", "announce"]),
+    ("engine", &["core", "settings", "ingest", "detect", "incidents", "simulate", "evaluate", "remediate", "announce"]),
 ];
 
 /// Rooms that are synchronous and deterministic: time and randomness come in as arguments.
-const PURE: &[&str] = &["core", "settings", "detect", "simulate", "evaluate"];
+const PURE: &[&str] = &["core", "settings", "detect", "incidents", "simulate", "evaluate"];
 
 /// What a pure room's code may not say, and what to use instead.
 const BANNED_IN_PURE: &[(&str, &str)] = &[
@@ -182,7 +183,7 @@ fn no_error_says_its_source_twice() {
 
 #[test]
 fn only_detectors_see_no_label_and_only_evaluate_reads_truths() {
-    let readers: Vec<String> = ["ingest", "detect", "remediate", "announce"]
+    let readers: Vec<String> = ["ingest", "detect", "incidents", "remediate", "announce"]
         .iter()
         .flat_map(|room| sources(room))
         .filter(|(name, text)| !is_test_file(name) && code(text).contains("FaultTruth"))

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use homeostat_core::{Scoring, Seed};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::Enriched;
+use crate::feature_extractor::ExtractedFeatures;
 use crate::onnx::{OnnxError, OnnxRuntime, OnnxSession};
-use crate::trail::{Channel, Trail};
+use crate::row_buffer::{Channel, RowBuffer};
 
 mod batch;
 mod export;
@@ -64,11 +64,11 @@ const INPUTS_MAX: usize = 4096;
 /// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
-/// use homeostat_detect::{Autoencoder, AutoencoderSpec, Enriched, Scaler};
+/// use homeostat_detect::{Autoencoder, AutoencoderSpec, ExtractedFeatures, Scaler};
 ///
 /// let history = window("cart", 0, 400)?;
-/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
-/// let autoencoder = Autoencoder::train(&AutoencoderSpec::new(5, 200, 0.003)?, &enriched, Seed::new(1))?;
+/// let extracted = ExtractedFeatures::new(&history, &Scaler::fit(&history));
+/// let autoencoder = Autoencoder::train(&AutoencoderSpec::new(5, 200, 0.003)?, &extracted, Seed::new(1))?;
 /// // A complete ONNX file, as any runtime loads it: windows of 8 rows of 2 features.
 /// assert_eq!((autoencoder.backend(), autoencoder.model().n_inputs()), ("embedded", 16));
 /// assert!(!autoencoder.saved().onnx.is_empty());
@@ -86,13 +86,17 @@ impl Autoencoder {
     /// the same kind of processor. One core of a server of these years needs a third of a second at most, whatever
     /// the history's length and width. With a model of the user's own in the spec, nothing is trained: the history gives
     /// what holes are filled with.
-    pub fn train(spec: &AutoencoderSpec, enriched: &Enriched, seed: Seed) -> Result<Self, TrainError> {
-        Self::train_shared(spec, &[enriched], seed)
+    pub fn train(spec: &AutoencoderSpec, extracted: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
+        Self::train_shared(spec, &[extracted], seed)
     }
 
     /// Trains one for several subjects with the same features, on windows drawn evenly from all of their histories:
     /// each history is in its own subject's training deviations, so they compare. Costs as much time as for one.
-    pub fn train_shared(spec: &AutoencoderSpec, histories: &[&Enriched], seed: Seed) -> Result<Self, TrainError> {
+    pub fn train_shared(
+        spec: &AutoencoderSpec,
+        histories: &[&ExtractedFeatures],
+        seed: Seed,
+    ) -> Result<Self, TrainError> {
         let failed = |error: OnnxError| TrainError::Failed { detector: NAME, why: error.to_string() };
         Self::load(training::train(spec, histories, seed)?, &OnnxRuntime::embedded()).map_err(failed)
     }
@@ -121,12 +125,15 @@ impl Autoencoder {
         self.session().backend()
     }
 
-    /// Scores the newest row of every trail, in their order, in as few runs of the model as there are batches; one trail's
+    /// Scores the newest row of every row buffer, in their order, in as few runs of the model as there are batches; one row buffer's
     /// failure is its own. A single score is a batch of one. After the first batch of a size, batches up to that size
     /// allocate nothing here (what a backend does within a run is its own).
-    pub fn score_batch<'a>(&mut self, trails: impl IntoIterator<Item = &'a Trail>) -> &[Result<Scoring, ScoreError>] {
+    pub fn score_batch<'a>(
+        &mut self,
+        row_buffers: impl IntoIterator<Item = &'a RowBuffer>,
+    ) -> &[Result<Scoring, ScoreError>] {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        self.batch.score(self.model.meta(), &mut **session, trails)
+        self.batch.score(self.model.meta(), &mut **session, row_buffers)
     }
 
     /// A run that panicked has left nothing behind that the next could see.
@@ -134,8 +141,8 @@ impl Autoencoder {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each feature's `(z − ẑ)²` in a trail of the last batch, `(n_features)`; `None` where it was a hole, or nothing was
-    /// scored. Empty where the batch had no such trail.
+    /// Each feature's `(z − ẑ)²` in a row buffer of the last batch, `(n_features)`; `None` where it was a hole, or nothing was
+    /// scored. Empty where the batch had no such row buffer.
     pub fn errors_of(&self, trail_idx: usize) -> &[Option<f64>] {
         self.batch.errors().chunks_exact(self.model.n_features()).nth(trail_idx).unwrap_or(&[])
     }
@@ -161,9 +168,9 @@ impl Detector for Autoencoder {
         NAME
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         let none = || Err(ScoreError::Model { why: "a batch of one gave no score".to_owned() });
-        self.score_batch([trail]).first().cloned().unwrap_or_else(none)
+        self.score_batch([row_buffer]).first().cloned().unwrap_or_else(none)
     }
 }
 

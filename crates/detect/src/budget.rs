@@ -1,6 +1,6 @@
 //! How many false incidents are tolerable, and the alarm threshold that keeps to it.
 //!
-//! It doesn't know what is scored: a series of fused surprises in, a threshold out. Nothing here sees a label; every
+//! It doesn't know what is scored: a series of fused surprisals in, a threshold out. Nothing here sees a label; every
 //! opening on the held-out history counts as false, which errs towards fewer alarms.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use homeostat_core::{format_duration, parse_duration};
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::Prior;
+use crate::alarm_threshold::InitialThreshold;
 use crate::hysteresis::Hysteresis;
 
 /// So many false incidents in so long, for each subject: `1 per 7d`.
@@ -120,9 +120,9 @@ const ALLOWED_MIN: f64 = 3.0;
 /// one in five days, and left a budget of one a day as it was where there are three days or more.
 const UNSEEN_SHARE: f64 = 0.4;
 
-/// Where the alarm boundary starts: the fused surprise, in nats, above which incidents open as often as the budget allows.
+/// Where the alarm threshold starts: the fused surprisal, in nats, above which incidents open as often as the budget allows.
 ///
-/// `fused` are the fused surprises of consecutive rows that nothing was fitted on, one a `step`; `None` is a row without
+/// `fused` are the fused surprisals of consecutive rows that nothing was fitted on, one a `step`; `None` is a row without
 /// a score. Peaks over threshold (Davison & Smith 1990; declustering by runs: Leadbetter 1991): each row gets its
 /// [opening level](Hysteresis::opening_level), so that "an incident opens at threshold u" is "the level reaches u"; runs of levels above a base
 /// level are clusters, a cluster ending after `close_rows` rows below it; their peaks' excesses over the base level are
@@ -133,12 +133,12 @@ const UNSEEN_SHARE: f64 = 0.4;
 /// It is fitted to each half of the rows and to all of them, and the highest counts: a service isn't equally restless
 /// every day, and the budget must hold on the restless ones. Where the budget is tight for the length of the history, it
 /// is put further out: see [`ALLOWED_MIN`].
-pub(crate) fn prior(
+pub fn initial_threshold(
     fused: &[Option<f64>],
     step: Duration,
     budget: &FalseAlarmBudget,
     hysteresis: &Hysteresis,
-) -> Prior {
+) -> InitialThreshold {
     let values: Vec<f64> = fused.iter().map(|value| value.unwrap_or(0.0)).collect();
     let reach = hysteresis.of_rows as usize;
     let levels: Vec<f64> =
@@ -147,28 +147,33 @@ pub(crate) fn prior(
     let parts = [(&levels[..half], &fused[..half]), (&levels[half..], &fused[half..]), (&levels[..], fused)];
     let days = |fused: &[Option<f64>]| fused.iter().flatten().count() as f64 * step.as_secs_f64() / 86_400.0;
     let parts_fitted = parts.into_iter().filter_map(|(levels, fused)| fitted(levels, days(fused), budget, hysteresis));
-    let highest = |a: Prior, b: Prior| if b.threshold_nats > a.threshold_nats { b } else { a };
+    let highest = |a: InitialThreshold, b: InitialThreshold| if b.threshold_nats > a.threshold_nats { b } else { a };
     match parts_fitted.reduce(highest) {
-        Some(prior) => further_out(prior, days(fused) * budget.incidents_per_day()),
+        Some(initial) => further_out(initial, days(fused) * budget.incidents_per_day()),
         None => without_a_tail(&levels, step, budget),
     }
 }
 
-/// The prior when only so many false alarms were allowed in all the time it was fitted to.
-fn further_out(prior: Prior, n_allowed: f64) -> Prior {
+/// The threshold when only so many false alarms were allowed in all the time it was fitted to.
+fn further_out(initial: InitialThreshold, n_allowed: f64) -> InitialThreshold {
     let by = 1.0 + (UNSEEN_SHARE * (ALLOWED_MIN / n_allowed).ln()).clamp(0.0, 1.0);
-    Prior { threshold_nats: by * prior.threshold_nats, excess_nats: by * prior.excess_nats }
+    InitialThreshold { threshold_nats: by * initial.threshold_nats, excess_nats: by * initial.excess_nats }
 }
 
-/// The prior by one part of the history, or `None` if nothing can be fitted to it.
-fn fitted(levels: &[f64], observed_days: f64, budget: &FalseAlarmBudget, hysteresis: &Hysteresis) -> Option<Prior> {
+/// The threshold by one part of the history, or `None` if nothing can be fitted to it.
+fn fitted(
+    levels: &[f64],
+    observed_days: f64,
+    budget: &FalseAlarmBudget,
+    hysteresis: &Hysteresis,
+) -> Option<InitialThreshold> {
     let (base, excesses) = clusters(levels, hysteresis.close_rows as usize)?;
     let n = excesses.len() as f64;
     let mean_excess = cut_mean(excesses);
     let ratio = n / observed_days / (AIM * budget.incidents_per_day());
     // A budget looser than the base level's own rate stays at the base level: fewer alarms than allowed.
     let beyond = n * mean_excess * (ratio.max(1.0).powf(1.0 / n) - 1.0);
-    Some(Prior {
+    Some(InitialThreshold {
         threshold_nats: (base + beyond).max(THRESHOLD_NATS_MIN),
         excess_nats: mean_excess.max(EXCESS_NATS_MIN),
     })
@@ -176,11 +181,11 @@ fn fitted(levels: &[f64], observed_days: f64, budget: &FalseAlarmBudget, hystere
 
 /// When too little stands out to fit a tail: above everything seen, and above what one perfectly calibrated detector
 /// exceeds at the budget's rate, `ln(rows a day / incidents a day)` less the dead zone.
-fn without_a_tail(levels: &[f64], step: Duration, budget: &FalseAlarmBudget) -> Prior {
+fn without_a_tail(levels: &[f64], step: Duration, budget: &FalseAlarmBudget) -> InitialThreshold {
     let rows_per_day = 86_400.0 / step.as_secs_f64();
     let one_detector = (rows_per_day / budget.incidents_per_day()).ln() - crate::fusion::DEAD_ZONE_NATS;
     let threshold_nats = levels.iter().copied().fold(one_detector.max(THRESHOLD_NATS_MIN), f64::max);
-    Prior { threshold_nats, excess_nats: threshold_nats * EXCESS_SHARE }
+    InitialThreshold { threshold_nats, excess_nats: threshold_nats * EXCESS_SHARE }
 }
 
 /// The highest base level that leaves enough clusters, and each cluster's peak excess over it.
@@ -249,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Surprises of an exponential with memory: each row mixes the previous one in, as smoothed residuals do.
+    /// Surprisals of an exponential with memory: each row mixes the previous one in, as smoothed residuals do.
     fn surprises(seed: Seed, n_rows: usize, memory: f64) -> Vec<Option<f64>> {
         let mut rng = seed.rng();
         let mut last = 0.0_f64;
@@ -263,7 +268,7 @@ mod tests {
     }
 
     fn threshold_nats(fused: &[Option<f64>], budget: &FalseAlarmBudget) -> f64 {
-        prior(fused, MINUTE, budget, &Hysteresis::default()).threshold_nats
+        initial_threshold(fused, MINUTE, budget, &Hysteresis::default()).threshold_nats
     }
 
     fn openings(fused: &[Option<f64>], threshold: f64) -> usize {
@@ -300,12 +305,12 @@ mod tests {
 
     #[test]
     fn a_budget_that_the_history_is_too_short_to_show_is_put_further_out_and_no_more_than_twice() {
-        let prior = Prior { threshold_nats: 10.0, excess_nats: 2.0 };
-        assert_eq!(further_out(prior, 3.0), prior);
-        assert_eq!(further_out(prior, 100.0), prior);
-        let one = further_out(prior, 1.0);
+        let initial = InitialThreshold { threshold_nats: 10.0, excess_nats: 2.0 };
+        assert_eq!(further_out(initial, 3.0), initial);
+        assert_eq!(further_out(initial, 100.0), initial);
+        let one = further_out(initial, 1.0);
         assert!((one.threshold_nats - 10.0 * (1.0 + 0.4 * 3.0_f64.ln())).abs() < 1e-9, "{one:?}");
-        assert_eq!(further_out(prior, 1e-6), Prior { threshold_nats: 20.0, excess_nats: 4.0 });
+        assert_eq!(further_out(initial, 1e-6), InitialThreshold { threshold_nats: 20.0, excess_nats: 4.0 });
     }
 
     #[test]

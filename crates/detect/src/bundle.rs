@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use homeostat_core::{Schema, Subject};
 
-use crate::confidence::Calibration;
 use crate::ensemble::{Ensemble, LoadOptions, Restorer, SavedEnsemble, Saver};
 
 mod archive;
@@ -62,7 +61,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
 /// use std::collections::BTreeMap;
-/// use homeostat_detect::{Bundle, Calibration, Ensemble, EnsembleSpec, LoadOptions, Provenance, Recipe};
+/// use homeostat_detect::{Bundle, Ensemble, EnsembleSpec, LoadOptions, Provenance, Recipe};
 ///
 /// let history = window("cart", 0, 400)?;
 /// let spec = EnsembleSpec::default();
@@ -77,7 +76,7 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// let ensembles = BTreeMap::from([(history.subject().clone(), ensemble)]);
 /// let room = tempfile::tempdir()?;
 /// let path = room.path().join("bundle.tar.zst"); // or a name without this ending, for a directory
-/// Bundle { provenance, recipe, ensembles, calibration: Calibration::unknown() }.save(&path)?;
+/// Bundle { provenance, recipe, ensembles, calibration_json: "{}".into() }.save(&path)?;
 /// let loaded = Bundle::load(&path, |_| None, &LoadOptions::default())?;
 /// assert_eq!(loaded.provenance.source, "an example");
 /// # Ok::<(), Any>(())
@@ -86,12 +85,12 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 pub struct Bundle {
     /// Where it comes from.
     pub provenance: Provenance,
-    /// With which options the models were trained; the opening rule among them is what their alarm boundaries were fitted to.
+    /// With which options the models were trained; the opening rule among them is what their alarm thresholds were fitted to.
     pub recipe: Recipe,
     /// The ensembles, each as it stood after the last row it has seen.
     pub ensembles: BTreeMap<Subject, Ensemble>,
-    /// The confidence curves.
-    pub calibration: Calibration,
+    /// The confidence curves, as JSON: what reads them is the room that knows incidents.
+    pub calibration_json: String,
 }
 
 impl Bundle {
@@ -123,8 +122,7 @@ impl Bundle {
             subjects.push(entry(subject, directory, ensemble, saved.models.keys().cloned().collect())?);
             files.extend(saved.models.into_iter().map(|(model, bytes)| (format!("{MODELS}/{model}"), bytes)));
         }
-        let calibration = serde_json::to_vec_pretty(&self.calibration).map_err(|error| part(&CALIBRATION, error))?;
-        files.insert(CALIBRATION.to_owned(), Arc::new(calibration));
+        files.insert(CALIBRATION.to_owned(), Arc::new(self.calibration_json.clone().into_bytes()));
         let manifest = BundleManifest {
             format: FORMAT,
             homeostat: env!("CARGO_PKG_VERSION").to_owned(),
@@ -147,7 +145,7 @@ impl Bundle {
     ) -> Result<Self, BundleLoadError> {
         let store = Store::open(path)?;
         let manifest = store.manifest()?;
-        let calibration = serde_json::from_slice(&store.checked(CALIBRATION, &manifest)?)
+        let calibration_json = String::from_utf8(store.checked(CALIBRATION, &manifest)?)
             .map_err(|error| BundleLoadError::damaged(store.path_of(CALIBRATION), error.to_string()))?;
         let mut ensembles = BTreeMap::new();
         let mut restorer = Restorer::new(options);
@@ -172,7 +170,7 @@ impl Bundle {
             }
             ensembles.insert(subject.clone(), ensemble);
         }
-        Ok(Self { provenance: manifest.provenance, recipe: manifest.recipe, ensembles, calibration })
+        Ok(Self { provenance: manifest.provenance, recipe: manifest.recipe, ensembles, calibration_json })
     }
 }
 

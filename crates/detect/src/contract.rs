@@ -13,11 +13,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::{Enriched, Enricher};
+use crate::feature_extractor::{ExtractedFeatures, FeatureExtractor};
+use crate::row_buffer::Channel;
 use crate::scaler::Scaler;
-use crate::trail::Channel;
 
-/// Runs the contract on one detector: a module name, and how to train it from `(&Enriched, Seed)`. The detector must be
+/// Runs the contract on one detector: a module name, and how to train it from `(&ExtractedFeatures, Seed)`. The detector must be
 /// `Detector + Clone + Serialize + DeserializeOwned` and have `memory_bytes(&self) -> usize`.
 macro_rules! detector_contract {
     ($module:ident, $train:expr) => {
@@ -100,27 +100,27 @@ pub(crate) fn window(values: Array2<f64>) -> Window {
     Window::new(Subject::deployment("shop", "cart"), grid, Arc::new(schema), values).expect("a window")
 }
 
-/// The values enriched for training, and an enricher that has seen them all.
-pub(crate) fn history(values: Array2<f64>) -> (Enricher, Enriched) {
+/// The values extracted for training, and an extractor that has seen them all.
+pub(crate) fn history(values: Array2<f64>) -> (FeatureExtractor, ExtractedFeatures) {
     let window = window(values);
     let scaler = Scaler::fit(&window);
-    let enriched = Enriched::new(&window, &scaler);
-    let mut enricher = Enricher::new(scaler, STEP);
+    let extracted = ExtractedFeatures::new(&window, &scaler);
+    let mut extractor = FeatureExtractor::new(scaler, STEP);
     for step_idx in 0..window.grid().n_steps() {
-        enricher.push(window.grid().at(step_idx), window.row(step_idx).iter().copied());
+        extractor.push(window.grid().at(step_idx), window.row(step_idx).iter().copied());
     }
-    (enricher, enriched)
+    (extractor, extracted)
 }
 
 /// Pushes the next row, one step after the newest, and scores it.
 pub(crate) fn next_score(
     detector: &mut impl Detector,
-    enricher: &mut Enricher,
+    extractor: &mut FeatureExtractor,
     row: &[f64],
 ) -> Result<Scoring, ScoreError> {
-    let at = enricher.trail().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + enricher.step());
-    enricher.push(at, row.iter().copied());
-    detector.score(enricher.trail())
+    let at = extractor.row_buffer().newest_at().map_or(Timestamp::from_secs(0), |newest| newest + extractor.step());
+    extractor.push(at, row.iter().copied());
+    detector.score(extractor.row_buffer())
 }
 
 /// The score, where there is one.
@@ -131,62 +131,66 @@ pub(crate) fn scored(scoring: Result<Scoring, ScoreError>) -> Option<f64> {
     }
 }
 
-/// The usual history, an enricher at its end, a detector trained on it, and the rows that follow.
-fn usual<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) -> (T, Enricher, Array2<f64>) {
+/// The usual history, an extractor at its end, a detector trained on it, and the rows that follow.
+fn usual<T: Detector>(
+    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
+) -> (T, FeatureExtractor, Array2<f64>) {
     let values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
-    let (enricher, enriched) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
-    let detector = train(&enriched, Seed::new(7)).expect("a model of the usual history");
-    (detector, enricher, values.slice(s![N_TRAIN.., ..]).to_owned())
+    let (extractor, extracted) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
+    let detector = train(&extracted, Seed::new(7)).expect("a model of the usual history");
+    (detector, extractor, values.slice(s![N_TRAIN.., ..]).to_owned())
 }
 
 fn bytes<T: Serialize>(detector: &T) -> Vec<u8> {
     postcard::to_stdvec(detector).expect("bytes")
 }
 
-pub(crate) fn holes<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+pub(crate) fn holes<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
     let mut rng = Seed::new(21).rng();
     let mut values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
     values.mapv_inplace(|value| if rng.random::<f64>() < 0.1 { f64::NAN } else { value });
     values.slice_mut(s![400..430, ..]).fill(f64::NAN);
     values.slice_mut(s![N_TRAIN + 50..N_TRAIN + 90, ..]).fill(f64::NAN);
     values.slice_mut(s![N_TRAIN + 120..N_TRAIN + 200, 0]).fill(f64::NAN);
-    let (mut enricher, enriched) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
-    let mut detector = train(&enriched, Seed::new(7)).expect("a model despite holes");
+    let (mut extractor, extracted) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
+    let mut detector = train(&extracted, Seed::new(7)).expect("a model despite holes");
     let mut n_scored = 0;
     for (step_idx, row) in values.slice(s![N_TRAIN.., ..]).rows().into_iter().enumerate() {
-        let score = scored(next_score(&mut detector, &mut enricher, &row.to_vec()));
+        let score = scored(next_score(&mut detector, &mut extractor, &row.to_vec()));
         if row.iter().all(|value| value.is_nan()) {
             assert_eq!(score, None, "row {step_idx} has nothing to score");
         }
         n_scored += usize::from(score.is_some());
     }
     assert!(n_scored >= 100, "only {n_scored} of 300 rows with a tenth of holes were scored");
-    // Holes pushed in by the enricher, for more steps than the trail holds.
-    let much_later = enricher.trail().newest_at().expect("rows") + STEP * 100;
-    enricher.push(much_later, vec![0.0; N_FEATURES].into_iter());
-    detector.score(enricher.trail()).expect("no failure");
+    // Holes pushed in by the extractor, for more steps than the row buffer holds.
+    let much_later = extractor.row_buffer().newest_at().expect("rows") + STEP * 100;
+    extractor.push(much_later, vec![0.0; N_FEATURES].into_iter());
+    detector.score(extractor.row_buffer()).expect("no failure");
 }
 
-pub(crate) fn deterministic<T: Detector + Serialize>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+pub(crate) fn deterministic<T: Detector + Serialize>(
+    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
+) {
     let (first, ..) = usual(train);
     let (second, ..) = usual(train);
     assert!(bytes(&first) == bytes(&second), "the same history and seed must give the same model");
 }
 
-pub(crate) fn monotone<T: Detector + Clone>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
-    let (mut detector, mut enricher, rows) = usual(train);
+pub(crate) fn monotone<T: Detector + Clone>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
+    let (mut detector, mut extractor, rows) = usual(train);
     let sizes = [0.0, 4.0, 8.0, 16.0];
     let mut by_size = vec![Vec::new(); sizes.len()];
     for (step_idx, row) in rows.rows().into_iter().take(120).enumerate() {
         if step_idx % 8 == 7 {
             for (scores, size) in by_size.iter_mut().zip(sizes) {
-                let (mut detector, mut enricher) = (detector.clone(), enricher.clone());
+                let (mut detector, mut extractor) = (detector.clone(), extractor.clone());
                 let mut spiked = row.to_vec();
-                spiked[1] += size * enricher.scaler().deviation(1, Channel::Level);
-                scores.extend(scored(next_score(&mut detector, &mut enricher, &spiked)));
+                spiked[1] += size * extractor.scaler().deviation(1, Channel::Level);
+                scores.extend(scored(next_score(&mut detector, &mut extractor, &spiked)));
             }
         }
-        next_score(&mut detector, &mut enricher, &row.to_vec()).expect("no failure");
+        next_score(&mut detector, &mut extractor, &row.to_vec()).expect("no failure");
     }
     let medians: Vec<f64> = by_size
         .iter_mut()
@@ -200,58 +204,58 @@ pub(crate) fn monotone<T: Detector + Clone>(train: &dyn Fn(&Enriched, Seed) -> R
 }
 
 pub(crate) fn bounded<T: Detector>(
-    train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>,
+    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
     memory_bytes: impl Fn(&T) -> usize,
 ) {
-    let (mut detector, mut enricher, rows) = usual(train);
-    next_score(&mut detector, &mut enricher, &rows.row(0).to_vec()).expect("no failure");
+    let (mut detector, mut extractor, rows) = usual(train);
+    next_score(&mut detector, &mut extractor, &rows.row(0).to_vec()).expect("no failure");
     let at_first = memory_bytes(&detector);
     for row in rows.rows() {
-        next_score(&mut detector, &mut enricher, &row.to_vec()).expect("no failure");
+        next_score(&mut detector, &mut extractor, &row.to_vec()).expect("no failure");
     }
     assert_eq!(memory_bytes(&detector), at_first, "it grew while scoring");
     assert!((1..MEMORY_BYTES_MAX).contains(&at_first), "{at_first} bytes");
 }
 
 pub(crate) fn saved_and_loaded<T: Detector + Serialize + DeserializeOwned>(
-    train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>,
+    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
 ) {
-    let (mut detector, mut enricher, rows) = usual(train);
+    let (mut detector, mut extractor, rows) = usual(train);
     for row in rows.rows().into_iter().take(100) {
-        next_score(&mut detector, &mut enricher, &row.to_vec()).expect("no failure");
+        next_score(&mut detector, &mut extractor, &row.to_vec()).expect("no failure");
     }
     let saved = bytes(&detector);
     let mut loaded: T = postcard::from_bytes(&saved).expect("what was saved");
     assert!(bytes(&loaded) == saved, "saving again must give the same bytes");
-    let mut other = enricher.clone();
+    let mut other = extractor.clone();
     for (step_idx, row) in rows.rows().into_iter().skip(100).take(50).enumerate() {
-        let before = scored(next_score(&mut detector, &mut enricher, &row.to_vec()));
+        let before = scored(next_score(&mut detector, &mut extractor, &row.to_vec()));
         let after = scored(next_score(&mut loaded, &mut other, &row.to_vec()));
         assert!(before.is_some());
         assert_eq!(before.map(f64::to_bits), after.map(f64::to_bits), "row {step_idx} after loading");
     }
 }
 
-pub(crate) fn other_shape<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+pub(crate) fn other_shape<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
     let (mut detector, ..) = usual(train);
     let (other, _) = history(noise(50, N_FEATURES + 1, Seed::new(1)));
     let wanted = Err(ScoreError::Shape { found: N_FEATURES + 1, wanted: N_FEATURES });
-    assert_eq!(detector.score(other.trail()), wanted);
+    assert_eq!(detector.score(other.row_buffer()), wanted);
 }
 
-pub(crate) fn extreme_rows<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
-    let (mut detector, mut enricher, rows) = usual(train);
+pub(crate) fn extreme_rows<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
+    let (mut detector, mut extractor, rows) = usual(train);
     let extremes = [1e300, -1e300, f64::MAX, f64::MIN, 5e-324, -5e-324, f64::INFINITY, 0.0];
     for (row, extreme) in rows.rows().into_iter().zip(extremes.into_iter().cycle()).take(80) {
-        scored(next_score(&mut detector, &mut enricher, &[extreme, row[1], -extreme]));
+        scored(next_score(&mut detector, &mut extractor, &[extreme, row[1], -extreme]));
     }
     // Afterwards it must find back to scores of the usual size, not to infinity or nothing.
     let last =
-        rows.rows().into_iter().map(|row| scored(next_score(&mut detector, &mut enricher, &row.to_vec()))).last();
+        rows.rows().into_iter().map(|row| scored(next_score(&mut detector, &mut extractor, &row.to_vec()))).last();
     assert!(last.flatten().is_some());
 }
 
-pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> Result<T, TrainError>) {
+pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
     let usual = noise(400, 2, Seed::new(4));
     let histories: [(&str, Array2<f64>); 9] = [
         ("one row", usual.slice(s![..1, ..]).to_owned()),
@@ -265,8 +269,8 @@ pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> 
         ("denormal", usual.mapv(|value| value * 1e-310)),
     ];
     for (what, values) in histories {
-        let (mut enricher, enriched) = history(values.clone());
-        let mut detector = match train(&enriched, Seed::new(7)) {
+        let (mut extractor, extracted) = history(values.clone());
+        let mut detector = match train(&extracted, Seed::new(7)) {
             Ok(detector) => detector,
             Err(error) => {
                 assert!(!matches!(error, TrainError::BadOption { .. }), "{what}: no option is at fault: {error}");
@@ -274,7 +278,7 @@ pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&Enriched, Seed) -> 
             }
         };
         for row in [values.row(0).to_vec(), vec![1e300, -1e300], vec![f64::NAN, 0.0], vec![0.0, 5e-324]] {
-            next_score(&mut detector, &mut enricher, &row).unwrap_or_else(|error| panic!("{what}: {error}"));
+            next_score(&mut detector, &mut extractor, &row).unwrap_or_else(|error| panic!("{what}: {error}"));
         }
     }
 }

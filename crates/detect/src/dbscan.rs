@@ -22,15 +22,15 @@ pub(crate) use self::cores::{clustered, distances_to_kth};
 use self::index::{CoreIndex, FixedRow};
 pub use self::spec::{DbscanSpec, Epsilon};
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::Enriched;
-use crate::trail::{Channel, Trail};
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::{Channel, RowBuffer};
 
 const NAME: &str = "dbscan";
 
 /// What a feature contributes to a row, in this order.
 const ROW_CHANNELS: [Channel; 3] = [Channel::Level, Channel::Residual3, Channel::Residual20];
 
-/// Below this many rows in the trail, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
+/// Below this many rows in the row buffer, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
 const ROWS_NEEDED: usize = 11;
 
 /// Novelty by distance from DBSCAN's core points.
@@ -54,12 +54,12 @@ const ROWS_NEEDED: usize = 11;
 /// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
-/// use homeostat_detect::{Dbscan, DbscanSpec, Enriched, Epsilon, Scaler};
+/// use homeostat_detect::{Dbscan, DbscanSpec, ExtractedFeatures, Epsilon, Scaler};
 ///
 /// let history = window("cart", 0, 400)?;
-/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
+/// let extracted = ExtractedFeatures::new(&history, &Scaler::fit(&history));
 /// let spec = DbscanSpec::default().with_epsilon(Epsilon::Quantile(0.95))?;
-/// let dbscan = Dbscan::train(&spec, &enriched, Seed::new(1))?;
+/// let dbscan = Dbscan::train(&spec, &extracted, Seed::new(1))?;
 /// assert!(dbscan.n_clusters() >= 1 && dbscan.n_cores() > 0 && dbscan.epsilon() > 0.0);
 /// # Ok::<(), Any>(())
 /// ```
@@ -93,13 +93,13 @@ impl PartialEq for Dbscan {
 impl Dbscan {
     /// Clusters a bounded sample of the training rows and keeps the cores. Draws nothing from `seed`: the sample is
     /// chosen by rule.
-    pub fn train(spec: &DbscanSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+    pub fn train(spec: &DbscanSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
         Self::train_shared(spec, &[history], seed)
     }
 
     /// Clusters a bounded sample of several subjects' rows, where they have the same features: each history is in its own
     /// subject's training deviations, so they compare.
-    pub fn train_shared(spec: &DbscanSpec, histories: &[&Enriched], _seed: Seed) -> Result<Self, TrainError> {
+    pub fn train_shared(spec: &DbscanSpec, histories: &[&ExtractedFeatures], _seed: Seed) -> Result<Self, TrainError> {
         let n_features = histories.first().map_or(0, |history| history.n_features());
         if histories.iter().any(|history| history.n_features() != n_features) {
             let why = "subjects that share one must have the same features".to_owned();
@@ -172,12 +172,12 @@ impl Detector for Dbscan {
         NAME
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         let Self { model, row } = self;
-        if trail.n_features() != model.n_features {
-            return Err(ScoreError::Shape { found: trail.n_features(), wanted: model.n_features });
+        if row_buffer.n_features() != model.n_features {
+            return Err(ScoreError::Shape { found: row_buffer.n_features(), wanted: model.n_features });
         }
-        let channels = ROW_CHANNELS.map(|channel| trail.row(0, channel));
+        let channels = ROW_CHANNELS.map(|channel| row_buffer.row(0, channel));
         let deviations = model.columns.iter().map(|column| {
             let (feature_idx, channel_idx) = split(*column);
             channels[channel_idx].map_or(f64::NAN, |cells| cells[feature_idx])
@@ -185,7 +185,7 @@ impl Detector for Dbscan {
         model.cores.fill(row, deviations);
         let n_present = row.n_present();
         if 2 * n_present < model.columns.len() || n_present == 0 {
-            let short = trail.n_rows() < ROWS_NEEDED;
+            let short = row_buffer.n_rows() < ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
         RawScore::new((model.cores.nearest(row) / model.epsilon_squared).ln_1p())

@@ -2,9 +2,9 @@
 
 use homeostat_core::Scoring;
 
-use crate::trail::Trail;
+use crate::row_buffer::RowBuffer;
 
-/// Scores the newest row of a trail.
+/// Scores the newest row of a row buffer.
 ///
 /// Every detector is NaN-safe, deterministic under a seed, bounded in memory, and gives the same next score after
 /// save and load, bit for bit; a larger fault never scores lower. One contract test runs on all of them.
@@ -12,19 +12,19 @@ pub trait Detector: Send {
     /// Its stable name: in votes, metrics and config.
     fn name(&self) -> &'static str;
 
-    /// Scores the trail's newest row. Called once for each row, in order: a detector may keep state from row to row.
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError>;
+    /// Scores the row buffer's newest row. Called once for each row, in order: a detector may keep state from row to row.
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError>;
 }
 
 /// Why a detector couldn't score. It becomes a failed vote; the service goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScoreError {
-    /// The trail has another number of features than the detector was trained on: train again, or fix the queries.
+    /// The row buffer has another number of features than the detector was trained on: train again, or fix the queries.
     #[error(
         "the window has {found} features, the detector was trained on {wanted}: train again after changing queries"
     )]
     Shape {
-        /// Features of the trail.
+        /// Features of the row buffer.
         found: usize,
         /// Features in training.
         wanted: usize,

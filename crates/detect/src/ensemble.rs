@@ -5,21 +5,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{Assessment, Fused, NamedVote, NotReady, Schema, Scoring, Timestamp, Vote, Window};
+use homeostat_core::{Assessment, DetectorVote, Fused, NotReady, Schema, Scoring, Timestamp, Vote, Window};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "onnx")]
 use crate::autoencoder::Autoencoder;
 use crate::detector::ScoreError;
-use crate::enricher::Enricher;
+use crate::feature_extractor::FeatureExtractor;
 use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
 use crate::forecast::KnownEffect;
 use crate::fusion::{Fusion, VOTES_MIN};
-use crate::tail::Tail;
-use crate::trail::TRAIL_ROWS_MAX;
+use crate::row_buffer::BUFFER_ROWS_MAX;
 #[cfg(feature = "onnx")]
-use crate::trail::Trail;
+use crate::row_buffer::RowBuffer;
+use crate::tail::Tail;
 
 mod fit;
 mod group;
@@ -67,7 +67,7 @@ pub use training::EnsembleSpec;
 #[derive(Clone, Debug)]
 pub struct Ensemble {
     schema: Arc<Schema>,
-    enricher: Enricher,
+    extractor: FeatureExtractor,
     members: Vec<Member>,
     missing: Vec<MissingDetector>,
     fusion: Fusion,
@@ -115,7 +115,7 @@ impl Ensemble {
 
     /// The time between rows it was trained on.
     pub fn step(&self) -> Duration {
-        self.enricher.step()
+        self.extractor.step()
     }
 
     /// Detectors that were wanted and couldn't be trained. Each is a failed vote in every assessment.
@@ -133,12 +133,12 @@ impl Ensemble {
         &self.fit
     }
 
-    /// The fused surprise at which the score of the next row will be 1.0, in nats. It moves so that the budget holds.
+    /// The fused surprisal at which the score of the next row will be 1.0, in nats. It moves so that the budget holds.
     pub fn threshold_nats(&self) -> f64 {
         self.fusion.threshold_nats()
     }
 
-    /// Bytes held: `trail` (rows and scales) first, then each detector with its calibration. What [`crate::estimate`]
+    /// Bytes held: `rows` (rows and scales) first, then each detector with its calibration. What [`crate::estimate`]
     /// foresees for a subject that shares nothing.
     pub fn memory_bytes(&self) -> Vec<(&'static str, usize)> {
         let shared = self.members.iter().map(|member| member.model.shared_part().map_or(0, |part| part.bytes));
@@ -154,8 +154,8 @@ impl Ensemble {
         let members = self.members.iter().map(|member| {
             (member.model.name(), size_of::<Member>() + member.model.own_bytes() + member.tail.heap_bytes())
         });
-        let own = size_of::<Self>() + self.enricher.heap_bytes() + self.fusion.heap_bytes() + self.fit.heap_bytes();
-        std::iter::once(("trail", own)).chain(members).collect()
+        let own = size_of::<Self>() + self.extractor.heap_bytes() + self.fusion.heap_bytes() + self.fit.heap_bytes();
+        std::iter::once(("rows", own)).chain(members).collect()
     }
 
     /// The trained models that other subjects may share.
@@ -165,7 +165,7 @@ impl Ensemble {
 
     /// The moment of the newest row it has seen.
     pub fn newest_at(&self) -> Option<Timestamp> {
-        self.enricher.trail().newest_at()
+        self.extractor.row_buffer().newest_at()
     }
 
     /// Takes the window's rows that are newer than what it has seen, and assesses the newest. It can't fail: what a detector
@@ -183,17 +183,17 @@ impl Ensemble {
         }
     }
 
-    /// Assesses a window on its own: the trail starts empty, detectors start from where they are, and nothing is kept.
+    /// Assesses a window on its own: the row buffer starts empty, detectors start from where they are, and nothing is kept.
     pub fn assess_once(&self, window: &Window) -> Assessment {
         self.restarted().assess(window)
     }
 
-    /// The same models as if they had seen no row yet: for rows older than what it has seen. Detectors and the boundary start
+    /// The same models as if they had seen no row yet: for rows older than what it has seen. Detectors and the threshold start
     /// from where they are.
     #[must_use]
     pub fn restarted(&self) -> Self {
         let mut fresh = self.clone();
-        fresh.enricher = self.enricher.emptied();
+        fresh.extractor = self.extractor.emptied();
         fresh.fusion = self.fusion.forgotten();
         fresh.last = None;
         fresh
@@ -239,7 +239,7 @@ impl Ensemble {
         }
         #[cfg(feature = "onnx")]
         if let Some(member_idx) = self.batched_idx() {
-            let scoring = self.members[member_idx].model.score(self.enricher.trail(), &[]);
+            let scoring = self.members[member_idx].model.score(self.extractor.row_buffer(), &[]);
             self.settle(member_idx, scoring);
         }
         self.conclude();
@@ -253,19 +253,19 @@ impl Ensemble {
             return false;
         }
         match row {
-            Some(row) => self.enricher.push(at, row.iter().copied()),
-            None => self.enricher.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
+            Some(row) => self.extractor.push(at, row.iter().copied()),
+            None => self.extractor.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
         };
         let mut last = self.last.take().unwrap_or_else(|| self.blank(at));
         last.assessment.at = at;
-        let trail = self.enricher.trail();
+        let row_buffer = self.extractor.row_buffer();
         // Members come first among the votes; what is missing says the same of every row.
         for (member, named) in self.members.iter_mut().zip(&mut last.assessment.votes) {
             #[cfg(feature = "onnx")]
             if member.model.as_autoencoder().is_some() {
                 continue;
             }
-            named.vote = vote(member.model.score(trail, known), &member.tail);
+            named.vote = vote(member.model.score(row_buffer, known), &member.tail);
         }
         self.last = Some(last);
         true
@@ -285,8 +285,8 @@ impl Ensemble {
 
     /// The rows as detectors see them.
     #[cfg(feature = "onnx")]
-    pub(crate) fn trail(&self) -> &Trail {
-        self.enricher.trail()
+    pub(crate) fn row_buffer(&self) -> &RowBuffer {
+        self.extractor.row_buffer()
     }
 
     /// The second step: what the detector said that scores in batches.
@@ -303,9 +303,9 @@ impl Ensemble {
     /// The last step: votes to a score, and where each feature stands.
     pub(crate) fn conclude(&mut self) {
         let Some(AssessedRow { assessment, features }) = &mut self.last else { return };
-        // What wasn't trained has no part in the boundary either.
+        // What wasn't trained has no part in the threshold either.
         assessment.fused = self.fusion.push(&assessment.votes[..self.members.len()]);
-        explain(&self.enricher, &self.members, assessment, features);
+        explain(&self.extractor, &self.members, assessment, features);
     }
 
     /// The newest row that was assessed since it was trained or loaded.
@@ -326,7 +326,7 @@ impl Ensemble {
         // A copy shares the trees.
         let mut forest = self.members.iter().find_map(|member| member.model.as_forest())?.clone();
         let mut contributions = Vec::new();
-        forest.attribute(self.enricher.trail(), &mut contributions).ok()?;
+        forest.attribute(self.extractor.row_buffer(), &mut contributions).ok()?;
         Some(contributions)
     }
 
@@ -334,16 +334,16 @@ impl Ensemble {
         if **window.schema() != *self.schema {
             return Err(Misfit::Schema);
         }
-        if window.grid().step() != self.enricher.step() {
+        if window.grid().step() != self.extractor.step() {
             return Err(Misfit::Step);
         }
         Ok(())
     }
 
-    /// Steps without data between two moments; at most as many as the trail holds.
+    /// Steps without data between two moments; at most as many as the row buffer holds.
     fn n_holes_between(&self, newest: Timestamp, at: Timestamp) -> u32 {
         let missed = at.since(newest).as_millis() / self.step().as_millis().max(1);
-        missed.saturating_sub(1).min(TRAIL_ROWS_MAX as u128) as u32
+        missed.saturating_sub(1).min(BUFFER_ROWS_MAX as u128) as u32
     }
 
     /// Room for the first assessment.
@@ -353,7 +353,7 @@ impl Ensemble {
 
     /// An assessment in which every detector says the same.
     fn without_votes(&self, at: Timestamp, vote: &Vote) -> Assessment {
-        let named = |name: &'static str| NamedVote { detector: name.into(), vote: vote.clone() };
+        let named = |name: &'static str| DetectorVote { detector: name.into(), vote: vote.clone() };
         Assessment {
             at,
             votes: self.detectors().map(named).chain(self.missing.iter().map(missing_vote)).collect(),
@@ -391,20 +391,25 @@ fn vote(scoring: Result<Scoring, ScoreError>, tail: &Tail) -> Vote {
     }
 }
 
-fn missing_vote(missing: &MissingDetector) -> NamedVote {
-    NamedVote {
+fn missing_vote(missing: &MissingDetector) -> DetectorVote {
+    DetectorVote {
         detector: missing.detector.clone().into(),
         vote: Vote::Failed { why: format!("not trained: {}", missing.why) },
     }
 }
 
 /// Fills in where each feature stands and what was expected of it.
-fn explain(enricher: &Enricher, members: &[Member], assessment: &mut Assessment, features: &mut Vec<FeatureState>) {
+fn explain(
+    extractor: &FeatureExtractor,
+    members: &[Member],
+    assessment: &mut Assessment,
+    features: &mut Vec<FeatureState>,
+) {
     let forecast = members.iter().find_map(|member| member.model.as_forecast());
-    feature_states(enricher, forecast, features);
+    feature_states(extractor, forecast, features);
     assessment.expected.clear();
     assessment.expected.extend(features.iter().map(|state| state.expected));
-    strongest_deviations(enricher.trail(), &mut assessment.deviations);
+    strongest_deviations(extractor.row_buffer(), &mut assessment.deviations);
 }
 
 #[cfg(test)]

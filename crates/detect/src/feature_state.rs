@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::enricher::Enricher;
+use crate::feature_extractor::FeatureExtractor;
 use crate::forecast::Forecast;
-use crate::trail::{CHANNELS, Channel, Trail};
+use crate::row_buffer::{CHANNELS, Channel, RowBuffer};
 
 /// A feature within so many training deviations of its training mean is back to normal. Not 3: of the noise of a healthy
 /// service, one row in several hundred lies beyond 3, and several features must be normal at the same time.
@@ -45,17 +45,21 @@ pub struct FeatureState {
 }
 
 /// All features at the newest row, into `states`. `forecast` has seen that row.
-pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&Forecast>, states: &mut Vec<FeatureState>) {
-    let trail = enricher.trail();
+pub(crate) fn feature_states(
+    extractor: &FeatureExtractor,
+    forecast: Option<&Forecast>,
+    states: &mut Vec<FeatureState>,
+) {
+    let row_buffer = extractor.row_buffer();
     states.clear();
-    states.extend((0..trail.n_features()).map(|idx| {
-        let deviation = cell(trail, 0, Channel::Level, idx);
+    states.extend((0..row_buffer.n_features()).map(|idx| {
+        let deviation = cell(row_buffer, 0, Channel::Level, idx);
         FeatureState {
-            value: cell(trail, 0, Channel::Raw, idx),
+            value: cell(row_buffer, 0, Channel::Raw, idx),
             expected: forecast
                 .and_then(|forecast| forecast.expected().get(idx).copied())
                 .filter(|expected| expected.is_finite())
-                .or_else(|| mean_before(trail, idx)),
+                .or_else(|| mean_before(row_buffer, idx)),
             deviation,
             normal: deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
             usual: forecast.is_some_and(|forecast| forecast.is_usual(idx)),
@@ -65,19 +69,19 @@ pub(crate) fn feature_states(enricher: &Enricher, forecast: Option<&Forecast>, s
 
 /// For each feature the deviation farthest from 0 among its level and its residuals at the newest row, signed: a sudden
 /// fault shows in a residual first, a slow one in the level.
-pub(crate) fn strongest_deviations(trail: &Trail, deviations: &mut Vec<Option<f64>>) {
+pub(crate) fn strongest_deviations(row_buffer: &RowBuffer, deviations: &mut Vec<Option<f64>>) {
     deviations.clear();
-    deviations.extend((0..trail.n_features()).map(|idx| {
+    deviations.extend((0..row_buffer.n_features()).map(|idx| {
         CHANNELS
             .into_iter()
             .filter(|channel| *channel != Channel::Raw)
-            .filter_map(|channel| cell(trail, 0, channel, idx))
+            .filter_map(|channel| cell(row_buffer, 0, channel, idx))
             .max_by(|a, b| a.abs().total_cmp(&b.abs()))
     }));
 }
 
-fn mean_before(trail: &Trail, idx: usize) -> Option<f64> {
-    let values = (1..=EXPECTED_ROWS).filter_map(|back| cell(trail, back, Channel::Raw, idx));
+fn mean_before(row_buffer: &RowBuffer, idx: usize) -> Option<f64> {
+    let values = (1..=EXPECTED_ROWS).filter_map(|back| cell(row_buffer, back, Channel::Raw, idx));
     // A running mean: a sum of huge values would overflow.
     values
         .fold(None, |mean: Option<(f64, f64)>, value| match mean {
@@ -88,6 +92,6 @@ fn mean_before(trail: &Trail, idx: usize) -> Option<f64> {
         .filter(|mean| mean.is_finite())
 }
 
-fn cell(trail: &Trail, back: usize, channel: Channel, idx: usize) -> Option<f64> {
-    trail.row(back, channel).map(|row| row[idx]).filter(|value| value.is_finite())
+fn cell(row_buffer: &RowBuffer, back: usize, channel: Channel, idx: usize) -> Option<f64> {
+    row_buffer.row(back, channel).map(|row| row[idx]).filter(|value| value.is_finite())
 }

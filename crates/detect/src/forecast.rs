@@ -19,9 +19,9 @@ use homeostat_core::{NotReady, RawScore, Scoring, Seed, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::Enriched;
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
-use crate::trail::{Channel, Trail};
 use feature::{FeatureForecast, Step};
 pub use known_effect::{KnownEffect, ROLLOUT_SETTLES};
 use pace::Pace;
@@ -147,11 +147,11 @@ impl Interval {
 /// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
-/// use homeostat_detect::{Enriched, Forecast, ForecastSpec, Scaler};
+/// use homeostat_detect::{ExtractedFeatures, Forecast, ForecastSpec, Scaler};
 ///
 /// let history = window("cart", 0, 600)?;
-/// let enriched = Enriched::new(&history, &Scaler::fit(&history));
-/// let mut forecast = Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(1))?;
+/// let extracted = ExtractedFeatures::new(&history, &Scaler::fit(&history));
+/// let mut forecast = Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(1))?;
 /// forecast.observe(Timestamp::from_secs(60 * 600), &[1.5, 1.5], &[])?;
 /// assert!(forecast.intervals()[0].holds(1.5) && !forecast.intervals()[0].holds(9.0));
 /// # Ok::<(), Any>(())
@@ -207,7 +207,7 @@ impl TryFrom<SavedForecast> for Forecast {
 impl Forecast {
     /// Fits each feature on its raw column. A feature on which nothing can be fitted (constant, mostly holes) is held
     /// against its mean. Draws nothing from `seed`: fitting is deterministic.
-    pub fn train(spec: &ForecastSpec, history: &Enriched, _seed: Seed) -> Result<Self, TrainError> {
+    pub fn train(spec: &ForecastSpec, history: &ExtractedFeatures, _seed: Seed) -> Result<Self, TrainError> {
         let raw = history.channel(Channel::Raw);
         let usable =
             |row: &ndarray::ArrayView1<'_, f64>| 2 * row.iter().filter(|value| !value.is_nan()).count() >= row.len();
@@ -296,11 +296,15 @@ impl Forecast {
             .map_err(|error| ScoreError::Model { why: error.to_string() })
     }
 
-    /// Scores the trail's newest row; `known` as in [`Self::observe`].
-    pub(crate) fn score_knowing(&mut self, trail: &Trail, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
-        let (Some(at), Some(row)) = (trail.newest_at(), trail.row(0, Channel::Raw)) else {
-            if trail.n_features() != self.features.len() {
-                return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.features.len() });
+    /// Scores the row buffer's newest row; `known` as in [`Self::observe`].
+    pub(crate) fn score_knowing(
+        &mut self,
+        row_buffer: &RowBuffer,
+        known: &[KnownEffect],
+    ) -> Result<Scoring, ScoreError> {
+        let (Some(at), Some(row)) = (row_buffer.newest_at(), row_buffer.row(0, Channel::Raw)) else {
+            if row_buffer.n_features() != self.features.len() {
+                return Err(ScoreError::Shape { found: row_buffer.n_features(), wanted: self.features.len() });
             }
             return Ok(Scoring::NotReady(NotReady::TooFewSteps));
         };
@@ -343,7 +347,7 @@ impl Detector for Forecast {
         NAME
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
-        self.score_knowing(trail, &[])
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
+        self.score_knowing(row_buffer, &[])
     }
 }

@@ -1,6 +1,6 @@
 //! The isolation forest as a detector: which rows to give it, and when it can't say.
 //!
-//! The forest itself knows nothing of trails; it is in `isolation`.
+//! The forest itself knows nothing of row buffers; it is in `isolation`.
 
 mod attribution;
 mod chance;
@@ -23,8 +23,8 @@ use ndarray::{Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::Enriched;
-use crate::trail::Trail;
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::RowBuffer;
 
 pub use isolation::IsolationForest;
 pub use kernel::Kernel;
@@ -102,18 +102,18 @@ impl ForestSpec {
 /// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
-/// use homeostat_detect::{Detector, Enriched, Enricher, Forest, ForestSpec, Scaler};
+/// use homeostat_detect::{Detector, ExtractedFeatures, FeatureExtractor, Forest, ForestSpec, Scaler};
 ///
 /// let history = window("cart", 0, 400)?;
 /// let scaler = Scaler::fit(&history);
-/// let mut forest = Forest::train(&ForestSpec::default(), &Enriched::new(&history, &scaler), Seed::new(1))?;
-/// let mut enricher = Enricher::new(scaler, history.grid().step());
+/// let mut forest = Forest::train(&ForestSpec::default(), &ExtractedFeatures::new(&history, &scaler), Seed::new(1))?;
+/// let mut extractor = FeatureExtractor::new(scaler, history.grid().step());
 /// for row in 0..400 {
-///     enricher.push(history.grid().at(row), history.row(row).iter().copied());
+///     extractor.push(history.grid().at(row), history.row(row).iter().copied());
 /// }
-/// let scoring = forest.score(enricher.trail())?;
+/// let scoring = forest.score(extractor.row_buffer())?;
 /// let mut contributions = Vec::new();
-/// forest.attribute(enricher.trail(), &mut contributions)?;
+/// forest.attribute(extractor.row_buffer(), &mut contributions)?;
 /// assert_eq!(contributions.len(), 2, "one a feature: why {scoring:?}");
 /// # Ok::<(), Any>(())
 /// ```
@@ -132,13 +132,13 @@ pub struct Forest {
 
 impl Forest {
     /// Grows a forest on every training row of which at least half is there.
-    pub fn train(spec: &ForestSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+    pub fn train(spec: &ForestSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
         Self::train_shared(spec, &[history], seed)
     }
 
     /// Grows one for several subjects with the same features, on the rows of all of them: each history is in its own
     /// subject's training deviations, so they compare.
-    pub fn train_shared(spec: &ForestSpec, histories: &[&Enriched], seed: Seed) -> Result<Self, TrainError> {
+    pub fn train_shared(spec: &ForestSpec, histories: &[&ExtractedFeatures], seed: Seed) -> Result<Self, TrainError> {
         let n_features = histories.first().map_or(0, |history| history.n_features());
         let of_each: Vec<_> = histories.iter().map(|history| row::training_rows(history)).collect();
         let found = of_each.iter().map(|rows| rows.nrows()).sum();
@@ -159,14 +159,14 @@ impl Forest {
         &self.forest
     }
 
-    /// A forest of these trees; `Err` if they weren't grown on rows as trails give them.
+    /// A forest of these trees; `Err` if they weren't grown on rows as row buffers give them.
     pub(crate) fn from_parts(
         forest: Arc<IsolationForest>,
         reservoir: Option<Box<Reservoir>>,
     ) -> Result<Self, &'static str> {
         let n_features = forest.n_columns() / row::N_MAGNITUDES;
         if n_features == 0 || forest.n_columns() != n_features * row::N_MAGNITUDES {
-            return Err("a saved forest was grown on other columns than a trail gives");
+            return Err("a saved forest was grown on other columns than a row_buffer gives");
         }
         Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), reservoir })
     }
@@ -176,13 +176,13 @@ impl Forest {
         self.reservoir.as_deref()
     }
 
-    /// What each feature contributes to the score of the trail's newest row, `[n_features]`, in doublings of the score over
+    /// What each feature contributes to the score of the row buffer's newest row, `[n_features]`, in doublings of the score over
     /// that of a row of which nothing is known ([`IsolationForest::attribute`]), into `contributions`.
     ///
     /// # Errors
     /// [`ScoreError::Shape`] for another number of features.
-    pub fn attribute(&mut self, trail: &Trail, contributions: &mut Vec<f64>) -> Result<(), ScoreError> {
-        self.fill_row(trail)?;
+    pub fn attribute(&mut self, row_buffer: &RowBuffer, contributions: &mut Vec<f64>) -> Result<(), ScoreError> {
+        self.fill_row(row_buffer)?;
         self.forest.attribute(&self.row, &mut self.scratch, contributions)?;
         for feature_idx in 0..self.n_features {
             let magnitudes = feature_idx * row::N_MAGNITUDES..(feature_idx + 1) * row::N_MAGNITUDES;
@@ -199,7 +199,7 @@ impl Forest {
     /// [`TrainError::BadOption`] for a size out of range, or a history of other features.
     pub fn keep_reservoir(
         &mut self,
-        history: &Enriched,
+        history: &ExtractedFeatures,
         rows_max: usize,
         memory_rows: usize,
         seed: Seed,
@@ -213,13 +213,13 @@ impl Forest {
         Ok(())
     }
 
-    /// Offers the trail's newest row to the reservoir, if there is one and at least half of the row is there. Not done by
+    /// Offers the row buffer's newest row to the reservoir, if there is one and at least half of the row is there. Not done by
     /// scoring: whether a row may be learned (no incident, no partial answer) is the caller's knowledge. Allocates nothing.
     ///
     /// # Errors
     /// [`ScoreError::Shape`] for another number of features.
-    pub fn remember(&mut self, trail: &Trail) -> Result<(), ScoreError> {
-        let n_present = self.fill_row(trail)?;
+    pub fn remember(&mut self, row_buffer: &RowBuffer) -> Result<(), ScoreError> {
+        let n_present = self.fill_row(row_buffer)?;
         match &mut self.reservoir {
             Some(reservoir) if 2 * n_present >= self.row.len() => reservoir.push(&self.row),
             Some(_) | None => Ok(()),
@@ -239,13 +239,13 @@ impl Forest {
         Arc::make_mut(&mut self.forest).refresh(reservoir, n_trees)
     }
 
-    /// The row that the forest sees of a trail, into `self.row`; returns how many values are there.
-    fn fill_row(&mut self, trail: &Trail) -> Result<usize, ScoreError> {
-        if trail.n_features() != self.n_features {
-            return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
+    /// The row that the forest sees of a row buffer, into `self.row`; returns how many values are there.
+    fn fill_row(&mut self, row_buffer: &RowBuffer) -> Result<usize, ScoreError> {
+        if row_buffer.n_features() != self.n_features {
+            return Err(ScoreError::Shape { found: row_buffer.n_features(), wanted: self.n_features });
         }
         self.row.resize(row::N_MAGNITUDES * self.n_features, f64::NAN);
-        Ok(row::fill(&mut self.row, self.n_features, |back, channel| trail.row(back, channel)))
+        Ok(row::fill(&mut self.row, self.n_features, |back, channel| row_buffer.row(back, channel)))
     }
 
     /// Bytes held: the trees, shared with clones, and [`Self::own_bytes`].
@@ -267,10 +267,10 @@ impl Detector for Forest {
         NAME
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
-        let n_present = self.fill_row(trail)?;
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
+        let n_present = self.fill_row(row_buffer)?;
         if 2 * n_present < self.row.len() {
-            let short = trail.n_rows() < row::ROWS_NEEDED;
+            let short = row_buffer.n_rows() < row::ROWS_NEEDED;
             return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
         RawScore::new(self.forest.score_row(&self.row, &mut self.scratch)?)

@@ -2,20 +2,20 @@
 //!
 //! It knows no detector by name; it sees probabilities only.
 
-use homeostat_core::{Fused, NamedVote, Score, Vote};
+use homeostat_core::{DetectorVote, Fused, Score, Vote};
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::Boundary;
+use crate::alarm_threshold::AlarmThreshold;
 
-/// Surprise below this counts nothing: a row that one in seven normal rows exceeds is no evidence, and the sum over
+/// Surprisal below this counts nothing: a row that one in seven normal rows exceeds is no evidence, and the sum over
 /// several detectors of such rows would drown what one of them sees clearly. On labelled data the sum with the dead zone
 /// ranked better (.552 VUS-PR) than the plain Fisher sum (.538) or the maximum (.478).
-pub(crate) const DEAD_ZONE_NATS: f64 = 2.0;
+pub const DEAD_ZONE_NATS: f64 = 2.0;
 
 /// Fewest detectors that must have scored a row. One alone isn't believed: its model may be the thing that broke.
 pub const VOTES_MIN: usize = 2;
 
-/// Half-lives, in rows, of the averages that make up the evidence: from the row itself to some hours.
+/// Half-lives, in rows, of the averages that make up the smoothed score: from the row itself to some hours.
 const HALF_LIVES_ROWS: [f64; 5] = [1.0, 4.0, 16.0, 64.0, 256.0];
 
 /// What each average counts: its half-life to the power of 0.1. Longer averages are smaller and surer.
@@ -28,73 +28,74 @@ const SECOND_TIMES_MAX: f64 = 4.0;
 
 /// Fuses votes and remembers.
 ///
-/// The surprise of a row is `e = Σ max(-ln p - 2, 0)` over the detectors that scored it; f, the alert's, is the
+/// The surprisal of a row is `e = Σ max(-ln p - 2, 0)` over the detectors that scored it; f, the alert's, is the
 /// same sum with each detector cut at four times the second. A detector that didn't
-/// score adds nothing: there is less evidence, on the same scale, and the boundary stays where it is. (Scaling the rest up
-/// would let a broken detector raise alarms.) The score is `f` over the [`Boundary`] of the moment; the alert looks at
-/// nothing but this row. The evidence is the sum of causal exponential averages of e, in units of the boundary that
-/// training found: where the boundary has moved to says nothing about which of two rows was the more unusual.
+/// score adds nothing: there is less evidence, on the same scale, and the threshold stays where it is. (Scaling the rest up
+/// would let a broken detector raise alarms.) The score is `f` over the [`AlarmThreshold`] of the moment; the alert looks at
+/// nothing but this row. The smoothed score is the sum of causal exponential averages of e, in units of the threshold that
+/// training found: where the threshold has moved to says nothing about which of two rows was the more unusual.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fusion {
-    boundary: Boundary,
+    alarm_threshold: AlarmThreshold,
     averages: [f64; HALF_LIVES_ROWS.len()],
 }
 
 impl Fusion {
     /// With no memory yet.
-    pub(crate) fn new(boundary: Boundary) -> Self {
-        Self { boundary, averages: [0.0; HALF_LIVES_ROWS.len()] }
+    pub(crate) fn new(alarm_threshold: AlarmThreshold) -> Self {
+        Self { alarm_threshold, averages: [0.0; HALF_LIVES_ROWS.len()] }
     }
 
-    /// The same boundary as now, without memory and without moving on from rows that are scored out of turn.
+    /// The same threshold as now, without memory and without moving on from rows that are scored out of turn.
     pub(crate) fn forgotten(&self) -> Self {
-        Self::new(self.boundary.clone())
+        Self::new(self.alarm_threshold.clone())
     }
 
-    /// The averages as they are, the boundary back where training put it: the rows it was fitted to mustn't move it, too.
+    /// The averages as they are, the threshold back where training put it: the rows it was fitted to mustn't move it, too.
     pub(crate) fn calibrated(self) -> Self {
-        Self { boundary: self.boundary.restarted(), averages: self.averages }
+        Self { alarm_threshold: self.alarm_threshold.restarted(), averages: self.averages }
     }
 
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.boundary.heap_bytes()
+        self.alarm_threshold.heap_bytes()
     }
 
     /// Whether its parts fit each other; one that was read from a file may not.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.boundary.is_consistent()
+        self.alarm_threshold.is_consistent()
     }
 
     pub(crate) fn threshold_nats(&self) -> f64 {
-        self.boundary.threshold_nats()
+        self.alarm_threshold.threshold_nats()
     }
 
     /// Takes the next row's votes, those of all detectors that were trained. A row with too few votes leaves the memory as it was: not knowing is not calm.
-    pub(crate) fn push(&mut self, votes: &[NamedVote]) -> Fused {
-        let n_scored = votes.iter().filter(|named| surprise_nats(&named.vote).is_some()).count();
+    pub(crate) fn push(&mut self, votes: &[DetectorVote]) -> Fused {
+        let n_scored = votes.iter().filter(|named| surprisal_nats(&named.vote).is_some()).count();
         let fused = fused_nats(votes);
-        let threshold_nats = self.boundary.push(fused.map(|fused| fused.alert));
+        let threshold_nats = self.alarm_threshold.push(fused.map(|fused| fused.alert));
         let Some(FusedNats { alert, total }) = fused else {
             return Fused::TooFewVotes { n_scored, n_needed: VOTES_MIN };
         };
         for (average, half_life) in self.averages.iter_mut().zip(HALF_LIVES_ROWS) {
             *average += (1.0 - (-1.0 / half_life).exp2()) * (total - *average);
         }
-        let evidence_nats: f64 =
+        let smoothed_nats: f64 =
             self.averages.iter().zip(HALF_LIFE_WEIGHTS).map(|(average, weight)| average * weight).sum();
         Fused::Scored {
             score: in_units_of(threshold_nats, alert),
-            evidence: in_units_of(self.boundary.prior_nats(), evidence_nats),
+            smoothed_score: in_units_of(self.alarm_threshold.initial_nats(), smoothed_nats),
         }
     }
 }
 
-pub(crate) fn in_units_of(unit_nats: f64, nats: f64) -> Score {
+/// So many nats as a score, in units of so many.
+pub fn in_units_of(unit_nats: f64, nats: f64) -> Score {
     Score::new((nats / unit_nats).min(f64::MAX)).unwrap_or(Score::ZERO)
 }
 
-/// The fused surprise of one row, in nats.
+/// The fused surprisal of one row, in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct FusedNats {
     /// What the alert looks at: no detector counts more than four times the second.
@@ -103,11 +104,11 @@ pub(crate) struct FusedNats {
     pub(crate) total: f64,
 }
 
-/// The fused surprise of one row, or `None` with too few votes.
+/// The fused surprisal of one row, or `None` with too few votes.
 ///
 /// The second is the second-largest excess, so that a detector that breaks never loosens the cut. With two detectors
 /// in all there is no cut.
-pub(crate) fn fused_nats(votes: &[NamedVote]) -> Option<FusedNats> {
+pub(crate) fn fused_nats(votes: &[DetectorVote]) -> Option<FusedNats> {
     let n_scored = excesses(votes).count();
     if n_scored < VOTES_MIN {
         return None;
@@ -124,17 +125,17 @@ pub(crate) fn fused_nats(votes: &[NamedVote]) -> Option<FusedNats> {
 }
 
 /// What each vote that has a score says beyond the dead zone.
-fn excesses(votes: &[NamedVote]) -> impl Iterator<Item = f64> + '_ {
+fn excesses(votes: &[DetectorVote]) -> impl Iterator<Item = f64> + '_ {
     let beyond = |nats: f64| (nats - DEAD_ZONE_NATS).clamp(0.0, FUSED_NATS_MAX);
-    votes.iter().filter_map(move |named| surprise_nats(&named.vote).map(beyond))
+    votes.iter().filter_map(move |named| surprisal_nats(&named.vote).map(beyond))
 }
 
 /// No row is more surprising than this. Far beyond any threshold, and far from the largest float.
-pub(crate) const FUSED_NATS_MAX: f64 = 1e12;
+pub const FUSED_NATS_MAX: f64 = 1e12;
 
-fn surprise_nats(vote: &Vote) -> Option<f64> {
+fn surprisal_nats(vote: &Vote) -> Option<f64> {
     match vote {
-        Vote::Scored { tail, .. } => Some(tail.surprise_nats()),
+        Vote::Scored { tail, .. } => Some(tail.surprisal_nats()),
         Vote::NotReady { .. } | Vote::Failed { .. } => None,
     }
 }
@@ -142,24 +143,24 @@ fn surprise_nats(vote: &Vote) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boundary::Prior;
+    use crate::alarm_threshold::InitialThreshold;
     use crate::budget::FalseAlarmBudget;
     use crate::hysteresis::Hysteresis;
     use homeostat_core::{NotReady, RawScore, TailProbability};
 
     fn fusion(threshold_nats: f64) -> Fusion {
-        let prior = Prior { threshold_nats, excess_nats: 1.0 };
+        let initial = InitialThreshold { threshold_nats, excess_nats: 1.0 };
         let minute = std::time::Duration::from_secs(60);
-        Fusion::new(Boundary::new(prior, &FalseAlarmBudget::default(), minute, Hysteresis::default()))
+        Fusion::new(AlarmThreshold::new(initial, &FalseAlarmBudget::default(), minute, Hysteresis::default()))
     }
 
-    fn scored(nats: f64) -> NamedVote {
-        let tail = TailProbability::from_surprise(nats).expect("a surprise");
-        NamedVote { detector: "x".into(), vote: Vote::Scored { raw: RawScore::ZERO, tail } }
+    fn scored(nats: f64) -> DetectorVote {
+        let tail = TailProbability::from_surprisal(nats).expect("a surprisal");
+        DetectorVote { detector: "x".into(), vote: Vote::Scored { raw: RawScore::ZERO, tail } }
     }
 
-    fn missing() -> NamedVote {
-        NamedVote { detector: "y".into(), vote: Vote::NotReady { why: NotReady::TooManyHoles } }
+    fn missing() -> DetectorVote {
+        DetectorVote { detector: "y".into(), vote: Vote::NotReady { why: NotReady::TooManyHoles } }
     }
 
     fn score(fused: Fused) -> f64 {
@@ -169,9 +170,9 @@ mod tests {
         }
     }
 
-    fn evidence(fused: Fused) -> f64 {
+    fn smoothed(fused: Fused) -> f64 {
         match fused {
-            Fused::Scored { evidence, .. } => evidence.value(),
+            Fused::Scored { smoothed_score, .. } => smoothed_score.value(),
             Fused::TooFewVotes { .. } => f64::NAN,
         }
     }
@@ -193,7 +194,7 @@ mod tests {
     fn one_detector_alone_raises_no_alarm_and_is_evidence_all_the_same() {
         let fused = fusion(10.0).push(&[scored(1e6), scored(1.0), scored(1.5), scored(0.0), scored(1.9)]);
         assert_eq!(score(fused), 0.0);
-        assert!(evidence(fused) > 1.0);
+        assert!(smoothed(fused) > 1.0);
     }
 
     proptest::proptest! {
@@ -201,11 +202,11 @@ mod tests {
         fn more_surprise_never_scores_lower_and_a_broken_detector_never_scores_higher(
             nats in proptest::collection::vec(0.0..100.0_f64, 5), which in 0..5_usize, more in 0.0..1e9_f64,
         ) {
-            let votes: Vec<NamedVote> = nats.iter().map(|nats| scored(*nats)).collect();
+            let votes: Vec<DetectorVote> = nats.iter().map(|nats| scored(*nats)).collect();
             let (mut raised, mut broken) = (votes.clone(), votes.clone());
             raised[which] = scored(nats[which] + more);
             broken[which] = missing();
-            let of = |votes: &[NamedVote]| fused_nats(votes).expect("enough votes");
+            let of = |votes: &[DetectorVote]| fused_nats(votes).expect("enough votes");
             proptest::prop_assert!(of(&raised).alert >= of(&votes).alert);
             proptest::prop_assert!(of(&broken).alert <= of(&votes).alert);
             proptest::prop_assert!(of(&votes).alert <= of(&votes).total);
@@ -228,7 +229,7 @@ mod tests {
         let high = fusion.push(&[scored(102.0), scored(2.0)]);
         let after = fusion.push(&[scored(0.0), scored(0.0)]);
         assert_eq!((score(high), score(after)), (10.0, 0.0));
-        assert!(evidence(after) > 0.0 && evidence(after) < evidence(high));
+        assert!(smoothed(after) > 0.0 && smoothed(after) < smoothed(high));
         // A half-life of one row halves what the first average got: 5 of 10 thresholds, then 2.5.
         let first = |rows: i32| 0.5 * 0.5_f64.powi(rows);
         assert!((fusion.averages[0] / 100.0 - first(1)).abs() < 1e-12);
@@ -238,7 +239,7 @@ mod tests {
     fn the_most_surprising_votes_stay_finite() {
         let mut fusion = fusion(1.0);
         for _ in 0..1000 {
-            assert!(evidence(fusion.push(&[scored(f64::MAX), scored(f64::MAX)])).is_finite());
+            assert!(smoothed(fusion.push(&[scored(f64::MAX), scored(f64::MAX)])).is_finite());
         }
     }
 }

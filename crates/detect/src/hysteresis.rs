@@ -30,8 +30,8 @@ pub struct Hysteresis {
 }
 
 impl Default for Hysteresis {
-    /// 2 of 3 rows, so that one odd scrape is no incident; at once at four times the boundary; closed after 5 rows below
-    /// half the boundary.
+    /// 2 of 3 rows, so that one odd scrape is no incident; at once at four times the threshold; closed after 5 rows below
+    /// half the threshold.
     fn default() -> Self {
         Self { open_rows: 2, of_rows: 3, at_once: 4.0, close_rows: 5, close_below: 0.5 }
     }
@@ -43,7 +43,7 @@ impl Hysteresis {
         if self.of_rows < 1 || self.of_rows > ROWS_MAX || self.open_rows < 1 || self.open_rows > self.of_rows {
             Some("open_rows must be between 1 and of_rows, and of_rows between 1 and 64")
         } else if !(self.at_once >= 1.0 && self.at_once.is_finite()) {
-            Some("at_once must be 1 or more: it is a multiple of the alarm boundary")
+            Some("at_once must be 1 or more: it is a multiple of the alarm threshold")
         } else if self.close_rows < 1 {
             Some("close_rows must be at least 1")
         } else if !(self.close_below > 0.0 && self.close_below <= 1.0) {
@@ -53,7 +53,7 @@ impl Hysteresis {
         }
     }
 
-    /// The highest boundary at which the newest of these scores would open an incident: with a boundary of `b`, scores
+    /// The highest threshold at which the newest of these scores would open an incident: with a threshold of `b`, scores
     /// are divided by `b`, so that the incident opens exactly when this value is at least `b`. `recent` ends with the newest.
     pub(crate) fn opening_level(&self, recent: &[f64]) -> f64 {
         let Some(newest) = recent.last() else {
@@ -71,7 +71,7 @@ const ROWS_MAX: u32 = 64;
 
 /// The state of the rule for one subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Gate {
+pub struct Gate {
     /// Which of the latest rows alarmed; the newest is the lowest bit.
     alarming: u64,
     /// Whether the newest row was high enough on its own.
@@ -81,7 +81,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// Takes the next row's score; `None` is a row without one. It is neither alarming nor calm.
-    pub(crate) fn push(&mut self, rule: &Hysteresis, score: Option<f64>) {
+    pub fn push(&mut self, rule: &Hysteresis, score: Option<f64>) {
         let alarms = score.is_some_and(|score| score >= 1.0);
         self.alarming = self.alarming << 1 | u64::from(alarms);
         self.at_once = score.is_some_and(|score| score >= rule.at_once);
@@ -90,17 +90,17 @@ impl Gate {
     }
 
     /// Whether an incident opens.
-    pub(crate) fn opens(&self, rule: &Hysteresis) -> bool {
+    pub fn opens(&self, rule: &Hysteresis) -> bool {
         self.at_once || self.n_alarming(rule) >= rule.open_rows
     }
 
     /// Whether there is at least one alarming row among those that count.
-    pub(crate) fn is_suspicious(&self, rule: &Hysteresis) -> bool {
+    pub fn is_suspicious(&self, rule: &Hysteresis) -> bool {
         self.n_alarming(rule) > 0
     }
 
     /// Whether it has been calm for long enough.
-    pub(crate) fn is_calm(&self, rule: &Hysteresis) -> bool {
+    pub fn is_calm(&self, rule: &Hysteresis) -> bool {
         self.calm_rows >= rule.close_rows
     }
 
@@ -126,7 +126,7 @@ mod tests {
         assert!(!gate(&[0.1, 1.0, 0.2]).opens(&rule));
         assert!(gate(&[1.0, 0.2, 1.0]).opens(&rule));
         assert!(!gate(&[1.0, 0.2, 0.2, 1.0]).opens(&rule));
-        assert!(gate(&[0.1, 4.0]).opens(&rule), "far above the boundary one row is enough");
+        assert!(gate(&[0.1, 4.0]).opens(&rule), "far above the threshold one row is enough");
     }
 
     #[test]
@@ -147,13 +147,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn the_opening_level_and_the_gate_agree(scores in proptest::collection::vec(0.0..10.0_f64, 1..30), boundary in 0.1..5.0_f64) {
+        fn the_opening_level_and_the_gate_agree(scores in proptest::collection::vec(0.0..10.0_f64, 1..30), threshold in 0.1..5.0_f64) {
             let rule = Hysteresis::default();
-            let scaled: Vec<f64> = scores.iter().map(|score| score / boundary).collect();
-            // Just at the boundary the two divide in another order; a hair's breadth is left out.
+            let scaled: Vec<f64> = scores.iter().map(|score| score / threshold).collect();
+            // Just at the threshold the two divide in another order; a hair's breadth is left out.
             let level = rule.opening_level(&scores);
-            proptest::prop_assume!((level / boundary - 1.0).abs() > 1e-9);
-            proptest::prop_assert_eq!(gate(&scaled).opens(&rule), level >= boundary);
+            proptest::prop_assume!((level / threshold - 1.0).abs() > 1e-9);
+            proptest::prop_assert_eq!(gate(&scaled).opens(&rule), level >= threshold);
         }
     }
 }

@@ -1,80 +1,71 @@
-//! Detectors, fusion, calibration, typing and the incident tracker.
+//! How unusual is this row: detectors, fusion, the alarm threshold, bundles.
 //!
-//! Start at `Ensemble::train` and `Ensemble::assess`. A window's rows pass once, in order, through an [`Enricher`], which
-//! keeps the last [`TRAIL_ROWS_MAX`] of them, scaled and detrended, in a [`Trail`]; every [`Detector`] scores the trail's
-//! newest row; the votes are fused; the tracker turns assessments into incidents.
+//! Start at `Ensemble::train` and `Fleet::score`. A window's rows pass once, in order, through an [`FeatureExtractor`], which
+//! keeps the last [`BUFFER_ROWS_MAX`] of them, scaled and detrended, in a [`RowBuffer`]; every [`Detector`] scores the row buffer's
+//! newest row; the votes are fused. What incident that is, `homeostat-incidents` says.
 //!
 //! This crate is synchronous. It never sees a label, a clock, a socket or Kubernetes; only [`Bundle`] touches files.
 
+mod alarm_threshold;
 #[cfg(feature = "onnx")]
-mod alert_policy;
 mod autoencoder;
-mod boundary;
 mod budget;
 mod bundle;
-mod confidence;
 #[cfg(test)]
 mod contract;
 mod dbscan;
 mod detector;
-mod enricher;
 mod ensemble;
-mod exhaustion;
+mod feature_extractor;
 mod feature_state;
+mod fleet;
 mod forecast;
 mod forest;
 mod fusion;
 mod hysteresis;
-mod limits;
 mod memory;
-mod monitor;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pca;
-mod peers;
-mod replicas;
+mod replica_comparison;
 mod residual;
+mod row_buffer;
 mod scaler;
 mod tail;
-mod tracker;
-mod trail;
-mod typing;
 
-pub use alert_policy::AlertPolicy;
+pub use alarm_threshold::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN, AlarmThreshold, InitialThreshold};
 #[cfg(feature = "onnx")]
 pub use autoencoder::{
     Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,
 };
-pub use budget::{FalseAlarmBudget, NotABudget};
+pub use budget::{FalseAlarmBudget, NotABudget, initial_threshold};
 pub use bundle::{
     Bundle, BundleLoadError, BundleManifest, BundleSaveError, FileEntry, Provenance, Recipe, SubjectEntry,
 };
-pub use confidence::{Calibration, LabelledOutcome};
 pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
-pub use enricher::{Enriched, Enricher, Pushed};
 pub use ensemble::{
     AssessedRow, DetectorFit, DetectorSpec, Ensemble, EnsembleSpec, FitReport, LoadOptions, Misfit, MissingDetector,
     RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, groups,
 };
-pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
+pub use feature_extractor::{ExtractedFeatures, FeatureExtractor, Pushed};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
+pub use fleet::{DueRow, DueWindows, Fleet};
 pub use forecast::{Forecast, ForecastSpec, Interval, KnownEffect, ROLLOUT_SETTLES};
 pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel, Reservoir};
-pub use fusion::VOTES_MIN;
-pub use hysteresis::Hysteresis;
-pub use limits::LimitWatch;
+pub use fusion::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
+pub use hysteresis::{Gate, Hysteresis};
 pub use memory::{MemoryEstimate, estimate};
-pub use monitor::{Compared, Monitor, Observed};
 #[cfg(feature = "onnx")]
 pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
 pub use pca::Pca;
-pub use peers::{Apart, Group, PeerComparison, PeerError, PeerRound, PeersNotReady, REPLICAS_MAX, REPLICAS_MIN};
+pub use replica_comparison::{
+    Group, Outlier, REPLICAS_MAX, REPLICAS_MIN, ReplicaComparison, ReplicaComparisonError, ReplicaRound,
+    ReplicasNotReady,
+};
 pub use residual::Residual;
+pub use row_buffer::{BUFFER_ROWS_MAX, CHANNELS, Channel, RowBuffer};
 pub use scaler::Scaler;
 pub use tail::Tail;
-pub use tracker::{SUBJECTS_MAX, SubjectRow, Surroundings, Tracker, TrackerTimes};
-pub use trail::{CHANNELS, Channel, TRAIL_ROWS_MAX, Trail};
-pub use typing::{Circumstances, DEVIATING_MIN, incident_type, sharpened};

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::ensemble::{DetectorSpec, EnsembleSpec};
-use crate::trail::{CHANNEL_ROWS, TRAIL_ROWS_MAX};
+use crate::row_buffer::{BUFFER_ROWS_MAX, CHANNEL_ROWS};
 
 /// Bytes of a float as most models keep it.
 #[cfg(feature = "onnx")]
@@ -16,7 +16,7 @@ const F64: usize = size_of::<f64>();
 /// Each knot of a tail is two floats, and it keeps this many: see `tail`.
 const TAIL_KNOTS: usize = 64;
 
-/// Rows that the enricher keeps of each feature for its means: its vectors grow in powers of two past 20.
+/// Rows that the extractor keeps of each feature for its means: its vectors grow in powers of two past 20.
 const RECENT_ROWS: usize = 32;
 
 /// A forest's trees are full heaps, however few rows they were grown from: each leaf brings its path length and its share of
@@ -45,7 +45,7 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// Bytes by part: `trail` (rows, scales and the last assessment), then each detector with its calibration.
+    /// Bytes by part: `rows` (rows, scales and the last assessment), then each detector with its calibration.
     pub fn parts(&self) -> &[(&'static str, usize)] {
         &self.parts
     }
@@ -86,7 +86,7 @@ impl MemoryEstimate {
 /// assert_eq!(estimate.group_bytes(1), estimate.subject_bytes());
 /// // A group shares its largest models.
 /// assert!(estimate.group_bytes(10) < 5 * estimate.subject_bytes());
-/// assert_eq!(estimate.parts()[0].0, "trail");
+/// assert_eq!(estimate.parts()[0].0, "row buffer");
 /// ```
 pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history: Duration) -> MemoryEstimate {
     let step_ms = usize::try_from(step.as_millis()).unwrap_or(usize::MAX).max(1);
@@ -94,7 +94,7 @@ pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history:
     // Fitted on two thirds of it.
     let shape = Shape { n_features, n_rows: n_rows.saturating_mul(2) / 3, step_ms };
     let tail = TAIL_KNOTS.min(n_rows / 3) * 2 * F64;
-    let mut parts = vec![("trail", trail_bytes(n_features))];
+    let mut parts = vec![("rows", row_buffer_bytes(n_features))];
     let mut shared_bytes = 0;
     for detector in &spec.detectors {
         let DetectorBytes { own, shared } = detector_bytes(detector, shape);
@@ -162,10 +162,10 @@ fn autoencoder_bytes(n_features: usize) -> usize {
     GRAPH_BYTES + 3 * weights * F32
 }
 
-/// The trail's cells and stamps, the rows behind its means, and the last assessment.
-fn trail_bytes(n_features: usize) -> usize {
+/// The row buffer's cells and stamps, the rows behind its means, and the last assessment.
+fn row_buffer_bytes(n_features: usize) -> usize {
     let cells = CHANNEL_ROWS * n_features * F64;
-    let stamps = TRAIL_ROWS_MAX * size_of::<i64>();
+    let stamps = BUFFER_ROWS_MAX * size_of::<i64>();
     // Scales, deviations and what was expected of each feature: some 25 floats.
     cells + stamps + n_features * (RECENT_ROWS + 25) * F64
 }

@@ -13,8 +13,8 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::Enriched;
-use crate::trail::{Channel, Trail};
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::{Channel, RowBuffer};
 
 const NAME: &str = "pca";
 
@@ -59,10 +59,10 @@ const ROWS_MIN: usize = 60;
 /// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
-/// use homeostat_detect::{Enriched, Pca, Scaler};
+/// use homeostat_detect::{ExtractedFeatures, Pca, Scaler};
 ///
 /// let history = window("cart", 0, 400)?;
-/// let pca = Pca::train(&Enriched::new(&history, &Scaler::fit(&history)), Seed::new(1))?;
+/// let pca = Pca::train(&ExtractedFeatures::new(&history, &Scaler::fit(&history)), Seed::new(1))?;
 /// assert_eq!(pca.n_components(), 1, "two features, and never all");
 /// # Ok::<(), Any>(())
 /// ```
@@ -95,13 +95,13 @@ impl PartialEq for Pca {
 
 impl Pca {
     /// Finds the components of the rows in which every feature was measured. Draws nothing from `seed`.
-    pub fn train(history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+    pub fn train(history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
         Self::train_shared(&[history], seed)
     }
 
     /// The same of several subjects' rows, where they have the same features: each history is in its own subject's training
     /// deviations, so they compare.
-    pub fn train_shared(histories: &[&Enriched], _seed: Seed) -> Result<Self, TrainError> {
+    pub fn train_shared(histories: &[&ExtractedFeatures], _seed: Seed) -> Result<Self, TrainError> {
         let n_features = histories.first().map_or(0, |history| history.n_features());
         if histories.iter().any(|history| history.n_features() != n_features) {
             let why = "subjects that share one must have the same features".to_owned();
@@ -188,7 +188,7 @@ impl PcaModel {
 
 /// Mean products of every two features over all complete rows, `(n_features, n_features)`, and how many rows these were. Not less
 /// the mean: no movement is the origin, also where only one direction counts.
-fn second_moments(histories: &[&Enriched], n_features: usize) -> (Array2<f64>, usize) {
+fn second_moments(histories: &[&ExtractedFeatures], n_features: usize) -> (Array2<f64>, usize) {
     let mut sums = Array2::<f64>::zeros((n_features, n_features));
     let mut n_rows = 0_usize;
     for row in histories.iter().flat_map(|history| history.channel(CHANNEL).rows()) {
@@ -222,16 +222,16 @@ impl Detector for Pca {
         NAME
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         let Self { model, row, left } = self;
         let n_features = model.inverse_left.len();
-        if trail.n_features() != n_features {
-            return Err(ScoreError::Shape { found: trail.n_features(), wanted: n_features });
+        if row_buffer.n_features() != n_features {
+            return Err(ScoreError::Shape { found: row_buffer.n_features(), wanted: n_features });
         }
-        let Some(moved) = trail.row(0, CHANNEL) else { return Ok(Scoring::NotReady(NotReady::TooFewSteps)) };
+        let Some(moved) = row_buffer.row(0, CHANNEL) else { return Ok(Scoring::NotReady(NotReady::TooFewSteps)) };
         let n_present = moved.iter().filter(|value| !value.is_nan()).count();
         if 2 * n_present < n_features || n_present == 0 {
-            let is_short = trail.n_rows() <= CHANNEL.look_back().unwrap_or(0) / 2;
+            let is_short = row_buffer.n_rows() <= CHANNEL.look_back().unwrap_or(0) / 2;
             return Ok(Scoring::NotReady(if is_short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
         }
         for (cell, value) in row.iter_mut().zip(moved) {

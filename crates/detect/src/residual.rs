@@ -6,8 +6,8 @@ use homeostat_core::{NotReady, RawScore, Scoring};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError};
-use crate::enricher::Enriched;
-use crate::trail::{Channel, Trail};
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::{Channel, RowBuffer};
 
 /// A single feature's part is cut here, in deviations, before squaring: one wild feature mustn't hide all others.
 const DEVIATION_MAX: f64 = 20.0;
@@ -31,10 +31,10 @@ const PRESENT_SHARE_MIN: f64 = 0.5;
 /// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
 /// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
 /// # }
-/// use homeostat_detect::{Detector, Enriched, Residual, Scaler};
+/// use homeostat_detect::{Detector, ExtractedFeatures, Residual, Scaler};
 ///
 /// let history = window("cart", 0, 400)?;
-/// let residual = Residual::new(&Enriched::new(&history, &Scaler::fit(&history)));
+/// let residual = Residual::new(&ExtractedFeatures::new(&history, &Scaler::fit(&history)));
 /// assert_eq!(residual.name(), "residual");
 /// # Ok::<(), Any>(())
 /// ```
@@ -47,8 +47,8 @@ impl Residual {
     /// The detector's stable name.
     pub const NAME: &'static str = "residual";
 
-    /// For trails like this one; the deviations come scaled.
-    pub fn new(history: &Enriched) -> Self {
+    /// For row buffers like this one; the deviations come scaled.
+    pub fn new(history: &ExtractedFeatures) -> Self {
         Self { n_features: history.n_features() }
     }
 }
@@ -58,15 +58,15 @@ impl Detector for Residual {
         Self::NAME
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
-        if trail.n_features() != self.n_features {
-            return Err(ScoreError::Shape { found: trail.n_features(), wanted: self.n_features });
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
+        if row_buffer.n_features() != self.n_features {
+            return Err(ScoreError::Shape { found: row_buffer.n_features(), wanted: self.n_features });
         }
-        let moved = trail.row(0, Channel::Residual1).unwrap_or(&[]);
+        let moved = row_buffer.row(0, Channel::Residual1).unwrap_or(&[]);
         let present = moved.iter().filter(|deviation| !deviation.is_nan());
         let (sum, n_present) =
             present.fold((0.0, 0_usize), |(sum, n), deviation| (sum + deviation.abs().min(DEVIATION_MAX), n + 1));
-        if trail.n_rows() < 2 {
+        if row_buffer.n_rows() < 2 {
             return Ok(Scoring::NotReady(NotReady::TooFewSteps));
         }
         if n_present == 0 || (n_present as f64) < PRESENT_SHARE_MIN * self.n_features as f64 {

@@ -3,7 +3,7 @@
 use homeostat_core::{Direction, Schema, Window};
 use serde::{Deserialize, Serialize};
 
-use crate::trail::{CHANNELS, Channel};
+use crate::row_buffer::{CHANNELS, Channel};
 
 /// Deviations are cut off here: beyond 200 training deviations more says nothing more, and squares stay tame.
 pub(crate) const CLIP: f64 = 200.0;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// 2.5 times as many rows is surer, and heavier for short histories.
 const BODY_QUANTILE: f64 = 0.95;
 
-/// Knots kept of the empirical part, evenly spaced in surprise: 64 are 1 KiB and lie a sixteenth of a nat apart, where it
+/// Knots kept of the empirical part, evenly spaced in surprisal: 64 are 1 KiB and lie a sixteenth of a nat apart, where it
 /// matters (the rare rows) as where it doesn't.
 const KNOTS_MAX: usize = 64;
 
@@ -32,12 +32,12 @@ const MEAN_EXCESS_FLOOR: f64 = 0.01;
 /// let tail = Tail::fit((0..1000).filter_map(|score| RawScore::new(f64::from(score)).ok()));
 /// // A tenth of normal rows scores at least 900.
 /// let p = tail.probability(RawScore::new(900.0)?);
-/// assert!((p.surprise_nats() - 10.0_f64.ln()).abs() < 0.02);
+/// assert!((p.surprisal_nats() - 10.0_f64.ln()).abs() < 0.02);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tail {
-    /// `(score, surprise_nats)`, both ascending, scores distinct; the last is where the exponential begins.
+    /// `(score, surprisal_nats)`, both ascending, scores distinct; the last is where the exponential begins.
     knots: Vec<(f64, f64)>,
     /// Mean of the calibration scores beyond the last knot, less that knot's score.
     mean_excess: f64,
@@ -65,16 +65,16 @@ impl Tail {
         let mut knots: Vec<(f64, f64)> = Vec::with_capacity(n_knots);
         for knot_idx in 0..n_knots {
             let share = if n_knots == 1 { 1.0 } else { knot_idx as f64 / (n_knots - 1) as f64 };
-            // The row above which e^-surprise of all rows lie; the last knot is the body's end, whatever rounding says.
+            // The row above which e^-surprisal of all rows lie; the last knot is the body's end, whatever rounding says.
             let below = (1.0 - (-share * surprise_max).exp()) * n_rows as f64;
             let idx = if knot_idx + 1 == n_knots { body_idx } else { (below.round() as usize).min(body_idx) };
             let score = sorted[idx];
             // How many score at least as high, ties included.
             let n_above = n_rows - sorted.partition_point(|other| *other < score);
-            let surprise = -(n_above as f64 / n_rows as f64).ln();
+            let surprisal = -(n_above as f64 / n_rows as f64).ln();
             if knots.last().is_none_or(|(last, _)| *last < score) {
                 // `-ln 1` is a negative zero.
-                knots.push((score, surprise.max(0.0)));
+                knots.push((score, surprisal.max(0.0)));
             }
         }
         let begin = sorted[body_idx];
@@ -93,10 +93,10 @@ impl Tail {
 
     /// The probability that a normal row scores at least as high.
     pub fn probability(&self, raw: RawScore) -> TailProbability {
-        TailProbability::from_surprise(self.surprise_nats(raw.value())).unwrap_or(TailProbability::CERTAIN)
+        TailProbability::from_surprisal(self.surprisal_nats(raw.value())).unwrap_or(TailProbability::CERTAIN)
     }
 
-    fn surprise_nats(&self, score: f64) -> f64 {
+    fn surprisal_nats(&self, score: f64) -> f64 {
         let (Some((first, at_first)), Some((last, at_last))) = (self.knots.first(), self.knots.last()) else {
             return 0.0;
         };
@@ -121,19 +121,19 @@ mod tests {
         Tail::fit(scores.iter().map(|score| RawScore::new(*score).expect("a score")))
     }
 
-    fn surprise(tail: &Tail, score: f64) -> f64 {
-        tail.probability(RawScore::new(score).expect("a score")).surprise_nats()
+    fn surprisal(tail: &Tail, score: f64) -> f64 {
+        tail.probability(RawScore::new(score).expect("a score")).surprisal_nats()
     }
 
     #[test]
     fn ranks_below_the_quantile_and_an_exponential_beyond_it() {
         let scores: Vec<f64> = (1..=1000).map(f64::from).collect();
         let tail = tail(&scores);
-        assert!((surprise(&tail, 501.0) - 2.0_f64.ln()).abs() < 0.01);
+        assert!((surprisal(&tail, 501.0) - 2.0_f64.ln()).abs() < 0.01);
         let begin = 950.0;
         let mean_excess = (1..=50).map(f64::from).sum::<f64>() / 50.0;
         let at_begin = -(51.0_f64 / 1000.0).ln();
-        assert!((surprise(&tail, begin + 100.0 * mean_excess) - (at_begin + 100.0)).abs() < 1e-9, "uncapped");
+        assert!((surprisal(&tail, begin + 100.0 * mean_excess) - (at_begin + 100.0)).abs() < 1e-9, "uncapped");
     }
 
     #[test]
@@ -142,16 +142,16 @@ mod tests {
         let scores: Vec<f64> = (0..5000).map(|idx| -(1.0 - (f64::from(idx) + 0.5) / 5000.0).ln()).collect();
         let tail = tail(&scores);
         for score in [0.5, 2.0, 5.0, 9.0] {
-            assert!((surprise(&tail, score) / score - 1.0).abs() < 0.05, "{score}: {}", surprise(&tail, score));
+            assert!((surprisal(&tail, score) / score - 1.0).abs() < 0.05, "{score}: {}", surprisal(&tail, score));
         }
     }
 
     #[test]
     fn few_rows_and_equal_rows_are_defined() {
-        assert_eq!(surprise(&tail(&[]), 1e9), 0.0);
-        assert_eq!(surprise(&tail(&[2.0]), 2.0), 0.0);
-        assert!(surprise(&tail(&[2.0]), 3.0) > 0.0);
-        assert!(surprise(&tail(&[0.0; 500]), f64::MAX).is_finite());
+        assert_eq!(surprisal(&tail(&[]), 1e9), 0.0);
+        assert_eq!(surprisal(&tail(&[2.0]), 2.0), 0.0);
+        assert!(surprisal(&tail(&[2.0]), 3.0) > 0.0);
+        assert!(surprisal(&tail(&[0.0; 500]), f64::MAX).is_finite());
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
             let tail = tail(&scores);
             probes.extend(scores.iter().take(50));
             probes.sort_by(f64::total_cmp);
-            let surprises: Vec<f64> = probes.iter().map(|probe| surprise(&tail, *probe)).collect();
+            let surprises: Vec<f64> = probes.iter().map(|probe| surprisal(&tail, *probe)).collect();
             proptest::prop_assert!(surprises.windows(2).all(|pair| pair[0] <= pair[1]));
         }
 
@@ -177,7 +177,7 @@ mod tests {
         fn the_curve_has_no_jump_where_the_tail_begins(scores in proptest::collection::vec(0.0..100.0_f64, 60..400)) {
             let tail = tail(&scores);
             let begin = tail.knots.last().expect("a knot").0;
-            let jump = surprise(&tail, begin * (1.0 + 1e-12)) - surprise(&tail, begin * (1.0 - 1e-12));
+            let jump = surprisal(&tail, begin * (1.0 + 1e-12)) - surprisal(&tail, begin * (1.0 - 1e-12));
             proptest::prop_assert!(jump.abs() < 1e-3, "{jump}");
         }
     }

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use homeostat_core::{Direction, Feature, Grid, Schema, Scoring, Seed, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{
-    Autoencoder, AutoencoderSpec, Detector, Enriched, Enricher, OnnxError, OnnxRuntime, Scaler, TrainError,
+    Autoencoder, AutoencoderSpec, Detector, ExtractedFeatures, FeatureExtractor, OnnxError, OnnxRuntime, Scaler,
+    TrainError,
 };
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -51,8 +52,8 @@ fn runtimes() -> Vec<OnnxRuntime> {
     [OnnxRuntime::embedded()].into_iter().chain(native).collect()
 }
 
-/// Waves with a spike in the last row's first feature, enriched: a history and the trail at its end.
-fn history(n_features: usize) -> (Enriched, Enricher) {
+/// Waves with a spike in the last row's first feature, extracted: a history and the row buffer at its end.
+fn history(n_features: usize) -> (ExtractedFeatures, FeatureExtractor) {
     let features = (0..n_features).map(|idx| Feature {
         name: format!("f{idx}"),
         signal: Signal::Other,
@@ -64,11 +65,11 @@ fn history(n_features: usize) -> (Enriched, Enricher) {
     let values = Array2::from_shape_fn((300, n_features), |(row, feature)| (row as f64 / (3.0 + feature as f64)).sin());
     let window = Window::new(Subject::deployment("shop", "cart"), grid, schema, values).expect("a window");
     let scaler = Scaler::fit(&window);
-    let mut enricher = Enricher::new(scaler.clone(), STEP);
+    let mut extractor = FeatureExtractor::new(scaler.clone(), STEP);
     for row in 0..300 {
-        enricher.push(grid.at(row), window.row(row).iter().copied());
+        extractor.push(grid.at(row), window.row(row).iter().copied());
     }
-    (Enriched::new(&window, &scaler), enricher)
+    (ExtractedFeatures::new(&window, &scaler), extractor)
 }
 
 #[test]
@@ -92,28 +93,29 @@ fn a_torch_model_says_on_every_backend_what_the_reference_says() {
 
 #[test]
 fn a_torch_model_drops_in_for_the_trained_one() {
-    let (enriched, mut enricher) = history(3);
+    let (extracted, mut extractor) = history(3);
     for name in GOOD {
         let spec = own(model(name)).expect("a usable model");
-        let mut detector = Autoencoder::train(&spec, &enriched, Seed::new(1)).expect("it fits");
+        let mut detector = Autoencoder::train(&spec, &extracted, Seed::new(1)).expect("it fits");
         assert_eq!(detector.model().meta().n_rows, 4, "12 columns are 4 rows of 3 features");
         assert_eq!(detector.model().onnx(), &*model(name), "it is kept as it came");
-        let before = detector.score(enricher.trail()).expect("it scores");
+        let before = detector.score(extractor.row_buffer()).expect("it scores");
         assert!(matches!(before, Scoring::Scored(_)), "{before:?}");
         assert!(detector.errors().iter().all(Option::is_some));
         let mut loaded = Autoencoder::load(detector.saved(), &OnnxRuntime::embedded()).expect("it loads");
-        assert_eq!(loaded.score(enricher.trail()), Ok(before));
+        assert_eq!(loaded.score(extractor.row_buffer()), Ok(before));
     }
     // Whether it can see a fault is the model's matter; that the fault reaches it is ours.
     let mut detector =
-        Autoencoder::train(&own(model("torch-tanh")).expect("a model"), &enriched, Seed::new(1)).expect("it fits");
-    let score = |detector: &mut Autoencoder, enricher: &Enricher| match detector.score(enricher.trail()) {
+        Autoencoder::train(&own(model("torch-tanh")).expect("a model"), &extracted, Seed::new(1)).expect("it fits");
+    let score = |detector: &mut Autoencoder, extractor: &FeatureExtractor| match detector.score(extractor.row_buffer())
+    {
         Ok(Scoring::Scored(raw)) => raw.value(),
         other => panic!("{other:?}"),
     };
-    let calm = score(&mut detector, &enricher);
-    enricher.push(Timestamp::from_secs(300 * 60), [40.0, 0.0, 0.0].into_iter());
-    assert!(score(&mut detector, &enricher) > calm + 10.0);
+    let calm = score(&mut detector, &extractor);
+    extractor.push(Timestamp::from_secs(300 * 60), [40.0, 0.0, 0.0].into_iter());
+    assert!(score(&mut detector, &extractor) > calm + 10.0);
 }
 
 #[test]
@@ -148,8 +150,8 @@ fn of_a_model_that_cant_be_used_the_user_is_told_why() {
 fn a_model_for_another_number_of_features_is_refused_by_name_of_the_numbers() {
     let spec = own(model("torch-opset17")).expect("a usable model");
     for n_features in [5, 24] {
-        let (enriched, _) = history(n_features);
-        let error = Autoencoder::train(&spec, &enriched, Seed::new(1)).expect_err("12 columns are no rows of 5");
+        let (extracted, _) = history(n_features);
+        let error = Autoencoder::train(&spec, &extracted, Seed::new(1)).expect_err("12 columns are no rows of 5");
         assert!(matches!(error, TrainError::BadOption { .. }));
         let said = error.to_string();
         assert!(said.contains("12 columns") && said.contains(&format!("{n_features} features")), "{said}");

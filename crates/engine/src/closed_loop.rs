@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
-use homeostat_detect::{Calibration, Monitor, Surroundings, Tracker, TrackerTimes};
 use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
+use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, SqliteJournal, Verdict};
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
@@ -100,12 +100,12 @@ impl ClosedLoop {
         let tracker = Tracker::new(trained.opening, TrackerTimes::default(), calibration);
         let monitor = Monitor::new(trained.ensembles.clone(), tracker).with_limits(&limits())?;
         let monitor = Arc::new(Mutex::new(monitor));
-        let surroundings = Surroundings { topology: shop.topology().clone(), ..Surroundings::default() };
+        let context = ClusterContext { topology: shop.topology().clone(), ..ClusterContext::default() };
         let began_at = shop.now();
         let shop = SharedShop::new(shop);
         let mut driver = Driver::new(Arc::new(shop.clone()), journal, policies, Rails::default());
         let _nothing_to_recover = driver.recover(began_at).await;
-        let cycle = Cycle::new(monitor, driver, mode, surroundings);
+        let cycle = Cycle::new(monitor, driver, mode, context);
         let (changes, actions) = (Vec::new(), BTreeMap::new());
         Ok(Self { shop, cycle, began_at, changes, actions, compares_replicas: false })
     }
@@ -131,8 +131,8 @@ impl ClosedLoop {
         let (now, windows, replicas) = {
             let mut shop = self.shop.lock();
             shop.advance();
-            self.cycle.surroundings.rollouts = shop.rollouts().cloned().collect();
-            self.cycle.surroundings.calendar = shop.calendar().clone();
+            self.cycle.context.rollouts = shop.rollouts().cloned().collect();
+            self.cycle.context.calendar = shop.calendar().clone();
             let replicas = if self.compares_replicas { shop.replica_windows(WINDOW_ROWS) } else { Vec::new() };
             (shop.now(), shop.windows(WINDOW_ROWS), replicas)
         };

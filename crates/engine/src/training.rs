@@ -31,7 +31,7 @@ pub(crate) struct Trained {
     pub(crate) failures: Vec<(Subject, TrainError)>,
     /// First and last moment of the history, where it was trained now.
     pub(crate) history: Option<(Timestamp, Timestamp)>,
-    /// The opening rule that the alarm boundaries were fitted to: what watches with these models must go by it, too.
+    /// The opening rule that the alarm thresholds were fitted to: what watches with these models must go by it, too.
     pub(crate) opening: Hysteresis,
 }
 

@@ -4,7 +4,7 @@
 //! service itself follows.
 
 use homeostat_core::{Assessment, Calibrated, Evidence, IncidentType, Schema};
-use homeostat_detect::{Calibration, Circumstances, DEVIATING_MIN, incident_type};
+use homeostat_incidents::{Calibration, DEVIATING_MIN, TypingContext, incident_type};
 use ndarray::ArrayView1;
 
 /// Type and confidence of a row; `None` where there were too few votes for a score.
@@ -15,7 +15,7 @@ pub(crate) fn typed(
     calibration: &Calibration,
 ) -> Option<(IncidentType, Calibrated)> {
     assessment.score().map(|score| {
-        let incident_type = incident_type(&evidence(schema, row, assessment), Circumstances::default());
+        let incident_type = incident_type(&evidence(schema, row, assessment), TypingContext::default());
         (incident_type, calibration.confidence(incident_type, score))
     })
 }

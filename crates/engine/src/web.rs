@@ -11,7 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use homeostat_detect::Calibration;
+use homeostat_incidents::Calibration;
 use homeostat_remediate::Journal;
 use serde_json::json;
 use tokio::task::JoinHandle;

@@ -81,9 +81,9 @@ fn lines(csv: &[u8]) -> Vec<Vec<String>> {
 fn alerts_and_scores(csv: &[u8]) -> (usize, Vec<String>) {
     let lines = lines(csv);
     let column = |name: &str| lines[0].iter().position(|column| column == name).expect("a column");
-    let (alert, evidence) = (column("alert"), column("evidence"));
+    let (alert, smoothed) = (column("alert"), column("smoothed_score"));
     let n_alerts = lines.iter().filter(|line| line[alert] == "1").count();
-    (n_alerts, lines[1..].iter().map(|line| line[evidence].clone()).collect())
+    (n_alerts, lines[1..].iter().map(|line| line[smoothed].clone()).collect())
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn every_format_holds_the_same_rows_with_a_column_a_vote() {
         json_lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
     assert_eq!(array, objects);
     for (object, row) in objects.iter().zip(&rows[1..]) {
-        assert_eq!(object["evidence"].as_f64(), row[3].parse().ok(), "{object} {row:?}");
+        assert_eq!(object["smoothed_score"].as_f64(), row[3].parse().ok(), "{object} {row:?}");
     }
 }
 

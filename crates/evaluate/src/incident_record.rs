@@ -20,10 +20,10 @@ impl IncidentRecord {
         for change in changes {
             let incident = change.incident().clone();
             let resolved_at = match change {
-                IncidentChange::Resolved(incident) | IncidentChange::Accepted(incident) => Some(incident.updated_at),
+                IncidentChange::Resolved(incident) | IncidentChange::Rebaselined(incident) => Some(incident.updated_at),
                 IncidentChange::Opened(_)
                 | IncidentChange::Updated(_)
-                | IncidentChange::Renewed(_)
+                | IncidentChange::Refired(_)
                 | IncidentChange::Stale(_) => None,
             };
             records.insert(incident.id.clone(), Self { incident, resolved_at });

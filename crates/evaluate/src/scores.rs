@@ -1,8 +1,8 @@
 //! The scores format: what any program that wants to be judged writes, one CSV a series.
 //!
-//! Header `score[,confidence][,alert][,surprise]`, then one line a row, in order: for every row of the series, or for the judged
+//! Header `score[,confidence][,alert][,surprisal]`, then one line a row, in order: for every row of the series, or for the judged
 //! rows only. `score` is higher where more anomalous; `confidence` is the claimed probability that the row lies in an anomaly;
-//! `alert` is 1 where the program would really raise one; `surprise` is −ln of the probability, in nats, that a normal row
+//! `alert` is 1 where the program would really raise one; `surprisal` (or `surprise`, as it was called before) is −ln of the probability, in nats, that a normal row
 //! alone is as unusual: what homeostat's alert policy goes by, where a peer is compared under it.
 
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ pub struct Scores {
     /// One a row, if the program raises any.
     pub alert: Option<Vec<bool>>,
     /// One a row, in nats, if the program says so; NaN where it doesn't.
-    pub surprise_nats: Option<Vec<f64>>,
+    pub surprisal_nats: Option<Vec<f64>>,
 }
 
 /// Why a file holds no scores: mend the program that wrote it.
@@ -28,7 +28,7 @@ pub enum ScoresError {
     #[error("it can't be read")]
     Io(#[source] io::Error),
     /// A header that isn't the format's.
-    #[error("the header {0:?} isn't score[,confidence][,alert][,surprise]")]
+    #[error("the header {0:?} isn't score[,confidence][,alert][,surprisal]")]
     Header(String),
     /// A line that isn't a row.
     #[error("line {line}: {why}")]
@@ -57,7 +57,7 @@ impl Scores {
         for (name, there) in [
             ("confidence", self.confidence.is_some()),
             ("alert", self.alert.is_some()),
-            ("surprise", self.surprise_nats.is_some()),
+            ("surprisal", self.surprisal_nats.is_some()),
         ] {
             if there {
                 let _ = write!(text, ",{name}");
@@ -73,7 +73,7 @@ impl Scores {
             if let Some(alert) = self.alert.as_ref().and_then(|all| all.get(row)) {
                 let _ = write!(text, ",{}", u8::from(*alert));
             }
-            if let Some(nats) = self.surprise_nats.as_ref().and_then(|all| all.get(row)) {
+            if let Some(nats) = self.surprisal_nats.as_ref().and_then(|all| all.get(row)) {
                 let _ = write!(text, ",{nats}");
             }
             text.push('\n');
@@ -87,14 +87,16 @@ impl Scores {
         let header = lines.next().transpose().map_err(ScoresError::Io)?.unwrap_or_default();
         let columns: Vec<&str> = header.split(',').map(str::trim).collect();
         let place = |name: &str| columns.iter().position(|column| *column == name);
-        let known = columns.iter().all(|column| ["score", "confidence", "alert", "surprise"].contains(column));
+        let known =
+            columns.iter().all(|column| ["score", "confidence", "alert", "surprisal", "surprise"].contains(column));
         let Some(score_at) = place("score").filter(|_| known) else { return Err(ScoresError::Header(header.clone())) };
-        let (confidence_at, alert_at, surprise_at) = (place("confidence"), place("alert"), place("surprise"));
+        let (confidence_at, alert_at, surprisal_at) =
+            (place("confidence"), place("alert"), place("surprisal").or_else(|| place("surprise")));
         let mut scores = Self {
             score: Vec::new(),
             confidence: confidence_at.map(|_| Vec::new()),
             alert: alert_at.map(|_| Vec::new()),
-            surprise_nats: surprise_at.map(|_| Vec::new()),
+            surprisal_nats: surprisal_at.map(|_| Vec::new()),
         };
         for (idx, line) in lines.enumerate() {
             let line = line.map_err(ScoresError::Io)?;
@@ -112,7 +114,7 @@ impl Scores {
             if let (Some(at), Some(all)) = (alert_at, &mut scores.alert) {
                 all.push(number(at)? > 0.0);
             }
-            if let (Some(at), Some(all)) = (surprise_at, &mut scores.surprise_nats) {
+            if let (Some(at), Some(all)) = (surprisal_at, &mut scores.surprisal_nats) {
                 all.push(number(at)?);
             }
         }
@@ -133,7 +135,7 @@ impl Scores {
             score: train.score.split_off(train_rows),
             confidence: train.confidence.as_mut().map(|all| all.split_off(train_rows)),
             alert: train.alert.as_mut().map(|all| all.split_off(train_rows)),
-            surprise_nats: train.surprise_nats.as_mut().map(|all| all.split_off(train_rows)),
+            surprisal_nats: train.surprisal_nats.as_mut().map(|all| all.split_off(train_rows)),
         };
         Ok((Some(train), judged))
     }
@@ -158,7 +160,7 @@ mod tests {
             score: vec![0.1 + 0.2, f64::NAN, 1e300],
             confidence: Some(vec![0.0, 1.0 / 3.0, 1.0]),
             alert: Some(vec![false, true, false]),
-            surprise_nats: Some(vec![0.5, f64::NAN, 7.25]),
+            surprisal_nats: Some(vec![0.5, f64::NAN, 7.25]),
         };
         let read = Scores::read(scores.to_csv().as_bytes()).expect("scores");
         assert_eq!(read.to_csv(), scores.to_csv());
@@ -168,11 +170,11 @@ mod tests {
     #[test]
     fn train_rows_are_split_off_where_they_are() {
         let nats = Some(vec![0.0, 0.5, 9.0]);
-        let scores = Scores { score: vec![1.0, 2.0, 3.0], surprise_nats: nats, ..Scores::default() };
+        let scores = Scores { score: vec![1.0, 2.0, 3.0], surprisal_nats: nats, ..Scores::default() };
         let (train, judged) = scores.clone().split(3, 2).expect("all rows");
         assert_eq!(train.as_ref().map(|train| &train.score), Some(&vec![1.0, 2.0]));
-        assert_eq!(train.and_then(|train| train.surprise_nats), Some(vec![0.0, 0.5]));
-        assert_eq!((judged.score, judged.surprise_nats), (vec![3.0], Some(vec![9.0])));
+        assert_eq!(train.and_then(|train| train.surprisal_nats), Some(vec![0.0, 0.5]));
+        assert_eq!((judged.score, judged.surprisal_nats), (vec![3.0], Some(vec![9.0])));
         assert_eq!(scores.clone().split(5, 2).expect("judged rows").0, None);
         assert!(matches!(scores.split(9, 2), Err(ScoresError::Rows { found: 3, all: 9, judged: 7 })));
     }

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 
 use homeostat_core::{Assessment, Fused, IncidentChange, Seed, Vote, Window};
-use homeostat_detect::{
-    Calibration, Ensemble, EnsembleSpec, Monitor, SharedModels, Surroundings, Tracker, TrackerTimes, TrainError,
-};
+use homeostat_detect::{Ensemble, EnsembleSpec, SharedModels, TrainError};
+use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use serde::{Deserialize, Serialize};
 
 use crate::pack::LabelledSeries;
@@ -19,7 +18,7 @@ pub struct SeriesRun {
     pub detectors: Vec<String>,
     /// Those that couldn't be, and why.
     pub missing: Vec<(String, String)>,
-    /// The ensemble's evidence, in alarm boundaries; one a row. A row without a score repeats the one before: not knowing is
+    /// The smoothed score, in alarm thresholds; one a row. A row without a score repeats the one before: not knowing is
     /// not calm.
     pub score: Vec<f64>,
     /// Whether an incident opened at the row or alarmed anew. That, and nothing else, is an alert: it is what calls somebody.
@@ -28,11 +27,13 @@ pub struct SeriesRun {
     /// Whether an incident was open after the row.
     pub open: Vec<bool>,
     /// By detector, then by row: how surprising the detector found it, in nats; NaN where it didn't vote.
-    pub surprise_nats: Vec<Vec<f64>>,
+    #[serde(alias = "surprise_nats")]
+    pub surprisal_nats: Vec<Vec<f64>>,
     /// Rows without a score of their own.
     pub n_unscored: usize,
-    /// The alarm boundary that training found, in nats: what `score` is in units of.
-    pub boundary_nats: f64,
+    /// The alarm threshold that training found, in nats: what `score` is in units of.
+    #[serde(alias = "boundary_nats")]
+    pub threshold_nats: f64,
 }
 
 /// Why a series has no run.
@@ -51,7 +52,7 @@ pub enum RunError {
 
 impl SeriesRun {
     /// Trains on the series' first rows and watches the rest as `serve` does: one row at a time through a [`Monitor`], with
-    /// the default rules for opening and closing incidents and nothing known of the surroundings.
+    /// the default rules for opening and closing incidents and nothing known of the context.
     ///
     /// The result depends on the series, `shared`, `spec` and `seed` alone. `goes_on` is asked at every row; `false` ends the run.
     pub fn of(
@@ -69,13 +70,13 @@ impl SeriesRun {
         let mut run = Self::empty(&ensemble);
         let tracker = Tracker::new(spec.hysteresis, TrackerTimes::default(), Calibration::unknown());
         let mut monitor = Monitor::new(BTreeMap::from([(subject, ensemble)]), tracker);
-        let surroundings = Surroundings::default();
+        let context = ClusterContext::default();
         for step_idx in series.train_rows..window.grid().n_steps() {
             if !goes_on() {
                 return Err(RunError::Stopped);
             }
             let row = window.slice_steps(step_idx, step_idx + 1).ok_or(RunError::NoRows)?;
-            run.push(&mut monitor, &row, &surroundings);
+            run.push(&mut monitor, &row, &context);
         }
         if run.score.is_empty() { Err(RunError::NoRows) } else { Ok(run) }
     }
@@ -87,42 +88,42 @@ impl SeriesRun {
             score: Vec::new(),
             alert: Vec::new(),
             open: Vec::new(),
-            surprise_nats: vec![Vec::new(); detectors.len()],
+            surprisal_nats: vec![Vec::new(); detectors.len()],
             n_unscored: 0,
             // Before the first row it is where training put it.
-            boundary_nats: ensemble.threshold_nats(),
+            threshold_nats: ensemble.threshold_nats(),
             detectors,
         }
     }
 
-    fn push(&mut self, monitor: &mut Monitor, row: &Window, surroundings: &Surroundings) {
+    fn push(&mut self, monitor: &mut Monitor, row: &Window, context: &ClusterContext) {
         let at = row.grid().end();
-        let observed = monitor.observe(at, std::slice::from_ref(row), surroundings);
-        self.alert.push(observed.changes.iter().any(IncidentChange::calls));
+        let observed = monitor.observe(at, std::slice::from_ref(row), context);
+        self.alert.push(observed.changes.iter().any(IncidentChange::notifies));
         self.open.push(monitor.open_incidents().next().is_some());
         // A row of holes gives the assessment of an earlier row again.
         let newest = monitor.ensemble(row.subject()).and_then(Ensemble::last);
         let assessment = newest.map(|row| &row.assessment).filter(|one| one.at == at);
-        let evidence = assessment.and_then(evidence);
-        self.n_unscored += usize::from(evidence.is_none());
-        self.score.push(evidence.or_else(|| self.score.last().copied()).unwrap_or(0.0));
-        for (name, column) in self.detectors.iter().zip(&mut self.surprise_nats) {
-            column.push(assessment.and_then(|assessment| surprise_nats(assessment, name)).unwrap_or(f64::NAN));
+        let smoothed = assessment.and_then(smoothed_score);
+        self.n_unscored += usize::from(smoothed.is_none());
+        self.score.push(smoothed.or_else(|| self.score.last().copied()).unwrap_or(0.0));
+        for (name, column) in self.detectors.iter().zip(&mut self.surprisal_nats) {
+            column.push(assessment.and_then(|assessment| surprisal_nats(assessment, name)).unwrap_or(f64::NAN));
         }
     }
 }
 
-fn evidence(assessment: &Assessment) -> Option<f64> {
+fn smoothed_score(assessment: &Assessment) -> Option<f64> {
     match assessment.fused {
-        Fused::Scored { evidence, .. } => Some(evidence.value()),
+        Fused::Scored { smoothed_score, .. } => Some(smoothed_score.value()),
         Fused::TooFewVotes { .. } => None,
     }
 }
 
-fn surprise_nats(assessment: &Assessment, detector: &str) -> Option<f64> {
+fn surprisal_nats(assessment: &Assessment, detector: &str) -> Option<f64> {
     let named = assessment.votes.iter().find(|named| named.detector == detector)?;
     match &named.vote {
-        Vote::Scored { tail, .. } => Some(tail.surprise_nats()),
+        Vote::Scored { tail, .. } => Some(tail.surprisal_nats()),
         Vote::NotReady { .. } | Vote::Failed { .. } => None,
     }
 }

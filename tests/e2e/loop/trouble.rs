@@ -1,4 +1,4 @@
-//! Surroundings that fail: rights that are missing, a Prometheus that stands still. Nothing is done in the dark, nothing
+//! ClusterContext that fail: rights that are missing, a Prometheus that stands still. Nothing is done in the dark, nothing
 //! hangs, and nothing is taken for well because it went silent (I12, I13).
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ use super::model::AutoencoderMeta;
 use super::window::{Coverage, clipped, put_row};
 use crate::detector::ScoreError;
 use crate::onnx::OnnxSession;
-use crate::trail::Trail;
+use crate::row_buffer::RowBuffer;
 
 /// Windows of one run. More are run in turns: 64 windows of 600 values are 150 KiB and stay in the second-level cache
 /// between the layers; twice as many gain nothing.
@@ -20,26 +20,26 @@ pub(super) struct Batch {
     /// Windows that wait for the run, `(n_waiting, n_rows · n_features)`.
     input: Vec<f32>,
     output: Vec<f32>,
-    /// Which trail of the batch each waiting window is of.
+    /// Which row buffer of the batch each waiting window is of.
     waiting: Vec<usize>,
-    /// By trail.
+    /// By row buffer.
     scorings: Vec<Result<Scoring, ScoreError>>,
-    /// `(n_trails, n_features)`: until its window has run a trail's values, then their squared errors.
+    /// `(n_trails, n_features)`: until its window has run a row buffer's values, then their squared errors.
     errors: Vec<Option<f64>>,
 }
 
 impl Batch {
-    /// Scores the newest row of every trail, in their order.
+    /// Scores the newest row of every row buffer, in their order.
     pub(super) fn score<'a>(
         &mut self,
         meta: &AutoencoderMeta,
         session: &mut dyn OnnxSession,
-        trails: impl IntoIterator<Item = &'a Trail>,
+        row_buffers: impl IntoIterator<Item = &'a RowBuffer>,
     ) -> &[Result<Scoring, ScoreError>] {
         self.scorings.clear();
         self.errors.clear();
-        for trail in trails {
-            self.add(meta, trail);
+        for row_buffer in row_buffers {
+            self.add(meta, row_buffer);
             if self.waiting.len() == RUN_WINDOWS_MAX {
                 self.run(meta, session);
             }
@@ -61,18 +61,18 @@ impl Batch {
             + size_of::<Option<f64>>() * self.errors.capacity()
     }
 
-    fn add(&mut self, meta: &AutoencoderMeta, trail: &Trail) {
+    fn add(&mut self, meta: &AutoencoderMeta, row_buffer: &RowBuffer) {
         let n_features = meta.features.len();
         let trail_idx = self.scorings.len();
         self.errors.resize(self.errors.len() + n_features, None);
-        if trail.n_features() != n_features {
-            let error = ScoreError::Shape { found: trail.n_features(), wanted: n_features };
+        if row_buffer.n_features() != n_features {
+            let error = ScoreError::Shape { found: row_buffer.n_features(), wanted: n_features };
             self.scorings.push(Err(error));
             return;
         }
         let first = self.input.len();
         self.input.resize(first + meta.n_inputs(), 0.0);
-        if let Some(why) = fill(&mut self.input[first..], meta, trail) {
+        if let Some(why) = fill(&mut self.input[first..], meta, row_buffer) {
             self.input.truncate(first);
             self.scorings.push(Ok(Scoring::NotReady(why)));
             return;
@@ -80,7 +80,7 @@ impl Batch {
         // Replaced when the window has run.
         self.scorings.push(Ok(Scoring::NotReady(NotReady::TooFewSteps)));
         self.waiting.push(trail_idx);
-        let newest = trail.row(0, CHANNEL).unwrap_or(&[]);
+        let newest = row_buffer.row(0, CHANNEL).unwrap_or(&[]);
         let errors = &mut self.errors[trail_idx * n_features..];
         for ((error, value), feature) in errors.iter_mut().zip(newest).zip(&meta.features) {
             *error = (feature.seen && !value.is_nan()).then(|| clipped(*value));
@@ -132,11 +132,11 @@ fn square(errors: &mut [Option<f64>], reconstruction: &[f32]) -> Result<Scoring,
     }
 }
 
-/// Writes the trail's last rows, oldest first; why it can't say, if it can't.
-fn fill(window: &mut [f32], meta: &AutoencoderMeta, trail: &Trail) -> Option<NotReady> {
+/// Writes the row buffer's last rows, oldest first; why it can't say, if it can't.
+fn fill(window: &mut [f32], meta: &AutoencoderMeta, row_buffer: &RowBuffer) -> Option<NotReady> {
     let mut coverage = Coverage::default();
     for (cells, back) in window.chunks_exact_mut(meta.features.len()).zip((0..meta.n_rows).rev()) {
-        let Some(row) = trail.row(back, CHANNEL) else {
+        let Some(row) = row_buffer.row(back, CHANNEL) else {
             return Some(NotReady::TooFewSteps);
         };
         coverage.add(put_row(cells, row, &meta.features), back == 0);

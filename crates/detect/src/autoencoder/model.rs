@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::INPUTS_MAX;
 use crate::onnx::OnnxError;
-use crate::trail::TRAIL_ROWS_MAX;
+use crate::row_buffer::BUFFER_ROWS_MAX;
 
 /// What a runtime holds for a loaded model beside its weights: measured, 25 KB with either backend.
 const GRAPH_BYTES: usize = 25_000;
@@ -106,8 +106,8 @@ impl AutoencoderMeta {
 
     fn check(&self) -> Result<(), OnnxError> {
         let wrong = |why: &str| Err(OnnxError::Model { why: why.to_owned() });
-        if !(1..=TRAIL_ROWS_MAX).contains(&self.n_rows) {
-            return wrong("its description has a number of rows that the trail doesn't hold");
+        if !(1..=BUFFER_ROWS_MAX).contains(&self.n_rows) {
+            return wrong("its description has a number of rows that the row_buffer doesn't hold");
         }
         if self.features.is_empty() || self.features.len() > INPUTS_MAX / self.n_rows {
             return wrong("its description has no features, or too many");

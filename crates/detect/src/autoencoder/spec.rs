@@ -10,7 +10,7 @@ use super::NAME;
 use super::training::WINDOWS_MIN;
 use crate::detector::TrainError;
 use crate::onnx::{CheckedModel, OnnxError};
-use crate::trail::TRAIL_ROWS_MAX;
+use crate::row_buffer::BUFFER_ROWS_MAX;
 
 /// Options of the autoencoder's training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -116,10 +116,10 @@ impl OwnModel {
     /// Rows of its windows, if it reads rows of so many features.
     pub(super) fn n_rows(&self, n_features: usize) -> Result<usize, String> {
         let n_rows = self.n_columns / n_features.max(1);
-        if n_features == 0 || n_rows * n_features != self.n_columns || !(1..=TRAIL_ROWS_MAX).contains(&n_rows) {
+        if n_features == 0 || n_rows * n_features != self.n_columns || !(1..=BUFFER_ROWS_MAX).contains(&n_rows) {
             return Err(format!(
                 "your ONNX model has {} columns; wanted are the subject's {n_features} features times the rows of a window, \
-                 1 to {TRAIL_ROWS_MAX}",
+                 1 to {BUFFER_ROWS_MAX}",
                 self.n_columns
             ));
         }

@@ -7,9 +7,9 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::enricher::Enricher;
+use crate::feature_extractor::FeatureExtractor;
+use crate::row_buffer::BUFFER_ROWS_MAX;
 use crate::scaler::Scaler;
-use crate::trail::TRAIL_ROWS_MAX;
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -50,17 +50,17 @@ fn spec() -> AutoencoderSpec {
 fn trained(n_features: usize) -> (Autoencoder, Scaler) {
     let window = window(history(600, n_features, 1));
     let scaler = Scaler::fit(&window);
-    let enriched = Enriched::new(&window, &scaler);
-    (Autoencoder::train(&spec(), &enriched, Seed::new(7)).expect("it trains"), scaler)
+    let extracted = ExtractedFeatures::new(&window, &scaler);
+    (Autoencoder::train(&spec(), &extracted, Seed::new(7)).expect("it trains"), scaler)
 }
 
 /// The score of every row.
 fn scorings(detector: &mut Autoencoder, scaler: &Scaler, values: &Array2<f64>) -> Vec<Scoring> {
-    let mut enricher = Enricher::new(scaler.clone(), STEP);
+    let mut extractor = FeatureExtractor::new(scaler.clone(), STEP);
     let rows = values.rows().into_iter().enumerate();
     rows.map(|(idx, row)| {
-        enricher.push(Timestamp::from_secs(60 * idx as i64), row.iter().copied());
-        detector.score(enricher.trail()).expect("it scores")
+        extractor.push(Timestamp::from_secs(60 * idx as i64), row.iter().copied());
+        detector.score(extractor.row_buffer()).expect("it scores")
     })
     .collect()
 }
@@ -96,8 +96,8 @@ fn it_learns_to_reconstruct_and_a_broken_relation_stands_out() {
 #[test]
 fn training_lowers_the_error_well_below_the_variance() {
     let window = window(history(600, 4, 1));
-    let enriched = Enriched::new(&window, &Scaler::fit(&window));
-    let trained = training::trained(&AutoencoderSpec::default(), &[&enriched], 4, Seed::new(7)).expect("it trains");
+    let extracted = ExtractedFeatures::new(&window, &Scaler::fit(&window));
+    let trained = training::trained(&AutoencoderSpec::default(), &[&extracted], 4, Seed::new(7)).expect("it trains");
     let (first, last) = trained.losses;
     // Everything reconstructed as its mean would have an error of 1.
     assert!(last < 0.5 * first && last < 0.3, "{first} → {last}");
@@ -106,8 +106,8 @@ fn training_lowers_the_error_well_below_the_variance() {
 #[test]
 fn the_same_history_and_seed_give_the_same_bytes_and_another_seed_others() {
     let window = window(history(300, 3, 1));
-    let enriched = Enriched::new(&window, &Scaler::fit(&window));
-    let saved = |seed| Autoencoder::train(&spec(), &enriched, Seed::new(seed)).expect("it trains").saved();
+    let extracted = ExtractedFeatures::new(&window, &Scaler::fit(&window));
+    let saved = |seed| Autoencoder::train(&spec(), &extracted, Seed::new(seed)).expect("it trains").saved();
     assert_eq!(saved(7), saved(7));
     assert_ne!(saved(7), saved(8));
 }
@@ -164,8 +164,8 @@ fn a_hole_has_no_error_and_a_feature_never_seen_in_training_doesnt_count() {
     values.column_mut(2).fill(f64::NAN);
     let training = window(values);
     let scaler = Scaler::fit(&training);
-    let enriched = Enriched::new(&training, &scaler);
-    let mut detector = Autoencoder::train(&spec(), &enriched, Seed::new(7)).expect("it trains");
+    let extracted = ExtractedFeatures::new(&training, &scaler);
+    let mut detector = Autoencoder::train(&spec(), &extracted, Seed::new(7)).expect("it trains");
     let mut values = history(60, 3, 2);
     values[[59, 1]] = f64::NAN;
     let scored = scorings(&mut detector, &scaler, &values);
@@ -177,8 +177,8 @@ fn a_hole_has_no_error_and_a_feature_never_seen_in_training_doesnt_count() {
 #[test]
 fn too_short_a_history_and_bad_options_are_refused() {
     let short = window(history(120, 2, 1));
-    let enriched = Enriched::new(&short, &Scaler::fit(&short));
-    let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too short");
+    let extracted = ExtractedFeatures::new(&short, &Scaler::fit(&short));
+    let error = Autoencoder::train(&spec(), &extracted, Seed::new(1)).expect_err("too short");
     assert!(matches!(error, TrainError::TooFewRows { needed: 120, .. }), "{error}");
     for (epochs_max, windows_max, learning_rate) in [
         (0, 4096, 1e-3),
@@ -198,51 +198,51 @@ fn too_short_a_history_and_bad_options_are_refused() {
 fn a_thousand_features_get_shorter_windows_and_more_than_its_inputs_leave_it_out() {
     let training = window(history(200, 1000, 1));
     let scaler = Scaler::fit(&training);
-    let enriched = Enriched::new(&training, &scaler);
+    let extracted = ExtractedFeatures::new(&training, &scaler);
     let quick = AutoencoderSpec::new(1, 120, 1e-3).expect("a spec");
-    let mut detector = Autoencoder::train(&quick, &enriched, Seed::new(1)).expect("it trains");
+    let mut detector = Autoencoder::train(&quick, &extracted, Seed::new(1)).expect("it trains");
     assert_eq!(detector.model().meta().n_rows, 4);
     let scored = scorings(&mut detector, &scaler, &history(40, 1000, 2));
     assert!(matches!(scored[39], Scoring::Scored(_)));
     assert_eq!(detector.errors().len(), 1000);
 
     let wide = window(Array2::zeros((2, INPUTS_MAX + 1)));
-    let enriched = Enriched::new(&wide, &Scaler::fit(&wide));
-    let error = Autoencoder::train(&spec(), &enriched, Seed::new(1)).expect_err("too wide");
+    let extracted = ExtractedFeatures::new(&wide, &Scaler::fit(&wide));
+    let error = Autoencoder::train(&spec(), &extracted, Seed::new(1)).expect_err("too wide");
     assert!(matches!(error, TrainError::Failed { .. }), "the other detectors can still do: {error}");
     assert!(error.to_string().contains("4097 features are too many"), "{error}");
 }
 
 /// A detector, and subjects of all kinds: more than a run takes, some not ready, one of another shape.
-fn crowd() -> (Autoencoder, Vec<Trail>) {
+fn crowd() -> (Autoencoder, Vec<RowBuffer>) {
     let (detector, scaler) = trained(4);
     let values = history(400, 4, 6);
     let subject = |subject_idx: usize| {
         if subject_idx == 70 {
-            return Trail::new(3);
+            return RowBuffer::new(3);
         }
-        let mut enricher = Enricher::new(scaler.clone(), STEP);
+        let mut extractor = FeatureExtractor::new(scaler.clone(), STEP);
         for row in 0..(3 * subject_idx) {
             let cells = values.row(row).to_vec();
             let hole = row % 40 == 1;
             let cells = cells.into_iter().enumerate();
             let cells: Vec<f64> = cells.map(|(idx, value)| if hole && idx > 0 { f64::NAN } else { value }).collect();
-            enricher.push(Timestamp::from_secs(60 * row as i64), cells.into_iter());
+            extractor.push(Timestamp::from_secs(60 * row as i64), cells.into_iter());
         }
-        enricher.trail().clone()
+        extractor.row_buffer().clone()
     };
     (detector, (0..131).map(subject).collect())
 }
 
 #[test]
 fn a_batch_says_of_each_subject_what_a_single_score_says() {
-    let (mut detector, trails) = crowd();
+    let (mut detector, row_buffers) = crowd();
     let mut single = detector.clone();
-    let scorings = detector.score_batch(&trails).to_vec();
-    assert_eq!(scorings.len(), trails.len());
+    let scorings = detector.score_batch(&row_buffers).to_vec();
+    assert_eq!(scorings.len(), row_buffers.len());
     let (mut n_scored, mut n_not_ready) = (0, 0);
-    for (idx, (found, trail)) in scorings.iter().zip(&trails).enumerate() {
-        let wanted = single.score(trail);
+    for (idx, (found, row_buffer)) in scorings.iter().zip(&row_buffers).enumerate() {
+        let wanted = single.score(row_buffer);
         match (found, &wanted) {
             (Ok(Scoring::Scored(found)), Ok(Scoring::Scored(wanted))) => {
                 // The model's outputs agree within 1e-5, so do their distances from values up to 10.
@@ -261,26 +261,26 @@ fn a_batch_says_of_each_subject_what_a_single_score_says() {
     }
     assert!(n_scored > 100 && n_not_ready > 5, "{n_scored} {n_not_ready}");
     assert_eq!(scorings[70], Err(ScoreError::Shape { found: 3, wanted: 4 }));
-    assert!(detector.errors_of(trails.len()).is_empty());
+    assert!(detector.errors_of(row_buffers.len()).is_empty());
 }
 
 #[test]
 fn the_same_batch_gives_the_same_bits_again_and_an_empty_one_nothing() {
-    let (mut detector, trails) = crowd();
-    let first = detector.score_batch(&trails).to_vec();
+    let (mut detector, row_buffers) = crowd();
+    let first = detector.score_batch(&row_buffers).to_vec();
     assert!(detector.score_batch(&[]).is_empty() && detector.errors().is_empty());
     let bytes = detector.memory_bytes();
-    assert_eq!(detector.score_batch(&trails), first);
-    assert_eq!(detector.clone().score_batch(&trails), first);
+    assert_eq!(detector.score_batch(&row_buffers), first);
+    assert_eq!(detector.clone().score_batch(&row_buffers), first);
     assert_eq!(detector.memory_bytes(), bytes, "buffers serve again");
 }
 
 #[test]
 fn clones_share_the_model_and_own_only_buffers() {
-    let (detector, trails) = crowd();
+    let (detector, row_buffers) = crowd();
     let mut other = detector.clone();
     assert!(Arc::ptr_eq(detector.model(), other.model()));
-    other.score(&trails[100]).expect("it scores");
+    other.score(&row_buffers[100]).expect("it scores");
     assert!(other.own_bytes() < 2_000 && detector.model().memory_bytes() > 20_000, "{}", other.own_bytes());
 }
 
@@ -290,9 +290,13 @@ fn one_model_for_several_subjects_knows_what_is_usual_for_each() {
     // The third is the first in another unit: in training deviations they are alike.
     let scaled = window(history(400, 3, 1).mapv(|value| 1e6 * value));
     let scalers: Vec<Scaler> = windows.iter().chain([&scaled]).map(Scaler::fit).collect();
-    let enriched: Vec<Enriched> =
-        windows.iter().chain([&scaled]).zip(&scalers).map(|(window, scaler)| Enriched::new(window, scaler)).collect();
-    let histories: Vec<&Enriched> = enriched.iter().collect();
+    let extracted: Vec<ExtractedFeatures> = windows
+        .iter()
+        .chain([&scaled])
+        .zip(&scalers)
+        .map(|(window, scaler)| ExtractedFeatures::new(window, scaler))
+        .collect();
+    let histories: Vec<&ExtractedFeatures> = extracted.iter().collect();
     let mut shared = Autoencoder::train_shared(&spec(), &histories, Seed::new(7)).expect("it trains");
     for (scaler, unit) in scalers.iter().zip([1.0, 1.0, 1.0, 1e6]) {
         let mut values = history(200, 3, 9).mapv(|value| unit * value);
@@ -303,8 +307,8 @@ fn one_model_for_several_subjects_knows_what_is_usual_for_each() {
         assert!(broken > 2.0 * largest, "{broken} against at most {largest}");
     }
     let other = window(history(400, 2, 1));
-    let other = Enriched::new(&other, &Scaler::fit(&other));
-    let error = Autoencoder::train_shared(&spec(), &[&enriched[0], &other], Seed::new(7)).expect_err("other features");
+    let other = ExtractedFeatures::new(&other, &Scaler::fit(&other));
+    let error = Autoencoder::train_shared(&spec(), &[&extracted[0], &other], Seed::new(7)).expect_err("other features");
     assert!(matches!(error, TrainError::BadOption { .. }), "{error}");
     Autoencoder::train_shared(&spec(), &[], Seed::new(7)).expect_err("no history");
 }
@@ -316,14 +320,14 @@ fn both_backends_agree_on_what_training_was_like() {
         return;
     };
     let native = OnnxRuntime::native(std::path::Path::new(&path)).expect("ORT_DYLIB_PATH names a library");
-    let (detector, trails) = crowd();
+    let (detector, row_buffers) = crowd();
     let model = detector.model();
     let mut sessions = [OnnxRuntime::embedded(), native]
         .map(|runtime| runtime.session(model.onnx(), model.n_inputs()).expect("it loads"));
     let mut windows = Vec::new();
-    for trail in trails.iter().filter(|trail| trail.n_features() == 4 && trail.n_rows() > 40) {
+    for row_buffer in row_buffers.iter().filter(|row_buffer| row_buffer.n_features() == 4 && row_buffer.n_rows() > 40) {
         for back in (0..model.meta().n_rows).rev() {
-            let row = trail.row(back, CHANNEL).expect("a row");
+            let row = row_buffer.row(back, CHANNEL).expect("a row");
             windows.extend(row.iter().map(|value| if value.is_nan() { 0.0 } else { *value as f32 }));
         }
     }
@@ -342,7 +346,7 @@ fn both_backends_agree_on_what_training_was_like() {
 #[test]
 fn a_trail_of_other_features_is_an_error() {
     let (mut detector, _) = trained(4);
-    let error = detector.score(&Trail::new(3)).expect_err("another shape");
+    let error = detector.score(&RowBuffer::new(3)).expect_err("another shape");
     assert_eq!(error, ScoreError::Shape { found: 3, wanted: 4 });
 }
 
@@ -353,7 +357,7 @@ fn a_description_that_doesnt_fit_the_model_is_refused() {
     for meta in [
         AutoencoderMeta { n_rows: 0, ..saved.meta.clone() },
         AutoencoderMeta { n_rows: 9, ..saved.meta.clone() },
-        AutoencoderMeta { n_rows: TRAIL_ROWS_MAX + 1, ..saved.meta.clone() },
+        AutoencoderMeta { n_rows: BUFFER_ROWS_MAX + 1, ..saved.meta.clone() },
         AutoencoderMeta { features: vec![], ..saved.meta.clone() },
         AutoencoderMeta { features: vec![feature; 3], ..saved.meta.clone() },
         AutoencoderMeta { features: vec![feature; 100_000], ..saved.meta.clone() },
@@ -371,8 +375,8 @@ fn training_on_stuck_features_gives_a_score_for_the_first_movement() {
     values.column_mut(1).fill(5.0);
     let training = window(values);
     let scaler = Scaler::fit(&training);
-    let enriched = Enriched::new(&training, &scaler);
-    let mut detector = Autoencoder::train(&spec(), &enriched, Seed::new(7)).expect("it trains");
+    let extracted = ExtractedFeatures::new(&training, &scaler);
+    let mut detector = Autoencoder::train(&spec(), &extracted, Seed::new(7)).expect("it trains");
     let mut values = history(80, 3, 2);
     values.column_mut(1).fill(5.0);
     let calm = scorings(&mut detector, &scaler, &values);

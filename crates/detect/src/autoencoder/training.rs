@@ -13,7 +13,7 @@ use super::net::{Adam, Net};
 use super::window::{Coverage, clipped, put_row};
 use super::{AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec, CHANNEL, INPUTS_MAX, NAME};
 use crate::detector::TrainError;
-use crate::enricher::Enriched;
+use crate::feature_extractor::ExtractedFeatures;
 
 /// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
 pub(super) const WINDOWS_MIN: usize = 120;
@@ -94,7 +94,7 @@ struct Windows {
 /// Trains a model on these histories, or fits the user's own to them.
 pub(super) fn train(
     spec: &AutoencoderSpec,
-    histories: &[&Enriched],
+    histories: &[&ExtractedFeatures],
     seed: Seed,
 ) -> Result<AutoencoderSaved, TrainError> {
     let n_features = histories.first().map_or(0, |history| history.n_features());
@@ -120,7 +120,7 @@ fn bad(why: String) -> TrainError {
 
 pub(super) fn trained(
     spec: &AutoencoderSpec,
-    histories: &[&Enriched],
+    histories: &[&ExtractedFeatures],
     n_features: usize,
     seed: Seed,
 ) -> Result<Trained, TrainError> {
@@ -146,7 +146,7 @@ pub(super) fn trained(
 }
 
 /// Mean and deviation of each feature's clipped residuals.
-fn statistics(histories: &[&Enriched], n_features: usize) -> (Vec<AutoencoderFeature>, Vec<f32>) {
+fn statistics(histories: &[&ExtractedFeatures], n_features: usize) -> (Vec<AutoencoderFeature>, Vec<f32>) {
     let columns = (0..n_features).map(|feature_idx| {
         let cells = histories.iter().flat_map(|history| history.channel(CHANNEL).column(feature_idx));
         let present = || cells.clone().filter(|value| !value.is_nan()).map(|value| clipped(*value));
@@ -162,7 +162,7 @@ fn statistics(histories: &[&Enriched], n_features: usize) -> (Vec<AutoencoderFea
 /// A sample of the histories' windows with enough data in them, in the histories' order.
 fn windows(
     spec: &AutoencoderSpec,
-    histories: &[&Enriched],
+    histories: &[&ExtractedFeatures],
     meta: &AutoencoderMeta,
     scale: &[f32],
     seed: Seed,
@@ -210,11 +210,11 @@ fn windows(
 }
 
 /// Writes the window that ends with row `last` as the net reads it, before scaling.
-fn fill(cells: &mut [f32], enriched: &Enriched, meta: &AutoencoderMeta, last: usize) -> Coverage {
+fn fill(cells: &mut [f32], extracted: &ExtractedFeatures, meta: &AutoencoderMeta, last: usize) -> Coverage {
     let first = last + 1 - meta.n_rows;
     let mut coverage = Coverage::default();
     for (idx, cells) in cells.chunks_exact_mut(meta.features.len()).enumerate() {
-        let row = enriched.channel(CHANNEL).row(first + idx);
+        let row = extracted.channel(CHANNEL).row(first + idx);
         coverage.add(put_row(cells, row, &meta.features), first + idx == last);
     }
     coverage

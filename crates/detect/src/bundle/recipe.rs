@@ -20,7 +20,7 @@ use crate::hysteresis::Hysteresis;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The opening rule that the alarm boundaries were fitted to.
+    /// The opening rule that the alarm thresholds were fitted to.
     pub opening: Hysteresis,
     /// False incidents that are tolerable for each subject.
     pub false_alarm_budget: FalseAlarmBudget,

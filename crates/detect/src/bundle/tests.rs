@@ -42,7 +42,7 @@ fn bundle() -> Bundle {
     };
     let opening = Hysteresis { open_rows: 3, of_rows: 4, ..Hysteresis::default() };
     let recipe = Recipe::of(&EnsembleSpec { hysteresis: opening, ..EnsembleSpec::default() }, false, Seed::new(1));
-    Bundle { provenance, recipe, ensembles: BTreeMap::from(ensembles), calibration: Calibration::unknown() }
+    Bundle { provenance, recipe, ensembles: BTreeMap::from(ensembles), calibration_json: "{}".to_owned() }
 }
 
 fn load(dir: &Path) -> Result<Bundle, BundleLoadError> {

@@ -1,6 +1,6 @@
 //! The core points, laid out for the nearest one to be found in about a microsecond.
 //!
-//! It knows nothing of trails or clusters: rows of deviations in, a squared distance per dimension out. Exact on its
+//! It knows nothing of row buffers or clusters: rows of deviations in, a squared distance per dimension out. Exact on its
 //! fixed-point numbers, by looking at every core: for rows of 10 to 100 dimensions trees lose (measured: a k-d tree took
 //! 4 to 37 µs where this takes 0.2 to 0.6; leaves ordered by bounding boxes visited half to all of them).
 

@@ -6,8 +6,8 @@ use ndarray::{Array2, ArrayView2};
 
 use super::index::{COLUMNS_MAX, ROW_CLIP};
 use super::{ROW_CHANNELS, split};
-use crate::enricher::Enriched;
-use crate::trail::Channel;
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::Channel;
 
 /// Levels closer than this many training deviations count as the same regime: noise alone rarely crosses 1.5.
 const REGIME_WIDTH: f64 = 3.0;
@@ -17,9 +17,9 @@ const REGIME_ROWS: usize = 16;
 
 /// The columns that at least half of all histories' rows have, and every row that is complete in them, cut at ±20,
 /// `(n_rows, n_columns)`: one history after the other.
-pub(super) fn complete_rows(histories: &[&Enriched], n_features: usize) -> (Vec<u32>, Array2<f64>) {
+pub(super) fn complete_rows(histories: &[&ExtractedFeatures], n_features: usize) -> (Vec<u32>, Array2<f64>) {
     let n_columns = (n_features * ROW_CHANNELS.len()).min(COLUMNS_MAX);
-    let cell = |(history, row): (&Enriched, usize), column: u32| {
+    let cell = |(history, row): (&ExtractedFeatures, usize), column: u32| {
         let (feature_idx, channel_idx) = split(column);
         history.channel(ROW_CHANNELS[channel_idx])[[row, feature_idx]]
     };

@@ -73,19 +73,19 @@ fn shares_are_fair_and_never_more_than_asked() {
 #[test]
 fn training_rows_lie_within_and_a_far_row_far_outside() {
     let values = noise(1_500, 2, Seed::new(2));
-    let (enricher, enriched) = history(values.slice(ndarray::s![..1_000, ..]).to_owned());
-    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1)).expect("a model");
-    let (mut enricher, mut within) = (enricher, 0);
-    let mut at = enricher.trail().newest_at().expect("rows");
+    let (extractor, extracted) = history(values.slice(ndarray::s![..1_000, ..]).to_owned());
+    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
+    let (mut extractor, mut within) = (extractor, 0);
+    let mut at = extractor.row_buffer().newest_at().expect("rows");
     for row in values.slice(ndarray::s![1_000.., ..]).rows() {
-        at = at + enricher.step();
-        enricher.push(at, row.iter().copied());
-        let Ok(Scoring::Scored(raw)) = dbscan.score(enricher.trail()) else { panic!("no score") };
+        at = at + extractor.step();
+        extractor.push(at, row.iter().copied());
+        let Ok(Scoring::Scored(raw)) = dbscan.score(extractor.row_buffer()) else { panic!("no score") };
         within += usize::from(raw.value() <= 2.0_f64.ln());
     }
     assert!(within > 440, "{within} of 500 new normal rows lie within ε of a core");
-    enricher.push(at + enricher.step(), [9.0, -9.0].into_iter());
-    let Ok(Scoring::Scored(raw)) = dbscan.score(enricher.trail()) else { panic!("no score") };
+    extractor.push(at + extractor.step(), [9.0, -9.0].into_iter());
+    let Ok(Scoring::Scored(raw)) = dbscan.score(extractor.row_buffer()) else { panic!("no score") };
     assert!(raw.value() > 20.0_f64.ln_1p(), "{}", raw.value());
 }
 
@@ -93,8 +93,8 @@ fn training_rows_lie_within_and_a_far_row_far_outside() {
 fn a_feature_training_hardly_had_is_left_out() {
     let mut values = noise(500, 2, Seed::new(2));
     values.slice_mut(ndarray::s![10.., 1]).fill(f64::NAN);
-    let (_, enriched) = history(values);
-    let (columns, rows) = sample::complete_rows(&[&enriched], enriched.n_features());
+    let (_, extracted) = history(values);
+    let (columns, rows) = sample::complete_rows(&[&extracted], extracted.n_features());
     assert_eq!(columns, vec![0, 1, 2]);
     assert!(rows.nrows() > 400);
 }
@@ -115,8 +115,8 @@ fn bad_options_are_refused() {
     ] {
         assert!(matches!(spec, Err(TrainError::BadOption { .. })), "{spec:?}");
     }
-    let (_, enriched) = history(array![[1.0], [2.0]]);
-    let trained = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1));
+    let (_, extracted) = history(array![[1.0], [2.0]]);
+    let trained = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1));
     assert!(matches!(trained, Err(TrainError::TooFewRows { .. })));
 }
 
@@ -169,8 +169,8 @@ fn median(mut scores: Vec<f64>) -> f64 {
 fn a_regime_of_one_row_in_a_hundred_has_cores_and_is_not_novel() {
     for n_features in [1, 4, 12] {
         let seen = with_a_regime(16_000, n_features, 31, |row| (8_000..8_160).contains(&row));
-        let (mut enricher, enriched) = history(seen);
-        let mut dbscan = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1)).expect("a model");
+        let (mut extractor, extracted) = history(seen);
+        let mut dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
         let (mut rare, mut never_seen) = (Vec::new(), Vec::new());
         let next = with_a_regime(4_000, n_features, 32, |row| row % 1_000 >= 900);
         for (idx, row) in next.rows().into_iter().enumerate() {
@@ -179,9 +179,9 @@ fn a_regime_of_one_row_in_a_hundred_has_cores_and_is_not_novel() {
             if settled {
                 let mut mirrored = row.to_vec();
                 mirrored[0] = -mirrored[0];
-                never_seen.extend(scored(next_score(&mut dbscan, &mut enricher.clone(), &mirrored)));
+                never_seen.extend(scored(next_score(&mut dbscan, &mut extractor.clone(), &mirrored)));
             }
-            let score = scored(next_score(&mut dbscan, &mut enricher, &row.to_vec()));
+            let score = scored(next_score(&mut dbscan, &mut extractor, &row.to_vec()));
             rare.extend(score.filter(|_| settled));
         }
         let (rare, never_seen) = (median(rare), median(never_seen));
@@ -195,31 +195,31 @@ fn a_regime_of_one_row_in_a_hundred_has_cores_and_is_not_novel() {
 #[test]
 fn a_thousand_features_train_in_bounded_time_and_score() {
     let values = noise(700, 1_000, Seed::new(3));
-    let (mut enricher, enriched) = history(values.slice(ndarray::s![..699, ..]).to_owned());
-    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1)).expect("a model");
+    let (mut extractor, extracted) = history(values.slice(ndarray::s![..699, ..]).to_owned());
+    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
     assert!(dbscan.memory_bytes() < DbscanSpec::default().core_bytes_max(1_000) + 100_000);
-    let calm = scored(next_score(&mut dbscan, &mut enricher, &values.row(699).to_vec()));
+    let calm = scored(next_score(&mut dbscan, &mut extractor, &values.row(699).to_vec()));
     assert!(calm.is_some_and(|score| score < 1.5_f64.ln_1p()), "{calm:?}");
-    let wild = scored(next_score(&mut dbscan, &mut enricher, &[9.0; 1_000]));
+    let wild = scored(next_score(&mut dbscan, &mut extractor, &[9.0; 1_000]));
     assert!(wild.is_some_and(|score| score > 10.0_f64.ln_1p()), "{wild:?}");
 }
 
 #[test]
 fn holes_in_a_row_take_part_in_no_distance() {
-    let (mut enricher, enriched) = history(noise(1_000, 4, Seed::new(2)));
-    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1)).expect("a model");
+    let (mut extractor, extracted) = history(noise(1_000, 4, Seed::new(2)));
+    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
     let far_but_for = |hole: bool| [if hole { f64::NAN } else { 1e300 }, 0.0, 0.0, 0.0];
-    let mut other = enricher.clone();
+    let mut other = extractor.clone();
     let with_hole = scored(next_score(&mut dbscan, &mut other, &far_but_for(true)));
-    let without = scored(next_score(&mut dbscan, &mut enricher, &far_but_for(false)));
+    let without = scored(next_score(&mut dbscan, &mut extractor, &far_but_for(false)));
     assert!(with_hole.is_some_and(|score| score < 2.0), "{with_hole:?}");
     assert!(without > with_hole);
 }
 
 #[test]
 fn what_was_not_saved_by_it_is_refused() {
-    let (_, enriched) = history(noise(300, 2, Seed::new(2)));
-    let dbscan = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1)).expect("a model");
+    let (_, extracted) = history(noise(300, 2, Seed::new(2)));
+    let dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
     let load = |change: &dyn Fn(&mut SavedDbscan)| {
         let mut saved = SavedDbscan::from(dbscan.clone());
         change(&mut saved);
@@ -237,8 +237,8 @@ fn what_was_not_saved_by_it_is_refused() {
 
 #[test]
 fn fixed_epsilon_and_points_are_taken_as_they_are() {
-    let (_, enriched) = history(noise(500, 1, Seed::new(2)));
+    let (_, extracted) = history(noise(500, 1, Seed::new(2)));
     let spec = DbscanSpec::default().with_epsilon(Epsilon::Deviations(0.6)).and_then(|spec| spec.with_min_points(3));
-    let dbscan = Dbscan::train(&spec.expect("options"), &enriched, Seed::new(1)).expect("a model");
+    let dbscan = Dbscan::train(&spec.expect("options"), &extracted, Seed::new(1)).expect("a model");
     assert!((dbscan.epsilon() * 3.0_f64.sqrt() - 0.6).abs() < 1e-12, "{}", dbscan.epsilon());
 }

@@ -33,23 +33,24 @@ use crate::hysteresis::{Gate, Hysteresis};
 pub struct FitReport {
     /// Rows that the models were fitted on, holes included.
     pub n_fit_rows: usize,
-    /// Rows that were held out, and gave tails and the alarm boundary.
+    /// Rows that were held out, and gave tails and the alarm threshold.
     pub n_held_out_rows: usize,
     /// The share of all cells of the history that are holes, 0 to 1.
     pub hole_share: f64,
-    /// The share of held-out rows above the alarm boundary, 0 to 1.
+    /// The share of held-out rows above the alarm threshold, 0 to 1.
     pub alarm_share: f64,
-    /// How often the opening rule would have opened an incident on the held-out rows. The boundary is put where the
+    /// How often the opening rule would have opened an incident on the held-out rows. The threshold is put where the
     /// false-alarm budget wants it, so many of them mean that the history isn't healthy, or too short for the budget.
     pub n_openings: usize,
-    /// The fused surprise at which a row alarms, in nats.
-    pub boundary_nats: f64,
+    /// The fused surprisal at which a row alarms, in nats.
+    #[serde(rename = "boundary_nats")] // its name in bundles
+    pub threshold_nats: f64,
     /// By detector, in the order of their votes.
     pub detectors: Vec<DetectorFit>,
 }
 
 /// What one detector said of the held-out rows, on its own scale: for the autoencoder that is its error of reconstruction, for
-/// the forecast its surprise.
+/// the forecast its surprisal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorFit {
     /// Its name.
@@ -80,18 +81,18 @@ impl DetectorFit {
 }
 
 impl FitReport {
-    /// Of the held-out rows' fused surprises (`None` is a row without a score) and the boundary found from them.
+    /// Of the held-out rows' fused surprisals (`None` is a row without a score) and the threshold found from them.
     pub(super) fn new(
         history: &Window,
         n_fit_rows: usize,
         fused_nats: &[Option<f64>],
-        boundary_nats: f64,
+        threshold_nats: f64,
         rule: &Hysteresis,
         detectors: Vec<DetectorFit>,
     ) -> Self {
         let (mut gate, mut is_open, mut n_openings, mut n_alarming) = (Gate::default(), false, 0, 0);
         for nats in fused_nats {
-            let score = nats.map(|nats| nats / boundary_nats);
+            let score = nats.map(|nats| nats / threshold_nats);
             n_alarming += usize::from(score.is_some_and(|score| score >= 1.0));
             gate.push(rule, score);
             if !is_open && gate.opens(rule) {
@@ -107,7 +108,7 @@ impl FitReport {
             hole_share: 1.0 - history.n_present() as f64 / n_cells.max(1) as f64,
             alarm_share: n_alarming as f64 / fused_nats.len().max(1) as f64,
             n_openings,
-            boundary_nats,
+            threshold_nats,
             detectors,
         }
     }

@@ -13,7 +13,7 @@ use super::model::Model;
 use super::training::{FIT_THIRDS, NAME, fit_part};
 use super::{DetectorSpec, EnsembleSpec};
 use crate::detector::TrainError;
-use crate::enricher::Enriched;
+use crate::feature_extractor::ExtractedFeatures;
 
 /// Most histories that a group's models are fitted on, spread evenly over the group. Sixteen weeks of minutes are a hundred
 /// times what the detectors sample of them, and hold 80 MB of ten features while they are.
@@ -68,14 +68,14 @@ impl SharedModels {
     /// will be missing from each ensemble, which says why.
     pub fn train(spec: &EnsembleSpec, histories: &[&Window], seed: Seed) -> Result<Self, TrainError> {
         let n = histories.len().min(HISTORIES_MAX);
-        let mut fitted: Vec<Enriched> = Vec::with_capacity(n);
+        let mut fitted: Vec<ExtractedFeatures> = Vec::with_capacity(n);
         let (mut shape, mut short) = (None, None);
         for history in (0..n).map(|idx| histories[idx * histories.len() / n]) {
             let of_history = || ((**history.schema()).clone(), history.grid().step());
             let group = Self { shape: Some(shape.get_or_insert_with(of_history).clone()), models: Vec::new() };
             group.check(history)?;
             match fit_part(history) {
-                Ok((_, _, enriched)) => fitted.push(enriched),
+                Ok((_, _, extracted)) => fitted.push(extracted),
                 Err(error) => short = Some(error),
             }
         }
@@ -83,7 +83,7 @@ impl SharedModels {
             let none = TrainError::TooFewRows { detector: NAME, found: 0, needed: 1 };
             return Err(short.unwrap_or(none));
         }
-        let fitted: Vec<&Enriched> = fitted.iter().collect();
+        let fitted: Vec<&ExtractedFeatures> = fitted.iter().collect();
         let train = |detector: &DetectorSpec| {
             let trained = Model::train_shared(detector, &fitted, seed.fork(detector.name()))?;
             Some((detector.name(), trained))

@@ -11,12 +11,12 @@ use serde::Serialize;
 use crate::autoencoder::{Autoencoder, AutoencoderSpec};
 use crate::dbscan::{Dbscan, DbscanSpec};
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::enricher::Enriched;
+use crate::feature_extractor::ExtractedFeatures;
 use crate::forecast::{Forecast, ForecastSpec, KnownEffect};
 use crate::forest::{Forest, ForestSpec};
 use crate::pca::Pca;
 use crate::residual::Residual;
-use crate::trail::Trail;
+use crate::row_buffer::RowBuffer;
 
 /// A detector to train, with its options.
 ///
@@ -97,7 +97,7 @@ pub(crate) enum Model {
 }
 
 impl Model {
-    pub(crate) fn train(spec: &DetectorSpec, history: &Enriched, seed: Seed) -> Result<Self, TrainError> {
+    pub(crate) fn train(spec: &DetectorSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
         match spec {
             DetectorSpec::Residual => Ok(Self::Residual(Residual::new(history))),
             DetectorSpec::Forest(spec) => Forest::train(spec, history, seed).map(Self::Forest),
@@ -116,7 +116,7 @@ impl Model {
     /// Trains one model for several subjects; `None` where each subject's model is its own.
     pub(crate) fn train_shared(
         spec: &DetectorSpec,
-        histories: &[&Enriched],
+        histories: &[&ExtractedFeatures],
         seed: Seed,
     ) -> Option<Result<Self, TrainError>> {
         match spec {
@@ -148,18 +148,18 @@ impl Model {
         }
     }
 
-    /// Scores the trail's newest row. `known` says what is known beforehand of each feature; only a forecast listens.
-    pub(crate) fn score(&mut self, trail: &Trail, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
+    /// Scores the row buffer's newest row. `known` says what is known beforehand of each feature; only a forecast listens.
+    pub(crate) fn score(&mut self, row_buffer: &RowBuffer, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
         match self {
-            Self::Residual(residual) => residual.score(trail),
-            Self::Forest(forest) => forest.score(trail),
-            Self::Dbscan(dbscan) => dbscan.score(trail),
-            Self::Forecast(forecast) => forecast.score_knowing(trail, known),
-            Self::Pca(pca) => pca.score(trail),
+            Self::Residual(residual) => residual.score(row_buffer),
+            Self::Forest(forest) => forest.score(row_buffer),
+            Self::Dbscan(dbscan) => dbscan.score(row_buffer),
+            Self::Forecast(forecast) => forecast.score_knowing(row_buffer, known),
+            Self::Pca(pca) => pca.score(row_buffer),
             #[cfg(feature = "onnx")]
-            Self::Autoencoder(autoencoder) => autoencoder.score(trail),
+            Self::Autoencoder(autoencoder) => autoencoder.score(row_buffer),
             #[cfg(test)]
-            Self::Scripted(scripted) => scripted.score(trail),
+            Self::Scripted(scripted) => scripted.score(row_buffer),
         }
     }
 
@@ -280,12 +280,12 @@ impl Detector for Scripted {
         self.name
     }
 
-    fn score(&mut self, trail: &Trail) -> Result<Scoring, ScoreError> {
+    fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         use homeostat_core::{NotReady, RawScore};
-        if trail.n_pushed() > self.fails_after {
+        if row_buffer.n_pushed() > self.fails_after {
             return Err(ScoreError::Model { why: "told to".into() });
         }
-        let level = trail.row(0, crate::trail::Channel::Level).map_or(f64::NAN, |row| row[0]);
+        let level = row_buffer.row(0, crate::row_buffer::Channel::Level).map_or(f64::NAN, |row| row[0]);
         Ok(RawScore::new(level.abs()).map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
     }
 }

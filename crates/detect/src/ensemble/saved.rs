@@ -13,7 +13,7 @@ use super::{Ensemble, FitReport, Member, MissingDetector, Model};
 #[cfg(feature = "onnx")]
 use crate::autoencoder::{Autoencoder, AutoencoderMeta, AutoencoderSaved};
 use crate::dbscan::Dbscan;
-use crate::enricher::Enricher;
+use crate::feature_extractor::FeatureExtractor;
 use crate::forecast::Forecast;
 use crate::forest::{Forest, IsolationForest, Reservoir};
 use crate::fusion::Fusion;
@@ -90,7 +90,7 @@ impl Default for LoadOptions {
 #[derive(Serialize, Deserialize)]
 struct State {
     schema: Schema,
-    enricher: Enricher,
+    extractor: FeatureExtractor,
     members: Vec<(SavedModel, Tail)>,
     missing: Vec<MissingDetector>,
     fusion: Fusion,
@@ -165,7 +165,7 @@ impl<'a> Saver<'a> {
         }
         let state = State {
             schema: (*ensemble.schema).clone(),
-            enricher: ensemble.enricher.clone(),
+            extractor: ensemble.extractor.clone(),
             members,
             missing: ensemble.missing.clone(),
             fusion: ensemble.fusion.clone(),
@@ -232,9 +232,9 @@ impl<'a> Restorer<'a> {
     pub fn restore(&mut self, saved: &SavedEnsemble) -> Result<Ensemble, RestoreError> {
         let state: State = postcard::from_bytes(&saved.state).map_err(unreadable)?;
         let n_features = state.schema.n_features();
-        if !state.enricher.is_consistent()
+        if !state.extractor.is_consistent()
             || !state.fusion.is_consistent()
-            || state.enricher.trail().n_features() != n_features
+            || state.extractor.row_buffer().n_features() != n_features
         {
             return Err(unreadable("its parts are about different numbers of features"));
         }
@@ -245,7 +245,7 @@ impl<'a> Restorer<'a> {
             .collect();
         Ok(Ensemble {
             schema: Arc::new(state.schema),
-            enricher: state.enricher,
+            extractor: state.extractor,
             members: members?,
             missing: state.missing,
             fusion: state.fusion,

@@ -90,7 +90,7 @@ fn a_gap_is_the_same_whether_it_comes_as_holes_or_as_no_rows() {
     let wanted = batch.assess_rows(&whole).expect("the same features");
     let mut found = cut.assess_rows(&whole.slice_steps(0, 20).expect("rows")).expect("the same features");
     found.extend(cut.assess_rows(&whole.slice_steps(120, 200).expect("rows")).expect("the same features"));
-    assert_eq!(wanted.len(), 20 + TRAIL_ROWS_MAX + 80, "at most a trail full of holes");
+    assert_eq!(wanted.len(), 20 + BUFFER_ROWS_MAX + 80, "at most a row_buffer full of holes");
     assert_eq!(found, wanted);
 }
 
@@ -229,7 +229,7 @@ fn every_detector_trains_votes_and_goes_by_its_own_name() {
     let rows = ensemble.assess_rows(&live(900, 60, 40..45)).expect("the same features");
     for named in &rows[40].assessment.votes {
         match &named.vote {
-            Vote::Scored { tail, .. } => assert!(tail.surprise_nats() > 4.0, "{named:?}"),
+            Vote::Scored { tail, .. } => assert!(tail.surprisal_nats() > 4.0, "{named:?}"),
             Vote::NotReady { .. } | Vote::Failed { .. } => panic!("{named:?}"),
         }
     }

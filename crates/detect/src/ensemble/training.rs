@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{Assessment, NamedVote, RawScore, Scoring, Seed, Timestamp, Window};
+use homeostat_core::{Assessment, DetectorVote, RawScore, Scoring, Seed, Timestamp, Window};
 use serde::Serialize;
 
 use super::{
     AssessedRow, DetectorFit, DetectorSpec, Ensemble, FitReport, Member, MissingDetector, Model, SharedModels, explain,
     missing_vote, vote,
 };
-use crate::boundary::Boundary;
-use crate::budget::{FalseAlarmBudget, prior};
+use crate::alarm_threshold::AlarmThreshold;
+use crate::budget::{FalseAlarmBudget, initial_threshold};
 use crate::detector::{ScoreError, TrainError};
-use crate::enricher::{Enriched, Enricher};
+use crate::feature_extractor::{ExtractedFeatures, FeatureExtractor};
 use crate::fusion::{Fusion, VOTES_MIN, fused_nats};
 use crate::hysteresis::Hysteresis;
 use crate::scaler::Scaler;
@@ -66,7 +66,7 @@ impl Ensemble {
     /// Trains on one subject's history.
     ///
     /// Scaler and detectors are fitted on the first two thirds. The last third then runs through the very path that live
-    /// rows take; its raw scores give the tails, its fused surprises the threshold: nothing is calibrated on rows it was
+    /// rows take; its raw scores give the tails, its fused surprisals the threshold: nothing is calibrated on rows it was
     /// fitted on. The ensemble is left as if it had watched the history to its end.
     ///
     /// A detector that can't be trained on this history is listed in [`missing`](Ensemble::missing); the error is for a
@@ -90,11 +90,11 @@ impl Ensemble {
             return Err(TrainError::BadOption { detector: NAME, why: why.to_owned() });
         }
         shared.check(history)?;
-        let (n_fit, scaler, enriched) = fit_part(history)?;
+        let (n_fit, scaler, extracted) = fit_part(history)?;
         let mut missing = Vec::new();
         let mut models = Vec::new();
         for detector in &spec.detectors {
-            let own = || Model::train(detector, &enriched, seed.fork(detector.name()));
+            let own = || Model::train(detector, &extracted, seed.fork(detector.name()));
             match shared.model(detector.name()).unwrap_or_else(own) {
                 Ok(model) => models.push(model),
                 Err(error @ TrainError::BadOption { .. }) => return Err(error),
@@ -103,17 +103,17 @@ impl Ensemble {
                 }
             }
         }
-        let mut enricher = Enricher::new(scaler, history.grid().step());
+        let mut extractor = FeatureExtractor::new(scaler, history.grid().step());
         for step_idx in 0..n_fit {
-            enricher.push(history.grid().at(step_idx), history.row(step_idx).iter().copied());
+            extractor.push(history.grid().at(step_idx), history.row(step_idx).iter().copied());
         }
-        let held_out = HeldOut::run(&mut enricher, &mut models, history, n_fit);
-        held_out.calibrated(spec, (history, n_fit), enricher, models, missing)
+        let held_out = HeldOut::run(&mut extractor, &mut models, history, n_fit);
+        held_out.calibrated(spec, (history, n_fit), extractor, models, missing)
     }
 }
 
 /// The part of a history that models are fitted on: its number of steps, its scales, and itself in these scales.
-pub(super) fn fit_part(history: &Window) -> Result<(usize, Scaler, Enriched), TrainError> {
+pub(super) fn fit_part(history: &Window) -> Result<(usize, Scaler, ExtractedFeatures), TrainError> {
     let n_rows = (0..history.grid().n_steps()).filter(|idx| has_data(history, *idx)).count();
     let too_few = TrainError::TooFewRows { detector: NAME, found: n_rows, needed: HISTORY_ROWS_MIN };
     if n_rows < HISTORY_ROWS_MIN {
@@ -122,8 +122,8 @@ pub(super) fn fit_part(history: &Window) -> Result<(usize, Scaler, Enriched), Tr
     let n_fit = history.grid().n_steps() * FIT_THIRDS / 3;
     let fit = history.slice_steps(0, n_fit).ok_or(too_few)?;
     let scaler = Scaler::fit(&fit);
-    let enriched = Enriched::new(&fit, &scaler);
-    Ok((n_fit, scaler, enriched))
+    let extracted = ExtractedFeatures::new(&fit, &scaler);
+    Ok((n_fit, scaler, extracted))
 }
 
 fn has_data(window: &Window, step_idx: usize) -> bool {
@@ -139,16 +139,16 @@ struct HeldOut {
 
 impl HeldOut {
     /// Trailing rows without data are left for live windows to fill.
-    fn run(enricher: &mut Enricher, models: &mut [Model], history: &Window, n_fit: usize) -> Self {
+    fn run(extractor: &mut FeatureExtractor, models: &mut [Model], history: &Window, n_fit: usize) -> Self {
         let n_steps = history.grid().n_steps();
         let end = (n_fit..n_steps).rev().find(|idx| has_data(history, *idx)).map_or(n_fit, |idx| idx + 1);
         let mut held_out = Self { moments: Vec::new(), scorings: vec![Vec::new(); models.len()] };
         for step_idx in n_fit..end {
             let at = history.grid().at(step_idx);
-            enricher.push(at, history.row(step_idx).iter().copied());
+            extractor.push(at, history.row(step_idx).iter().copied());
             held_out.moments.push(at);
             for (model, scorings) in models.iter_mut().zip(&mut held_out.scorings) {
-                scorings.push(model.score(enricher.trail(), &[]));
+                scorings.push(model.score(extractor.row_buffer(), &[]));
             }
         }
         held_out
@@ -159,7 +159,7 @@ impl HeldOut {
         self,
         spec: &EnsembleSpec,
         (history, n_fit): (&Window, usize),
-        enricher: Enricher,
+        extractor: FeatureExtractor,
         models: Vec<Model>,
         mut missing: Vec<MissingDetector>,
     ) -> Result<Ensemble, TrainError> {
@@ -179,13 +179,13 @@ impl HeldOut {
         if members.len() < VOTES_MIN {
             return Err(too_few_left(members.len(), &missing));
         }
-        let votes: Vec<Vec<NamedVote>> = self
+        let votes: Vec<Vec<DetectorVote>> = self
             .moments
             .iter()
             .map(|_| {
                 let scored = members.iter().zip(&mut columns).filter_map(|(member, column)| {
                     let vote = vote(column.next()?, &member.tail);
-                    Some(NamedVote { detector: member.model.name().into(), vote })
+                    Some(DetectorVote { detector: member.model.name().into(), vote })
                 });
                 scored.chain(missing.iter().map(missing_vote)).collect()
             })
@@ -193,9 +193,9 @@ impl HeldOut {
         let n_trained = members.len();
         let alerts = votes.iter().map(|votes| fused_nats(&votes[..n_trained]).map(|fused| fused.alert));
         let fused: Vec<Option<f64>> = alerts.collect();
-        let prior = prior(&fused, enricher.step(), &spec.budget, &spec.hysteresis);
-        let fit = FitReport::new(history, n_fit, &fused, prior.threshold_nats, &spec.hysteresis, fits);
-        let mut fusion = Fusion::new(Boundary::new(prior, &spec.budget, enricher.step(), spec.hysteresis));
+        let initial = initial_threshold(&fused, extractor.step(), &spec.budget, &spec.hysteresis);
+        let fit = FitReport::new(history, n_fit, &fused, initial.threshold_nats, &spec.hysteresis, fits);
+        let mut fusion = Fusion::new(AlarmThreshold::new(initial, &spec.budget, extractor.step(), spec.hysteresis));
         let last = votes
             .into_iter()
             .zip(&self.moments)
@@ -204,11 +204,11 @@ impl HeldOut {
         let last = last.map(|(fused, votes, at)| {
             let mut assessment = Assessment { at, votes, fused, deviations: Vec::new(), expected: Vec::new() };
             let mut features = Vec::new();
-            explain(&enricher, &members, &mut assessment, &mut features);
+            explain(&extractor, &members, &mut assessment, &mut features);
             AssessedRow { assessment, features }
         });
         let schema = Arc::clone(history.schema());
-        Ok(Ensemble { schema, enricher, members, missing, fusion: fusion.calibrated(), fit, last })
+        Ok(Ensemble { schema, extractor, members, missing, fusion: fusion.calibrated(), fit, last })
     }
 }
 

@@ -5,33 +5,33 @@ use ndarray::{Array2, array, s};
 
 use super::*;
 use crate::contract::{history, next_score, noise, scored};
-use crate::enricher::Enricher;
+use crate::feature_extractor::FeatureExtractor;
 
-fn trained(values: Array2<f64>) -> (Forecast, Enricher) {
-    let (enricher, enriched) = history(values);
-    (Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(1)).expect("a model"), enricher)
+fn trained(values: Array2<f64>) -> (Forecast, FeatureExtractor) {
+    let (extractor, extracted) = history(values);
+    (Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(1)).expect("a model"), extractor)
 }
 
 #[test]
 fn normal_rows_score_about_one_and_a_jump_far_more() {
     let values = noise(1_400, 2, Seed::new(5));
-    let (mut forecast, mut enricher) = trained(values.slice(s![..1_000, ..]).to_owned());
+    let (mut forecast, mut extractor) = trained(values.slice(s![..1_000, ..]).to_owned());
     let scores: Vec<f64> = values
         .slice(s![1_000.., ..])
         .rows()
         .into_iter()
-        .filter_map(|row| scored(next_score(&mut forecast, &mut enricher, &row.to_vec())))
+        .filter_map(|row| scored(next_score(&mut forecast, &mut extractor, &row.to_vec())))
         .collect();
     let mean = scores.iter().sum::<f64>() / scores.len() as f64;
     assert!((0.7..1.4).contains(&mean), "{mean}");
-    let jump = scored(next_score(&mut forecast, &mut enricher, &[12.0, 0.0])).expect("a score");
+    let jump = scored(next_score(&mut forecast, &mut extractor, &[12.0, 0.0])).expect("a score");
     assert!(jump > 20.0, "{jump}");
 }
 
 #[test]
 fn a_slow_leak_shows_against_the_slow_level_though_each_step_is_tiny() {
     let values = noise(1_900, 1, Seed::new(6));
-    let (mut forecast, mut enricher) = trained(values.slice(s![..1_500, ..]).to_owned());
+    let (mut forecast, mut extractor) = trained(values.slice(s![..1_500, ..]).to_owned());
     // 0.03 deviations a row: far within the noise from one row to the next.
     let leak = values
         .slice(s![1_500.., 0])
@@ -40,7 +40,7 @@ fn a_slow_leak_shows_against_the_slow_level_though_each_step_is_tiny() {
         .map(|(row, value)| value + 0.03 * row as f64)
         .collect::<Vec<_>>();
     let scores: Vec<f64> =
-        leak.iter().filter_map(|value| scored(next_score(&mut forecast, &mut enricher, &[*value]))).collect();
+        leak.iter().filter_map(|value| scored(next_score(&mut forecast, &mut extractor, &[*value]))).collect();
     let (early, late) = (scores[..50].iter().sum::<f64>() / 50.0, scores[350..].iter().sum::<f64>() / 50.0);
     assert!(late > 10.0 * early, "early {early}, late {late}");
     // And what is shown as expected is the level before the leak, not yesterday's minute.
@@ -50,11 +50,11 @@ fn a_slow_leak_shows_against_the_slow_level_though_each_step_is_tiny() {
 #[test]
 fn a_new_normal_is_accepted_in_the_end() {
     let values = noise(12_000, 1, Seed::new(6));
-    let (mut forecast, mut enricher) = trained(values.slice(s![..1_500, ..]).to_owned());
+    let (mut forecast, mut extractor) = trained(values.slice(s![..1_500, ..]).to_owned());
     let scores: Vec<f64> = values
         .slice(s![1_500.., 0])
         .iter()
-        .filter_map(|value| scored(next_score(&mut forecast, &mut enricher, &[*value + 8.0])))
+        .filter_map(|value| scored(next_score(&mut forecast, &mut extractor, &[*value + 8.0])))
         .collect();
     let early = scores[50..150].iter().sum::<f64>() / 100.0;
     let late = scores[scores.len() - 500..].iter().sum::<f64>() / 500.0;
@@ -67,15 +67,15 @@ fn a_daily_course_is_expected_and_its_absence_is_not() {
     let noise = noise(5 * day, 1, Seed::new(9));
     let course = |row: usize| 10.0 * (std::f64::consts::TAU * row as f64 / day as f64).sin();
     let values = Array2::from_shape_fn((5 * day, 1), |(row, _)| noise[[row, 0]] + course(row));
-    let (mut forecast, mut enricher) = trained(values.slice(s![..4 * day, ..]).to_owned());
+    let (mut forecast, mut extractor) = trained(values.slice(s![..4 * day, ..]).to_owned());
     assert_eq!(forecast.periods(0).collect::<Vec<_>>(), vec![Duration::from_secs(86_400)]);
     let mut worst: f64 = 0.0;
     for row in 4 * day..4 * day + day / 4 {
-        let score = scored(next_score(&mut forecast, &mut enricher, &[values[[row, 0]]])).expect("a score");
+        let score = scored(next_score(&mut forecast, &mut extractor, &[values[[row, 0]]])).expect("a score");
         worst = worst.max(score);
     }
     // At its daily height; yesterday's night value now is a fault.
-    let missing = scored(next_score(&mut forecast, &mut enricher, &[-10.0])).expect("a score");
+    let missing = scored(next_score(&mut forecast, &mut extractor, &[-10.0])).expect("a score");
     assert!(worst < 20.0 && missing > 2.0 * worst, "{worst} {missing}");
     assert!((forecast.expected()[0] - 10.0).abs() < 4.0, "{:?}", forecast.expected());
 }
@@ -89,9 +89,9 @@ fn the_history_replayed_brings_the_levels_back() {
     };
     let fresh = levels(&forecast);
     let (other, _) = history(values.slice(s![..1, ..]).to_owned());
-    let mut enricher = Enricher::new(other.scaler().clone(), other.step());
+    let mut extractor = FeatureExtractor::new(other.scaler().clone(), other.step());
     for row in values.rows() {
-        next_score(&mut forecast, &mut enricher, &row.to_vec()).expect("no failure");
+        next_score(&mut forecast, &mut extractor, &row.to_vec()).expect("no failure");
     }
     // Deviations were learned from meanwhile, and errors are cut at them.
     for (before, after) in fresh.iter().zip(levels(&forecast)) {
@@ -101,8 +101,8 @@ fn the_history_replayed_brings_the_levels_back() {
 
 /// One feature of noise around a level, a minute a row, and the moment of its next row.
 fn one(n_rows: usize) -> (Forecast, Timestamp) {
-    let (forecast, enricher) = trained(noise(n_rows, 1, Seed::new(5)));
-    let next = enricher.trail().newest_at().expect("rows") + enricher.step();
+    let (forecast, extractor) = trained(noise(n_rows, 1, Seed::new(5)));
+    let next = extractor.row_buffer().newest_at().expect("rows") + extractor.step();
     (forecast, next)
 }
 
@@ -134,9 +134,9 @@ fn clocks_turned_row_by_row_and_over_a_gap_are_the_same() {
     let day = 1_440;
     let values =
         Array2::from_shape_fn((4 * day, 1), |(row, _)| (std::f64::consts::TAU * row as f64 / day as f64).sin());
-    let (mut stepped, enricher) = trained(values);
+    let (mut stepped, extractor) = trained(values);
     let mut jumped = stepped.clone();
-    let from = enricher.trail().newest_at().expect("rows");
+    let from = extractor.row_buffer().newest_at().expect("rows");
     for minute in 1..1_000 {
         stepped.observe(from + Duration::from_secs(60) * minute, &[f64::NAN], &[]).expect("no failure");
     }
@@ -149,11 +149,11 @@ fn clocks_turned_row_by_row_and_over_a_gap_are_the_same() {
 #[test]
 fn intervals_hold_99_percent_of_usual_rows() {
     let values = noise(6_000, 1, Seed::new(31));
-    let (mut forecast, enricher) = trained(values.slice(s![..2_000, ..]).to_owned());
-    let mut at = enricher.trail().newest_at().expect("rows");
+    let (mut forecast, extractor) = trained(values.slice(s![..2_000, ..]).to_owned());
+    let mut at = extractor.row_buffer().newest_at().expect("rows");
     let mut n_held = 0;
     for row in values.slice(s![2_000.., ..]).rows() {
-        at = at + enricher.step();
+        at = at + extractor.step();
         forecast.observe(at, &row.to_vec(), &[]).expect("no failure");
         n_held += usize::from(forecast.intervals()[0].holds(row[0]));
     }
@@ -259,8 +259,8 @@ fn a_series_with_a_day_and_a_week_at_one_minute_holds_four_kib_at_most() {
         weekend + (std::f64::consts::TAU * hours / 24.0).sin()
     });
     let window = crate::contract::window(values);
-    let enriched = Enriched::new(&window, &Scaler::fit(&window));
-    let forecast = Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(1)).expect("a model");
+    let extracted = ExtractedFeatures::new(&window, &Scaler::fit(&window));
+    let forecast = Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(1)).expect("a model");
     assert_eq!(forecast.periods(0).count(), 2);
     assert!(forecast.memory_bytes() <= 2 * 4 * 1_024, "{}", forecast.memory_bytes() / 2);
 }
@@ -274,11 +274,11 @@ fn the_direction_and_the_dead_zone_hold() {
     let window = Window::new(Subject::deployment("shop", "cart"), grid, schema, Array2::zeros((200, 1)));
     let window = window.expect("a window");
     let scaler = Scaler::fit(&window);
-    let enriched = Enriched::new(&window, &scaler);
-    let mut forecast = Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(1)).expect("a model");
-    let mut enricher = Enricher::new(scaler, Duration::from_secs(60));
-    enricher.push(window.grid().end(), [0.0].into_iter());
-    let mut score = |value: f64| scored(next_score(&mut forecast, &mut enricher, &[value])).expect("a score");
+    let extracted = ExtractedFeatures::new(&window, &scaler);
+    let mut forecast = Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(1)).expect("a model");
+    let mut extractor = FeatureExtractor::new(scaler, Duration::from_secs(60));
+    extractor.push(window.grid().end(), [0.0].into_iter());
+    let mut score = |value: f64| scored(next_score(&mut forecast, &mut extractor, &[value])).expect("a score");
     assert_eq!(score(0.4), 0.0, "within the dead zone");
     assert_eq!(score(-9.0), 0.0, "down doesn't matter");
     assert!(score(0.9) > 100.0, "a constant feature that moves is far at once");
@@ -289,7 +289,7 @@ fn bad_options_and_short_histories_are_refused() {
     assert!(matches!(ForecastSpec::new(1, Duration::from_secs(3600)), Err(TrainError::BadOption { .. })));
     assert!(matches!(ForecastSpec::new(3, Duration::ZERO), Err(TrainError::BadOption { .. })));
     assert!(ForecastSpec::default().accepting_after(Duration::from_secs(60)).is_err());
-    let (_, enriched) = history(array![[1.0], [2.0]]);
-    let trained = Forecast::train(&ForecastSpec::default(), &enriched, Seed::new(1));
+    let (_, extracted) = history(array![[1.0], [2.0]]);
+    let trained = Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(1));
     assert!(matches!(trained, Err(TrainError::TooFewRows { found: 2, .. })));
 }

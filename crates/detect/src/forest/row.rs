@@ -1,9 +1,9 @@
-//! The rows the forest sees, made the same way from a training history and from a trail.
+//! The rows the forest sees, made the same way from a training history and from a row buffer.
 
 use ndarray::Array2;
 
-use crate::enricher::Enriched;
-use crate::trail::Channel;
+use crate::feature_extractor::ExtractedFeatures;
+use crate::row_buffer::Channel;
 
 /// Magnitudes a feature contributes to a row.
 pub(super) const N_MAGNITUDES: usize = 3;
@@ -11,7 +11,7 @@ pub(super) const N_MAGNITUDES: usize = 3;
 /// Rows the root mean square looks at, the newest included.
 const ENERGY_ROWS: usize = 10;
 
-/// Below this many rows in the trail, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
+/// Below this many rows in the row buffer, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
 pub(super) const ROWS_NEEDED: usize = 11;
 
 /// Added before the logarithm: a twentieth of a training deviation is as good as nothing.
@@ -46,7 +46,7 @@ pub(super) fn fill<'a>(
 }
 
 /// Every training row of which at least half is there, `(n_rows, 3 n_features)`.
-pub(super) fn training_rows(history: &Enriched) -> Array2<f64> {
+pub(super) fn training_rows(history: &ExtractedFeatures) -> Array2<f64> {
     let width = N_MAGNITUDES * history.n_features();
     let mut row = vec![f64::NAN; width];
     let (mut kept, mut n_kept) = (Vec::new(), 0);

@@ -157,20 +157,20 @@ fn how_a_column_is_scaled_and_shifted_hardly_matters() {
 #[test]
 fn a_detector_explains_remembers_and_refreshes() {
     let values = crate::contract::noise(1_100, 3, Seed::new(5));
-    let (mut enricher, history) = crate::contract::history(values.slice(ndarray::s![..1_000, ..]).to_owned());
+    let (mut extractor, history) = crate::contract::history(values.slice(ndarray::s![..1_000, ..]).to_owned());
     let mut forest = Forest::train(&ForestSpec::default(), &history, Seed::new(7)).expect("a forest");
     assert!(matches!(forest.refresh(10), Err(TrainError::BadOption { .. })), "nothing to refresh from");
     forest.keep_reservoir(&history, 512, 20_160, Seed::new(7)).expect("a reservoir");
     let bytes = forest.memory_bytes();
     for row in values.slice(ndarray::s![1_000.., ..]).rows() {
-        crate::contract::next_score(&mut forest, &mut enricher, &row.to_vec()).expect("a score");
-        forest.remember(enricher.trail()).expect("a row");
+        crate::contract::next_score(&mut forest, &mut extractor, &row.to_vec()).expect("a score");
+        forest.remember(extractor.row_buffer()).expect("a row");
     }
     forest.refresh(10).expect("a refreshed forest");
     assert!(forest.memory_bytes() <= bytes + 4_096, "only the scratch grew");
-    crate::contract::next_score(&mut forest, &mut enricher, &[0.0, 25.0, 0.0]).expect("a score");
+    crate::contract::next_score(&mut forest, &mut extractor, &[0.0, 25.0, 0.0]).expect("a score");
     let mut parts = Vec::new();
-    forest.attribute(enricher.trail(), &mut parts).expect("parts");
+    forest.attribute(extractor.row_buffer(), &mut parts).expect("parts");
     assert_eq!(parts.len(), 3);
     assert!(parts[1] > parts[0] && parts[1] > parts[2] && parts[1] > 0.0, "{parts:?}");
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use homeostat_core::{Scoring, Seed};
-use homeostat_detect::{Autoencoder, AutoencoderSpec, Detector, Enriched, Enricher, OnnxRuntime, Scaler, Trail};
+use homeostat_detect::{
+    Autoencoder, AutoencoderSpec, Detector, ExtractedFeatures, FeatureExtractor, OnnxRuntime, RowBuffer, Scaler,
+};
 
 use crate::counting::counted;
 use crate::window;
@@ -17,19 +19,19 @@ const N_SUBJECTS: usize = 100;
 const STEP: Duration = Duration::from_secs(60);
 
 /// A trained detector, and subjects at different moments of the history.
-fn setup() -> (Autoencoder, Vec<Enricher>) {
+fn setup() -> (Autoencoder, Vec<FeatureExtractor>) {
     let window = window(STEP, (300, N_FEATURES), |(row, feature)| (row as f64 / (3.0 + feature as f64)).sin());
     let grid = *window.grid();
     let scaler = Scaler::fit(&window);
-    let enriched = Enriched::new(&window, &scaler);
+    let extracted = ExtractedFeatures::new(&window, &scaler);
     let spec = AutoencoderSpec::new(1, 120, 1e-3).expect("a spec");
-    let detector = Autoencoder::train(&spec, &enriched, Seed::new(1)).expect("it trains");
+    let detector = Autoencoder::train(&spec, &extracted, Seed::new(1)).expect("it trains");
     let subject = |subject_idx: usize| {
-        let mut enricher = Enricher::new(scaler.clone(), STEP);
+        let mut extractor = FeatureExtractor::new(scaler.clone(), STEP);
         for row in 0..100 + subject_idx {
-            enricher.push(grid.at(row), window.row(row).iter().copied());
+            extractor.push(grid.at(row), window.row(row).iter().copied());
         }
-        enricher
+        extractor
     };
     (detector, (0..N_SUBJECTS).map(subject).collect())
 }
@@ -53,14 +55,14 @@ fn a_batch_allocates_no_more_than_the_bare_runs_of_the_model() {
         // 100 subjects are a run of 64 and one of 36.
         let wanted = (bare(64) + bare(36), bare(1));
         let mut batch = || {
-            let scorings = detector.score_batch(subjects.iter().map(Enricher::trail));
+            let scorings = detector.score_batch(subjects.iter().map(FeatureExtractor::row_buffer));
             assert!(scorings.len() == N_SUBJECTS && scorings.iter().all(|one| matches!(one, Ok(Scoring::Scored(_)))));
         };
         batch();
         let found = counted(&mut batch);
         assert_eq!(found, wanted.0, "{}: a batch of {N_SUBJECTS}", runtime.backend());
         let mut single = || {
-            let scoring = detector.score(subjects[0].trail());
+            let scoring = detector.score(subjects[0].row_buffer());
             assert!(matches!(scoring, Ok(Scoring::Scored(_))));
         };
         single();
@@ -72,7 +74,7 @@ fn a_batch_allocates_no_more_than_the_bare_runs_of_the_model() {
 #[test]
 fn rows_that_arent_ready_cost_no_allocation_at_all() {
     let (mut detector, _) = setup();
-    let empty: Vec<Trail> = (0..N_SUBJECTS).map(|_| Trail::new(N_FEATURES)).collect();
+    let empty: Vec<RowBuffer> = (0..N_SUBJECTS).map(|_| RowBuffer::new(N_FEATURES)).collect();
     let mut batch = || {
         let scorings = detector.score_batch(&empty);
         assert!(scorings.iter().all(|one| matches!(one, Ok(Scoring::NotReady(_)))));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homeostat_core::{Scoring, Seed};
-use homeostat_detect::{Dbscan, DbscanSpec, Detector, Enriched, Enricher, Scaler};
+use homeostat_detect::{Dbscan, DbscanSpec, Detector, ExtractedFeatures, FeatureExtractor, Scaler};
 
 use crate::counting::counted;
 use crate::window;
@@ -15,20 +15,20 @@ fn a_row_is_scored_without_an_allocation_with_and_without_holes() {
     let window = window(STEP, (500, 5), |(row, column)| ((row * (7 + column)) as f64).sin());
     let grid = *window.grid();
     let scaler = Scaler::fit(&window);
-    let enriched = Enriched::new(&window, &scaler);
-    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &enriched, Seed::new(1)).expect("a model");
-    let mut enricher = Enricher::new(scaler, STEP);
+    let extracted = ExtractedFeatures::new(&window, &scaler);
+    let mut dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
+    let mut extractor = FeatureExtractor::new(scaler, STEP);
     for step_idx in 0..64 {
-        enricher.push(grid.at(step_idx), window.row(step_idx).iter().copied());
+        extractor.push(grid.at(step_idx), window.row(step_idx).iter().copied());
     }
-    dbscan.score(enricher.trail()).expect("warm");
+    dbscan.score(extractor.row_buffer()).expect("warm");
     let n_allocations = counted(|| {
-        assert!(matches!(dbscan.score(enricher.trail()), Ok(Scoring::Scored(_))));
+        assert!(matches!(dbscan.score(extractor.row_buffer()), Ok(Scoring::Scored(_))));
     });
     assert_eq!(n_allocations, 0);
-    enricher.push(grid.at(64), [f64::NAN, 0.0, 1.0, 0.5, 1e300].into_iter());
+    extractor.push(grid.at(64), [f64::NAN, 0.0, 1.0, 0.5, 1e300].into_iter());
     let n_allocations = counted(|| {
-        assert!(matches!(dbscan.score(enricher.trail()), Ok(Scoring::Scored(_))));
+        assert!(matches!(dbscan.score(extractor.row_buffer()), Ok(Scoring::Scored(_))));
     });
     assert_eq!(n_allocations, 0);
 }

@@ -7,7 +7,6 @@ mod autoencoder;
 mod counting;
 mod dbscan;
 mod memory;
-mod monitor;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -38,7 +38,7 @@ impl ClosedLoop {
 
 fn replica_of(change: &IncidentChange) -> Option<&str> {
     change.incident().annotations.iter().find_map(|annotation| match annotation {
-        Annotation::ReplicaApart { replica, .. } => Some(replica.as_str()),
+        Annotation::ReplicaOutlier { replica, .. } => Some(replica.as_str()),
         Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } | Annotation::DependencyAffected { .. } => {
             None
         }
@@ -66,7 +66,7 @@ async fn one_sick_pod_is_an_incident_of_its_workload_that_names_it_until_it_is_w
     // The journal has it, and so have `incident show` and the API.
     let journal = closed.cycle.driver().journal().incidents().expect("a journal");
     let recorded = journal.iter().find(|incident| incident.id == id).expect("it is recorded");
-    assert!(recorded.annotations.iter().any(|one| matches!(one, Annotation::ReplicaApart { .. })));
+    assert!(recorded.annotations.iter().any(|one| matches!(one, Annotation::ReplicaOutlier { .. })));
     let changes = closed.steps(60).await;
     let last = changes.iter().rfind(|change| change.incident().id == id).expect("it ends");
     assert_eq!(last.incident().state, IncidentState::Resolved);

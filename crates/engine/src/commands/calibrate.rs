@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use homeostat_core::{Incident, IncidentChange, Seed};
-use homeostat_detect::{Calibration, LabelledOutcome};
 use homeostat_evaluate::outcomes;
+use homeostat_incidents::{Calibration, LabelledOutcome};
 use homeostat_simulate::{Shop, ShopSpec};
 
 use crate::closed_loop::{train_on_shop, watch_scenario};
@@ -81,8 +81,8 @@ fn when_typed(changes: &[IncidentChange]) -> Vec<Incident> {
         let incident = match change {
             IncidentChange::Opened(incident)
             | IncidentChange::Updated(incident)
-            | IncidentChange::Renewed(incident) => incident,
-            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Accepted(_) => continue,
+            | IncidentChange::Refired(incident) => incident,
+            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Rebaselined(_) => continue,
         };
         if !typed.iter().any(|known| known.id == incident.id && known.incident_type == incident.incident_type) {
             typed.push(incident.clone());

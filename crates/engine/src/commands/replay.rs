@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Timestamp, Window};
-use homeostat_detect::{Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_incidents::{ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
 use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
 use serde_json::json;
@@ -69,10 +69,10 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     let journal = Arc::new(SqliteJournal::in_memory()?);
     let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());
-    let surroundings =
-        Surroundings { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
+    let context =
+        ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let mode = config.mode.min(homeostat_core::Mode::Recommend);
-    let mut cycle = Cycle::new(monitor, driver, mode, surroundings);
+    let mut cycle = Cycle::new(monitor, driver, mode, context);
     let mut at = from;
     let mut feed = feed(&config)?;
     let mut n_ticks = 0_u64;

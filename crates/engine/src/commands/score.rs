@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Fused, Schema, Subject, Window};
-use homeostat_detect::{Bundle, Calibration, Ensemble, LoadOptions, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_detect::{Bundle, Ensemble, LoadOptions};
+use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::UNNAMED;
 
 use super::serve::calibration_of;
@@ -51,15 +52,22 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     }
     let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
     let bundle = load(args, config.as_ref())?;
-    let (windows, surroundings) = match &config {
+    let (windows, context) = match &config {
         Some(config) => (
             of_queries(args, config)?,
-            Surroundings { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() },
+            ClusterContext {
+                topology: config.topology.clone(),
+                calendar: config.calendar.clone(),
+                rollouts: Vec::new(),
+            },
         ),
-        None => (of_columns(args, &bundle.ensembles)?, Surroundings::default()),
+        None => (of_columns(args, &bundle.ensembles)?, ClusterContext::default()),
     };
     let known = known(windows, &bundle.ensembles)?;
-    let calibration = config.as_ref().map_or_else(|| Ok(bundle.calibration.clone()), calibration_of)?;
+    let calibration = config.as_ref().map_or_else(
+        || Calibration::from_json(&bundle.calibration_json).context("the bundle's calibration.json"),
+        calibration_of,
+    )?;
     let detectors = detectors(&bundle.ensembles);
     let mut output = Output::open(args.output.as_deref(), &detectors)?;
     // Boundaries were fitted to the bundle's rule; a config says so itself.
@@ -67,7 +75,7 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     source::warn_of_other_rule(&bundle, opening);
     let tracker = Tracker::new(opening, TrackerTimes::default(), calibration.clone());
     let mut monitor = Monitor::new(from_the_beginning(bundle.ensembles, &known), tracker);
-    let n_rows = score(&mut monitor, &known, &surroundings, &calibration, &mut output)?;
+    let n_rows = score(&mut monitor, &known, &context, &calibration, &mut output)?;
     output.finish()?;
     tracing::info!(rows = n_rows, subjects = known.len(), "scored");
     Ok(())
@@ -169,7 +177,7 @@ fn detectors(ensembles: &BTreeMap<Subject, Ensemble>) -> Vec<String> {
 fn score(
     monitor: &mut Monitor,
     windows: &[Window],
-    surroundings: &Surroundings,
+    context: &ClusterContext,
     calibration: &Calibration,
     output: &mut Output,
 ) -> anyhow::Result<usize> {
@@ -179,11 +187,11 @@ fn score(
         let rows: Vec<Window> =
             windows.iter().filter_map(|window| window.slice_steps(step_idx, step_idx + 1)).collect();
         let Some(at) = rows.first().map(|row| row.grid().end()) else { break };
-        let observed = monitor.observe(at, &rows, surroundings);
+        let observed = monitor.observe(at, &rows, context);
         if let Some((subject, misfit)) = observed.misfits.first() {
             bail!("{subject}: {misfit}");
         }
-        let calling = observed.changes.iter().filter(|change| change.calls());
+        let calling = observed.changes.iter().filter(|change| change.notifies());
         let called: BTreeSet<&Subject> = calling.map(|change| &change.incident().subject).collect();
         let open: BTreeSet<Subject> = monitor.open_incidents().map(|incident| incident.subject.clone()).collect();
         for row in &rows {
@@ -195,8 +203,8 @@ fn score(
                 subject,
                 at,
                 score: assessment.and_then(|assessment| assessment.score()).map(|score| score.value()),
-                evidence: assessment.and_then(|assessment| match assessment.fused {
-                    Fused::Scored { evidence, .. } => Some(evidence.value()),
+                smoothed_score: assessment.and_then(|assessment| match assessment.fused {
+                    Fused::Scored { smoothed_score, .. } => Some(smoothed_score.value()),
                     Fused::TooFewVotes { .. } => None,
                 }),
                 typed: assessment.and_then(|one| typed(row.schema(), row.last_row(), one, calibration)),

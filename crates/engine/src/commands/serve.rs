@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, Router};
 use homeostat_core::{Mode, Subject};
-use homeostat_detect::{Calibration, Hysteresis, Monitor, Surroundings, Tracker, TrackerTimes};
+use homeostat_detect::Hysteresis;
+use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_remediate::{Driver, Executor, PausePoint, Rails, SqliteJournal};
 
@@ -88,9 +89,9 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     api.ready(Arc::clone(&monitor));
     let driver = driver(args, &config, executor, journal);
-    let surroundings =
-        Surroundings { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
-    let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, surroundings);
+    let context =
+        ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
+    let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context);
     let mut service = Service::new(Arc::clone(&config), source, cycle, monitor, announcer, metrics)?;
     tracing::info!(mode = %config.mode, %address, "watching");
     service.recover().await;

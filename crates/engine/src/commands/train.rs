@@ -111,7 +111,7 @@ async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
 struct Job {
     detection: Detection,
     recipe: Recipe,
-    calibration: homeostat_detect::Calibration,
+    calibration: homeostat_incidents::Calibration,
     runtime: OnnxRuntime,
     output: PathBuf,
     trained_at: Timestamp,
@@ -134,8 +134,9 @@ impl Job {
         let (history_start, history_end) = trained.history.unwrap_or_default();
         let provenance =
             Provenance { trained_at: self.trained_at, source: self.input.source, history_start, history_end };
-        let (recipe, calibration) = (self.recipe, self.calibration);
-        Bundle { provenance, recipe, ensembles: trained.ensembles, calibration }.save(&self.output)?;
+        let calibration_json = self.calibration.to_json().context("the calibration")?;
+        let (recipe, ensembles) = (self.recipe, trained.ensembles);
+        Bundle { provenance, recipe, ensembles, calibration_json }.save(&self.output)?;
         self.kept.remove()?;
         let left_out = if n_failed > 0 { format!(", {n_failed} couldn't be, see above") } else { String::new() };
         print(&format!(

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
-use homeostat_detect::{Calibration, FalseAlarmBudget};
+use homeostat_detect::FalseAlarmBudget;
+use homeostat_incidents::Calibration;
 use homeostat_settings::{Problem, Reader, parse_documents};
 
 use super::options::Options;

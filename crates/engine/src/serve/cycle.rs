@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use homeostat_core::{
     Incident, IncidentChange, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp, Window,
 };
-use homeostat_detect::{Misfit, Monitor, PeerError, Surroundings};
+use homeostat_detect::{Misfit, ReplicaComparisonError};
+use homeostat_incidents::{ClusterContext, Monitor};
 use homeostat_remediate::{
     Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput,
 };
@@ -36,7 +37,7 @@ pub(crate) struct Cycle {
     driver: Driver,
     mode: Mode,
     /// Topology, calendar and recent roll-outs.
-    pub(crate) surroundings: Surroundings,
+    pub(crate) context: ClusterContext,
 }
 
 /// What one tick did.
@@ -49,7 +50,7 @@ pub(crate) struct Tick {
     /// Subjects whose window their model can't read; they go unwatched.
     pub(crate) misfits: Vec<(Subject, Misfit)>,
     /// Workloads whose replicas couldn't be compared, and why.
-    pub(crate) not_compared: Vec<(Subject, PeerError)>,
+    pub(crate) not_compared: Vec<(Subject, ReplicaComparisonError)>,
     /// What happened to incidents, in order.
     pub(crate) changes: Vec<IncidentChange>,
     /// What remediation did, in order.
@@ -62,8 +63,8 @@ pub(crate) struct Tick {
 
 impl Cycle {
     /// Puts the parts together.
-    pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, surroundings: Surroundings) -> Self {
-        Self { monitor, driver, mode, surroundings }
+    pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, context: ClusterContext) -> Self {
+        Self { monitor, driver, mode, context }
     }
 
     /// The driver.
@@ -93,7 +94,7 @@ impl Cycle {
             // The journal knows the write, not the revision that the cluster made of it.
             Some(Rollout { subject: plan.target.subject.clone(), at, revision: plan.id.to_string(), by_us: true })
         });
-        self.surroundings.rollouts = ours.collect();
+        self.context.rollouts = ours.collect();
     }
 
     /// The tick's second half: carries actions on and decides on what [`observe`](Self::observe) found.
@@ -108,8 +109,8 @@ impl Cycle {
             signals: &signals,
             kill_switch: &kill_switch,
             mode: self.mode,
-            topology: &self.surroundings.topology,
-            calendar: &self.surroundings.calendar,
+            topology: &self.context.topology,
+            calendar: &self.context.calendar,
         };
         tick.events = self.driver.tick(now, &input).await;
     }
@@ -117,8 +118,8 @@ impl Cycle {
     /// The tick's first half: scores, tracks, and records what changed before anybody acts on it (I32).
     pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window], replicas: &[ReplicaWindow]) -> Tick {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut observed = monitor.observe(now, windows, &self.surroundings);
-        let compared = monitor.compare_replicas(replicas, &self.surroundings);
+        let mut observed = monitor.observe(now, windows, &self.context);
+        let compared = monitor.compare_replicas(replicas, &self.context);
         observed.changes.extend(compared.changes);
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use homeostat_core::{Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
-use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, Monitor, Tracker, TrackerTimes};
+use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis};
+use homeostat_incidents::{Monitor, Tracker, TrackerTimes};
 use homeostat_remediate::SqliteJournal;
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

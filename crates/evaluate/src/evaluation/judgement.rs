@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use homeostat_detect::{AlertPolicy, FalseAlarmBudget, Hysteresis};
+use homeostat_detect::{FalseAlarmBudget, Hysteresis};
+use homeostat_incidents::AlertPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::trace::Trace;
@@ -113,8 +114,8 @@ pub enum AlertRule {
     /// One threshold for the whole series: that at which its training rows' scores have as many episodes as the budget allows.
     /// The rule of the pack's independent judge.
     FixedThreshold,
-    /// homeostat's own policy on the program's surprises, with incidents opening by this rule; a fixed threshold where there
-    /// are no surprises.
+    /// homeostat's own policy on the program's surprisals, with incidents opening by this rule; a fixed threshold where there
+    /// are no surprisals.
     Policy(Hysteresis),
 }
 
@@ -124,7 +125,7 @@ pub enum AlertRule {
 pub enum AlertsBy {
     /// It raised them itself.
     Itself,
-    /// homeostat's policy on its surprises.
+    /// homeostat's policy on its surprisals.
     Policy,
     /// One threshold, from its training rows.
     FixedThreshold,
@@ -207,7 +208,7 @@ fn alerts_by_policy(
     budget: &FalseAlarmBudget,
     hysteresis: Hysteresis,
 ) -> Option<Vec<bool>> {
-    let (history, nats) = (train.surprise_nats.as_ref()?, judged.surprise_nats.as_ref()?);
+    let (history, nats) = (train.surprisal_nats.as_ref()?, judged.surprisal_nats.as_ref()?);
     let said = |nats: &f64| (!nats.is_nan()).then_some(*nats);
     let held_out: Vec<Option<f64>> = history.iter().skip(history.len() * 2 / 3).map(said).collect();
     let mut policy = AlertPolicy::fit(&series.window, &held_out, budget, hysteresis);
@@ -242,11 +243,11 @@ impl Judged {
     ) -> Self {
         let scores = Scores { score: run.score, alert: Some(run.alert), ..Scores::default() };
         let mut judged = Self::of_scores(entry, series, seed, None, scores, options);
-        judged.score_nats = run.boundary_nats;
+        judged.score_nats = run.threshold_nats;
         judged.judgement.missing = run.missing;
         judged.judgement.n_masked = Some(judged.n_masked(&run.open));
         let Some(period) = judged.judgement.period_rows else { return judged };
-        let columns: Vec<&[f64]> = run.surprise_nats.iter().map(Vec::as_slice).collect();
+        let columns: Vec<&[f64]> = run.surprisal_nats.iter().map(Vec::as_slice).collect();
         let vus = |columns: &[&[f64]]| vus_pr(&judged.labels, &ranking_scores(columns), period);
         let together = if options.ablation { vus(&columns) } else { None };
         let worth = run.detectors.iter().enumerate().map(|(idx, name)| {

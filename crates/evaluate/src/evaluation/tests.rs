@@ -261,7 +261,7 @@ fn a_peer_without_alerts_gets_our_policy_on_its_surprises_or_a_threshold_and_its
     let (entry, series) = minutes();
     let nats = (0..2880).map(|row| if (2000..2030).contains(&row) { 60.0 } else { f64::from(row * 7919 % 97) / 20.0 });
     let nats: Vec<f64> = nats.collect();
-    let all = Scores { score: nats.clone(), surprise_nats: Some(nats), ..Scores::default() };
+    let all = Scores { score: nats.clone(), surprisal_nats: Some(nats), ..Scores::default() };
     let judged = |scores: &Scores, alerts: AlertRule| {
         let (train, scores) = scores.clone().split(2880, 1440).expect("all rows");
         let options = JudgeOptions { ablation: false, budget: "1 per 1d".parse().expect("a budget"), alerts };
@@ -273,7 +273,7 @@ fn a_peer_without_alerts_gets_our_policy_on_its_surprises_or_a_threshold_and_its
     let policy = AlertRule::Policy(homeostat_detect::Hysteresis::default());
     assert_eq!(judged(&all, policy), (Some(AlertsBy::Policy), 1, Some(1)), "one call for one incident");
     assert_eq!(judged(&all, AlertRule::FixedThreshold), (Some(AlertsBy::FixedThreshold), 30, Some(1)));
-    let plain = Scores { surprise_nats: None, ..all.clone() };
+    let plain = Scores { surprisal_nats: None, ..all.clone() };
     assert_eq!(judged(&plain, policy), (Some(AlertsBy::FixedThreshold), 30, Some(1)));
     let own = Scores { alert: Some(vec![false; 2880]), ..all };
     assert_eq!(judged(&own, policy), (Some(AlertsBy::Itself), 0, Some(0)));

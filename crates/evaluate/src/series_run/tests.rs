@@ -52,7 +52,7 @@ fn a_fault_is_one_alert_and_stands_out_in_the_scores() {
     let highest_before = run.score[..100].iter().copied().fold(0.0, f64::max);
     assert!(run.score[105] > 3.0 * highest_before, "{} {highest_before}", run.score[105]);
     assert!(run.open[105] && !run.open[99] && !run.open[199], "open while it goes on, and closed after");
-    assert_eq!((run.score.len(), run.n_unscored, run.surprise_nats.len()), (200, 0, 3));
+    assert_eq!((run.score.len(), run.n_unscored, run.surprisal_nats.len()), (200, 0, 3));
 }
 
 #[test]
@@ -75,20 +75,20 @@ fn the_ranking_of_all_votes_is_the_ensembles_evidence() {
     let history = series.history().expect("rows");
     let ensemble = Ensemble::train(&spec(), &history, Seed::new(1)).expect("enough history");
     let mut columns: Vec<Vec<f64>> = vec![Vec::new(); 3];
-    let mut evidences = Vec::new();
+    let mut smoothed = Vec::new();
     // Each row from a cold start over all judged rows up to it: no memory of the history on either side.
     for end in TRAIN_ROWS + 1..=480 {
         let prefix = series.window.slice_steps(TRAIN_ROWS, end).expect("rows");
         let assessment = ensemble.assess_once(&prefix);
         for (name, column) in ensemble.detectors().zip(&mut columns) {
-            column.push(surprise_nats(&assessment, name).unwrap_or(f64::NAN));
+            column.push(surprisal_nats(&assessment, name).unwrap_or(f64::NAN));
         }
-        evidences.push(evidence(&assessment));
+        smoothed.push(smoothed_score(&assessment));
     }
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     let ranking = ranking_scores(&columns);
     let mut n_compared = 0;
-    for (found, wanted) in ranking.iter().zip(evidences) {
+    for (found, wanted) in ranking.iter().zip(smoothed) {
         let Some(wanted) = wanted else { continue };
         let wanted = wanted * ensemble.threshold_nats();
         assert!((found - wanted).abs() <= 1e-9 * wanted.max(1.0), "{found} {wanted}");

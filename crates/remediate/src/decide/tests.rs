@@ -46,8 +46,8 @@ fn incident(subject: &Subject, kind: IncidentType) -> Incident {
         state: IncidentState::Open,
         opened_at: NOW,
         updated_at: NOW,
-        score: Score::BOUNDARY,
-        score_peak: Score::BOUNDARY,
+        score: Score::THRESHOLD,
+        score_peak: Score::THRESHOLD,
         confidence: Calibrated { confidence: sure, lower: sure, n_outcomes: 50 },
         evidence: vec![Evidence {
             feature: "errors".into(),

@@ -18,7 +18,7 @@ pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let incident = facts.proposal.incident;
     match incident.state {
         IncidentState::Open => too_old(facts, incident, found),
-        state @ (IncidentState::Stale | IncidentState::Resolved | IncidentState::Accepted) => {
+        state @ (IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined) => {
             found.push(Refusal::IncidentNotOpen { state });
         }
     }
@@ -52,7 +52,7 @@ pub(super) fn explained(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
         .map(|other| (other.subject.clone(), other.id.clone()));
     let annotated = incident.annotations.iter().find_map(|annotation| match annotation {
         Annotation::DependencyAffected { dependency, incident } => Some((dependency.clone(), incident.clone())),
-        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } | Annotation::ReplicaApart { .. } => None,
+        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } => None,
     });
     if let Some((dependency, other)) = open_dependency.or(annotated) {
         let mutual = topology.all_dependencies_of(&dependency).contains(&incident.subject);

@@ -37,7 +37,7 @@ pub(super) fn text(path: &Path, manifest: &BundleManifest) -> String {
             if recipe.share_models { ", shared by subjects of a kind" } else { "" }
         ),
         format!(
-            "opening     {} of {} rows at the boundary, or one at {} times it; budget {}",
+            "opening     {} of {} rows at the threshold, or one at {} times it; budget {}",
             opening.open_rows, opening.of_rows, opening.at_once, recipe.false_alarm_budget
         ),
     ];
@@ -48,7 +48,7 @@ pub(super) fn text(path: &Path, manifest: &BundleManifest) -> String {
         lines.push(format!("query       {} = {expr}", of("name")));
     }
     lines.push(String::new());
-    lines.push("rows    held out  holes  above boundary  openings  subject".to_owned());
+    lines.push("rows    held out  holes  above threshold  openings  subject".to_owned());
     lines.extend(manifest.subjects.iter().take(SUBJECTS_SHOWN).map(subject));
     if manifest.subjects.len() > SUBJECTS_SHOWN {
         lines.push(format!("… and {} more", manifest.subjects.len() - SUBJECTS_SHOWN));
@@ -60,7 +60,7 @@ fn subject(entry: &SubjectEntry) -> String {
     let fit = &entry.fit;
     let missing: Vec<String> = entry.missing.iter().map(|(name, why)| format!("; without {name}: {why}")).collect();
     format!(
-        "{:<7} {:<9} {:>4.1} %  {:>12.2} %  {:>8}  {}{}",
+        "{:<7} {:<9} {:>4.1} %  {:>13.2} %  {:>8}  {}{}",
         fit.n_fit_rows,
         fit.n_held_out_rows,
         100.0 * fit.hole_share,

@@ -77,8 +77,7 @@ mod tests {
     #[test]
     fn every_detector_and_the_whole_are_told_before_start() {
         let told = text_of("");
-        for part in
-            ["a workload", "a series", "trail", "forest", "dbscan", "forecast", "autoencoder", "10000 workloads"]
+        for part in ["a workload", "a series", "rows", "forest", "dbscan", "forecast", "autoencoder", "10000 workloads"]
         {
             assert!(told.contains(part), "{part} isn't in {told}");
         }

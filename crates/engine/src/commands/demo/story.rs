@@ -92,10 +92,10 @@ impl Story {
         let what = match change {
             IncidentChange::Opened(_) => "found",
             IncidentChange::Updated(_) => "now",
-            IncidentChange::Renewed(_) => "again",
+            IncidentChange::Refired(_) => "again",
             IncidentChange::Stale(_) => "silent",
             IncidentChange::Resolved(_) => "over",
-            IncidentChange::Accepted(_) => "accepted",
+            IncidentChange::Rebaselined(_) => "rebaselined",
         };
         let _ = writeln!(
             text,
@@ -105,7 +105,7 @@ impl Story {
             incident.subject.name,
         );
         match change {
-            IncidentChange::Opened(_) | IncidentChange::Updated(_) | IncidentChange::Renewed(_) => {
+            IncidentChange::Opened(_) | IncidentChange::Updated(_) | IncidentChange::Refired(_) => {
                 self.detail(text, &sureness(incident));
                 for annotation in &incident.annotations {
                     self.detail(text, &annotated(annotation));
@@ -118,7 +118,7 @@ impl Story {
                     self.detail(text, &format!("suffering from it, left alone: {}", names.join(", ")));
                 }
             }
-            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Accepted(_) => {}
+            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Rebaselined(_) => {}
         }
     }
 
@@ -135,10 +135,10 @@ impl Story {
         match change {
             IncidentChange::Updated(_) => before != Some(told),
             IncidentChange::Opened(_)
-            | IncidentChange::Renewed(_)
+            | IncidentChange::Refired(_)
             | IncidentChange::Stale(_)
             | IncidentChange::Resolved(_)
-            | IncidentChange::Accepted(_) => true,
+            | IncidentChange::Rebaselined(_) => true,
         }
     }
 
@@ -226,7 +226,7 @@ fn annotated(annotation: &Annotation) -> String {
         Annotation::DependencyAffected { dependency, .. } => {
             format!("depends on {}, which is in an incident", dependency.name)
         }
-        Annotation::ReplicaApart { replica, since, features } => {
+        Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} is unlike the others since {since}: {}", features.join(", "))
         }
     }

@@ -48,7 +48,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["detectors", "seeds", "seed", "ablation", "cache", "share_models"])]
     pub(crate) scores: Option<PathBuf>,
     /// Show another program's scores of the same series beside ours; may be given several times. Its directory is as that of
-    /// `--scores`; with a column `surprise` its alerts are made by homeostat's own policy.
+    /// `--scores`; with a column `surprisal` its alerts are made by homeostat's own policy.
     #[arg(long = "peer", value_name = "NAME=DIR", value_parser = peer, requires = "pack")]
     pub(crate) peers: Vec<Peer>,
     /// Compare with an evaluation written by `--output.json`.

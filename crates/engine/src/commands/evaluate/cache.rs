@@ -71,9 +71,9 @@ mod tests {
             score: vec![0.5],
             alert: vec![true],
             open: vec![true],
-            surprise_nats: vec![vec![1.5]],
+            surprisal_nats: vec![vec![1.5]],
             n_unscored: 0,
-            boundary_nats: 10.0,
+            threshold_nats: 10.0,
         };
         let cache = Cache::open(dir.path(), "options").expect("a cache");
         cache.put(&cache.key(&entry, 1, &series), &run).expect("kept");

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use homeostat_core::Seed;
-use homeostat_detect::Calibration;
 use homeostat_evaluate::Diagnosis;
+use homeostat_incidents::Calibration;
 use homeostat_simulate::ShopSpec;
 
 use crate::closed_loop::{Watched, train_on_shop, watch_scenario};

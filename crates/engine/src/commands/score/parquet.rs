@@ -28,13 +28,13 @@ struct Group {
     timestamps: Vec<i64>,
     subjects: Vec<ByteArray>,
     score: Vec<Option<f64>>,
-    evidence: Vec<Option<f64>>,
+    smoothed_score: Vec<Option<f64>>,
     confidence: Vec<Option<f64>>,
     types: Vec<Option<ByteArray>>,
     alert: Vec<bool>,
     open: Vec<bool>,
     /// By detector.
-    surprise_nats: Vec<Vec<Option<f64>>>,
+    surprisal_nats: Vec<Vec<Option<f64>>>,
 }
 
 impl ParquetRows {
@@ -44,7 +44,7 @@ impl ParquetRows {
         // Read everywhere, and unpacks faster than disks read.
         let properties = Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
         let writer = SerializedFileWriter::new(file, schema, properties).map_err(told)?;
-        let group = Group { surprise_nats: vec![Vec::new(); detectors.len()], ..Group::default() };
+        let group = Group { surprisal_nats: vec![Vec::new(); detectors.len()], ..Group::default() };
         Ok(Self { writer, group })
     }
 
@@ -75,13 +75,13 @@ impl Group {
         self.timestamps.push(row.at.as_millis());
         self.subjects.push(row.subject.to_string().as_str().into());
         self.score.push(row.score);
-        self.evidence.push(row.evidence);
+        self.smoothed_score.push(row.smoothed_score);
         self.confidence.push(row.confidence());
         self.types.push(row.incident_type().map(|incident_type| incident_type.as_str().into()));
         self.alert.push(row.alert);
         self.open.push(row.open);
-        for (detector, column) in detectors.iter().zip(&mut self.surprise_nats) {
-            column.push(row.surprise_nats(detector));
+        for (detector, column) in detectors.iter().zip(&mut self.surprisal_nats) {
+            column.push(row.surprisal_nats(detector));
         }
     }
 
@@ -90,12 +90,12 @@ impl Group {
         required::<Int64Type>(writer, &mut self.timestamps)?;
         required::<ByteArrayType>(writer, &mut self.subjects)?;
         optional::<DoubleType>(writer, &mut self.score)?;
-        optional::<DoubleType>(writer, &mut self.evidence)?;
+        optional::<DoubleType>(writer, &mut self.smoothed_score)?;
         optional::<DoubleType>(writer, &mut self.confidence)?;
         optional::<ByteArrayType>(writer, &mut self.types)?;
         required::<BoolType>(writer, &mut self.alert)?;
         required::<BoolType>(writer, &mut self.open)?;
-        self.surprise_nats.iter_mut().try_for_each(|column| optional::<DoubleType>(writer, column))
+        self.surprisal_nats.iter_mut().try_for_each(|column| optional::<DoubleType>(writer, column))
     }
 }
 
@@ -141,7 +141,7 @@ fn schema(detectors: &[String]) -> Result<TypePtr, ParquetError> {
         column("timestamp", Physical::INT64, ConvertedType::TIMESTAMP_MILLIS, required)?,
         column("subject", Physical::BYTE_ARRAY, text, required)?,
         column("score", Physical::DOUBLE, none, optional)?,
-        column("evidence", Physical::DOUBLE, none, optional)?,
+        column("smoothed_score", Physical::DOUBLE, none, optional)?,
         column("confidence", Physical::DOUBLE, none, optional)?,
         column("type", Physical::BYTE_ARRAY, text, optional)?,
         column("alert", Physical::BOOLEAN, none, required)?,

@@ -2,29 +2,29 @@
 
 use std::fmt::Write;
 
-use homeostat_core::{Calibrated, IncidentType, NamedVote, Subject, Timestamp, Vote};
+use homeostat_core::{Calibrated, DetectorVote, IncidentType, Subject, Timestamp, Vote};
 use serde_json::{Value, json};
 
 /// What is said of one subject at one moment. A row without a measurement has no score.
 pub(super) struct ScoredRow<'a> {
     pub(super) subject: &'a Subject,
     pub(super) at: Timestamp,
-    /// 1.0 is the alarm boundary.
+    /// 1.0 is the alarm threshold.
     pub(super) score: Option<f64>,
     /// The same over the last rows together.
-    pub(super) evidence: Option<f64>,
+    pub(super) smoothed_score: Option<f64>,
     pub(super) typed: Option<(IncidentType, Calibrated)>,
     /// Whether an incident opened at the row.
     pub(super) alert: bool,
     /// Whether one was open after it.
     pub(super) open: bool,
-    pub(super) votes: &'a [NamedVote],
+    pub(super) votes: &'a [DetectorVote],
 }
 
 /// Columns before those of the detectors.
-const COLUMNS: &str = "timestamp,subject,score,evidence,confidence,type,alert,open";
+const COLUMNS: &str = "timestamp,subject,score,smoothed_score,confidence,type,alert,open";
 
-/// The header of the CSV: a column a detector, its surprise in nats.
+/// The header of the CSV: a column a detector, its surprisal in nats.
 pub(super) fn header(detectors: &[String]) -> String {
     let mut header = COLUMNS.to_owned();
     for detector in detectors {
@@ -57,13 +57,13 @@ impl ScoredRow<'_> {
             }
         };
         number(self.score);
-        number(self.evidence);
+        number(self.smoothed_score);
         number(self.confidence());
         let incident_type = self.incident_type().unwrap_or_default();
         let _ = write!(line, ",{incident_type},{},{}", u8::from(self.alert), u8::from(self.open));
         for detector in detectors {
             line.push(',');
-            if let Some(nats) = self.surprise_nats(detector) {
+            if let Some(nats) = self.surprisal_nats(detector) {
                 let _ = write!(line, "{nats}");
             }
         }
@@ -71,10 +71,10 @@ impl ScoredRow<'_> {
     }
 
     /// How surprising this detector found it, in nats, if it said so.
-    pub(super) fn surprise_nats(&self, detector: &str) -> Option<f64> {
+    pub(super) fn surprisal_nats(&self, detector: &str) -> Option<f64> {
         let named = self.votes.iter().find(|named| named.detector == detector)?;
         match &named.vote {
-            Vote::Scored { tail, .. } => Some(tail.surprise_nats()),
+            Vote::Scored { tail, .. } => Some(tail.surprisal_nats()),
             Vote::NotReady { .. } | Vote::Failed { .. } => None,
         }
     }
@@ -85,7 +85,7 @@ impl ScoredRow<'_> {
             "timestamp": self.at,
             "subject": self.subject,
             "score": self.score,
-            "evidence": self.evidence,
+            "smoothed_score": self.smoothed_score,
             "type": self.typed.map(|(incident_type, _)| incident_type),
             "confidence": self.typed.map(|(_, calibrated)| calibrated),
             "alert": self.alert,
@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn vote(detector: &'static str, vote: Vote) -> NamedVote {
-        NamedVote { detector: detector.into(), vote }
+    fn vote(detector: &'static str, vote: Vote) -> DetectorVote {
+        DetectorVote { detector: detector.into(), vote }
     }
 
     #[test]
@@ -114,14 +114,14 @@ mod tests {
         let subject = Subject::deployment("a,b", "cart");
         let scored = Vote::Scored {
             raw: RawScore::new(2.0).expect("a score"),
-            tail: TailProbability::from_surprise(0.5).expect("a surprise"),
+            tail: TailProbability::from_surprisal(0.5).expect("a surprisal"),
         };
         let votes = [vote("forest", scored), vote("dbscan", Vote::NotReady { why: NotReady::TooFewSteps })];
         let row = ScoredRow {
             subject: &subject,
             at: Timestamp::from_secs(0),
             score: Some(0.25),
-            evidence: None,
+            smoothed_score: None,
             typed: None,
             alert: false,
             open: true,
@@ -131,6 +131,6 @@ mod tests {
         assert_eq!(header(&detectors), format!("{COLUMNS},forest,dbscan,forecast"));
         assert_eq!(row.csv(&detectors), "1970-01-01T00:00:00Z,\"a,b/deployment/cart\",0.25,,,,0,1,0.5,,");
         let json = row.json();
-        assert!(json["evidence"].is_null() && json["votes"][1]["vote"] == "not-ready", "{json}");
+        assert!(json["smoothed_score"].is_null() && json["votes"][1]["vote"] == "not-ready", "{json}");
     }
 }

@@ -181,7 +181,7 @@ pub(super) fn trace(trace: &Trace) -> String {
         );
     }
     signal.x_axis(&[], "signal, labelled rows shaded");
-    score.x_axis(&[], "score (logarithmic, 1 is the alarm boundary), alerts on top");
+    score.x_axis(&[], "score (logarithmic, 1 is the alarm threshold), alerts on top");
     format!("{}{}", signal.finish("signal"), score.finish("score"))
 }
 

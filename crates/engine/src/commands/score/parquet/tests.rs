@@ -1,16 +1,16 @@
-use homeostat_core::{Calibrated, IncidentType, NamedVote, Subject, TailProbability, Timestamp, Vote};
+use homeostat_core::{Calibrated, DetectorVote, IncidentType, Subject, TailProbability, Timestamp, Vote};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 
 use super::*;
 use homeostat_core::RawScore;
 
-fn row<'a>(subject: &'a Subject, idx: i64, votes: &'a [NamedVote]) -> ScoredRow<'a> {
+fn row<'a>(subject: &'a Subject, idx: i64, votes: &'a [DetectorVote]) -> ScoredRow<'a> {
     ScoredRow {
         subject,
         at: Timestamp::from_secs(60 * idx),
         score: (idx % 3 != 0).then_some(idx as f64 / 2.0),
-        evidence: Some(0.25),
+        smoothed_score: Some(0.25),
         typed: (idx % 2 == 0).then_some((IncidentType::MemoryLeak, Calibrated::UNKNOWN)),
         alert: idx == 5,
         open: idx >= 5,
@@ -27,8 +27,8 @@ fn rows_are_read_back_in_groups_with_nulls_where_nothing_is_known() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("scores.parquet");
     let subject = Subject::deployment("shop", "cart");
-    let tail = TailProbability::from_surprise(1.5).expect("a surprise");
-    let votes = [NamedVote { detector: "forest".into(), vote: Vote::Scored { raw: RawScore::ZERO, tail } }];
+    let tail = TailProbability::from_surprisal(1.5).expect("a surprisal");
+    let votes = [DetectorVote { detector: "forest".into(), vote: Vote::Scored { raw: RawScore::ZERO, tail } }];
     let detectors = ["forest", "dbscan"].map(str::to_owned);
     let mut rows = ParquetRows::new(WholeFile::create(&path).expect("a file"), &detectors).expect("begun");
     let n_rows = GROUP_ROWS as i64 + 10;

@@ -1,0 +1,228 @@
+//! Turns measured rows into a row buffer, one row at a time; the batch form runs the very same steps.
+
+use std::time::Duration;
+
+use homeostat_core::{Timestamp, Window};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::row_buffer::{BUFFER_ROWS_MAX, CHANNELS, Channel, RowBuffer};
+use crate::scaler::{Scaler, residual};
+
+/// A scaler with the row buffer it has filled so far.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Channel, FeatureExtractor, Pushed, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let mut extractor = FeatureExtractor::new(Scaler::fit(&history), history.grid().step());
+/// let at = |minute: i64| Timestamp::from_secs(60 * minute);
+/// extractor.push(at(0), [1.5, 1.5].into_iter());
+/// assert_eq!(extractor.push(at(3), [1.5, f64::NAN].into_iter()), Pushed::Appended { holes: 2 });
+/// assert_eq!(extractor.push(at(1), [9.0, 9.0].into_iter()), Pushed::AlreadySeen);
+/// let level = extractor.row_buffer().row(0, Channel::Level).ok_or("no row")?;
+/// assert!(level[0].abs() < 1.0 && level[1].is_nan(), "deviations; a hole stays a hole");
+/// # Ok::<(), Any>(())
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FeatureExtractor {
+    scaler: Scaler,
+    step: Duration,
+    row_buffer: RowBuffer,
+    /// The last rows as measured, by feature, oldest first: what residuals look back at.
+    recent: Vec<Vec<f64>>,
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is the row buffer's newest row now; this many steps before it had no data and are rows of holes.
+    Appended {
+        /// Rows of holes put in.
+        holes: usize,
+    },
+    /// It isn't newer than what was seen, so nothing changed.
+    AlreadySeen,
+}
+
+/// The longest look-back of a residual.
+const LOOK_BACK_MAX: usize = 20;
+
+impl FeatureExtractor {
+    /// An extractor with an empty row buffer; `step` is the time between rows.
+    pub fn new(scaler: Scaler, step: Duration) -> Self {
+        let n_features = scaler.n_features();
+        Self { row_buffer: RowBuffer::new(n_features), recent: vec![Vec::new(); n_features], scaler, step }
+    }
+
+    /// The training statistics.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
+    }
+
+    /// The time between rows.
+    pub fn step(&self) -> Duration {
+        self.step
+    }
+
+    /// Bytes held beside the struct itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let recent = self.recent.iter().map(|values| size_of_val(values) + values.capacity() * size_of::<f64>());
+        self.scaler.heap_bytes() + self.row_buffer.heap_bytes() + recent.sum::<usize>()
+    }
+
+    /// Whether its parts fit each other; one that was read from a file may not.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let n_features = self.scaler.n_features();
+        self.row_buffer.n_features() == n_features && self.recent.len() == n_features && !self.step.is_zero()
+    }
+
+    /// The same statistics with an empty row buffer.
+    pub(crate) fn emptied(&self) -> Self {
+        Self::new(self.scaler.clone(), self.step)
+    }
+
+    /// The rows so far.
+    pub fn row_buffer(&self) -> &RowBuffer {
+        &self.row_buffer
+    }
+
+    /// Takes the row measured at `at`, `(n_features)` with NaN for holes. Steps that were left out become rows of holes.
+    pub fn push(&mut self, at: Timestamp, row: impl ExactSizeIterator<Item = f64> + Clone) -> Pushed {
+        let mut holes = 0;
+        if let Some(newest) = self.row_buffer.newest_at() {
+            if at <= newest {
+                return Pushed::AlreadySeen;
+            }
+            let missed = at.since(newest).as_millis() / self.step.as_millis().max(1);
+            // More holes than the row buffer holds would only push each other out.
+            holes = usize::try_from(missed.saturating_sub(1)).unwrap_or(usize::MAX).min(BUFFER_ROWS_MAX);
+            let steps = u32::try_from(holes).unwrap_or(u32::MAX);
+            for back in (1..=steps).rev() {
+                let n_features = self.scaler.n_features();
+                self.append(at - self.step * back, std::iter::repeat_n(f64::NAN, n_features));
+            }
+        }
+        self.append(at, row);
+        Pushed::Appended { holes }
+    }
+
+    fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64>) {
+        let n_features = self.scaler.n_features();
+        let mut new = self.row_buffer.push(at);
+        for (idx, value) in row.take(n_features).enumerate() {
+            let value = if value.is_finite() { value } else { f64::NAN };
+            let recent = &mut self.recent[idx];
+            for channel in CHANNELS {
+                new.cells(channel)[idx] = match channel.look_back() {
+                    Some(rows) => residual(recent, value, rows)
+                        .map_or(f64::NAN, |difference| self.scaler.scaled(idx, channel, difference)),
+                    None if channel == Channel::Raw => value,
+                    None => self.scaler.scaled(idx, channel, value - self.scaler.mean(idx)),
+                };
+            }
+            if recent.len() == LOOK_BACK_MAX {
+                recent.remove(0);
+            }
+            recent.push(value);
+        }
+    }
+}
+
+/// A whole training window, extracted: what detectors are fitted on.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use homeostat_detect::{Channel, ExtractedFeatures, Scaler};
+///
+/// let history = window("cart", 0, 400)?;
+/// let extracted = ExtractedFeatures::new(&history, &Scaler::fit(&history));
+/// assert_eq!(extracted.channel(Channel::Level).dim(), (400, 2));
+/// # Ok::<(), Any>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExtractedFeatures {
+    start: Timestamp,
+    step: Duration,
+    scaler: Scaler,
+    channels: Vec<Array2<f64>>,
+}
+
+impl ExtractedFeatures {
+    /// Runs a window through an [`FeatureExtractor`], row by row.
+    pub fn new(window: &Window, scaler: &Scaler) -> Self {
+        let grid = window.grid();
+        let mut extractor = FeatureExtractor::new(scaler.clone(), grid.step());
+        let shape = (grid.n_steps(), scaler.n_features());
+        let mut channels = vec![Array2::from_elem(shape, f64::NAN); CHANNELS.len()];
+        for step_idx in 0..grid.n_steps() {
+            extractor.push(grid.at(step_idx), window.row(step_idx).iter().copied());
+            for channel in CHANNELS {
+                if let Some(row) = extractor.row_buffer().row(0, channel) {
+                    channels[channel.index()]
+                        .row_mut(step_idx)
+                        .iter_mut()
+                        .zip(row)
+                        .for_each(|(cell, value)| *cell = *value);
+                }
+            }
+        }
+        Self { start: grid.start(), step: grid.step(), scaler: scaler.clone(), channels }
+    }
+
+    /// One channel, `(n_rows, n_features)`; holes are NaN.
+    pub fn channel(&self, channel: Channel) -> &Array2<f64> {
+        &self.channels[channel.index()]
+    }
+
+    /// The statistics it was scaled with.
+    pub fn scaler(&self) -> &Scaler {
+        &self.scaler
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.channels[0].nrows()
+    }
+
+    /// Number of features.
+    pub fn n_features(&self) -> usize {
+        self.channels[0].ncols()
+    }
+
+    /// The first row's moment.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// The time between rows.
+    pub fn step(&self) -> Duration {
+        self.step
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! All subjects together: windows in, assessments and incident changes out.
+//!
+//! Rows of different subjects are taken in the order of time, whatever windows they came in: catching up after an outage
+//! gives the same incidents as watching live.
+
+use std::collections::BTreeMap;
+
+use homeostat_core::{Incident, IncidentChange, Subject, Timestamp, Window};
+use homeostat_detect::{DueRow, DueWindows, Ensemble, FeatureState, Fleet, Misfit};
+
+use crate::exhaustion::NotAResource;
+use crate::limits::LimitWatch;
+use crate::replica_watch::ReplicaWatch;
+use crate::tracker::{ClusterContext, SubjectRow, Tracker};
+
+mod renewal;
+mod replicas;
+
+pub use replicas::Compared;
+
+/// The trained ensembles of all subjects and the tracker of their incidents.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use homeostat_core::{Direction, Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
+/// # type Any = Box<dyn std::error::Error>;
+/// # /// Latency and traffic of a service: noise, from row `from` of all time.
+/// # fn window(name: &str, from: usize, n_rows: usize) -> Result<Window, Any> {
+/// #     let feature = |name: &str, signal| Feature { name: name.into(), signal, direction: Direction::Both, deviation_min: 0.0 };
+/// #     let schema = Schema::new(vec![feature("latency", Signal::Latency), feature("traffic", Signal::Traffic)])?;
+/// #     let grid = Grid::new(Timestamp::from_secs(60 * from as i64), Duration::from_secs(60), n_rows)?;
+/// #     let noise = |row: usize, column: usize| Seed::new((2 * row + column) as u64).fork(name).value() as f64 / u64::MAX as f64;
+/// #     let values = ndarray::Array2::from_shape_fn((n_rows, 2), |(row, column)| 1.0 + noise(from + row, column));
+/// #     Ok(Window::new(Subject::deployment("shop", name), grid, Arc::new(schema), values)?)
+/// # }
+/// use std::collections::BTreeMap;
+/// use homeostat_detect::{Ensemble, EnsembleSpec, Hysteresis};
+/// use homeostat_incidents::{Calibration, Monitor, ClusterContext, Tracker, TrackerTimes};
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let ensemble = Ensemble::train(&EnsembleSpec::default(), &window("cart", 0, 400)?, Seed::new(1))?;
+/// let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+/// let mut monitor = Monitor::new(BTreeMap::from([(cart, ensemble)]), tracker);
+///
+/// let windows = [window("cart", 400, 5)?, window("stranger", 400, 5)?];
+/// let observed = monitor.observe(windows[0].grid().end(), &windows, &ClusterContext::default());
+/// assert_eq!(observed.n_scored, 1);
+/// assert_eq!(observed.unknown_subjects, [Subject::deployment("shop", "stranger")]);
+/// assert!(observed.changes.is_empty() && monitor.open_incidents().next().is_none());
+/// # Ok::<(), Any>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    fleet: Fleet,
+    /// By position in the fleet.
+    followed: Vec<Followed>,
+    tracker: Tracker,
+    /// By feature name, for subjects to come.
+    limits: BTreeMap<String, f64>,
+    /// By workload, of those that are watched; nothing where nobody compares replicas.
+    replicas: BTreeMap<Subject, ReplicaWatch>,
+    /// Empty between observations; kept for its memory.
+    due: Vec<DueRow>,
+}
+
+/// What is kept of a subject beside its ensemble.
+#[derive(Clone, Debug, Default)]
+struct Followed {
+    limits: LimitWatch,
+    /// The newest row that the tracker was told of: newer models may see some rows again.
+    published_until: Option<Timestamp>,
+}
+
+impl Followed {
+    /// Takes the newest row's measurements of what has a limit.
+    fn follow_limits(&mut self, at: Timestamp, (subject, ensemble): (&Subject, &Ensemble), context: &ClusterContext) {
+        if self.limits.is_empty() {
+            return;
+        }
+        let own = context.rollouts.iter().filter(|rollout| rollout.subject == *subject && rollout.at <= at);
+        if let Some(newest) = own.map(|rollout| rollout.at).max() {
+            self.limits.rolled_out(newest);
+        }
+        if let Some(states) = ensemble.feature_states() {
+            self.limits.take_states(at, states);
+        }
+    }
+}
+
+/// What an observation brought.
+///
+/// ```
+/// use homeostat_core::Subject;
+/// use homeostat_detect::Misfit;
+/// use homeostat_incidents::Observed;
+///
+/// let cart = Subject::deployment("shop", "cart");
+/// let observed = Observed { misfits: vec![(cart, Misfit::Step)], ..Observed::default() };
+/// assert!(observed.misfits[0].1.to_string().contains("train again"), "until then nobody watches it");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Windows that were scored: those of a known subject that fit its ensemble, with new rows or not.
+    pub n_scored: usize,
+    /// What happened to incidents, in order.
+    pub changes: Vec<IncidentChange>,
+    /// Subjects without a trained ensemble, in order: train them, or leave them out.
+    pub unknown_subjects: Vec<Subject>,
+    /// Subjects whose window doesn't fit what they were trained on, in order: they aren't watched until that is mended.
+    pub misfits: Vec<(Subject, Misfit)>,
+}
+
+impl Monitor {
+    /// A monitor of these subjects.
+    pub fn new(ensembles: BTreeMap<Subject, Ensemble>, tracker: Tracker) -> Self {
+        let fleet = Fleet::new(ensembles);
+        Self {
+            followed: vec![Followed::default(); fleet.len()],
+            fleet,
+            tracker,
+            limits: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            due: Vec::new(),
+        }
+    }
+
+    /// The same monitor that also follows these features to their limits, by feature name and in the feature's own unit (see
+    /// [`LimitWatch::new`]): incidents then say when a limit will be reached.
+    ///
+    /// # Errors
+    /// [`NotAResource`] for a limit that is no finite number.
+    pub fn with_limits(mut self, limits: &BTreeMap<String, f64>) -> Result<Self, NotAResource> {
+        for (followed, (_, ensemble)) in self.followed.iter_mut().zip(self.fleet.iter()) {
+            followed.limits = LimitWatch::new(ensemble.schema(), ensemble.step(), limits)?;
+        }
+        self.limits = limits.clone();
+        Ok(self)
+    }
+
+    /// Bytes of all ensembles, what they share counted once, and of what follows limits and replicas; without the tracker.
+    pub fn memory_bytes(&self) -> usize {
+        let limits: usize = self.followed.iter().map(|followed| followed.limits.memory_bytes()).sum();
+        let replicas: usize = self.replicas.values().map(ReplicaWatch::memory_bytes).sum();
+        self.fleet.memory_bytes() + limits + replicas
+    }
+
+    /// Takes windows, at most one of each subject, whose rows may have been seen in part, and what is known of the world
+    /// at `now`. It can't fail: what can't be scored is said so.
+    pub fn observe(&mut self, now: Timestamp, windows: &[Window], context: &ClusterContext) -> Observed {
+        let mut due = std::mem::take(&mut self.due);
+        let DueWindows { n_scored, unknown_subjects, misfits } = self.fleet.due(windows, &mut due);
+        let mut changes = Vec::new();
+        for moment in due.chunk_by(|a, b| a.at == b.at) {
+            let Some(at) = moment.first().map(|due| due.at) else { continue };
+            self.fleet.score(moment, windows, &context.calendar, &context.rollouts);
+            for subject_idx in self.fleet.advanced() {
+                if let (Some(followed), Some(of)) = (self.followed.get_mut(*subject_idx), self.fleet.at(*subject_idx)) {
+                    followed.follow_limits(at, of, context);
+                }
+            }
+            let is_new = |due: &&DueRow| self.followed[due.subject_idx].published_until.is_none_or(|told| at > told);
+            let mut rows = moment.iter().filter(is_new).peekable();
+            if rows.peek().is_some() {
+                let rows = rows.filter_map(|due| newest_row(&self.fleet, &self.followed, due.subject_idx));
+                changes.extend(self.tracker.step(at, rows, context));
+            }
+            for due in moment {
+                let published_until = &mut self.followed[due.subject_idx].published_until;
+                *published_until = (*published_until).max(Some(at));
+            }
+        }
+        due.clear();
+        self.due = due;
+        changes.extend(self.tracker.pass_time(now));
+        Observed { n_scored, changes, unknown_subjects, misfits }
+    }
+
+    /// A subject's ensemble.
+    pub fn ensemble(&self, subject: &Subject) -> Option<&Ensemble> {
+        self.fleet.ensemble(subject)
+    }
+
+    /// The tracker, whose state must survive a restart: see [`Tracker::save`].
+    pub fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Open and stale incidents, by subject.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.tracker.open_incidents()
+    }
+
+    /// The moment of a subject's newest row and where each feature stood in it, in the order of its schema: what recovery
+    /// is verified against. `None` for an unknown subject, and before its first row.
+    pub fn feature_states(&self, subject: &Subject) -> Option<(Timestamp, &[FeatureState])> {
+        self.fleet.feature_states(subject)
+    }
+}
+
+/// What the tracker is told of a subject's newest row.
+fn newest_row<'a>(fleet: &'a Fleet, followed: &'a [Followed], subject_idx: usize) -> Option<SubjectRow<'a>> {
+    let (subject, ensemble) = fleet.at(subject_idx)?;
+    let (schema, step, limits) = (ensemble.schema(), ensemble.step(), &followed.get(subject_idx)?.limits);
+    Some(SubjectRow { subject, schema, step, row: ensemble.last()?, limits })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! From assessed rows to incidents: opened by hysteresis, one for each cause, never lost, never resolved by silence.
+//!
+//! It decides nothing about actions. It reads no clock: rows bring their moment, and [`Tracker::pass_time`] brings `now`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use homeostat_core::{
+    Calendar, Incident, IncidentChange, IncidentState, Rollout, Schema, Score, Subject, Timestamp, Topology,
+};
+use homeostat_detect::{AssessedRow, Gate, Hysteresis};
+use serde::{Deserialize, Serialize};
+
+use crate::confidence::Calibration;
+use crate::limits::LimitWatch;
+use crate::replica_watch::OutlierReplica;
+
+mod cause;
+mod evidence;
+mod open;
+mod published;
+mod replicas;
+mod standing;
+
+use cause::Causes;
+use open::{Known, Open};
+
+/// Subjects watched at most. Beyond, a subject is left out, and [`Tracker::is_full`] says so: ten thousand workloads are
+/// more than one process scores in a scrape interval.
+pub const SUBJECTS_MAX: usize = 10_000;
+
+/// The tracker's options but for its [`Hysteresis`].
+///
+/// ```
+/// use std::time::Duration;
+/// use homeostat_incidents::TrackerTimes;
+///
+/// let patient = TrackerTimes { stale_after: Duration::from_secs(900), ..TrackerTimes::default() };
+/// assert_eq!(patient.rebaselined_after, Duration::from_secs(12 * 3_600));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrackerTimes {
+    /// Without data for so long, and for three steps, an open incident is stale. Prometheus's own staleness is 5 minutes.
+    pub stale_after: Duration,
+    /// A roll-out this long before an incident opened may be its cause.
+    pub rollout_recent: Duration,
+    /// For so long after a roll-out of ours the target and what depends on it can't open an incident (I35), nor can what
+    /// suffered from a dependency after that recovered.
+    pub settle: Duration,
+    /// Rows for which a subject waits before it opens its own incident, while something it depends on looks suspicious:
+    /// symptoms often cross the alarm threshold before their cause does.
+    pub grace_rows: u32,
+    /// An incident whose level the forecast has accepted and isn't surprised by for so long is closed as accepted. Twice the
+    /// half-life of the forecast's slow level: with the day that the forecast takes, a day and a half in all.
+    #[serde(alias = "accepted_after")]
+    pub rebaselined_after: Duration,
+}
+
+impl Default for TrackerTimes {
+    fn default() -> Self {
+        Self {
+            stale_after: Duration::from_secs(300),
+            rollout_recent: Duration::from_secs(1800),
+            settle: Duration::from_secs(300),
+            grace_rows: 3,
+            rebaselined_after: Duration::from_secs(12 * 3_600),
+        }
+    }
+}
+
+/// What is known of the world around the subjects, as of an observation.
+///
+/// ```
+/// use homeostat_core::Subject;
+/// use homeostat_incidents::ClusterContext;
+///
+/// let mut context = ClusterContext::default();
+/// context.topology.add(Subject::deployment("shop", "cart"), Subject::deployment("shop", "redis"));
+/// assert_eq!(context.topology.dependencies_of(&Subject::deployment("shop", "cart")).count(), 1);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ClusterContext {
+    /// Who depends on whom.
+    pub topology: Topology,
+    /// Planned events.
+    pub calendar: Calendar,
+    /// Roll-outs of the last hours, in any order; ours are marked.
+    pub rollouts: Vec<Rollout>,
+}
+
+/// A row of one subject, on its way into the tracker.
+#[derive(Clone, Copy, Debug)]
+pub struct SubjectRow<'a> {
+    /// Whose.
+    pub subject: &'a Subject,
+    /// What its features are.
+    pub schema: &'a Schema,
+    /// The time between its rows.
+    pub step: Duration,
+    /// The row.
+    pub row: &'a AssessedRow,
+    /// How its features with a limit go towards it.
+    pub limits: &'a LimitWatch,
+}
+
+/// All subjects' hysteresis and open incidents.
+///
+/// **Opening and closing** follow [`Hysteresis`]. An incident resolves only once the scores have been calm and every
+/// feature of its evidence has been there and normal for `close_rows` rows: a fault everybody got used to is
+/// still a fault, and silence is [`IncidentState::Stale`], never recovery (I13). Both can keep an incident open for long, on
+/// purpose. What isn't a failure and has been usual for the forecast for [`TrackerTimes::rebaselined_after`], calm and without a
+/// limit ahead, is closed as [`IncidentState::Rebaselined`]: told, and not called recovered.
+///
+/// **Alarming anew.** An incident that has subsided (`close_rows` calm rows) without resolving and then alarms by the rule that
+/// opens one, or that has been alarming for another hour, is [`IncidentChange::Refired`]: what is left open must not mute
+/// the next fault. An incident that something planned covers, that a dependency's incident explains, or whose subject has to settle, isn't renewed. These calls
+/// are what the false-alarm budget counts, as the alarm threshold does: a pause ends an alarm, an hour counts it again.
+///
+/// **One incident per cause.** A subject whose evidence a failing dependency explains gets no incident while anything it
+/// depends on, directly or not, is in one: it is added to that incident's `affected` (of the oldest, if there are several).
+/// It waits `grace_rows` rows while a dependency only looks suspicious. If it opened first all the same, its
+/// incident stays, is annotated, and re-typed where the table says so, and it joins `affected`, too; it resolves by its own
+/// signals. Load (traffic without failures) goes the other way: it comes down from callers, so a subject whose traffic alone
+/// changed belongs to the incident of what calls it. Evidence of the subject's own (memory, kills, restarts, lost replicas, or trouble after a roll-out) always opens
+/// an incident of its own, annotated. Within a cycle of dependencies the highest score is taken for the cause.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    hysteresis: Hysteresis,
+    times: TrackerTimes,
+    calibration: Calibration,
+    watches: BTreeMap<Subject, Watch>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Watch {
+    gate: Gate,
+    open: Option<Open>,
+    /// Rows for which it has waited for a suspicious dependency.
+    waited_rows: u32,
+    /// Until then it can't open an incident, because what it depends on has only just recovered.
+    settles_until: Option<Timestamp>,
+    /// Its replicas that are unlike the others, and when they were compared last.
+    #[serde(default, alias = "apart")]
+    outliers: Vec<OutlierReplica>,
+    #[serde(default)]
+    compared_at: Option<Timestamp>,
+}
+
+impl Tracker {
+    /// A tracker without incidents. `hysteresis` is the rule the thresholds were trained for.
+    pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
+        Self { hysteresis, times, calibration, watches: BTreeMap::new() }
+    }
+
+    /// Whether it watches as many subjects as it can: any other subject gets no incidents. Shard before it comes to that.
+    pub fn is_full(&self) -> bool {
+        self.watches.len() >= SUBJECTS_MAX
+    }
+
+    /// Open and stale incidents, by subject.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.watches.values().filter_map(|watch| watch.open.as_ref().map(Open::incident))
+    }
+
+    /// Everything that must survive a restart, as JSON: without it, a fault everybody got used to would be forgotten open.
+    pub fn save(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&self.watches)
+    }
+
+    /// Takes up where the tracker that was saved stopped. On an error nothing has changed.
+    pub fn restore(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        self.watches = serde_json::from_str(json)?;
+        Ok(())
+    }
+
+    /// Takes the rows of one moment, at most one of each subject, and says what changed, in the order it happened.
+    /// Rows in which nothing happens allocate nothing.
+    pub fn step<'a>(
+        &mut self,
+        at: Timestamp,
+        rows: impl IntoIterator<Item = SubjectRow<'a>>,
+        context: &ClusterContext,
+    ) -> Vec<IncidentChange> {
+        let mut changes = Vec::new();
+        let mut candidates: Vec<SubjectRow<'_>> = Vec::new();
+        for row in rows {
+            if self.watches.len() < SUBJECTS_MAX && !self.watches.contains_key(row.subject) {
+                self.watches.insert(row.subject.clone(), Watch::default());
+            }
+            let Some(watch) = self.watches.get_mut(row.subject) else { continue };
+            watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
+            if let Some(open) = &mut watch.open {
+                let (opens, calm) = (watch.gate.opens(&self.hysteresis), watch.gate.is_calm(&self.hysteresis));
+                open.observe(&row, opens, calm, &self.times);
+            }
+            // What an incident that ends with this row leaves open is seen again below.
+            if row.row.assessment.score().is_some_and(Score::is_alarming) && watch.gate.opens(&self.hysteresis) {
+                candidates.push(row);
+            } else if !watch.gate.is_suspicious(&self.hysteresis) {
+                watch.waited_rows = 0;
+            }
+        }
+        candidates.sort_by_key(|row| row.subject);
+        changes.extend(self.pass_time(at));
+        self.resolve(at, &mut changes);
+        self.open(at, candidates, context);
+        self.refresh(at, context, &mut changes);
+        changes
+    }
+
+    /// Marks incidents whose data has been silent for too long.
+    pub fn pass_time(&mut self, now: Timestamp) -> Vec<IncidentChange> {
+        let open = self.watches.values_mut().filter_map(|watch| watch.open.as_mut());
+        open.filter_map(|open| open.goes_stale(now)).collect()
+    }
+
+    fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
+        let mut suffered = Vec::new();
+        for watch in self.watches.values_mut() {
+            if !watch.gate.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) {
+                continue;
+            }
+            let change = if let Some(open) = watch.open.take_if(|open| open.is_normal(self.hysteresis.close_rows)) {
+                IncidentChange::Resolved(open.resolved(at))
+            } else if let Some(open) = watch.open.take_if(|open| open.is_rebaselined()) {
+                IncidentChange::Rebaselined(open.rebaselined(at))
+            } else {
+                continue;
+            };
+            suffered.extend(change.incident().affected.iter().cloned());
+            changes.push(change);
+        }
+        for subject in suffered {
+            if let Some(watch) = self.watches.get_mut(&subject) {
+                watch.settles_until = Some(at + self.times.settle);
+            }
+        }
+    }
+
+    /// Opens what has to be opened: causes before what suffers from them.
+    fn open(&mut self, at: Timestamp, mut candidates: Vec<SubjectRow<'_>>, context: &ClusterContext) {
+        candidates.retain(|row| self.watches.get(row.subject).is_some_and(|watch| watch.open.is_none()));
+        for row in cause::causes_first(candidates, &context.topology) {
+            if self.settles(row.subject, at, context) {
+                continue;
+            }
+            let opening = Open::new(row, at, self.times.stale_after);
+            if !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
+                let causes = if opening.is_load() {
+                    Causes::of_callers(row.subject, &self.watches, &context.topology)
+                } else {
+                    Causes::of(row.subject, &self.watches, &context.topology)
+                };
+                if let Some(cause) = causes.oldest() {
+                    self.affect(&cause, row.subject);
+                    continue;
+                }
+                if self.is_affected(row.subject) {
+                    continue;
+                }
+                if self.waits(row.subject, opening.is_load(), context) {
+                    continue;
+                }
+            }
+            if let Some(watch) = self.watches.get_mut(row.subject) {
+                watch.waited_rows = 0;
+                watch.open = Some(opening);
+            }
+        }
+    }
+
+    /// Whether it must settle: after a roll-out of ours of it or of something it depends on, or after a dependency recovered.
+    fn settles(&self, subject: &Subject, at: Timestamp, context: &ClusterContext) -> bool {
+        let after_recovery =
+            self.watches.get(subject).and_then(|watch| watch.settles_until).is_some_and(|until| at < until);
+        let mut ours = context
+            .rollouts
+            .iter()
+            .filter(|rollout| rollout.by_us && rollout.at <= at && at < rollout.at + self.times.settle)
+            .peekable();
+        if after_recovery || ours.peek().is_none() {
+            return after_recovery;
+        }
+        let dependencies = context.topology.all_dependencies_of(subject);
+        ours.any(|rollout| rollout.subject == *subject || dependencies.contains(&rollout.subject))
+    }
+
+    /// Whether to wait one more row, because where its cause would be looks suspicious: in what it depends on, or, for load,
+    /// in what calls it.
+    fn waits(&mut self, subject: &Subject, is_load: bool, context: &ClusterContext) -> bool {
+        let dependencies = context.topology.all_dependencies_of(subject);
+        let suspicious = self.watches.iter().any(|(other, watch)| {
+            let may_be_cause = if is_load {
+                other != subject && context.topology.all_dependencies_of(other).contains(subject)
+            } else {
+                dependencies.contains(other)
+            };
+            may_be_cause && watch.gate.is_suspicious(&self.hysteresis)
+        });
+        let Some(watch) = self.watches.get_mut(subject) else { return false };
+        if !suspicious || watch.waited_rows >= self.times.grace_rows {
+            return false;
+        }
+        watch.waited_rows += 1;
+        true
+    }
+
+    /// Whether an open incident already has it among those that suffer: what is seen of it then is that incident's.
+    fn is_affected(&self, subject: &Subject) -> bool {
+        self.open_incidents().any(|incident| incident.affected.contains(subject))
+    }
+
+    fn affect(&mut self, cause: &Subject, affected: &Subject) {
+        if let Some(open) = self.watches.get_mut(cause).and_then(|watch| watch.open.as_mut()) {
+            open.affect(affected);
+        }
+    }
+
+    /// Brings annotations, type and confidence of every open incident up to date, and tells what is worth telling.
+    fn refresh(&mut self, at: Timestamp, context: &ClusterContext, changes: &mut Vec<IncidentChange>) {
+        let subjects: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
+        for subject in &subjects {
+            let causes = Causes::of(subject, &self.watches, &context.topology);
+            let callers = Causes::of_callers(subject, &self.watches, &context.topology);
+            let Some(Watch { open: Some(open), outliers, .. }) = self.watches.get_mut(subject) else { continue };
+            let known = Known { causes: &causes, outliers };
+            open.annotate(at, context, &known, &self.times, &self.calibration);
+            let joins = if open.is_its_own() || open.is_of_rollout(context, &self.times) {
+                None
+            } else if open.is_load() {
+                callers.oldest()
+            } else {
+                causes.oldest()
+            };
+            if let Some(cause) = joins {
+                self.affect(&cause, subject);
+            }
+        }
+        for subject in &subjects {
+            let settles = self.settles(subject, at, context);
+            if let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) {
+                changes.extend(open.change(at, settles));
+            }
+        }
+    }
+}
+
+/// Whether an incident's state means that data is flowing.
+fn is_flowing(state: IncidentState) -> bool {
+    match state {
+        IncidentState::Open => true,
+        IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
