@@ -1,150 +1,167 @@
-//! What goes out: a CloudEvents 1.0 envelope around an incident change or an escalation.
+//! What goes out, typed: a change of an incident, or a call for a human. Each sink encodes it in its own way.
 
-use homeostat_core::{IncidentChange, IncidentId, Timestamp, short_id};
-use serde::Serialize;
-use serde_json::{Value, json};
+use homeostat_core::{CorrelationId, Escalation, Incident, IncidentChange, IncidentId, Subject, Timestamp, short_id};
+use serde::{Deserialize, Serialize};
 
-use crate::escalation::Escalation;
-
-/// What an event tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an event tells of, in the order in which a channel delivers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
-    /// A change of an incident. Good to know.
-    Change,
-    /// A call for a person. Must arrive.
+    /// A call for a human. Must arrive, and goes first.
     Escalation,
+    /// A change of an incident.
+    Change,
 }
 
 impl EventKind {
-    /// Every kind.
-    pub const ALL: [EventKind; 2] = [Self::Change, Self::Escalation];
-
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Change => "change",
             Self::Escalation => "escalation",
+            Self::Change => "change",
         }
     }
 }
 
-/// One message, fixed when it was made: every attempt to deliver it sends the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One message, fixed when it was published: every attempt delivers the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The CloudEvents id: the same for the same change or escalation, so that a receiver can drop doubles by `source` + `id`.
+    /// The same for the same change or escalation, whenever and however often it is published. It is the CloudEvents id and
+    /// the idempotency key: a receiver drops doubles by it.
     pub id: String,
-    /// What it tells of.
-    pub kind: EventKind,
-    /// The event as JSON: a CloudEvents 1.0 envelope in structured mode, with the change or escalation in `data`.
-    pub body: String,
+    /// Grows from event to event, also across restarts: the order in which they were published.
+    pub sequence: u64,
+    /// The installation that tells it, as `/homeostat/prod`.
+    pub source: String,
+    /// When what it tells of happened.
+    pub at: Timestamp,
+    /// What it tells.
+    pub payload: Payload,
+}
+
+/// What an event tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Payload {
+    /// A change of an incident.
+    Change(Box<IncidentChange>),
+    /// A call for a human.
+    Escalation(Box<Call>),
+}
+
+/// An escalation with the incident that it is about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Why and whom.
+    pub escalation: Escalation,
+    /// The incident. `None` when it isn't known any more: the call goes out with what is.
+    pub incident: Option<Incident>,
 }
 
 impl Event {
     /// Tells of a change. Its id is made of the incident, the kind of change, and its moment.
-    pub fn of_change(change: &IncidentChange, source: &str) -> Self {
-        let incident = change.incident();
-        let at = incident.updated_at;
-        let id = short_id(&[
-            b"change",
-            incident.id.as_str().as_bytes(),
-            change.name().as_bytes(),
-            &at.as_millis().to_be_bytes(),
-        ]);
-        let event_type = format!("io.homeostat.incident.{}", change.name());
-        let subject = incident.subject.to_string();
-        Self::new(EventKind::Change, format!("chg-{id}"), &event_type, source, &subject, at, change)
+    pub fn of_change(change: &IncidentChange, source: &str, sequence: u64) -> Self {
+        let (incident, at) = (change.incident(), change.incident().updated_at);
+        let parts: [&[u8]; 4] =
+            [b"change", incident.id.as_str().as_bytes(), change.name().as_bytes(), &at.as_millis().to_be_bytes()];
+        let id = format!("chg-{}", short_id(&parts));
+        Self { id, sequence, source: source.to_owned(), at, payload: Payload::Change(Box::new(change.clone())) }
     }
 
-    /// Tells of an escalation at `at`. Its id is made of everything but the moment and the incident's latest figures: told
-    /// again after a crash it is the same event, told with a longer history it is another.
-    pub fn of_escalation(escalation: &Escalation, source: &str, at: Timestamp) -> Self {
-        let incident = &escalation.incident;
-        let mut parts: Vec<&[u8]> = vec![
-            b"escalation",
-            incident.id.as_str().as_bytes(),
-            escalation.channel.as_bytes(),
-            escalation.reason.as_bytes(),
-        ];
-        parts.extend(escalation.history.iter().map(String::as_bytes));
+    /// Tells of an escalation. Its id is made of the incident and the reason, of which there is one escalation: published again
+    /// after a crash it is the same event.
+    pub fn of_escalation(escalation: &Escalation, incident: Option<&Incident>, source: &str, sequence: u64) -> Self {
+        let parts: [&[u8]; 3] = [b"escalation", escalation.incident.as_str().as_bytes(), escalation.reason.as_bytes()];
         let id = format!("esc-{}", short_id(&parts));
-        let subject = incident.subject.to_string();
-        Self::new(EventKind::Escalation, id, "io.homeostat.escalation", source, &subject, at, escalation)
+        let call = Call { escalation: escalation.clone(), incident: incident.cloned() };
+        Self {
+            id,
+            sequence,
+            source: source.to_owned(),
+            at: escalation.at,
+            payload: Payload::Escalation(Box::new(call)),
+        }
     }
 
-    fn new(
-        kind: EventKind,
-        id: String,
-        event_type: &str,
-        source: &str,
-        subject: &str,
-        at: Timestamp,
-        data: &impl Serialize,
-    ) -> Self {
-        let body = json!({
-            "specversion": "1.0",
-            "id": id,
-            "source": source,
-            "type": event_type,
-            "subject": subject,
-            "time": at.to_string(),
-            "datacontenttype": "application/json",
-            // Plain data: serialising can't fail. If it did, an event without data is still better than none.
-            "data": serde_json::to_value(data).unwrap_or(Value::Null),
-        })
-        .to_string();
-        Self { id, kind, body }
+    /// What it tells of.
+    pub fn kind(&self) -> EventKind {
+        match self.payload {
+            Payload::Change(_) => EventKind::Change,
+            Payload::Escalation(_) => EventKind::Escalation,
+        }
     }
 
-    /// The incident it is about; `None` only for a body that isn't ours.
-    pub fn incident(&self) -> Option<IncidentId> {
-        let body: Value = serde_json::from_str(&self.body).ok()?;
-        serde_json::from_value(body.pointer("/data/incident/id")?.clone()).ok()
+    /// The incident it is about.
+    pub fn incident_id(&self) -> &IncidentId {
+        match &self.payload {
+            Payload::Change(change) => &change.incident().id,
+            Payload::Escalation(call) => &call.escalation.incident,
+        }
+    }
+
+    /// The incident itself, if it is known.
+    pub fn incident(&self) -> Option<&Incident> {
+        match &self.payload {
+            Payload::Change(change) => Some(change.incident()),
+            Payload::Escalation(call) => call.incident.as_ref(),
+        }
+    }
+
+    /// Where it is.
+    pub fn subject(&self) -> &Subject {
+        match &self.payload {
+            Payload::Change(change) => &change.incident().subject,
+            Payload::Escalation(call) => &call.escalation.subject,
+        }
+    }
+
+    /// The id that runs through logs, journal and the object's marker.
+    pub fn correlation(&self) -> &CorrelationId {
+        match &self.payload {
+            Payload::Change(change) => &change.incident().correlation,
+            Payload::Escalation(call) => &call.escalation.correlation,
+        }
+    }
+
+    /// Whether a receiver of changes knows from it that the incident is over.
+    pub fn closes(&self) -> bool {
+        match &self.payload {
+            Payload::Change(change) => change.incident().state.is_over(),
+            Payload::Escalation(_) => false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{change, escalation};
-
-    #[test]
-    fn an_event_is_a_cloudevents_envelope() {
-        let event = Event::of_change(&change("opened"), "/homeostat/test");
-        let body: Value = serde_json::from_str(&event.body).unwrap();
-        for (key, expected) in [
-            ("specversion", "1.0"),
-            ("source", "/homeostat/test"),
-            ("type", "io.homeostat.incident.opened"),
-            ("subject", "shop/deployment/payment-api"),
-            ("time", "2026-01-31T12:00:00Z"),
-            ("datacontenttype", "application/json"),
-            ("id", event.id.as_str()),
-        ] {
-            assert_eq!(body[key], expected, "{key}");
-        }
-        assert_eq!(serde_json::from_value::<IncidentChange>(body["data"].clone()).unwrap(), change("opened"));
-        assert_eq!(event.incident(), Some(change("opened").incident().id.clone()));
-    }
+    use crate::testing::{change, escalation, incident};
 
     #[test]
     fn the_same_change_is_the_same_event_and_another_is_another() {
-        let id = |name| Event::of_change(&change(name), "/a").id;
-        assert_eq!(id("opened"), id("opened"));
-        assert_ne!(id("opened"), id("resolved"));
+        let id = |name, sequence| Event::of_change(&change(name), "/a", sequence).id;
+        assert_eq!(id("opened", 1), id("opened", 2));
+        assert_ne!(id("opened", 1), id("resolved", 1));
     }
 
     #[test]
-    fn an_escalation_told_again_later_is_the_same_event_until_its_history_grows() {
-        let noon = change("opened").incident().updated_at;
-        let mut told = escalation("pagerduty-p1");
-        let first = Event::of_escalation(&told, "/a", noon);
-        told.incident.updated_at = Timestamp::from_secs(0);
-        let again = Event::of_escalation(&told, "/a", Timestamp::from_secs(0));
-        assert_eq!(first.id, again.id);
-        told.history.push("12:09 restarted again".into());
-        assert_ne!(Event::of_escalation(&told, "/a", noon).id, first.id);
-        let mut other_channel = escalation("log");
-        other_channel.history = escalation("pagerduty-p1").history;
-        assert_ne!(Event::of_escalation(&other_channel, "/a", noon).id, first.id);
+    fn an_escalation_published_again_is_the_same_event_and_another_reason_is_another() {
+        let first = Event::of_escalation(&escalation("made-worse"), Some(&incident("payment-api")), "/a", 1);
+        let mut again = escalation("made-worse");
+        again.at = Timestamp::from_secs(0);
+        again.channels.clear();
+        assert_eq!(Event::of_escalation(&again, None, "/a", 2).id, first.id);
+        assert_ne!(Event::of_escalation(&escalation("storm"), None, "/a", 1).id, first.id);
+    }
+
+    #[test]
+    fn an_event_is_stored_and_read_back_as_it_was() {
+        for event in [
+            Event::of_change(&change("stale"), "/a", 7),
+            Event::of_escalation(&escalation("storm"), None, "/a", 8),
+            Event::of_escalation(&escalation("storm"), Some(&incident("payment-api")), "/a", 9),
+        ] {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        }
     }
 }

@@ -1,71 +1,43 @@
-//! What is still to be delivered, in one SQLite table that survives the process.
+//! What was published, in one SQLite table that survives the process.
 //!
-//! A row is one event for one channel. It is `pending` until somebody accepts it. A receiver that refuses it for good makes
-//! it `refused`: a change is then over, an escalation stays undelivered, is counted as such, and is tried again when
-//! the outbox is opened anew, because a refusal (a token that ended, a deleted hook) is repaired by a person and a
-//! restart. Finished rows stay for a while without their text, so that the same event isn't sent twice.
+//! A row is one event for one channel: `pending` until its receiver accepts it or it is given up (`failed`). The queues in memory
+//! decide what is tried when; the outbox remembers it for the next process, and what was delivered, so that the same event
+//! isn't sent twice. A disk that fails stops nobody: what isn't written stays in memory, and is written later.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use homeostat_core::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use homeostat_core::{IncidentId, Timestamp};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::event::{Event, EventKind};
 
-/// Undelivered rows. At a kilobyte or two each that is some 20 MB of disk, and more than a day of one change every ten
-/// seconds to a receiver that is down. Beyond it the oldest changes go; escalations never do.
-const PENDING_ROWS_MAX: u32 = 10_000;
+mod schema;
 
-/// Finished rows that are remembered against doubles. What is told again is told again soon: after a crash, at the next cycle.
+/// Finished rows that are remembered against doubles and for what receivers know, without their text: some 3 MB. What is
+/// published again is published again soon: after a crash, at the next cycle.
 const FINISHED_ROWS_MAX: u32 = 10_000;
 
-/// The first pause after a failure, doubled with every further one.
-const BACKOFF_MIN: Duration = Duration::from_secs(5);
+/// How long finished rows are remembered. The newest row of an incident that isn't over stays for as long as [`FAILED_KEPT`].
+const FINISHED_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
-/// The longest pause of our own. Five minutes is how long a repaired receiver may wait for an escalation at most.
-const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// Given-up rows that are kept with their text, to be shown: some 3 MB. Of more than these only the newest are of interest.
+const FAILED_ROWS_MAX: u32 = 1_000;
 
-/// The longest pause a receiver may ask for. Longer ones would let it silence us.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(900);
-
-/// An event that isn't delivered after this time is overdue: a person who waits for it should hear of it otherwise.
-pub(crate) const OVERDUE_AFTER: Duration = Duration::from_secs(300);
+/// How long given-up rows are kept: longer than a holiday.
+const FAILED_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// How long to wait for another connection's lock on the file: the journal's writes take milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS outbox (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        event_id TEXT NOT NULL,
-        channel TEXT NOT NULL,
-        kind TEXT NOT NULL CHECK (kind IN ('change', 'escalation')),
-        state TEXT NOT NULL CHECK (state IN ('pending', 'accepted', 'refused')),
-        body TEXT NOT NULL,
-        queued_at_ms INTEGER NOT NULL,
-        n_attempts INTEGER NOT NULL DEFAULT 0,
-        next_attempt_at_ms INTEGER NOT NULL,
-        last_error TEXT,
-        UNIQUE (event_id, channel)
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS outbox_state ON outbox (state, channel, kind);
-";
+/// The log of writes is cut back to this size after each checkpoint: a burst must not hold the disk for ever.
+const WAL_BYTES_MAX: u32 = 8 * 1024 * 1024;
 
-/// The durable queue. Its calls wait for the disk, some milliseconds each.
+/// The durable memory. Its calls wait for the disk, some milliseconds each.
 pub struct Outbox {
     connection: Mutex<Connection>,
-    pending_rows_max: u32,
-}
-
-/// What became of an event that was queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enqueued {
-    /// It is on disk now.
-    New,
-    /// It is queued or was delivered already.
-    AlreadyThere,
 }
 
 /// Why the outbox didn't do it.
@@ -79,13 +51,18 @@ pub enum OutboxError {
         /// The cause.
         why: String,
     },
-    /// There is no room for it, only undelivered escalations: tell it some other way, and repair the channels.
+    /// A newer homeostat wrote it: run that one, or move the file away, which loses the events in it.
     #[error(
-        "the outbox is full of undelivered escalations ({n_rows}): repair the channel, see the log for its answers"
+        "the outbox {path:?} was written by a newer homeostat (format {found}, this one knows {known}): use the newer \
+         version, or move the file away, which loses the events that aren't delivered yet"
     )]
-    Full {
-        /// How many.
-        n_rows: u32,
+    Newer {
+        /// The file.
+        path: String,
+        /// Its format.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
     },
     /// The disk doesn't do it now: the same call may succeed later, and is harmless if it had succeeded.
     #[error("the outbox can't be read or written: {why}")]
@@ -95,186 +72,251 @@ pub enum OutboxError {
     },
 }
 
-/// How much is waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// Events that wait for delivery.
-    pub n_pending: u64,
-    /// Escalations among them.
-    pub n_pending_escalations: u64,
-    /// Escalations that a receiver refused: undelivered until somebody repairs the channel and restarts.
-    pub n_refused_escalations: u64,
-    /// Undelivered events older than five minutes, refused escalations included: the alarm (I33).
-    pub n_overdue: u64,
-    /// Age of the oldest undelivered event; zero when there is none.
-    pub oldest: Duration,
+/// An event to write for a channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct New<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) channel: &'a str,
+    pub(crate) queued_at: Timestamp,
 }
 
-/// An event whose time has come.
+/// An event that waits since before the process started.
 #[derive(Clone, Debug)]
-pub(crate) struct Due {
-    pub(crate) seq: i64,
+pub(crate) struct Stored {
     pub(crate) event: Event,
+    pub(crate) channel: String,
+    pub(crate) queued_at: Timestamp,
     pub(crate) n_attempts: u32,
+    pub(crate) next_attempt_at: Timestamp,
 }
 
-/// How an attempt ended.
-#[derive(Clone, Debug)]
-pub(crate) enum Settled {
+/// How an event ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End<'a> {
     Accepted,
-    Refused { why: String },
-    Retry { why: String, after: Option<Duration> },
+    Failed { why: &'a str },
 }
 
 impl Outbox {
-    /// Opens or creates the table in this file. It may be the journal's file.
+    /// Opens or creates the table in this file, and upgrades one that an older homeostat wrote.
     pub fn open(path: &Path) -> Result<Self, OutboxError> {
-        let opened = Connection::open(path).and_then(|connection| {
-            connection.busy_timeout(LOCK_WAIT)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            // An escalation that is queued must survive a power cut.
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            connection.execute_batch(SCHEMA)?;
-            connection.execute(
-                "UPDATE outbox SET state = 'pending', next_attempt_at_ms = 0 WHERE state = 'refused' AND kind = 'escalation'",
-                [],
-            )?;
-            Ok(connection)
-        });
-        match opened {
-            Ok(connection) => Ok(Self { connection: Mutex::new(connection), pending_rows_max: PENDING_ROWS_MAX }),
-            Err(error) => Err(OutboxError::Open { path: path.display().to_string(), why: error.to_string() }),
-        }
-    }
-
-    /// Queues the event for these channels, all or none. Changes give way to what is new when there is no room.
-    pub(crate) fn enqueue(
-        &self,
-        event: &Event,
-        channels: &[&str],
-        now: Timestamp,
-    ) -> Result<(Enqueued, u64), OutboxError> {
-        let mut connection = self.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(disk)?;
-        let mut enqueued = Enqueued::AlreadyThere;
-        for channel in channels {
-            let n_rows = transaction.execute(
-                "INSERT INTO outbox (event_id, channel, kind, state, body, queued_at_ms, next_attempt_at_ms)
-                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?5) ON CONFLICT (event_id, channel) DO NOTHING",
-                params![event.id, channel, event.kind.name(), event.body, now.as_millis()],
-            );
-            if n_rows.map_err(disk)? > 0 {
-                enqueued = Enqueued::New;
+        let name = || path.display().to_string();
+        let open = |error: rusqlite::Error| OutboxError::Open { path: name(), why: error.to_string() };
+        let mut connection = Connection::open(path).map_err(open)?;
+        connection.busy_timeout(LOCK_WAIT).map_err(open)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
+        connection.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX).map_err(open)?;
+        // An event that was published must survive a power cut.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
+        match schema::upgrade(&mut connection).map_err(open)? {
+            schema::Upgraded::Ready => {}
+            schema::Upgraded::Newer { found } => {
+                return Err(OutboxError::Newer { path: name(), found, known: schema::FORMAT });
             }
         }
-        let n_dropped = self.make_room(&transaction, event.kind)?;
-        transaction.commit().map_err(disk)?;
-        Ok((enqueued, n_dropped))
+        Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// Drops the oldest undelivered changes above the limit. Escalations only ever stand in the way of other ones.
-    fn make_room(&self, transaction: &Transaction<'_>, newest: EventKind) -> Result<u64, OutboxError> {
-        let count =
-            "SELECT count(*) FROM outbox WHERE state = 'pending' OR (state = 'refused' AND kind = 'escalation')";
-        let n_rows: u32 = transaction.query_row(count, [], |row| row.get(0)).map_err(disk)?;
-        let n_over = n_rows.saturating_sub(self.pending_rows_max);
-        if n_over == 0 {
-            return Ok(0);
-        }
-        let drop_changes = "DELETE FROM outbox WHERE seq IN
-            (SELECT seq FROM outbox WHERE state = 'pending' AND kind = 'change' ORDER BY seq LIMIT ?1)";
-        let n_dropped = transaction.execute(drop_changes, [n_over]).map_err(disk)?;
-        match newest {
-            // Nothing was old enough to give way, so the event itself must not come in.
-            EventKind::Escalation if n_dropped < n_over as usize => {
-                Err(OutboxError::Full { n_rows: self.pending_rows_max })
-            }
-            EventKind::Escalation | EventKind::Change => Ok(n_dropped as u64),
-        }
-    }
-
-    /// What is due on the channel: escalations first, then in the order they came.
-    pub(crate) fn due(&self, channel: &str, n_max: u32, now: Timestamp) -> Result<Vec<Due>, OutboxError> {
+    /// What waits since before, in order. What this version can't read is given up, and kept.
+    pub(crate) fn pending(&self, now: Timestamp) -> Result<Vec<Stored>, OutboxError> {
         let connection = self.lock();
-        // A time further ahead than any pause of ours was written by a clock that has been put back since.
         let mut statement = connection
             .prepare(
-                "SELECT seq, event_id, kind, body, n_attempts FROM outbox
-                 WHERE state = 'pending' AND channel = ?1 AND (next_attempt_at_ms <= ?2 OR next_attempt_at_ms > ?3)
-                 ORDER BY kind = 'escalation' DESC, seq LIMIT ?4",
+                "SELECT event_id, channel, body, queued_at_ms, n_attempts, next_attempt_at_ms FROM outbox
+                 WHERE state = 'pending' ORDER BY seq",
             )
             .map_err(disk)?;
-        let latest = (now + RETRY_AFTER_MAX).as_millis();
         let rows = statement
-            .query_map(params![channel, now.as_millis(), latest, n_max], |row| {
-                let kind: String = row.get(2)?;
+            .query_map([], |row| {
+                let (id, channel, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let event = serde_json::from_str::<Event>(&body).map_err(|error| error.to_string());
+                let (queued_at, next_attempt_at) = (row.get(3).map(Timestamp::from_millis)?, row.get(5)?);
+                let (n_attempts, next_attempt_at) = (row.get(4)?, Timestamp::from_millis(next_attempt_at));
+                Ok((
+                    id,
+                    channel.clone(),
+                    event.map(|event| Stored { event, channel, queued_at, n_attempts, next_attempt_at }),
+                ))
+            })
+            .map_err(disk)?;
+        let rows: Vec<_> = rows.collect::<Result<_, _>>().map_err(disk)?;
+        drop(statement);
+        let mut stored = Vec::with_capacity(rows.len());
+        for (id, channel, read) in rows {
+            match read {
+                Ok(event) => stored.push(event),
+                Err(why) => {
+                    tracing::error!(
+                        event = id,
+                        channel,
+                        why,
+                        "an undelivered event can't be read by this version; it is kept as failed"
+                    );
+                    let why = format!("can't be read by this version: {why}");
+                    fail_unread(&connection, &id, &channel, &why, now).map_err(disk)?;
+                }
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The highest sequence number that was given out.
+    pub(crate) fn last_sequence(&self) -> Result<u64, OutboxError> {
+        let last: Option<i64> =
+            self.lock().query_row("SELECT max(sequence) FROM outbox", [], |row| row.get(0)).map_err(disk)?;
+        Ok(last.and_then(|last| u64::try_from(last).ok()).unwrap_or_default())
+    }
+
+    /// Writes events for their channels, all or none, and says of each whether it is new: not waiting and not delivered
+    /// before. What was given up and is published again is new.
+    pub(crate) fn insert(&self, rows: &[New<'_>]) -> Result<Vec<bool>, OutboxError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(disk)?;
+        let inserted: Vec<bool> =
+            rows.iter().map(|row| insert(&transaction, *row)).collect::<Result<_, _>>().map_err(disk)?;
+        transaction.commit().map_err(disk)?;
+        Ok(inserted)
+    }
+
+    /// Notes an attempt that failed.
+    pub(crate) fn failed_once(
+        &self,
+        event: &Event,
+        channel: &str,
+        n_attempts: u32,
+        next_attempt_at: Timestamp,
+        why: &str,
+    ) -> Result<(), OutboxError> {
+        self.write_soon(|connection| {
+            connection.execute(
+                "UPDATE outbox SET n_attempts = ?3, next_attempt_at_ms = ?4, last_error = ?5
+                 WHERE event_id = ?1 AND channel = ?2 AND state = 'pending'",
+                params![event.id, channel, n_attempts, next_attempt_at.as_millis(), why],
+            )
+        })
+    }
+
+    /// Notes how an event ended, also of one that was never written.
+    pub(crate) fn finish(&self, new: New<'_>, end: End<'_>, now: Timestamp) -> Result<(), OutboxError> {
+        let New { event, channel, queued_at } = new;
+        let (state, why) = match end {
+            End::Accepted => ("accepted", None),
+            End::Failed { why } => ("failed", Some(why)),
+        };
+        // What was delivered is remembered without its text, what was given up with it.
+        let body = match end {
+            End::Accepted => String::new(),
+            End::Failed { .. } => serde_json::to_string(event).unwrap_or_default(),
+        };
+        self.write_soon(|connection| {
+            connection.execute(
+                "INSERT INTO outbox (event_id, channel, kind, incident, closes, sequence, state, body, queued_at_ms,
+                                     next_attempt_at_ms, last_error, finished_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)
+                 ON CONFLICT (event_id, channel) DO UPDATE SET state = ?7, body = ?8, last_error = ?10, finished_at_ms = ?11,
+                     n_attempts = n_attempts + 1",
+                params![
+                    event.id,
+                    channel,
+                    event.kind().name(),
+                    event.incident_id().as_str(),
+                    event.closes(),
+                    stored_sequence(event),
+                    state,
+                    body,
+                    queued_at.as_millis(),
+                    why,
+                    now.as_millis(),
+                ],
+            )
+        })
+    }
+
+    /// Forgets a change that gave way to newer ones.
+    pub(crate) fn forget(&self, event: &Event, channel: &str) -> Result<(), OutboxError> {
+        self.write_soon(|connection| {
+            connection.execute(
+                "DELETE FROM outbox WHERE event_id = ?1 AND channel = ?2 AND state = 'pending'",
+                params![event.id, channel],
+            )
+        })
+    }
+
+    /// What a channel knows of incidents from changes that were delivered or wait: whether each is over.
+    pub(crate) fn known_incidents(&self, channel: &str) -> Result<BTreeMap<IncidentId, bool>, OutboxError> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare(
+                "SELECT incident, closes, max(sequence) FROM outbox
+                 WHERE channel = ?1 AND kind = 'change' AND state IN ('pending', 'accepted') AND incident <> ''
+                 GROUP BY incident",
+            )
+            .map_err(disk)?;
+        let rows = statement
+            .query_map([channel], |row| {
+                let incident: String = row.get(0)?;
+                Ok((incident, row.get::<_, bool>(1)?))
+            })
+            .map_err(disk)?;
+        let rows: Vec<(String, bool)> = rows.collect::<Result<_, _>>().map_err(disk)?;
+        // The id is written as it is; a text that can't be one was never ours.
+        let known = rows.into_iter().filter_map(|(incident, closes)| {
+            Some((serde_json::from_value(serde_json::Value::String(incident)).ok()?, closes))
+        });
+        Ok(known.collect())
+    }
+
+    /// How many events of each channel were given up and are kept.
+    pub(crate) fn failed(&self) -> Result<BTreeMap<(String, EventKind), u64>, OutboxError> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare("SELECT channel, kind, count(*) FROM outbox WHERE state = 'failed' GROUP BY channel, kind")
+            .map_err(disk)?;
+        let rows = statement
+            .query_map([], |row| {
+                let (channel, kind, n_rows): (String, String, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 let kind = if kind == EventKind::Escalation.name() { EventKind::Escalation } else { EventKind::Change };
-                let event = Event { id: row.get(1)?, kind, body: row.get(3)? };
-                Ok(Due { seq: row.get(0)?, event, n_attempts: row.get(4)? })
+                Ok(((channel, kind), u64::from(n_rows)))
             })
             .map_err(disk)?;
         rows.collect::<Result<_, _>>().map_err(disk)
     }
 
-    /// Writes down how an attempt ended.
-    pub(crate) fn settle(&self, due: &Due, settled: &Settled, now: Timestamp) -> Result<(), OutboxError> {
-        let (state, why, pause) = match settled {
-            Settled::Accepted => ("accepted", None, Duration::ZERO),
-            Settled::Refused { why } => ("refused", Some(why), Duration::ZERO),
-            Settled::Retry { why, after } => ("pending", Some(why), pause(due.n_attempts, *after)),
-        };
-        let updated = self.lock().execute(
-            // A refused escalation keeps its text: it isn't over.
-            "UPDATE outbox SET state = ?2, last_error = ?3, next_attempt_at_ms = ?4, n_attempts = n_attempts + 1,
-                body = CASE WHEN ?2 = 'pending' OR (?2 = 'refused' AND kind = 'escalation') THEN body ELSE '' END
-             WHERE seq = ?1 AND state = 'pending'",
-            params![due.seq, state, why, (now + pause).as_millis()],
+    /// Forgets what was finished long ago or is too much.
+    pub(crate) fn prune(&self, now: Timestamp) -> Result<(), OutboxError> {
+        let newest_of_open = "SELECT max(seq) FROM outbox WHERE kind = 'change' GROUP BY channel, incident";
+        let finished = format!(
+            "DELETE FROM outbox WHERE state = 'accepted'
+             AND (closes = 1 OR finished_at_ms < ?3 OR seq NOT IN ({newest_of_open}))
+             AND (finished_at_ms < ?1 OR seq <= coalesce(
+                 (SELECT seq FROM outbox WHERE state = 'accepted' ORDER BY seq DESC LIMIT 1 OFFSET ?2), 0))"
         );
-        updated.map(|_| ()).map_err(disk)
+        let failed = "DELETE FROM outbox WHERE state = 'failed' AND (finished_at_ms < ?1 OR seq <= coalesce(
+                 (SELECT seq FROM outbox WHERE state = 'failed' ORDER BY seq DESC LIMIT 1 OFFSET ?2), 0))";
+        let long_ago = (now - FAILED_KEPT).as_millis();
+        self.write_soon(|connection| {
+            connection.execute(&finished, params![(now - FINISHED_KEPT).as_millis(), FINISHED_ROWS_MAX, long_ago])?;
+            connection.execute(failed, params![long_ago, FAILED_ROWS_MAX])
+        })
     }
 
-    /// Forgets the oldest finished rows above the limit.
-    pub(crate) fn prune(&self) -> Result<(), OutboxError> {
-        let finished = "state = 'accepted' OR (state = 'refused' AND kind = 'change')";
+    /// Writes without waiting for the disk to confirm: after a power cut the worst is one delivery more, under the same id.
+    fn write_soon(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<usize>) -> Result<(), OutboxError> {
         let connection = self.lock();
-        let newest_to_forget: Option<i64> = connection
-            .query_row(
-                &format!("SELECT seq FROM outbox WHERE {finished} ORDER BY seq DESC LIMIT 1 OFFSET ?1"),
-                [FINISHED_ROWS_MAX],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(disk)?;
-        if let Some(seq) = newest_to_forget {
-            connection.execute(&format!("DELETE FROM outbox WHERE seq <= ?1 AND ({finished})"), [seq]).map_err(disk)?;
-        }
-        Ok(())
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(disk)?;
+        let written = write(&connection);
+        connection.pragma_update(None, "synchronous", "FULL").map_err(disk)?;
+        written.map(|_| ()).map_err(disk)
     }
 
-    /// How much is waiting.
-    pub fn backlog(&self, now: Timestamp) -> Result<Backlog, OutboxError> {
-        let overdue_before = (now - OVERDUE_AFTER).as_millis();
-        self.lock()
-            .query_row(
-                "SELECT count(*) FILTER (WHERE state = 'pending'),
-                        count(*) FILTER (WHERE state = 'pending' AND kind = 'escalation'),
-                        count(*) FILTER (WHERE state = 'refused'),
-                        count(*) FILTER (WHERE queued_at_ms <= ?1),
-                        min(queued_at_ms)
-                 FROM outbox WHERE state = 'pending' OR (state = 'refused' AND kind = 'escalation')",
-                [overdue_before],
-                |row| {
-                    let oldest: Option<i64> = row.get(4)?;
-                    Ok(Backlog {
-                        n_pending: count(row, 0)?,
-                        n_pending_escalations: count(row, 1)?,
-                        n_refused_escalations: count(row, 2)?,
-                        n_overdue: count(row, 3)?,
-                        oldest: oldest.map(|at| now.since(Timestamp::from_millis(at))).unwrap_or_default(),
-                    })
-                },
-            )
-            .map_err(disk)
+    /// Lets SQLite say of every write that there is no room, or work again.
+    #[cfg(test)]
+    pub(crate) fn fill_the_disk(&self, full: bool) {
+        let triggers =
+            "CREATE TEMP TRIGGER full_i BEFORE INSERT ON outbox BEGIN SELECT raise(ABORT, 'disk is full'); END;
+            CREATE TEMP TRIGGER full_u BEFORE UPDATE ON outbox BEGIN SELECT raise(ABORT, 'disk is full'); END;";
+        let statements = if full { triggers } else { "DROP TRIGGER full_i; DROP TRIGGER full_u;" };
+        self.lock().execute_batch(statements).unwrap();
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -283,14 +325,40 @@ impl Outbox {
     }
 }
 
-/// 5 s, 10 s, 20 s … 5 min, or what the receiver asks for if that is longer. No jitter: there is one sender an installation.
-fn pause(n_attempts: u32, after: Option<Duration>) -> Duration {
-    let own = BACKOFF_MIN.saturating_mul(2_u32.saturating_pow(n_attempts)).min(BACKOFF_MAX);
-    own.max(after.unwrap_or_default().min(RETRY_AFTER_MAX))
+fn insert(transaction: &Transaction<'_>, row: New<'_>) -> rusqlite::Result<bool> {
+    let New { event, channel, queued_at } = row;
+    // Plain data: serialising can't fail.
+    let body = serde_json::to_string(event).unwrap_or_default();
+    let n_rows = transaction.execute(
+        "INSERT INTO outbox (event_id, channel, kind, incident, closes, sequence, state, body, queued_at_ms,
+                             next_attempt_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?8)
+         ON CONFLICT (event_id, channel) DO UPDATE SET state = 'pending', sequence = ?6, body = ?7, queued_at_ms = ?8,
+             next_attempt_at_ms = ?8, n_attempts = 0, finished_at_ms = NULL
+         WHERE state = 'failed'",
+        params![
+            event.id,
+            channel,
+            event.kind().name(),
+            event.incident_id().as_str(),
+            event.closes(),
+            stored_sequence(event),
+            body,
+            queued_at.as_millis(),
+        ],
+    )?;
+    Ok(n_rows > 0)
 }
 
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, u32>(column).map(u64::from)
+fn fail_unread(connection: &Connection, id: &str, channel: &str, why: &str, now: Timestamp) -> rusqlite::Result<usize> {
+    connection.execute(
+        "UPDATE outbox SET state = 'failed', last_error = ?3, finished_at_ms = ?4 WHERE event_id = ?1 AND channel = ?2",
+        params![id, channel, why, now.as_millis()],
+    )
+}
+
+fn stored_sequence(event: &Event) -> i64 {
+    i64::try_from(event.sequence).unwrap_or(i64::MAX)
 }
 
 fn disk(error: rusqlite::Error) -> OutboxError {

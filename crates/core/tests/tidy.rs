@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("simulate", &["core"]),
     ("evaluate", &["core", "detect", "incidents", "simulate"]),
     ("remediate", &["core", "settings"]),
-    ("announce", &["core"]),
+    ("announce", &["core", "settings"]),
     ("engine", &["core", "settings", "ingest", "detect", "incidents", "simulate", "evaluate", "remediate", "announce"]),
 ];
 

@@ -7,12 +7,11 @@ mod queries;
 mod remediation;
 mod source;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use homeostat_announce::ChannelSpec;
+use homeostat_announce::Channels;
 use homeostat_core::{Calendar, Mode, Subject, Topology};
 use homeostat_ingest::{QuerySet, SubjectRule};
 use homeostat_remediate::Policy;
@@ -20,7 +19,6 @@ use homeostat_remediate::Policy;
 pub(crate) use detection::{Detection, detection_of};
 pub(crate) use load::{load, load_or_explain};
 pub(crate) use queries::Replicas;
-pub(crate) use remediation::DEFAULT_CHANNEL;
 pub(crate) use source::DataSource;
 
 /// Everything a service is told.
@@ -52,8 +50,8 @@ pub(crate) struct Config {
     pub(crate) calendar: Calendar,
     /// What may be done.
     pub(crate) policies: Vec<Policy>,
-    /// Where escalations go.
-    pub(crate) channels: BTreeMap<String, ChannelSpec>,
+    /// Where changes and escalations go.
+    pub(crate) channels: Channels,
     /// Where actions are done; none is fine for `observe` and `recommend` without targets.
     pub(crate) kubernetes: Option<KubernetesConfig>,
     /// homeostat's own workload, which it never acts on.

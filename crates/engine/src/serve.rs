@@ -1,8 +1,10 @@
 //! The running service: what `serve` puts together and keeps going. `demo` and `replay` use its [`cycle`] too.
 
+mod announce_metrics;
 pub(crate) mod cycle;
 pub(crate) mod event_log;
 pub(crate) mod metrics;
+mod publishing;
 mod replicas;
 mod retraining;
 pub(crate) mod service;

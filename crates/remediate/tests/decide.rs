@@ -224,7 +224,7 @@ impl World {
             DriverEvent::Stuck { why, .. } => format!("stuck: {why}"),
             DriverEvent::PolicyFrozen { policy, .. } => format!("frozen {policy}"),
             DriverEvent::Escalate(call) => {
-                let channel = call.channel.as_deref().unwrap_or("default");
+                let channel = call.channels.first().map_or("default", String::as_str);
                 format!("escalate {channel} {} (tried: {})", call.reason, call.history.len())
             }
             DriverEvent::JournalTrouble { why } => format!("journal-trouble {why}"),

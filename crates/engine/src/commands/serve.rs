@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use homeostat_announce::{Announcer, Outbox, Router};
+use homeostat_announce::{Announcer, Outbox, RealClock};
 use homeostat_core::{Mode, Subject};
 use homeostat_detect::Hysteresis;
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_remediate::{Driver, Executor, PausePoint, Rails, SqliteJournal};
 
+use crate::clock;
 use crate::config::{self, Config};
 use crate::flags::ConfigArgs;
 use crate::no_executor::NoExecutor;
@@ -64,11 +65,13 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         .with_context(|| format!("storage.path: making {}", config.storage.display()))?;
     let journal = Arc::new(SqliteJournal::open(&config.storage.join("journal.db"))?);
     let outbox = Outbox::open(&config.storage.join("outbox.db"))?;
-    let router = Router::new("homeostat", config.channels.clone()).map_err(|problems| {
-        anyhow::anyhow!("channels: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    })?;
-    let announcer = Announcer::new(router, outbox)?;
-    let metrics = Arc::new(Metrics::new());
+    let time = Arc::new(RealClock::new(clock::now));
+    let announcer = Arc::new(Announcer::new("homeostat", &config.channels, outbox, time)?);
+    let metrics = Arc::new(Metrics::new().with_channels(&announcer));
+    // A slow receiver must not hold up detection: deliveries run beside the cycles. What the process before this
+    // one left goes out now, however long training takes.
+    let (end_deliveries, ended) = tokio::sync::oneshot::channel::<()>();
+    let deliveries = tokio::spawn(Arc::clone(&announcer).run(async move { drop(ended.await) }));
     let calibration = calibration_of(&config)?;
     let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _, calibration.clone());
     // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
@@ -92,10 +95,12 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context);
-    let mut service = Service::new(Arc::clone(&config), source, cycle, monitor, announcer, metrics)?;
+    let mut service = Service::new(Arc::clone(&config), source, cycle, monitor, Arc::clone(&announcer), metrics)?;
     tracing::info!(mode = %config.mode, %address, "watching");
     service.recover().await;
     service.run(end).await;
+    drop(end_deliveries);
+    deliveries.await.context("delivering the last events")?;
     tracing::info!("ended");
     server.abort();
     Ok(())

@@ -1,31 +1,25 @@
 //! `policies`, `channels`, `kubernetes` and `own_workload`: what may be done, by whom, and who is told.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use homeostat_announce::{ChannelSpec, SecretUrl};
+use homeostat_announce::Channels;
 use homeostat_core::{Mode, Subject};
 use homeostat_remediate::{Policy, lint, load_policies};
-use homeostat_settings::{Reader, Value};
+use homeostat_settings::Reader;
 
 use super::KubernetesConfig;
-
-/// Where calls for a human go unless a policy says otherwise; it exists without being configured.
-pub(crate) const DEFAULT_CHANNEL: &str = "log";
-/// How long one attempt at a webhook may take.
-const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the config says about remediation.
 pub(super) struct Remediation {
     pub(super) policies: Vec<Policy>,
-    pub(super) channels: BTreeMap<String, ChannelSpec>,
+    pub(super) channels: Channels,
     pub(super) kubernetes: Option<KubernetesConfig>,
     pub(super) own_workload: Option<Subject>,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &mut Vec<String>) -> Remediation {
-    let channels = read_channels(reader);
+    let channels = Channels::read(reader);
     let policies = read_policies(reader, base, warnings);
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
         kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
@@ -34,14 +28,10 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     });
     let policies_place = reader.place_of("policies");
     for policy in &policies {
-        if let Some(channel) = &policy.escalation_channel
-            && !channels.contains_key(channel)
+        if let Some(objection) =
+            policy.escalation_channel.as_deref().and_then(|name| channels.objection_to_escalations(name))
         {
-            let message = format!(
-                "policy {}: escalation_channel {channel:?} isn't configured; add it under `channels`, for instance `{channel}: {{type: log}}`",
-                policy.name
-            );
-            reader.problem(policies_place, message);
+            reader.problem(policies_place, format!("policy {}: escalation_channel: {objection}", policy.name));
         }
         if mode == Mode::Execute && policy.auto_execute && kubernetes.is_none() {
             let message =
@@ -83,40 +73,4 @@ fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String
         }
     }
     policies
-}
-
-fn read_channels(reader: &mut Reader<'_>) -> BTreeMap<String, ChannelSpec> {
-    let file = reader.file();
-    let mut channels = BTreeMap::new();
-    for (name, _, node) in reader.named("channels") {
-        let mut entry = Reader::new(file, &format!("channels.{name}"), node, reader.problems());
-        if let Some(channel) = read_channel(&mut entry) {
-            channels.insert(name.clone(), channel);
-        }
-        entry.finish();
-    }
-    // Calls for a human that no policy sends elsewhere go to the log: nothing is ever told to nobody.
-    channels.entry(DEFAULT_CHANNEL.to_owned()).or_insert(ChannelSpec::Log { changes: false });
-    channels
-}
-
-fn read_channel(entry: &mut Reader<'_>) -> Option<ChannelSpec> {
-    let kind = entry.get("type", |value| match value {
-        Value::Text(text) if text == "log" || text == "webhook" => Ok(text.clone()),
-        Value::Text(text) => Err(format!("{text:?} isn't there yet; log and webhook are")),
-        other => Err(format!("must be log or webhook, not {}", other.kind())),
-    });
-    match entry.require("type", kind)?.as_str() {
-        "webhook" => {
-            let url = entry.text("url");
-            let url = entry.require("url", url)?;
-            if !(url.starts_with("http://") || url.starts_with("https://")) {
-                entry.reject("url", "must begin with http:// or https://");
-            }
-            let changes = entry.flag("changes").unwrap_or(false);
-            let timeout = entry.duration("timeout").unwrap_or(WEBHOOK_TIMEOUT);
-            Some(ChannelSpec::Webhook { url: SecretUrl::from(url.as_str()), changes, timeout })
-        }
-        _ => Some(ChannelSpec::Log { changes: entry.flag("changes").unwrap_or(false) }),
-    }
 }

@@ -32,7 +32,11 @@ fn the_smallest_config_observes_and_listens_on_loopback() {
     assert_eq!(config.detection.detectors, ["residual", "forest", "dbscan", "forecast", "pca", "autoencoder"]);
     assert!(config.detection.share_models);
     assert!(!load_text(&format!("{GOOD}share_models: false\n")).expect("a config").detection.share_models);
-    assert!(config.channels.contains_key(DEFAULT_CHANNEL), "calls for a human always have somewhere to go");
+    assert_eq!(
+        config.channels.objection_to_escalations(Channels::DEFAULT),
+        None,
+        "calls for a human always have somewhere to go"
+    );
 }
 
 #[test]
@@ -107,7 +111,7 @@ detectors: [forrest]
         ("9:29:", "\"memori\" is no signal"),
         ("11:19:", "isn't loopback"),
         ("13:52:", "must be after the start"),
-        ("15:17:", "\"slack\" isn't there yet"),
+        ("15:17:", "unknown kind of channel \"slack\"; known are: log, webhook"),
         ("16:12:", "\"forrest\" is none of"),
     ] {
         assert!(

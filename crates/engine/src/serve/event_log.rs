@@ -1,7 +1,8 @@
 //! Says what a tick did, in the log: one line an event, each with the correlation id that runs from the window that
 //! alarmed to the action that was taken.
 
-use homeostat_core::{Incident, IncidentChange, Plan};
+use homeostat_announce::Channels;
+use homeostat_core::{Escalation, Incident, IncidentChange, Plan};
 use homeostat_remediate::{Decision, DriverEvent, Verdict};
 
 use crate::serve::cycle::Tick;
@@ -91,7 +92,7 @@ fn log_event(event: &DriverEvent, open: &[Incident]) {
             correlation = %escalation.correlation,
             incident = %escalation.incident,
             subject = %escalation.subject,
-            channel = escalation.channel.as_deref().unwrap_or("default"),
+            channels = channels(escalation),
             reason = escalation.reason,
             history = escalation.history.join(" | "),
             "escalated: {}", escalation.message
@@ -112,6 +113,14 @@ fn log_plan(plan: &Plan, what: &str, why: &str) {
         why,
         "{what}"
     );
+}
+
+/// The channels of a call, for a line.
+pub(crate) fn channels(escalation: &Escalation) -> String {
+    if escalation.channels.is_empty() {
+        return Channels::DEFAULT.to_owned();
+    }
+    escalation.channels.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A driver event's stable name, for metrics.

@@ -1,5 +1,8 @@
 //! homeostat's own metrics, in OpenMetrics. Names have the prefix `homeostat_`, base units, and no unbounded label.
 
+use std::sync::Arc;
+
+use homeostat_announce::Announcer;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -8,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::serve::announce_metrics::AnnounceMetrics;
 
 /// How a cycle ended: `ok`, `partial` or `error`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -63,8 +68,6 @@ pub(crate) struct Metrics {
     pub(crate) remediation_events: Family<EventLabel, Counter>,
     /// 1 while the kill switch is engaged.
     pub(crate) stopped: Gauge,
-    /// Escalations that wait to be delivered.
-    pub(crate) outbox_pending: Gauge,
 }
 
 impl Metrics {
@@ -88,7 +91,6 @@ impl Metrics {
             incidents_open: Gauge::default(),
             remediation_events: Family::default(),
             stopped: Gauge::default(),
-            outbox_pending: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -128,8 +130,13 @@ impl Metrics {
         registry.register("incidents_open", "Incidents open now", metrics.incidents_open.clone());
         registry.register("remediation_events", "What remediation did", metrics.remediation_events.clone());
         registry.register("stopped", "1 while the kill switch is engaged", metrics.stopped.clone());
-        registry.register("outbox_pending", "Escalations that wait to be delivered", metrics.outbox_pending.clone());
         Self { registry, ..metrics }
+    }
+
+    /// Also shows how the channels do.
+    pub(crate) fn with_channels(mut self, announcer: &Arc<Announcer>) -> Self {
+        self.registry.register_collector(Box::new(AnnounceMetrics(Arc::clone(announcer))));
+        self
     }
 
     /// The text that Prometheus scrapes.

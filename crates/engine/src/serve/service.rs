@@ -5,17 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use homeostat_announce::{Announcer, Escalation};
-use homeostat_core::{Incident, Timestamp, Window};
+use homeostat_announce::Announcer;
+use homeostat_core::{Timestamp, Window};
 use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusSource, Pull};
-use homeostat_remediate::DriverEvent;
 
 use crate::clock;
-use crate::config::{Config, DEFAULT_CHANNEL};
+use crate::config::Config;
 use crate::control::{Control, Switch};
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
 use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::serve::publishing;
 use crate::serve::replicas::Replicas;
 use crate::serve::retraining::Retraining;
 
@@ -37,7 +37,7 @@ pub(crate) struct Service {
     retraining: Option<Retraining>,
     cycle: Cycle,
     monitor: SharedMonitor,
-    announcer: Announcer,
+    announcer: Arc<Announcer>,
     control: Control,
     metrics: Arc<Metrics>,
     was_stopped: bool,
@@ -51,7 +51,7 @@ impl Service {
         source: PrometheusSource,
         cycle: Cycle,
         monitor: SharedMonitor,
-        announcer: Announcer,
+        announcer: Arc<Announcer>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let feed = Feed::new(FeedConfig {
@@ -83,7 +83,7 @@ impl Service {
         let events = self.cycle.driver().recover(now).await;
         let tick = Tick { events, ..Tick::default() };
         event_log::log(&tick);
-        self.tell(&tick, &[], now).await;
+        publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
     }
 
     /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
@@ -149,7 +149,8 @@ impl Service {
         let switch = self.switch();
         self.cycle.act(now, &windows, &switch, &mut tick).await;
         event_log::log(&tick);
-        self.tell(&tick, &tick.open, now).await;
+        publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
+        publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
         self.measure(&tick, pulled, began.elapsed());
     }
 
@@ -220,52 +221,6 @@ impl Service {
         switch
     }
 
-    /// Hands incident changes and calls for a human to the outbox, and lets it deliver.
-    async fn tell(&mut self, tick: &Tick, open: &[Incident], now: Timestamp) {
-        for change in &tick.changes {
-            if let Err(error) = self.announcer.announce(change, now) {
-                tracing::error!(%error, "a change of an incident couldn't be queued for announcing");
-            }
-        }
-        for event in &tick.events {
-            let DriverEvent::Escalate(call) = event else { continue };
-            let Some(incident) = self.incident_of(call, open) else { continue };
-            let escalation = Escalation {
-                incident,
-                channel: call.channel.clone().unwrap_or_else(|| DEFAULT_CHANNEL.to_owned()),
-                reason: format!("{}: {}", call.reason, call.message),
-                history: call.history.clone(),
-                suggested_action: None,
-            };
-            match self.announcer.escalate(&escalation, now) {
-                Ok(_) => {
-                    let driver = self.cycle.driver();
-                    if let Err(error) = driver.escalation_delivered(&call.incident, &call.reason, now) {
-                        tracing::error!(%error, "an escalation is queued, but that couldn't be recorded; it may come twice");
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "an escalation couldn't be queued; it is tried again after a restart")
-                }
-            }
-        }
-        match self.announcer.flush(now).await {
-            Ok(flushed) if flushed.n_refused > 0 => {
-                tracing::error!(refused = flushed.n_refused, "a receiver refused what it was sent; mend the channel");
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the outbox doesn't work; nothing is announced"),
-        }
-    }
-
-    fn incident_of(&mut self, call: &homeostat_remediate::Escalation, open: &[Incident]) -> Option<Incident> {
-        if let Some(incident) = open.iter().find(|incident| incident.id == call.incident) {
-            return Some(incident.clone());
-        }
-        let recorded = self.cycle.driver().journal().incidents().ok()?;
-        recorded.into_iter().rev().find(|incident| incident.id == call.incident)
-    }
-
     /// Keeps the tracker's state: a restart must not forget an open incident.
     fn save_tracker(&self) {
         let state = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).tracker().save();
@@ -304,9 +259,6 @@ impl Service {
         }
         for event in &tick.events {
             metrics.remediation_events.get_or_create(&EventLabel { event: event_log::event_name(event) }).inc();
-        }
-        if let Ok(backlog) = self.announcer.backlog(clock::now()) {
-            metrics.outbox_pending.set(backlog.n_pending as i64);
         }
     }
 }

@@ -46,14 +46,14 @@ impl Driver {
         if self.called_unjournaled.contains(&key) {
             return;
         }
-        let channel = policy
+        let channels = policy
             .and_then(|name| self.policies.iter().find(|policy| policy.name == name))
             .and_then(|policy| policy.escalation_channel.clone());
         let escalation = Escalation {
             incident: about.incident.clone(),
             correlation: about.correlation.clone(),
             subject: about.subject.clone(),
-            channel,
+            channels: channels.into_iter().collect(),
             reason: reason.to_owned(),
             message,
             history: self.history_lines(about.incident, now),

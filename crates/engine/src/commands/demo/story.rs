@@ -9,6 +9,7 @@ use homeostat_remediate::{Decision, DriverEvent, Policy, Verdict};
 
 use crate::closed_loop::ClosedLoop;
 use crate::serve::cycle::Tick;
+use crate::serve::event_log;
 use crate::training::Trained;
 
 /// The story so far.
@@ -179,7 +180,7 @@ impl Story {
             DriverEvent::Escalate(escalation) => line(
                 &escalation.incident,
                 "escalated",
-                &format!("to {}, because: {}", escalation.channel.as_deref().unwrap_or("the log"), escalation.reason),
+                &format!("to {}, because: {}", event_log::channels(escalation), escalation.reason),
             ),
             DriverEvent::JournalTrouble { why } => self.detail(text, &format!("the journal doesn't work: {why}")),
         }

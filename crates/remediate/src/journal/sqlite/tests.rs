@@ -31,7 +31,7 @@ fn call(reason: &str) -> Note {
         incident: IncidentId::of(&subject, at(0)),
         correlation: CorrelationId::of(&subject, at(0)),
         subject,
-        channel: None,
+        channels: [].into(),
         reason: reason.into(),
         message: "look".into(),
         history: vec![],

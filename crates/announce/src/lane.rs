@@ -1,0 +1,197 @@
+//! One channel at work: its queue, its counters, and the task that delivers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id, JoinSet};
+
+use crate::disk::Disk;
+use crate::event::{Event, EventKind, Payload};
+use crate::outbox::{End, New};
+use crate::outlet::{Attempt, Deliver, Delivery};
+use crate::queue::{Entry, Key, Next, Queue, Settled, limit};
+use crate::status::{ChannelStatus, Counters};
+
+/// How much later than its own limit an attempt is cut off: what a sink promises, it may forget to keep.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A channel that delivers.
+pub(crate) struct Lane {
+    pub(crate) name: String,
+    kind: &'static str,
+    deliver: Arc<dyn Deliver>,
+    queue: Mutex<Queue>,
+    /// Something was queued.
+    queued: Notify,
+    pub(crate) counters: Counters,
+}
+
+impl Lane {
+    pub(crate) fn new(name: &str, kind: &'static str, deliver: Arc<dyn Deliver>) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            deliver,
+            queue: Mutex::default(),
+            queued: Notify::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Whoever panicked with the lock had changed the queue whole or not at all: its methods don't call out.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the task look at the queue again.
+    pub(crate) fn wake(&self) {
+        self.queued.notify_one();
+    }
+
+    pub(crate) fn status(&self, now: homeostat_core::Timestamp) -> ChannelStatus {
+        let queue = self.queue();
+        let mut status = self.counters.status(&self.name, self.kind, queue.works());
+        for entry in queue.entries() {
+            match entry.event.kind() {
+                EventKind::Escalation => status.n_pending_escalations += 1,
+                EventKind::Change => status.n_pending_changes += 1,
+            }
+            status.oldest_pending = status.oldest_pending.max(now.since(entry.queued_at));
+        }
+        status
+    }
+
+    /// Delivers what is queued, until `ending` says so; then only what was never tried, and what is under way.
+    pub(crate) async fn run(self: Arc<Self>, disk: Arc<Disk>, mut ending: watch::Receiver<bool>) {
+        let mut under_way: JoinSet<Delivery> = JoinSet::new();
+        let mut keys: HashMap<Id, Key> = HashMap::new();
+        let mut is_ending = false;
+        loop {
+            let next_at = self.start_what_is_due(&disk, &mut under_way, &mut keys);
+            if is_ending && under_way.is_empty() {
+                return;
+            }
+            let pause = next_at.map(|at| at.saturating_sub(disk.clock.elapsed()));
+            tokio::select! {
+                Some(ended) = under_way.join_next_with_id() => {
+                    let (id, delivery) = match ended {
+                        Ok((id, delivery)) => (id, delivery),
+                        // A sink that panics has delivered nothing that we know of.
+                        Err(error) => (error.id(), Delivery::Retry { why: "the channel's code failed".to_owned(), after: None }),
+                    };
+                    if let Some(key) = keys.remove(&id) {
+                        self.settle(key, delivery, &disk);
+                    }
+                }
+                () = self.queued.notified() => {}
+                () = disk.clock.sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+                _ = ending.changed(), if !is_ending => {
+                    is_ending = true;
+                    self.queue().end();
+                }
+            }
+        }
+    }
+
+    /// Starts as many attempts as may be made now. Returns when to look again, if nothing happens before.
+    fn start_what_is_due(
+        &self,
+        disk: &Arc<Disk>,
+        under_way: &mut JoinSet<Delivery>,
+        keys: &mut HashMap<Id, Key>,
+    ) -> Option<Duration> {
+        loop {
+            match self.queue().next(disk.clock.elapsed()) {
+                Next::Start { key, event, n_attempts } => {
+                    let limit = limit(self.deliver.timeout(), n_attempts);
+                    let attempt = attempt(Arc::clone(&self.deliver), event, limit, Arc::clone(disk));
+                    keys.insert(under_way.spawn(attempt).id(), key);
+                }
+                Next::Wait(at) => return at,
+            }
+        }
+    }
+
+    fn settle(&self, key: Key, delivery: Delivery, disk: &Disk) {
+        let now = disk.clock.now();
+        let mut queue = self.queue();
+        let worked = queue.works();
+        let settled = queue.settle(key, delivery, disk.clock.elapsed(), now);
+        let works = queue.works();
+        let n_pending = queue.entries().count();
+        drop(queue);
+        match settled {
+            None => {}
+            Some(Settled::Accepted { entry, overtaken }) => {
+                self.counters.accepted();
+                if !worked {
+                    tracing::info!(channel = self.name, pending = n_pending, "the channel works again");
+                }
+                self.finish(&entry, End::Accepted, disk);
+                if let (Payload::Escalation(call), false) = (&entry.event.payload, entry.on_disk) {
+                    disk.now_safe(&call.escalation);
+                }
+                for entry in overtaken {
+                    self.give_up(
+                        &entry,
+                        "it was refused again and again, and a later change of its incident has arrived",
+                        disk,
+                    );
+                }
+            }
+            Some(Settled::Again { entry, pause, why, refused }) => {
+                self.counters.not_accepted(refused, &why);
+                if worked && !works {
+                    tracing::warn!(channel = self.name, why, "the channel fails; its events wait and are tried again");
+                } else if refused && entry.n_attempts == 1 {
+                    tracing::warn!(
+                        channel = self.name,
+                        event = entry.event.id,
+                        why,
+                        "an event was refused; it is tried again"
+                    );
+                }
+                disk.failed_once(&entry, &self.name, now + pause, &why);
+            }
+            Some(Settled::GivenUp { entry, why }) => {
+                self.counters.not_accepted(false, &why);
+                self.give_up(&entry, &why, disk);
+                disk.want_resync();
+            }
+        }
+    }
+
+    fn finish(&self, entry: &Entry, end: End<'_>, disk: &Disk) {
+        let new = New { event: &entry.event, channel: &self.name, queued_at: entry.queued_at };
+        disk.finish(new, end);
+    }
+
+    fn give_up(&self, entry: &Entry, why: &str, disk: &Disk) {
+        self.finish(entry, End::Failed { why }, disk);
+        let (channel, event, attempts) = (&self.name, &entry.event.id, entry.n_attempts);
+        match &entry.event.payload {
+            Payload::Change(_) => {
+                tracing::error!(channel, event, attempts, why, "a change couldn't be delivered; it is given up")
+            }
+            Payload::Escalation(call) => tracing::error!(
+                channel,
+                event,
+                attempts,
+                why,
+                subject = %call.escalation.subject,
+                message = call.escalation.message,
+                "nobody was called: an escalation couldn't be delivered for days and is given up; repair the channel and restart"
+            ),
+        }
+    }
+}
+
+async fn attempt(deliver: Arc<dyn Deliver>, event: Arc<Event>, limit: Duration, disk: Arc<Disk>) -> Delivery {
+    let attempt = Attempt { limit, now: disk.clock.now() };
+    tokio::select! {
+        delivery = deliver.deliver(&event, attempt) => delivery,
+        () = disk.clock.sleep(limit + GRACE) => Delivery::Retry { why: format!("no answer within {limit:?}"), after: None },
+    }
+}
