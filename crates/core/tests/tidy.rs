@@ -19,12 +19,29 @@ const EDGES: &[(&str, &[&str])] = &[
     ("simulate", &["core"]),
     ("evaluate", &["core", "detect", "incidents", "simulate"]),
     ("remediate", &["core", "settings"]),
+    ("journal", &["core", "remediate"]),
+    ("execute", &["core", "remediate", "journal"]),
     ("announce", &["core", "settings"]),
-    ("engine", &["core", "settings", "ingest", "detect", "incidents", "simulate", "evaluate", "remediate", "announce"]),
+    (
+        "engine",
+        &[
+            "core",
+            "settings",
+            "ingest",
+            "detect",
+            "incidents",
+            "simulate",
+            "evaluate",
+            "remediate",
+            "journal",
+            "execute",
+            "announce",
+        ],
+    ),
 ];
 
 /// Rooms that are synchronous and deterministic: time and randomness come in as arguments.
-const PURE: &[&str] = &["core", "settings", "detect", "incidents", "simulate", "evaluate"];
+const PURE: &[&str] = &["core", "settings", "detect", "incidents", "simulate", "evaluate", "remediate"];
 
 /// What a pure room's code may not say, and what to use instead.
 const BANNED_IN_PURE: &[(&str, &str)] = &[
@@ -183,7 +200,7 @@ fn no_error_says_its_source_twice() {
 
 #[test]
 fn only_detectors_see_no_label_and_only_evaluate_reads_truths() {
-    let readers: Vec<String> = ["ingest", "detect", "incidents", "remediate", "announce"]
+    let readers: Vec<String> = ["ingest", "detect", "incidents", "remediate", "journal", "execute", "announce"]
         .iter()
         .flat_map(|room| sources(room))
         .filter(|(name, text)| !is_test_file(name) && code(text).contains("FaultTruth"))

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
 use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
+use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
-use homeostat_remediate::{Driver, DriverEvent, Journal, Policy, Rails, SqliteJournal, Verdict};
+use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_remediate::{Policy, SafetyLimits, Verdict};
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
 use crate::control::Switch;
@@ -103,7 +105,7 @@ impl ClosedLoop {
         let context = ClusterContext { topology: shop.topology().clone(), ..ClusterContext::default() };
         let began_at = shop.now();
         let shop = SharedShop::new(shop);
-        let mut driver = Driver::new(Arc::new(shop.clone()), journal, policies, Rails::default());
+        let mut driver = Driver::new(Arc::new(shop.clone()), journal, policies, SafetyLimits::default());
         let _nothing_to_recover = driver.recover(began_at).await;
         let cycle = Cycle::new(monitor, driver, mode, context);
         let (changes, actions) = (Vec::new(), BTreeMap::new());

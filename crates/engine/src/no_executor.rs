@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use homeostat_core::{ActionKind, Plan, Subject, Timestamp};
-use homeostat_remediate::{Applied, ApplyError, Executor, InspectError, Inspected, Journaled, Progress, Trace};
+use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
+use homeostat_journal::Journaled;
+use homeostat_remediate::{InspectError, Inspected, Progress};
 
 /// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
 pub(crate) struct NoExecutor;
@@ -21,7 +23,7 @@ impl Executor for NoExecutor {
         }
     }
 
-    fn write_of(&self, _plan: &Plan) -> String {
+    fn payload(&self, _plan: &Plan) -> String {
         String::new()
     }
 
@@ -29,7 +31,7 @@ impl Executor for NoExecutor {
         Err(InspectError::Unavailable { why: WHY.to_owned() })
     }
 
-    async fn trace(&self, _plan: &Plan) -> Result<Trace, InspectError> {
+    async fn outcome_of_write(&self, _plan: &Plan) -> Result<WriteOutcome, InspectError> {
         Err(InspectError::Unavailable { why: WHY.to_owned() })
     }
 
@@ -61,7 +63,7 @@ impl Executor for PretendExecutor {
         }
     }
 
-    fn write_of(&self, plan: &Plan) -> String {
+    fn payload(&self, plan: &Plan) -> String {
         format!("nothing; in reality {}", plan.action.kind())
     }
 
@@ -83,8 +85,8 @@ impl Executor for PretendExecutor {
         })
     }
 
-    async fn trace(&self, _plan: &Plan) -> Result<Trace, InspectError> {
-        Ok(Trace::NotApplied)
+    async fn outcome_of_write(&self, _plan: &Plan) -> Result<WriteOutcome, InspectError> {
+        Ok(WriteOutcome::NotApplied)
     }
 
     async fn apply(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use homeostat_core::{Action, ActionKind, Inverse, Plan, Subject, Timestamp};
-use homeostat_remediate::{Applied, ApplyError, Executor, InspectError, Inspected, Journaled, Progress, Trace};
+use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
+use homeostat_journal::Journaled;
+use homeostat_remediate::{InspectError, Inspected, Progress};
 use homeostat_simulate::{Shop, ShopProgress, ShopTrace, WriteError, Written};
 
 /// A shop that several parts of the program look at: the loop advances it, the executor acts on it.
@@ -35,7 +37,7 @@ impl Executor for SharedShop {
         }
     }
 
-    fn write_of(&self, plan: &Plan) -> String {
+    fn payload(&self, plan: &Plan) -> String {
         let marker = &plan.id;
         match &plan.action {
             Action::RolloutRestart { restarted_at } => format!("restart at {restarted_at} marked {marker}"),
@@ -63,14 +65,14 @@ impl Executor for SharedShop {
         })
     }
 
-    async fn trace(&self, plan: &Plan) -> Result<Trace, InspectError> {
+    async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError> {
         let target = &plan.target;
         let trace = self.lock().trace(&target.subject, &target.uid, &target.resource_version, plan.id.as_str());
         Ok(match trace {
-            ShopTrace::Written => Trace::AppliedByUs,
-            ShopTrace::NotWritten => Trace::NotApplied,
-            ShopTrace::ChangedByOther => Trace::ChangedByOther,
-            ShopTrace::Gone => Trace::Gone,
+            ShopTrace::Written => WriteOutcome::AppliedByUs,
+            ShopTrace::NotWritten => WriteOutcome::NotApplied,
+            ShopTrace::ChangedByOther => WriteOutcome::ChangedByOther,
+            ShopTrace::Gone => WriteOutcome::Gone,
         })
     }
 

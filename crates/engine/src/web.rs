@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use homeostat_incidents::Calibration;
-use homeostat_remediate::Journal;
+use homeostat_journal::Journal;
 use serde_json::json;
 use tokio::task::JoinHandle;
 

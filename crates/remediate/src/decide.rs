@@ -9,13 +9,14 @@ use homeostat_core::{
     Action, ActionKind, Calendar, Incident, Inverse, Mode, Plan, PlanId, Target, Timestamp, Topology, VerifySpec,
 };
 
-use crate::executor::InspectError;
+use crate::decision_record::{DecisionOutcome, DecisionRecord};
 use crate::guardrails;
 use crate::history::History;
+use crate::inspect_error::InspectError;
 use crate::inspected::Inspected;
-use crate::journal::{DecisionRecord, KillSwitch, Outcome};
+use crate::kill_switch::KillSwitch;
+use crate::limits::SafetyLimits;
 use crate::policy::{Policy, policy_elsewhere, policy_for};
-use crate::rails::Rails;
 use crate::refusal::{NextStep, Refusal};
 
 /// An incident and what a policy wants done about it.
@@ -50,7 +51,7 @@ impl<'a> Proposal<'a> {
 
 /// What else is true at this moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Situation<'a> {
+pub struct DecisionContext<'a> {
     /// How far homeostat may go at all.
     pub mode: Mode,
     /// Whether automation is stopped.
@@ -128,9 +129,9 @@ impl Decision {
     /// As the journal keeps it.
     pub fn record(&self, proposal: &Proposal<'_>) -> DecisionRecord {
         let outcome = match self {
-            Self::Execute(_) => Outcome::Execute,
-            Self::Propose { .. } => Outcome::Propose,
-            Self::Refuse { .. } => Outcome::Refuse,
+            Self::Execute(_) => DecisionOutcome::Execute,
+            Self::Propose { .. } => DecisionOutcome::Propose,
+            Self::Refuse { .. } => DecisionOutcome::Refuse,
         };
         DecisionRecord {
             incident: proposal.incident.id.clone(),
@@ -151,8 +152,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) proposal: &'a Proposal<'a>,
     pub(crate) seen: Result<&'a Inspected, &'a InspectError>,
     pub(crate) history: &'a History,
-    pub(crate) situation: &'a Situation<'a>,
-    pub(crate) rails: &'a Rails,
+    pub(crate) context: &'a DecisionContext<'a>,
+    pub(crate) limits: &'a SafetyLimits,
     pub(crate) now: Timestamp,
 }
 
@@ -162,11 +163,11 @@ pub fn decide(
     proposal: &Proposal<'_>,
     seen: Result<&Inspected, &InspectError>,
     history: &History,
-    situation: &Situation<'_>,
-    rails: &Rails,
+    context: &DecisionContext<'_>,
+    limits: &SafetyLimits,
     now: Timestamp,
 ) -> Decision {
-    let facts = Facts { proposal, seen, history, situation, rails, now };
+    let facts = Facts { proposal, seen, history, context, limits, now };
     let refusals = guardrails::refusals(&facts);
     let plan = match (proposal.policy, seen) {
         (Some(policy), Ok(seen)) => plan(&facts, policy, seen),
@@ -181,7 +182,7 @@ pub fn decide(
 
 /// The plan, if the policy names an action and the target has what it takes.
 fn plan(facts: &Facts<'_>, policy: &Policy, seen: &Inspected) -> Option<Plan> {
-    let Facts { proposal, history, rails, now, .. } = *facts;
+    let Facts { proposal, history, limits, now, .. } = *facts;
     let incident = proposal.incident;
     let (action, inverse) = match policy.action? {
         ActionKind::RolloutRestart => (Action::RolloutRestart { restarted_at: now }, Inverse::NothingToUndo),
@@ -214,19 +215,19 @@ fn plan(facts: &Facts<'_>, policy: &Policy, seen: &Inspected) -> Option<Plan> {
             features: features(incident),
             window: policy.verification_window,
             settle: policy.verification_settle,
-            fresh_points_min: rails.fresh_points_min,
+            fresh_points_min: limits.fresh_points_min,
             traffic_floor: policy.traffic_floor,
             replicas_before: seen.replicas_wanted,
         },
         decided_at: now,
-        apply_before: now + rails.apply_within,
-        deadline: now + ends_within(policy, rails),
+        apply_before: now + limits.apply_within,
+        deadline: now + ends_within(policy, limits),
     })
 }
 
 /// How long an action may take at most, from its decision to its end (I15).
-pub(crate) fn ends_within(policy: &Policy, rails: &Rails) -> Duration {
-    rails.apply_within + policy.verification_settle + policy.verification_window + rails.undo_within
+pub(crate) fn ends_within(policy: &Policy, limits: &SafetyLimits) -> Duration {
+    limits.apply_within + policy.verification_settle + policy.verification_window + limits.undo_within
 }
 
 /// The features that opened the incident, strongest first, each once.

@@ -33,12 +33,12 @@ pub struct PastAction {
 
 impl PastAction {
     /// An action whose intent was just journaled.
-    pub(crate) fn intended(plan: Plan, traffic_before: Option<f64>, at: Timestamp) -> Self {
+    pub fn intended(plan: Plan, traffic_before: Option<f64>, at: Timestamp) -> Self {
         Self { plan, intended_at: at, stage: Stage::Planned, stage_at: at, applied_at: None, why: None, traffic_before }
     }
 
     /// Goes to the next stage.
-    pub(crate) fn step(&mut self, event: &JournalEvent, at: Timestamp) -> Result<(), crate::stage::IllegalEvent> {
+    pub fn step(&mut self, event: &JournalEvent, at: Timestamp) -> Result<(), crate::stage::IllegalEvent> {
         self.stage = self.stage.next(event)?;
         self.stage_at = at;
         if matches!(event, JournalEvent::Applied { .. }) {

@@ -6,8 +6,6 @@ use homeostat_core::{
     Action, CorrelationId, IncidentId, IncidentType, Inverse, Plan, PlanId, Subject, Target, Timestamp, VerifySpec,
 };
 
-use crate::journal::Intent;
-
 /// A restart of `shop/deployment/NAME`, decided at `at`: one feature `errors`, settle 1 m, window 5 m, three points.
 pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
     let subject = Subject::deployment("shop", name);
@@ -36,9 +34,4 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
         apply_before: at + 2 * minute,
         deadline: at + 20 * minute,
     }
-}
-
-/// Its intent.
-pub(crate) fn intent(name: &str, at: Timestamp) -> Intent {
-    Intent { plan: plan(name, at), executor: "test".into(), write: "{}".into(), traffic_before: Some(10.0) }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use homeostat_core::{Plan, Timestamp};
 
-use crate::executor::Progress;
+use crate::progress::Progress;
 
 /// A feature's newest point may be this old when recovery is declared: Prometheus's own look-back. Beyond it the series
 /// has ended, and a series that ended normal is not a workload that is well.

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use homeostat_core::{Mode, Seed};
-use homeostat_remediate::{Journal, Policy, SqliteJournal, load_policies};
+use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_remediate::{Policy, load_policies};
 use homeostat_simulate::{Scenario, ShopSpec};
 
 use super::serve::calibration;

@@ -3,7 +3,8 @@
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use homeostat_core::Incident;
-use homeostat_remediate::{DecisionRecord, Journal, SqliteJournal};
+use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_remediate::DecisionRecord;
 use serde_json::json;
 
 use crate::flags::StorageArgs;

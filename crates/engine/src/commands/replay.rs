@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Timestamp, Window};
+use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
-use homeostat_remediate::{Decision, Driver, DriverEvent, Rails, SqliteJournal};
+use homeostat_journal::SqliteJournal;
+use homeostat_remediate::{Decision, SafetyLimits};
 use serde_json::json;
 
 use super::serve::calibration_of;
@@ -68,7 +70,7 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     let journal = Arc::new(SqliteJournal::in_memory()?);
-    let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), Rails::default());
+    let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), SafetyLimits::default());
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let mode = config.mode.min(homeostat_core::Mode::Recommend);

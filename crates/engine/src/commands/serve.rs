@@ -9,9 +9,11 @@ use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, RealClock};
 use homeostat_core::{Mode, Subject};
 use homeostat_detect::Hysteresis;
+use homeostat_execute::{Driver, Executor, PausePoint};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
-use homeostat_remediate::{Driver, Executor, PausePoint, Rails, SqliteJournal};
+use homeostat_journal::SqliteJournal;
+use homeostat_remediate::SafetyLimits;
 
 use crate::clock;
 use crate::config::{self, Config};
@@ -169,8 +171,8 @@ fn tracker(storage: &Path, opening: Hysteresis, calibration: Calibration) -> Tra
 fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journal: Arc<SqliteJournal>) -> Driver {
     let own_subjects = config.own_workload.iter().cloned().collect::<std::collections::BTreeSet<Subject>>();
     let own_namespaces = own_subjects.iter().map(|subject| subject.namespace.clone()).collect();
-    let rails = Rails { own_subjects, own_namespaces, ..Rails::default() };
-    let driver = Driver::new(executor, journal, config.policies.clone(), rails);
+    let limits = SafetyLimits { own_subjects, own_namespaces, ..SafetyLimits::default() };
+    let driver = Driver::new(executor, journal, config.policies.clone(), limits);
     match args.pause_at {
         None => driver,
         Some(wanted) => driver.with_pause(Arc::new(move |point| pause(wanted, point))),
@@ -194,7 +196,7 @@ fn pause(wanted: PauseAt, point: PausePoint) {
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_remediate::{ConnectError, ConnectSpec, KubernetesExecutor};
+        use homeostat_execute::{ConnectError, ConnectSpec, KubernetesExecutor};
         let spec = ConnectSpec {
             kubeconfig: kubernetes.kubeconfig.clone(),
             context: kubernetes.context.clone(),

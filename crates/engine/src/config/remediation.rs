@@ -41,7 +41,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         #[cfg(feature = "kubernetes")]
         if let Some(action) = policy.action
             && policy.auto_execute
-            && !homeostat_remediate::KubernetesExecutor::can_do(action)
+            && !homeostat_execute::KubernetesExecutor::can_do(action)
         {
             let message = format!(
                 "policy {}: {action} can't be executed by the Kubernetes executor yet; set auto_execute: false to have it proposed",

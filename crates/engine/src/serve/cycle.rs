@@ -9,10 +9,10 @@ use homeostat_core::{
     Incident, IncidentChange, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp, Window,
 };
 use homeostat_detect::{Misfit, ReplicaComparisonError};
+use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
 use homeostat_incidents::{ClusterContext, Monitor};
-use homeostat_remediate::{
-    Driver, DriverEvent, JournalError, KillSwitch, Note, Observation, SubjectSignals, TickInput,
-};
+use homeostat_journal::{JournalError, Note};
+use homeostat_remediate::{KillSwitch, Observation};
 
 use crate::control::Switch;
 

@@ -3,7 +3,8 @@
 
 use homeostat_announce::Channels;
 use homeostat_core::{Escalation, Incident, IncidentChange, Plan};
-use homeostat_remediate::{Decision, DriverEvent, Verdict};
+use homeostat_execute::DriverEvent;
+use homeostat_remediate::{Decision, Verdict};
 
 use crate::serve::cycle::Tick;
 

@@ -2,7 +2,7 @@
 
 use homeostat_announce::{Announcer, Kept};
 use homeostat_core::{Escalation, Incident, IncidentId, Timestamp};
-use homeostat_remediate::{Driver, DriverEvent};
+use homeostat_execute::{Driver, DriverEvent};
 
 use crate::serve::cycle::Tick;
 

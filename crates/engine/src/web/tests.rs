@@ -3,7 +3,7 @@ use std::sync::Arc;
 use homeostat_core::{Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis};
 use homeostat_incidents::{Monitor, Tracker, TrackerTimes};
-use homeostat_remediate::SqliteJournal;
+use homeostat_journal::SqliteJournal;
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -26,7 +26,7 @@ struct Case {
     topology: Topology,
     calendar: Calendar,
     supported: Vec<ActionKind>,
-    rails: Rails,
+    limits: SafetyLimits,
     now: Timestamp,
 }
 
@@ -97,7 +97,7 @@ remediation_policies:
         topology: Topology::new(),
         calendar: Calendar::default(),
         supported: ActionKind::ALL.to_vec(),
-        rails: Rails::default(),
+        limits: SafetyLimits::default(),
         now: NOW,
     }
 }
@@ -106,7 +106,7 @@ impl Case {
     fn decide(&self) -> Decision {
         let mut open = self.others.clone();
         open.push(self.incident.clone());
-        let situation = Situation {
+        let context = DecisionContext {
             mode: self.mode,
             kill_switch: &self.kill_switch,
             open: &open,
@@ -116,7 +116,7 @@ impl Case {
             supported: &self.supported,
         };
         let proposal = Proposal::new(&self.incident, &self.policies);
-        decide(&proposal, self.seen.as_ref(), &self.history, &situation, &self.rails, self.now)
+        decide(&proposal, self.seen.as_ref(), &self.history, &context, &self.limits, self.now)
     }
 
     fn see(&mut self) -> &mut Inspected {
@@ -193,9 +193,9 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         }),
         ("auto-execute-off", |case| case.policies[0].auto_execute = false),
         ("self-protection", |case| {
-            case.rails.own_namespaces = BTreeSet::from(["shop".to_owned()]);
+            case.limits.own_namespaces = BTreeSet::from(["shop".to_owned()]);
         }),
-        ("self-protection", |case| case.rails.own_subjects = BTreeSet::from([cart()])),
+        ("self-protection", |case| case.limits.own_subjects = BTreeSet::from([cart()])),
         ("never-auto", |case| case.incident.subject.namespace = "kube-system".into()),
         ("never-auto", |case| case.see().has_persistent_volume = true),
         ("never-auto", |case| {

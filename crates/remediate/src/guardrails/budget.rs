@@ -9,8 +9,8 @@ use homeostat_core::Subject;
 
 use crate::decide::Facts;
 use crate::history::PastAction;
+use crate::limits::ACTIONS_IN_FLIGHT_MAX;
 use crate::policy::Policy;
-use crate::rails::ACTIONS_IN_FLIGHT_MAX;
 use crate::refusal::Refusal;
 use crate::stage::Stage;
 
@@ -22,19 +22,19 @@ pub(super) fn left(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
         cooldown(facts, policy, subject, found);
         attempts(facts, policy, subject, found);
     }
-    let rails = facts.rails;
-    let n_attempts = facts.history.attempts_on(subject, rails.target_window, facts.now);
-    if n_attempts >= rails.target_attempts_max {
+    let limits = facts.limits;
+    let n_attempts = facts.history.attempts_on(subject, limits.target_window, facts.now);
+    if n_attempts >= limits.target_attempts_max {
         found.push(Refusal::TargetAttempts {
             n_attempts,
-            attempts_max: rails.target_attempts_max,
-            window_s: rails.target_window.as_secs(),
+            attempts_max: limits.target_attempts_max,
+            window_s: limits.target_window.as_secs(),
         });
     }
-    let n_starts = facts.history.starts(rails.starts_window, facts.now);
-    if n_starts >= rails.starts_max {
-        let window_s = rails.starts_window.as_secs();
-        found.push(Refusal::StartLimit { n_starts, starts_max: rails.starts_max, window_s });
+    let n_starts = facts.history.starts(limits.starts_window, facts.now);
+    if n_starts >= limits.starts_max {
+        let window_s = limits.starts_window.as_secs();
+        found.push(Refusal::StartLimit { n_starts, starts_max: limits.starts_max, window_s });
     }
 }
 

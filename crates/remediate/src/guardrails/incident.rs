@@ -7,12 +7,12 @@ use crate::refusal::Refusal;
 
 /// Reasons that stop everything, whatever the incident: kill switch (I11), storm (I18); and an incident that isn't open.
 pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
-    let situation = facts.situation;
-    if situation.kill_switch.engaged {
-        found.push(Refusal::KillSwitch { why: situation.kill_switch.why.clone() });
+    let context = facts.context;
+    if context.kill_switch.engaged {
+        found.push(Refusal::KillSwitch { why: context.kill_switch.why.clone() });
     }
-    let (n_open, open_max) = (situation.open.len(), facts.rails.open_max);
-    if situation.is_storm || n_open > open_max {
+    let (n_open, open_max) = (context.open.len(), facts.limits.open_max);
+    if context.is_storm || n_open > open_max {
         found.push(Refusal::Storm { n_open, open_max });
     }
     let incident = facts.proposal.incident;
@@ -30,7 +30,7 @@ fn too_old(facts: &Facts<'_>, incident: &Incident, found: &mut Vec<Refusal>) {
     if incident.updated_at > facts.now {
         let why = format!("the incident is of {}, later than now: the clock stepped back", incident.updated_at);
         found.push(Refusal::StaleDecision { why });
-    } else if facts.now.since(incident.updated_at) > facts.rails.incident_age_max {
+    } else if facts.now.since(incident.updated_at) > facts.limits.incident_age_max {
         let why = format!("nothing was heard of the incident since {}", incident.updated_at);
         found.push(Refusal::StaleDecision { why });
     }
@@ -42,10 +42,10 @@ pub(super) fn explained(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     if let Some(name) = incident.planned_event().map(ToOwned::to_owned).or_else(|| event_in_the_way(facts)) {
         found.push(Refusal::PlannedEvent { name });
     }
-    let topology = facts.situation.topology;
+    let topology = facts.context.topology;
     let dependencies = topology.all_dependencies_of(&incident.subject);
     let open_dependency = facts
-        .situation
+        .context
         .open
         .iter()
         .find(|other| !other.state.is_over() && dependencies.contains(&other.subject))
@@ -63,8 +63,8 @@ pub(super) fn explained(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
 /// An event that covers the subject now, or that begins before the action would have to be over.
 fn event_in_the_way(facts: &Facts<'_>) -> Option<String> {
     let subject = &facts.proposal.incident.subject;
-    let until = facts.proposal.policy.map_or(facts.now, |policy| facts.now + ends_within(policy, facts.rails));
-    let in_the_way = facts.situation.calendar.events.iter().find(|event| {
+    let until = facts.proposal.policy.map_or(facts.now, |policy| facts.now + ends_within(policy, facts.limits));
+    let in_the_way = facts.context.calendar.events.iter().find(|event| {
         let first = event.start.max(facts.now);
         first <= until && event.covers(subject, first)
     });

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 /// A policy must be there, hold here, name an action, and be allowed to act.
 pub(super) fn permits(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let proposal = facts.proposal;
-    let mode = facts.situation.mode.min(proposal.policy.map_or(Mode::Execute, |policy| policy.mode));
+    let mode = facts.context.mode.min(proposal.policy.map_or(Mode::Execute, |policy| policy.mode));
     match mode {
         Mode::Observe | Mode::Recommend => found.push(Refusal::Mode { mode }),
         Mode::Execute => {}
@@ -29,7 +29,7 @@ pub(super) fn permits(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     }
     match policy.action {
         None => found.push(Refusal::NoAction { policy: name() }),
-        Some(action) if !facts.situation.supported.contains(&action) => {
+        Some(action) if !facts.context.supported.contains(&action) => {
             found.push(Refusal::UnsupportedAction { action });
         }
         Some(_) => {}

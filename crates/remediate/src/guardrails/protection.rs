@@ -11,10 +11,10 @@ const SYSTEM_NAMESPACE_PREFIX: &str = "kube-";
 /// Homeostat itself and what it needs; the cluster's own parts; what keeps state; what can't be taken back.
 pub(super) fn protected(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let subject = &facts.proposal.incident.subject;
-    let rails = facts.rails;
-    if rails.own_namespaces.contains(&subject.namespace) {
+    let limits = facts.limits;
+    if limits.own_namespaces.contains(&subject.namespace) {
         found.push(Refusal::SelfProtection { what: format!("namespace {}", subject.namespace) });
-    } else if rails.own_subjects.contains(subject) {
+    } else if limits.own_subjects.contains(subject) {
         found.push(Refusal::SelfProtection { what: subject.to_string() });
     }
     let mut never = |why: &str| found.push(Refusal::NeverAuto { why: why.to_owned() });

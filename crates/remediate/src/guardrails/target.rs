@@ -3,7 +3,7 @@
 use homeostat_core::ActionKind;
 
 use crate::decide::Facts;
-use crate::executor::InspectError;
+use crate::inspect_error::InspectError;
 use crate::inspected::{GitOpsOwner, Inspected};
 use crate::refusal::Refusal;
 
@@ -30,7 +30,7 @@ pub(super) fn ready(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
 
 /// Seen lately (I8), and not in the future: then the clock stepped back and nobody knows how long ago it was (I28).
 fn fresh(facts: &Facts<'_>, seen: &Inspected, found: &mut Vec<Refusal>) {
-    if seen.seen_at > facts.now || facts.now.since(seen.seen_at) > facts.rails.inspection_age_max {
+    if seen.seen_at > facts.now || facts.now.since(seen.seen_at) > facts.limits.inspection_age_max {
         found.push(Refusal::StaleDecision { why: format!("the target was looked at {}", seen.seen_at) });
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use homeostat_core::{Annotation, Incident, IncidentChange, IncidentId, IncidentType, Timestamp};
-use homeostat_remediate::{Decision, DriverEvent, Policy, Verdict};
+use homeostat_execute::DriverEvent;
+use homeostat_remediate::{Decision, Policy, Verdict};
 
 use crate::closed_loop::ClosedLoop;
 use crate::serve::cycle::Tick;

@@ -1,0 +1,318 @@
+//! Carrying journaled actions on: apply, find out what became of a write, verify. Each step asks the stage
+//! machine through the journal, so that a driver that died anywhere is followed by one that goes on from there.
+
+use std::time::Duration;
+
+use homeostat_core::{IncidentState, Plan, Timestamp};
+use homeostat_journal::{Journaled, Note};
+use homeostat_remediate::{JournalEvent, Observation, PastAction, Stage, Verdict, VerifyInput, verify};
+
+use super::{Driver, DriverEvent, OBSERVATIONS_MAX, PausePoint, TickInput};
+use crate::executor::{ApplyError, WriteOutcome};
+
+/// Why an action is cancelled that nobody needs to be called for.
+const NOT_OPEN: &str = "the incident isn't open any more";
+
+/// How far back a restart looks for ended actions that nobody was called for. Dying between an end and its call is a
+/// matter of milliseconds; a day covers the longest outage after which a call still makes sense.
+const CALL_LATE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+impl Driver {
+    /// One step for one action.
+    pub(super) async fn carry_on(
+        &mut self,
+        journaled: &Journaled,
+        input: &TickInput<'_>,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) {
+        let Some(action) = self.action(journaled, now, events) else { return };
+        match action.stage {
+            Stage::Planned => self.apply_if_still_right(journaled, input, now, events).await,
+            Stage::Applying => {
+                if self.find_out(journaled, now, events).await == Some(WriteOutcome::NotApplied) {
+                    self.apply_if_still_right(journaled, input, now, events).await;
+                }
+            }
+            Stage::Verifying => {
+                self.verify(&action, input, now, events).await;
+                // What didn't help, or hurt, is taken back without waiting for the next cycle.
+                if self.action(journaled, now, events).is_some_and(|action| action.stage == Stage::UndoDue) {
+                    self.undo(journaled, Stage::UndoDue, input, now, events).await;
+                }
+            }
+            Stage::UndoDue | Stage::Undoing => self.undo(journaled, action.stage, input, now, events).await,
+            Stage::Settling => self.settle(journaled, now, events).await,
+            Stage::NotApplied
+            | Stage::Recovered
+            | Stage::NotRecovered
+            | Stage::Unknown
+            | Stage::Undone
+            | Stage::Stuck => {}
+        }
+    }
+
+    fn action(&self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) -> Option<PastAction> {
+        match self.journal.history(now) {
+            Ok(history) => history.actions.into_iter().find(|action| action.plan.id == journaled.plan().id),
+            Err(error) => {
+                events.push(DriverEvent::JournalTrouble { why: error.to_string() });
+                None
+            }
+        }
+    }
+
+    /// Journals the next event. `None`: it isn't surely in the journal, so nothing may follow it in this cycle.
+    pub(super) fn append(
+        &self,
+        plan: &Plan,
+        event: &JournalEvent,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) -> Option<Stage> {
+        match self.journal.append(&plan.id, event, now) {
+            Ok(stage) => Some(stage),
+            Err(error) => {
+                events.push(DriverEvent::JournalTrouble { why: error.to_string() });
+                None
+            }
+        }
+    }
+
+    /// After start: what became of a write that was under way. Planned actions have sent nothing yet.
+    pub(super) async fn recover_one(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let Some(action) = self.action(journaled, now, events) else { return };
+        let may_still_be_applied = match action.stage {
+            Stage::Planned => true,
+            Stage::Applying => self.find_out(journaled, now, events).await == Some(WriteOutcome::NotApplied),
+            Stage::Verifying
+            | Stage::UndoDue
+            | Stage::Undoing
+            | Stage::Settling
+            | Stage::NotApplied
+            | Stage::Recovered
+            | Stage::NotRecovered
+            | Stage::Unknown
+            | Stage::Undone
+            | Stage::Stuck => false,
+        };
+        if may_still_be_applied && !is_in_time(journaled.plan(), now) {
+            self.give_up(journaled.plan(), "it wasn't applied in time", true, now, events);
+        }
+    }
+
+    /// After start: calls a human for ends that were journaled by a driver that died before it could call (I33).
+    pub(super) fn call_for_ends(&mut self, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let Ok(history) = self.journal.history(now) else { return };
+        for action in history.actions.iter().filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {
+            let why = action.why.clone().unwrap_or_default();
+            let calls = match action.stage {
+                Stage::NotRecovered | Stage::Unknown | Stage::Undone | Stage::Stuck => true,
+                Stage::NotApplied => why != NOT_OPEN,
+                Stage::Planned
+                | Stage::Applying
+                | Stage::Verifying
+                | Stage::UndoDue
+                | Stage::Undoing
+                | Stage::Settling
+                | Stage::Recovered => false,
+            };
+            // For what it made worse somebody was called under that name.
+            let is_called = matches!(self.journal.is_escalated(&action.plan.incident, "made-worse"), Ok(true));
+            if calls && !is_called {
+                self.escalate_end(&action.plan, action.stage, &why, now, events);
+            }
+        }
+    }
+
+    /// Looks for the plan's marker on its target (I6). Read only; what it means is journaled, but for `NotApplied`, which
+    /// leaves the choice to the caller.
+    async fn find_out(
+        &mut self,
+        journaled: &Journaled,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) -> Option<WriteOutcome> {
+        let plan = journaled.plan();
+        let outcome = match self.executor.outcome_of_write(plan).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // Asked again in the next cycle, up to the deadline (I15).
+                if now >= plan.deadline {
+                    self.end_unknown(plan, &format!("whether it was applied can't be found out: {error}"), now, events);
+                }
+                return None;
+            }
+        };
+        match outcome {
+            WriteOutcome::AppliedByUs => {
+                // The version isn't asked for: the marker says that it is our write.
+                let event = JournalEvent::Applied { resource_version: String::new() };
+                if self.append(plan, &event, now, events).is_some() {
+                    events.push(DriverEvent::Applied { plan: plan.clone() });
+                }
+            }
+            WriteOutcome::NotApplied => {}
+            WriteOutcome::ChangedByOther => {
+                self.end_unknown(plan, "somebody else changed the target meanwhile", now, events)
+            }
+            WriteOutcome::Gone => self.end_unknown(plan, "the target is gone", now, events),
+        }
+        Some(outcome)
+    }
+
+    fn end_unknown(&mut self, plan: &Plan, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let event = JournalEvent::OutcomeUnknown { why: why.to_owned() };
+        if let Some(stage) = self.append(plan, &event, now, events) {
+            events.push(DriverEvent::Verdict { plan: plan.clone(), verdict: Verdict::Unknown { why: why.to_owned() } });
+            self.escalate_end(plan, stage, why, now, events);
+        }
+    }
+
+    /// Applies, unless it is too late, the incident is over, or automation is stopped (I8, I11).
+    async fn apply_if_still_right(
+        &mut self,
+        journaled: &Journaled,
+        input: &TickInput<'_>,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) {
+        let plan = journaled.plan();
+        let is_open =
+            |incident: &homeostat_core::Incident| incident.id == plan.incident && incident.state == IncidentState::Open;
+        if !input.incidents.iter().any(is_open) {
+            self.give_up(plan, NOT_OPEN, false, now, events);
+        } else if !is_in_time(plan, now) {
+            self.give_up(plan, "it wasn't applied in time", true, now, events);
+        } else if input.kill_switch.engaged || input.mode < homeostat_core::Mode::Execute {
+            // Held until it is too late or automation is resumed.
+        } else {
+            self.apply(journaled, now, events).await;
+        }
+    }
+
+    fn give_up(&mut self, plan: &Plan, why: &str, call: bool, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let Some(stage) = self.append(plan, &JournalEvent::NotApplied { why: why.to_owned() }, now, events) else {
+            return;
+        };
+        events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage, why: why.to_owned() });
+        if call {
+            self.escalate_end(plan, stage, why, now, events);
+        }
+    }
+
+    /// Journals the start, sends the write, journals the answer.
+    pub(super) async fn apply(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let plan = journaled.plan();
+        if self.append(plan, &JournalEvent::ApplyStarted, now, events).is_none() {
+            return;
+        }
+        self.pause_at(PausePoint::AfterJournal);
+        match self.executor.apply(journaled).await {
+            Ok(applied) => {
+                self.pause_at(PausePoint::AfterApply);
+                let event = JournalEvent::Applied { resource_version: applied.resource_version };
+                // If this can't be journaled, the next cycle finds the marker and tries again.
+                if self.append(plan, &event, now, events).is_some() {
+                    events.push(DriverEvent::Applied { plan: plan.clone() });
+                }
+            }
+            Err(error @ (ApplyError::Stale { .. } | ApplyError::Rejected { .. })) => {
+                self.give_up(plan, &error.to_string(), true, now, events);
+            }
+            Err(error @ ApplyError::Unknown { .. }) => {
+                let why = error.to_string();
+                events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
+            }
+        }
+    }
+
+    async fn verify(
+        &mut self,
+        action: &PastAction,
+        input: &TickInput<'_>,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) {
+        let plan = &action.plan;
+        let applied_at = action.applied_at.unwrap_or(action.stage_at);
+        let signals = input.signals.get(&plan.target.subject).cloned().unwrap_or_default();
+        let observations = self.observe(plan, applied_at, signals.observations);
+        let progress = self.executor.progress(plan).await.ok();
+        let verdict = verify(
+            plan,
+            &VerifyInput {
+                applied_at,
+                progress: progress.as_ref(),
+                observations: &observations,
+                traffic_before: action.traffic_before,
+                traffic_now: signals.traffic,
+                made_worse: signals.made_worse.as_deref(),
+            },
+            now,
+        );
+        self.conclude(plan, verdict, now, events);
+    }
+
+    /// Adds what is new to what was measured since the action.
+    fn observe(&mut self, plan: &Plan, applied_at: Timestamp, latest: Vec<Observation>) -> Vec<Observation> {
+        let kept = self.observed.entry(plan.id.clone()).or_default();
+        for seen in latest.into_iter().filter(|seen| seen.at > applied_at) {
+            kept.insert((seen.at, seen.feature.clone()), seen);
+        }
+        while kept.len() > OBSERVATIONS_MAX {
+            kept.pop_first();
+        }
+        kept.values().cloned().collect()
+    }
+
+    fn conclude(&mut self, plan: &Plan, verdict: Verdict, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        match &verdict {
+            Verdict::Pending => {}
+            Verdict::Recovered => {
+                if self.append(plan, &JournalEvent::Recovered, now, events).is_some() {
+                    events.push(DriverEvent::Verdict { plan: plan.clone(), verdict });
+                }
+            }
+            Verdict::NotRecovered { why, made_worse } => {
+                // Before the verdict: dying in between judges again, and never forgets to freeze (I17).
+                if *made_worse && !self.freeze(plan, why, now, events) {
+                    return;
+                }
+                let event = JournalEvent::NotRecovered { why: why.clone(), undo: plan.undo_if_failed };
+                let Some(stage) = self.append(plan, &event, now, events) else { return };
+                let (why, made_worse) = (why.clone(), *made_worse);
+                events.push(DriverEvent::Verdict { plan: plan.clone(), verdict });
+                if made_worse {
+                    let message = format!("{} of {}: {why}", plan.action.kind(), plan.target.subject);
+                    self.escalate(plan, Some(&plan.policy), "made-worse", message, now, events);
+                } else if stage.is_end() {
+                    self.escalate_end(plan, stage, &why, now, events);
+                }
+            }
+            Verdict::Unknown { why } => self.end_unknown(plan, &why.clone(), now, events),
+        }
+    }
+
+    /// Stops the policy. `false`: that isn't surely in the journal.
+    fn freeze(&self, plan: &Plan, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) -> bool {
+        let policy = plan.policy.clone();
+        match self.journal.note(&Note::PolicyFrozen { policy: policy.clone(), why: why.to_owned() }, now) {
+            Ok(is_new) => {
+                if is_new {
+                    events.push(DriverEvent::PolicyFrozen { policy, why: why.to_owned() });
+                }
+                true
+            }
+            Err(error) => {
+                events.push(DriverEvent::JournalTrouble { why: error.to_string() });
+                false
+            }
+        }
+    }
+}
+
+/// Whether the plan may still be applied. A clock that stepped back before the decision says nothing about its age: no.
+fn is_in_time(plan: &Plan, now: Timestamp) -> bool {
+    plan.decided_at <= now && now < plan.apply_before
+}

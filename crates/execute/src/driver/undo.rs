@@ -1,0 +1,74 @@
+//! Taking an action back, once, and only while the target is as the action left it (I16).
+
+use homeostat_core::{Mode, Plan, Timestamp};
+use homeostat_journal::Journaled;
+use homeostat_remediate::{JournalEvent, Stage};
+
+use super::{Driver, DriverEvent, TickInput};
+use crate::executor::ApplyError;
+
+impl Driver {
+    /// Takes the action back: journals the start, sends, journals the answer. Sending again is safe (I7), so a driver that
+    /// died while sending sends again.
+    pub(super) async fn undo(
+        &mut self,
+        journaled: &Journaled,
+        stage: Stage,
+        input: &TickInput<'_>,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) {
+        let plan = journaled.plan();
+        if now >= plan.deadline {
+            return self.stuck(plan, "it wasn't taken back before its deadline", now, events);
+        }
+        if input.kill_switch.engaged || input.mode < Mode::Execute {
+            return;
+        }
+        if stage == Stage::UndoDue && self.append(plan, &JournalEvent::UndoStarted, now, events).is_none() {
+            return;
+        }
+        match self.executor.undo(journaled).await {
+            Ok(applied) => {
+                let event = JournalEvent::UndoApplied { resource_version: applied.resource_version };
+                // Unjournaled, it is sent again in the next cycle, which changes nothing.
+                let _ = self.append(plan, &event, now, events);
+            }
+            Err(error @ (ApplyError::Stale { .. } | ApplyError::Rejected { .. })) => {
+                self.stuck(plan, &error.to_string(), now, events);
+            }
+            // Sent again in the next cycle, up to the deadline.
+            Err(ApplyError::Unknown { why }) => tracing::warn!(plan = %plan.id, %why, "no answer to the undo"),
+        }
+    }
+
+    /// Waits for the roll-out back to be complete.
+    pub(super) async fn settle(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let plan = journaled.plan();
+        let is_complete = match self.executor.inspect(&plan.target.subject, now).await {
+            Ok(seen) if seen.uid != plan.target.uid => {
+                return self.stuck(plan, "the object was made anew meanwhile", now, events);
+            }
+            Ok(seen) => !seen.rollout_in_progress && seen.replicas_available >= seen.replicas_wanted,
+            Err(error) => {
+                tracing::warn!(plan = %plan.id, %error, "the undone target can't be looked at");
+                false
+            }
+        };
+        if is_complete {
+            if let Some(stage) = self.append(plan, &JournalEvent::Undone, now, events) {
+                events.push(DriverEvent::Undone { plan: plan.clone() });
+                self.escalate_end(plan, stage, "it didn't help and was taken back", now, events);
+            }
+        } else if now >= plan.deadline {
+            self.stuck(plan, "its roll-out back wasn't complete before the deadline", now, events);
+        }
+    }
+
+    fn stuck(&mut self, plan: &Plan, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        if let Some(stage) = self.append(plan, &JournalEvent::Stuck { why: why.to_owned() }, now, events) {
+            events.push(DriverEvent::Stuck { plan: plan.clone(), why: why.to_owned() });
+            self.escalate_end(plan, stage, why, now, events);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The contract of everything that can act on a target.
+
+use async_trait::async_trait;
+use homeostat_core::{ActionKind, Plan, Subject, Timestamp};
+use homeostat_journal::Journaled;
+use homeostat_remediate::{InspectError, Inspected, Progress};
+
+/// Acts on targets. An executor never decides and never retries by itself: each call is one attempt.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// Its name in logs and the journal.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can do this kind of action; a policy that wants another is refused when it is loaded.
+    fn supports(&self, kind: ActionKind) -> bool;
+
+    /// The exact write that applying the plan will send, for the journal. A pure function of the plan (I5, I7).
+    fn payload(&self, plan: &Plan) -> String;
+
+    /// Looks at the subject's object. `now` only stamps the answer.
+    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError>;
+
+    /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
+    async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError>;
+
+    /// Does what the plan says, with the target's UID and version as preconditions (I8) and the plan's id as a marker in
+    /// the same write (I6). Applying twice is applying once (I7).
+    async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError>;
+
+    /// Takes it back, only while the target is still as the plan left it (I16). Undoing twice is undoing once (I7): the driver
+    /// sends it again when it doesn't know whether the first one arrived, so an undo that is done already answers `Ok`.
+    async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError>;
+
+    /// How far what was applied has come.
+    async fn progress(&self, plan: &Plan) -> Result<Progress, InspectError>;
+}
+
+/// The write was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The object's version after the write.
+    pub resource_version: String,
+}
+
+/// What became of an action whose outcome isn't known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// The plan's marker is on the target.
+    AppliedByUs,
+    /// The target is as it was when the plan was made.
+    NotApplied,
+    /// Somebody else changed it since.
+    ChangedByOther,
+    /// The object is gone, or another object has its name.
+    Gone,
+}
+
+/// Why applying failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The target isn't what was decided on any more (UID or version differ): nothing was written; decide anew.
+    #[error("the target changed since the decision: {why}")]
+    Stale {
+        /// What differs.
+        why: String,
+    },
+    /// The write was refused for good (no right, invalid, wrong kind): nothing was written; escalate.
+    #[error("the write was refused: {why}")]
+    Rejected {
+        /// The cluster's answer.
+        why: String,
+    },
+    /// Nobody knows whether it was written: inspect the marker before anything else (I6).
+    #[error("no answer to the write, it may have happened: {why}")]
+    Unknown {
+        /// The whole chain of causes.
+        why: String,
+    },
+}

@@ -1,0 +1,193 @@
+use homeostat_core::{Action, ActionKind, Inverse, Subject, WorkloadKind};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::executor::Executor;
+use crate::kubernetes::testing::{FakeApi, Reply, deployment_json, journal, journaled, merge, plan, written};
+use crate::kubernetes::{ACTION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
+
+#[test]
+fn the_write_is_fixed_by_the_plan_to_the_last_byte() {
+    let plan = plan();
+    let expected = format!(
+        r#"{{"metadata":{{"annotations":{{"homeostat.io/action-id":"{}","homeostat.io/correlation-id":"{}"}},"resourceVersion":"2741","uid":"0226565c-012c-4f73-b048-451bad837fb7"}},"spec":{{"template":{{"metadata":{{"annotations":{{"kubectl.kubernetes.io/restartedAt":"2026-01-31T12:00:00Z"}}}}}}}}}}"#,
+        plan.id, plan.correlation
+    );
+    assert_eq!(restart::patch_of(&plan), Ok(expected));
+}
+
+#[test]
+fn the_write_works_with_and_without_annotations() {
+    let patch: Value = serde_json::from_str(&restart::patch_of(&plan()).unwrap()).unwrap();
+    for before in [
+        json!({ "metadata": { "annotations": null } }),
+        json!({ "metadata": { "annotations": { "team": "pay" } },
+            "spec": { "template": { "metadata": { "annotations": { "prometheus.io/scrape": "true" } } } } }),
+    ] {
+        let mut object = deployment_json(before.clone());
+        merge(&mut object, patch.clone());
+        assert_eq!(object["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT], "2026-01-31T12:00:00Z");
+        assert_eq!(object["metadata"]["annotations"][ACTION_ID], plan().id.as_str());
+        let kept = &before["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scrape"];
+        assert_eq!(&object["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scrape"], kept);
+    }
+}
+
+#[test]
+fn a_plan_without_preconditions_has_no_write() {
+    for (uid, resource_version) in [("", "2741"), ("uid", "")] {
+        let mut plan = plan();
+        plan.target.uid = uid.into();
+        plan.target.resource_version = resource_version.into();
+        assert!(restart::patch_of(&plan).is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_journaled_write_is_what_is_sent_once() {
+    let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(written(&plan())))).await;
+    let executor = fake.executor().await;
+    let applied = executor.apply(&journaled()).await.unwrap();
+    assert_eq!(applied, Applied { resource_version: "2800".into() });
+    let requests = fake.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].body, executor.payload(&plan()));
+    assert_eq!(requests[0].method, "PATCH");
+    assert_eq!(
+        requests[0].path,
+        "/apis/apps/v1/namespaces/shop/deployments/payment-api?&fieldManager=homeostat&timeout=1125ms"
+    );
+    assert!(requests[0].head.contains("content-type: application/merge-patch+json"), "{}", requests[0].head);
+    assert!(requests[0].head.contains(concat!("user-agent: homeostat/", env!("CARGO_PKG_VERSION"))));
+}
+
+/// What applying comes to when the write is answered so, and a look at the object afterwards so.
+async fn outcome(write: Reply, look: Reply) -> (Result<Applied, ApplyError>, usize) {
+    let fake =
+        FakeApi::start(move |request| if request.method == "PATCH" { write.clone() } else { look.clone() }).await;
+    let result = fake.executor().await.apply(&journaled()).await;
+    let n_writes = fake.requests().iter().filter(|request| request.method == "PATCH").count();
+    (result, n_writes)
+}
+
+fn kind_of(result: &Result<Applied, ApplyError>) -> &'static str {
+    match result {
+        Ok(_) => "applied",
+        Err(ApplyError::Stale { .. }) => "stale",
+        Err(ApplyError::Rejected { .. }) => "rejected",
+        Err(ApplyError::Unknown { .. }) => "unknown",
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_its_meaning_and_none_is_followed_by_a_second_write() {
+    let object = |changes: Value| Reply::Json(200, deployment_json(changes));
+    let unchanged = || object(json!({}));
+    let moved_on = || object(json!({ "metadata": { "resourceVersion": "2790" } }));
+    let recreated = || object(json!({ "metadata": { "uid": "another" } }));
+    let ours = || object(written(&plan()));
+    let overwritten = || object(json!({ "metadata": { "annotations": { ACTION_ID: plan().id.as_str() } } }));
+    let gone = || Reply::status(404, "NotFound", "no");
+    let conflict = || Reply::status(409, "Conflict", "the object has been modified");
+    let invalid = || Reply::status(422, "Invalid", "metadata.uid: field is immutable");
+    let cases = [
+        ("accepted", ours(), unchanged(), "applied", ""),
+        ("accepted, but the answer shows nothing of it", unchanged(), unchanged(), "unknown", "admission webhook"),
+        ("another version", conflict(), moved_on(), "stale", "resourceVersion was 2741, is 2790"),
+        ("another object", conflict(), recreated(), "stale", "another object has the name"),
+        ("another object, refused as invalid", invalid(), recreated(), "stale", "another object has the name"),
+        ("deleted in between", conflict(), gone(), "stale", "is gone"),
+        ("a copy of the same write came first", conflict(), ours(), "applied", ""),
+        ("a copy came first and was overwritten", conflict(), overwritten(), "unknown", "overwritten since"),
+        ("a conflict that can't be looked into", conflict(), Reply::HangUp, "unknown", "can't be read"),
+        ("invalid", invalid(), unchanged(), "rejected", "422 Invalid"),
+        ("gone", gone(), gone(), "stale", "shop/deployment/payment-api is gone"),
+        (
+            "no right",
+            Reply::status(403, "Forbidden", "no"),
+            unchanged(),
+            "rejected",
+            "patch deployments.apps in namespace shop",
+        ),
+        (
+            "no credentials",
+            Reply::status(401, "Unauthorized", "who?"),
+            unchanged(),
+            "rejected",
+            "401 Unauthorized: who?",
+        ),
+        ("too big", Reply::Text(413, "too big"), unchanged(), "rejected", "413"),
+        ("slow down", Reply::status(429, "TooManyRequests", "later"), unchanged(), "unknown", "429"),
+        ("broken inside", Reply::status(500, "InternalError", "etcd"), unchanged(), "unknown", "500"),
+        ("overloaded", Reply::status(503, "ServiceUnavailable", "later"), unchanged(), "unknown", "503"),
+        ("timed out inside", Reply::status(504, "Timeout", "later"), unchanged(), "unknown", "504"),
+        ("a proxy's page", Reply::Text(502, "<html>bad gateway"), unchanged(), "unknown", "502"),
+        ("an error without a code", Reply::Json(403, json!({ "error": "nope" })), unchanged(), "unknown", ""),
+        ("not JSON", Reply::Text(200, "<html>hello"), unchanged(), "unknown", ""),
+        ("half an answer", Reply::Half, unchanged(), "unknown", ""),
+        ("no answer", Reply::HangUp, unchanged(), "unknown", ""),
+        ("silence", Reply::Silence, unchanged(), "unknown", "no answer within"),
+    ];
+    for (name, write, look, expected, words) in cases {
+        let (result, n_writes) = outcome(write, look).await;
+        assert_eq!(kind_of(&result), expected, "{name}: {result:?}");
+        assert_eq!(n_writes, 1, "{name}");
+        if let Err(error) = result {
+            assert!(error.to_string().contains(words), "{name}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_leaves_the_outcome_open() {
+    let fake = FakeApi::start(|_| Reply::HangUp).await;
+    let executor = fake.executor().await;
+    fake.stop().await;
+    let result = executor.apply(&journaled()).await;
+    assert_eq!(kind_of(&result), "unknown", "{result:?}");
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_isnt_there_is_named() {
+    let spec = ConnectSpec { kubeconfig: Some("/nonexistent/kubeconfig".into()), ..ConnectSpec::default() };
+    let Err(error) = KubernetesExecutor::connect(&spec).await else { panic!("connected") };
+    assert!(
+        matches!(error, ConnectError::NoConfig { .. }) && error.to_string().contains("/nonexistent/kubeconfig"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn refused_credentials_are_told_from_a_server_out_of_reach() {
+    let fake = FakeApi::start(|_| Reply::status(401, "Unauthorized", "Unauthorized")).await;
+    let Err(error) = fake.connect("wrong-token").await else { panic!("connected") };
+    assert!(matches!(error, ConnectError::Unauthorised { .. }), "{error}");
+    let broken = FakeApi::start(|_| Reply::status(500, "InternalError", "etcd")).await;
+    let Err(error) = broken.connect("wrong-token").await else { panic!("connected") };
+    assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
+    let silent = FakeApi::start(|_| Reply::Silence).await;
+    let Err(error) = silent.connect("wrong-token").await else { panic!("connected") };
+    assert!(error.to_string().contains("no answer within"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_for_what_this_executor_cant_do() {
+    let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(json!({})))).await;
+    let executor = fake.executor().await;
+    assert!(executor.supports(ActionKind::RolloutRestart) && !executor.supports(ActionKind::RolloutUndo));
+    let mut undo = plan();
+    undo.action = Action::RolloutUndo { to_revision: "1".into() };
+    let mut stateful = plan();
+    stateful.target.subject.kind = WorkloadKind::StatefulSet;
+    let mut elsewhere = plan();
+    elsewhere.target.subject = Subject::deployment("shop", "../../kube-system/deployments/coredns");
+    for plan in [undo, stateful, elsewhere] {
+        let result = executor.apply(&journal(plan)).await;
+        assert_eq!(kind_of(&result), "rejected", "{result:?}");
+    }
+    for inverse in [Inverse::NothingToUndo, Inverse::RolloutUndo { to_revision: "1".into() }, Inverse::Irreversible] {
+        let result = executor.undo(&journal(homeostat_core::Plan { inverse, ..plan() })).await;
+        assert_eq!(kind_of(&result), "rejected", "{result:?}");
+    }
+    assert!(fake.requests().is_empty(), "{:?}", fake.requests());
+}

@@ -1,0 +1,175 @@
+//! From the API server's answers to [`Inspected`], [`WriteOutcome`] and [`Progress`].
+
+use homeostat_core::{Plan, Subject, Timestamp, WorkloadKind};
+use homeostat_remediate::{Autoscaler, InspectError, Inspected, Progress};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::ListParams;
+use kube::core::Selector;
+
+use super::api::{ApiServer, CallError};
+use super::{ownership, restart, rollout};
+use crate::executor::WriteOutcome;
+
+/// How far the API server's clock may be behind ours before we would take a change after the decision for one before it.
+/// Hosts with a working NTP client stay well within a second; a minute also covers one without for a while.
+const CLOCK_SKEW_MAX_MS: i64 = 60_000;
+
+/// Namespaces are DNS labels, names of Deployments DNS subdomains (RFC 1123).
+const NAMESPACE_BYTES_MAX: usize = 63;
+const NAME_BYTES_MAX: usize = 253;
+
+/// Refuses what isn't a Deployment, or can't be the name of one.
+///
+/// Names come from metric labels: one with a `/` or `..` in it would lead the request to another object (I10).
+pub(super) fn check_subject(subject: &Subject) -> Result<(), InspectError> {
+    let is_name = |text: &str, bytes_max: usize, dots: bool| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let edges = [text.bytes().next(), text.bytes().last()];
+        text.len() <= bytes_max
+            && edges.into_iter().all(|edge| edge.is_some_and(inner))
+            && text.bytes().all(|byte| inner(byte) || byte == b'-' || (dots && byte == b'.'))
+            && !text.contains("..")
+    };
+    match subject.kind {
+        WorkloadKind::Deployment => {}
+        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::External => {
+            return Err(InspectError::Unsupported { subject: subject.clone() });
+        }
+    }
+    if is_name(&subject.namespace, NAMESPACE_BYTES_MAX, false) && is_name(&subject.name, NAME_BYTES_MAX, true) {
+        Ok(())
+    } else {
+        // No object can have such a name.
+        Err(InspectError::NotFound { subject: subject.clone() })
+    }
+}
+
+/// Reads the subject's Deployment.
+pub(super) async fn deployment_of(api: &ApiServer, subject: &Subject) -> Result<Deployment, InspectError> {
+    check_subject(subject)?;
+    let read = api.deployment(&subject.namespace, &subject.name).await;
+    read.map_err(|error| inspect_error(error, subject, "get", "deployments.apps"))
+}
+
+/// Looks at everything that guardrails want to know of a Deployment.
+pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
+    let deployment = deployment_of(api, subject).await?;
+    let metadata = &deployment.metadata;
+    if metadata.deletion_timestamp.is_some() {
+        return Err(InspectError::NotFound { subject: subject.clone() });
+    }
+    let (Some(uid), Some(resource_version)) = (metadata.uid.clone(), metadata.resource_version.clone()) else {
+        return Err(InspectError::Unavailable {
+            why: format!("{subject}: the answer names no UID or no resourceVersion"),
+        });
+    };
+    Ok(Inspected {
+        uid,
+        resource_version,
+        kind: WorkloadKind::Deployment,
+        seen_at: now,
+        revision: ownership::revision(&deployment).map(|revision| revision.to_string()),
+        revision_previous: revision_previous(api, subject, &deployment).await?,
+        replicas_wanted: rollout::replicas_wanted(&deployment),
+        replicas_available: rollout::replicas_available(&deployment),
+        rollout_in_progress: rollout::is_in_progress(&deployment),
+        paused: deployment.spec.paused.unwrap_or(false),
+        autoscaler: autoscaler(api, subject).await?,
+        gitops: ownership::gitops_owner(metadata),
+        has_persistent_volume: ownership::has_persistent_volume(&deployment),
+    })
+}
+
+/// The previous revision, or `None` when it isn't there or we may not look: without a known revision nobody can propose
+/// to go back to it, and a restart doesn't need to.
+async fn revision_previous(
+    api: &ApiServer,
+    subject: &Subject,
+    deployment: &Deployment,
+) -> Result<Option<String>, InspectError> {
+    let selector = deployment.spec.selector.clone();
+    let selector = Selector::try_from(selector).map_err(|error| InspectError::Unavailable {
+        why: format!("{subject}: its selector can't be read: {error}"),
+    })?;
+    let listed = api.list::<ReplicaSet>(&subject.namespace, ListParams::default().labels_from(&selector)).await;
+    match listed.map_err(|error| inspect_error(error, subject, "list", "replicasets.apps")) {
+        Ok(sets) => Ok(ownership::revision_previous(deployment, &sets).map(|revision| revision.to_string())),
+        Err(error @ InspectError::Forbidden { .. }) => {
+            tracing::warn!(%subject, %error, "earlier revisions can't be seen, so going back to one can't be proposed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Option<Autoscaler>, InspectError> {
+    let listed = api.list::<HorizontalPodAutoscaler>(&subject.namespace, ListParams::default()).await;
+    match listed.map_err(|error| inspect_error(error, subject, "list", "horizontalpodautoscalers.autoscaling")) {
+        Ok(autoscalers) => Ok(ownership::autoscaler_of(&subject.name, &autoscalers)),
+        // A restart doesn't need this right, so its absence must not stop one; nor may it look like "no autoscaler".
+        Err(error @ InspectError::Forbidden { .. }) => Ok(Some(Autoscaler::NotVisible { why: error.to_string() })),
+        Err(error) => Err(error),
+    }
+}
+
+/// What became of the plan, from the object as it is now (I6).
+///
+/// Without our marker and with another version, only `managedFields` can tell a change of the object from its own
+/// controller reporting its status, which happens all the time to a workload in trouble.
+pub(super) fn outcome_of_write(deployment: &Deployment, plan: &Plan) -> WriteOutcome {
+    let metadata = &deployment.metadata;
+    if metadata.uid.as_deref() != Some(plan.target.uid.as_str()) {
+        WriteOutcome::Gone
+    } else if restart::is_marked(deployment, &plan.id) {
+        WriteOutcome::AppliedByUs
+    } else if metadata.resource_version.as_deref() == Some(plan.target.resource_version.as_str())
+        || is_untouched_since(deployment, plan.decided_at)
+    {
+        WriteOutcome::NotApplied
+    } else {
+        WriteOutcome::ChangedByOther
+    }
+}
+
+/// How far the plan's roll-out has come.
+///
+/// What counts as overwritten is the effect, not the marker: whoever takes only the marker away has stopped nothing.
+pub(super) fn progress(deployment: &Deployment, plan: &Plan) -> Progress {
+    let metadata = &deployment.metadata;
+    if metadata.uid.as_deref() != Some(plan.target.uid.as_str()) || metadata.deletion_timestamp.is_some() {
+        Progress::Gone
+    } else if !restart::is_in_effect(deployment, plan) {
+        Progress::Overridden
+    } else {
+        rollout::judge(deployment)
+    }
+}
+
+/// Whether every write except those of the status is older than `moment`. `false` when that isn't certain.
+fn is_untouched_since(deployment: &Deployment, moment: Timestamp) -> bool {
+    let entries = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
+    let mut spec_writes = entries.iter().filter(|entry| entry.subresource.as_deref() != Some("status"));
+    let is_older = |time: i64| time < moment.as_millis().saturating_sub(CLOCK_SKEW_MAX_MS);
+    let n_spec_writes = spec_writes.clone().count();
+    n_spec_writes > 0
+        && spec_writes.all(|entry| entry.time.as_ref().is_some_and(|time| is_older(time.0.as_millisecond())))
+}
+
+/// Sorts a failed read by what to do next.
+pub(super) fn inspect_error(error: CallError, subject: &Subject, verb: &str, resource: &str) -> InspectError {
+    match error {
+        CallError::Answered { code: 403, .. } => InspectError::Forbidden {
+            verb: verb.to_owned(),
+            resource: resource.to_owned(),
+            namespace: subject.namespace.clone(),
+        },
+        CallError::Answered { code: 404, .. } if verb == "get" => InspectError::NotFound { subject: subject.clone() },
+        error @ (CallError::Answered { .. } | CallError::NoAnswer { .. }) => {
+            InspectError::Unavailable { why: format!("{verb} {resource} in namespace {}: {error}", subject.namespace) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

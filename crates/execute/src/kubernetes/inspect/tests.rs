@@ -1,0 +1,231 @@
+use homeostat_core::{Action, Inverse, WorkloadKind};
+use homeostat_remediate::GitOpsOwner;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::executor::Executor;
+use crate::kubernetes::testing::{FakeApi, Reply, Request, UID, deployment, deployment_json, plan, written};
+use crate::kubernetes::{ACTION_ID, RESTARTED_AT};
+
+fn noon() -> Timestamp {
+    plan().decided_at
+}
+
+/// Answers with the recorded objects, the Deployment changed so.
+fn recorded(request: &Request, changes: Value) -> Reply {
+    let list = |text: &str| Reply::Json(200, serde_json::from_str(text).unwrap());
+    if request.path.contains("/replicasets?") {
+        list(include_str!("../fixtures/replica_sets.json"))
+    } else if request.path.contains("/horizontalpodautoscalers?") {
+        list(include_str!("../fixtures/autoscalers.json"))
+    } else {
+        Reply::Json(200, deployment_json(changes))
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_is_seen_as_it_is() {
+    let changes = json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x" } },
+        "spec": { "paused": true }, "status": { "availableReplicas": 5 } });
+    let fake = FakeApi::start(move |request| recorded(request, changes.clone())).await;
+    let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
+    let expected = Inspected {
+        uid: UID.into(),
+        resource_version: "2741".into(),
+        kind: WorkloadKind::Deployment,
+        seen_at: noon(),
+        revision: Some("2".into()),
+        revision_previous: Some("1".into()),
+        replicas_wanted: 6,
+        replicas_available: 5,
+        rollout_in_progress: false,
+        paused: true,
+        autoscaler: Some(Autoscaler::Seen { name: "payment".into(), replicas_min: 3, replicas_max: 12 }),
+        gitops: Some(GitOpsOwner::ArgoCd),
+        has_persistent_volume: false,
+    };
+    assert_eq!(seen, expected);
+    let requests = fake.requests();
+    assert!(requests.iter().all(|request| request.method == "GET"), "looking changes nothing: {requests:?}");
+    assert!(requests.iter().all(|request| request.head.contains("user-agent: homeostat/")), "{requests:?}");
+    assert!(requests[1].path.contains("labelSelector=app%3Dpayment-api"), "{}", requests[1].path);
+}
+
+#[tokio::test]
+async fn a_right_that_a_restart_doesnt_need_doesnt_stop_it_and_isnt_guessed_away() {
+    let fake = FakeApi::start(|request| {
+        let is_list = request.path.contains('?');
+        if is_list { Reply::status(403, "Forbidden", "no") } else { Reply::Json(200, deployment_json(json!({}))) }
+    })
+    .await;
+    let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
+    assert_eq!(seen.revision_previous, None);
+    let Some(Autoscaler::NotVisible { why }) = seen.autoscaler else { panic!("{:?}", seen.autoscaler) };
+    assert!(why.contains("list horizontalpodautoscalers.autoscaling in namespace shop"), "{why}");
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_last_page() {
+    let fake = FakeApi::start(|request| {
+        let mut list: Value = serde_json::from_str(include_str!("../fixtures/autoscalers.json")).unwrap();
+        if request.path.contains("/horizontalpodautoscalers?") && !request.path.contains("continue=more") {
+            list["items"] = json!([]);
+            list["metadata"]["continue"] = json!("more");
+            return Reply::Json(200, list);
+        }
+        recorded(request, json!({}))
+    })
+    .await;
+    let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
+    assert!(matches!(seen.autoscaler, Some(Autoscaler::Seen { .. })), "{:?}", seen.autoscaler);
+}
+
+#[tokio::test]
+async fn what_cant_be_looked_at_is_sorted_by_the_next_step() {
+    let cases = [
+        (Reply::status(404, "NotFound", "no"), "isn't in the cluster"),
+        (Reply::status(403, "Forbidden", "no"), "not allowed to get deployments.apps in namespace shop"),
+        (Reply::status(500, "InternalError", "etcd"), "the cluster can't be asked: get deployments.apps"),
+        (Reply::status(429, "TooManyRequests", "slow down"), "slow down"),
+        (Reply::Text(502, "<html>"), "502"),
+        (Reply::Json(200, json!({})), "no UID"),
+        (Reply::Text(200, "not json"), "the cluster can't be asked"),
+        (Reply::Half, "the cluster can't be asked"),
+        (Reply::HangUp, "the cluster can't be asked"),
+        (Reply::Silence, "no answer within"),
+    ];
+    for (reply, expected) in cases {
+        let name = format!("{reply:?}");
+        let fake = FakeApi::start(move |_| reply.clone()).await;
+        let error = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{name}: {error}");
+        assert_eq!(fake.requests().len(), 1, "{name}: one attempt");
+    }
+}
+
+#[tokio::test]
+async fn an_object_on_its_way_out_is_gone() {
+    let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-31T12:00:00Z" } });
+    let fake = FakeApi::start(move |request| recorded(request, deleted.clone())).await;
+    let error = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap_err();
+    assert!(matches!(error, InspectError::NotFound { .. }), "{error}");
+}
+
+#[test]
+fn only_deployments_are_acted_on() {
+    for kind in [WorkloadKind::StatefulSet, WorkloadKind::DaemonSet, WorkloadKind::External] {
+        let subject = Subject { kind, ..plan().target.subject };
+        assert!(matches!(check_subject(&subject), Err(InspectError::Unsupported { .. })), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_name_that_would_lead_elsewhere_is_no_name() {
+    for (namespace, name) in [
+        ("shop", "../../../namespaces/kube-system/deployments/coredns"),
+        ("shop/deployments/x?", "payment-api"),
+        ("shop", "payment-api/scale"),
+        ("shop", ".."),
+        ("shop", "a..b"),
+        ("shop", ""),
+        ("", "payment-api"),
+        ("sh.op", "payment-api"),
+        ("shop", "Payment"),
+        ("shop", "payment-"),
+        ("shop", "p%2e"),
+    ] {
+        assert!(check_subject(&Subject::deployment(namespace, name)).is_err(), "{namespace:?} {name:?}");
+    }
+    for name in ["payment-api", "a", "v1.2.payment", "0"] {
+        assert!(check_subject(&Subject::deployment("shop", name)).is_ok(), "{name:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_accepted_name_can_leave_its_path_segment(namespace in ".*", name in "[a-z0-9./?#%-]*") {
+        if check_subject(&Subject::deployment(&*namespace, &*name)).is_ok() {
+            let text = format!("{namespace} {name}");
+            prop_assert!(!text.contains(['/', '?', '#', '%', '\\']) && name != "." && name != "..");
+        }
+    }
+}
+
+#[test]
+fn the_marker_tells_what_became_of_a_half_done_action() {
+    let plan = plan();
+    let status_only = json!({ "metadata": { "resourceVersion": "2790" } });
+    let by_other = |time: &str| {
+        json!({ "metadata": { "resourceVersion": "2790",
+            "managedFields": [{ "manager": "kubectl-edit", "operation": "Update", "time": time }] } })
+    };
+    let mut restarted_again = written(&plan);
+    restarted_again["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT] = json!("2026-01-31T12:03:00Z");
+    let cases = [
+        ("ours", written(&plan), WriteOutcome::AppliedByUs),
+        ("ours, and somebody restarted since", restarted_again, WriteOutcome::AppliedByUs),
+        ("exactly as it was", json!({}), WriteOutcome::NotApplied),
+        ("only its status moved on", status_only, WriteOutcome::NotApplied),
+        ("edited after the decision", by_other("2026-01-31T12:00:05Z"), WriteOutcome::ChangedByOther),
+        (
+            "edited so shortly before that clocks may differ",
+            by_other("2026-01-31T11:59:30Z"),
+            WriteOutcome::ChangedByOther,
+        ),
+        ("edited long before", by_other("2026-01-31T11:00:00Z"), WriteOutcome::NotApplied),
+        (
+            "nobody knows who wrote when",
+            json!({ "metadata": { "resourceVersion": "2790", "managedFields": null } }),
+            WriteOutcome::ChangedByOther,
+        ),
+        (
+            "another plan's marker",
+            json!({ "metadata": { "resourceVersion": "2790", "annotations": { ACTION_ID: "act-other" },
+                "managedFields": [{ "manager": "homeostat", "operation": "Update", "time": "2026-01-31T12:00:01Z" }] } }),
+            WriteOutcome::ChangedByOther,
+        ),
+        ("deleted and created anew", json!({ "metadata": { "uid": "another" } }), WriteOutcome::Gone),
+    ];
+    for (name, changes, expected) in cases {
+        assert_eq!(outcome_of_write(&deployment(changes), &plan), expected, "{name}");
+    }
+}
+
+#[test]
+fn progress_is_of_our_rollout_only() {
+    let plan = plan();
+    let just_written = written(&plan);
+    let mut complete = written(&plan);
+    complete["status"] = json!({ "observedGeneration": 4 });
+    let mut unmarked = complete.clone();
+    unmarked["metadata"]["annotations"][ACTION_ID] = Value::Null;
+    let mut recreated = complete.clone();
+    recreated["metadata"]["uid"] = json!("another");
+    let cases = [
+        ("not observed yet", just_written, Progress::Rolling { updated_available: 0, wanted: 6 }),
+        ("complete", complete, Progress::Complete { wanted: 6 }),
+        ("only the marker was taken away", unmarked, Progress::Complete { wanted: 6 }),
+        ("put back as Git says", json!({}), Progress::Overridden),
+        ("deleted and created anew", recreated, Progress::Gone),
+    ];
+    for (name, changes, expected) in cases {
+        assert_eq!(progress(&deployment(changes), &plan), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_object_is_a_trace_and_no_error() {
+    let fake = FakeApi::start(|_| Reply::status(404, "NotFound", "no")).await;
+    let executor = fake.executor().await;
+    assert_eq!(executor.outcome_of_write(&plan()).await.unwrap(), WriteOutcome::Gone);
+    assert_eq!(executor.progress(&plan()).await.unwrap(), Progress::Gone);
+}
+
+#[test]
+fn plans_of_other_actions_have_no_effect_to_find() {
+    let mut undo = plan();
+    undo.action = Action::RolloutUndo { to_revision: "1".into() };
+    undo.inverse = Inverse::Irreversible;
+    assert_eq!(progress(&deployment(written(&plan())), &undo), Progress::Overridden);
+}

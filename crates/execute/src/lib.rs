@@ -1,0 +1,17 @@
+//! Doing what was decided: the driver, the executors' contract, and Kubernetes.
+//!
+//! The [`Driver`] walks incidents from decision to end: it inspects, decides, journals, applies and verifies, in that
+//! order. Only what is `Journaled` can be applied, and only a journal makes that. The driver keeps nothing of its own that
+//! the journal doesn't have, so it may die at any moment.
+//!
+//! Not here: reading a clock (`now` comes in), judging (`homeostat-remediate`), and delivering calls for a human.
+
+mod driver;
+mod executor;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+
+pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
+pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
+#[cfg(feature = "kubernetes")]
+pub use kubernetes::{ACTION_ID, CORRELATION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};

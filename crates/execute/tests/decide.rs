@@ -1,0 +1,285 @@
+//! The scenarios of `tests/decide/*.txt`, end to end through policy file, driver, journal and a simulated cluster.
+//!
+//! A script gives policies (`| yaml`), then lines `HH:MM command`. What the driver reports follows each line as `> ...`, and
+//! must be exactly that. `BLESS=1 cargo test` rewrites the `>` lines; read the difference before keeping it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_core::{Calendar, Calibrated, Incident, IncidentState, Mode, PlannedEvent, Subject, Timestamp, Topology};
+use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
+use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_remediate::{
+    Decision, GitOpsOwner, KillSwitch, Observation, Refusal, SafetyLimits, Verdict, load_policies,
+};
+use support::{SimulatedExecutor, Trouble, block_on, confidence, incident};
+
+/// The driver's usual cycle.
+const STEP: Duration = Duration::from_secs(30);
+
+struct World {
+    now: Timestamp,
+    executor: Arc<SimulatedExecutor>,
+    journal: Arc<SqliteJournal>,
+    driver: Driver,
+    policies: String,
+    incidents: BTreeMap<String, Incident>,
+    /// How each subject's features measure: normal, abnormal, or not at all when it isn't here.
+    normal: BTreeMap<Subject, bool>,
+    traffic: BTreeMap<Subject, f64>,
+    worse: BTreeMap<Subject, String>,
+    kill_switch: KillSwitch,
+    mode: Mode,
+    topology: Topology,
+    calendar: Calendar,
+}
+
+impl World {
+    fn new(policies: &str) -> Self {
+        let executor = Arc::new(SimulatedExecutor::default());
+        let journal = Arc::new(SqliteJournal::in_memory().unwrap());
+        let driver = Self::driver(&executor, &journal, policies);
+        Self {
+            now: Timestamp::from_secs(0),
+            executor,
+            journal,
+            driver,
+            policies: policies.to_owned(),
+            incidents: BTreeMap::new(),
+            normal: BTreeMap::new(),
+            traffic: BTreeMap::new(),
+            worse: BTreeMap::new(),
+            kill_switch: KillSwitch::default(),
+            mode: Mode::Execute,
+            topology: Topology::new(),
+            calendar: Calendar::default(),
+        }
+    }
+
+    fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<SqliteJournal>, policies: &str) -> Driver {
+        let policies = load_policies(policies, "policy.yaml").unwrap_or_else(|problems| panic!("{problems:?}"));
+        let journal: Arc<dyn Journal> = journal.clone();
+        Driver::new(executor.clone(), journal, policies, SafetyLimits::default())
+    }
+
+    /// One cycle, as the engine would run it.
+    fn tick(&mut self) -> Vec<DriverEvent> {
+        let mut open: Vec<Incident> = self.incidents.values().cloned().collect();
+        for incident in &mut open {
+            incident.updated_at = self.now;
+        }
+        let mut signals: BTreeMap<Subject, SubjectSignals> = BTreeMap::new();
+        for incident in &open {
+            let entry = signals.entry(incident.subject.clone()).or_default();
+            if let Some(normal) = self.normal.get(&incident.subject) {
+                entry.observations.push(Observation {
+                    feature: incident.evidence[0].feature.clone(),
+                    at: self.now,
+                    value: Some(1.0),
+                    normal: *normal,
+                });
+            }
+            entry.traffic = self.traffic.get(&incident.subject).copied();
+            entry.made_worse = self.worse.get(&incident.subject).cloned();
+        }
+        let input = TickInput {
+            incidents: &open,
+            signals: &signals,
+            kill_switch: &self.kill_switch,
+            mode: self.mode,
+            topology: &self.topology,
+            calendar: &self.calendar,
+        };
+        let events = block_on(self.driver.tick(self.now, &input));
+        for event in &events {
+            if let DriverEvent::Escalate(call) = event {
+                self.driver.escalation_delivered(&call.incident, &call.reason, self.now).unwrap();
+            }
+        }
+        events
+    }
+
+    fn run(&mut self, command: &str) -> Vec<String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words.as_slice() {
+            ["open", id, kind, subject, rest @ ..] => self.open(id, kind, &subject.parse().unwrap(), rest),
+            ["stale", id] => self.incidents.get_mut(*id).unwrap().state = IncidentState::Stale,
+            ["resolve", id] => drop(self.incidents.remove(*id).unwrap()),
+            ["mode", mode] => self.mode = mode.parse().unwrap(),
+            ["signals", subject, "missing"] => drop(self.normal.remove(&subject.parse().unwrap())),
+            ["signals", subject, state] => drop(self.normal.insert(subject.parse().unwrap(), *state == "normal")),
+            ["traffic", subject, value] => {
+                self.traffic.insert(subject.parse().unwrap(), value.parse().unwrap());
+            }
+            ["worse", subject, why @ ..] => {
+                self.worse.insert(subject.parse().unwrap(), why.join(" "));
+            }
+            ["stop", why @ ..] => self.kill_switch = KillSwitch { engaged: true, why: why.join(" ") },
+            ["resume", why @ ..] => {
+                self.kill_switch = KillSwitch::default();
+                self.driver.resume(&why.join(" "), self.now).unwrap();
+            }
+            ["depends", caller, dependency] => {
+                self.topology.add(caller.parse().unwrap(), dependency.parse().unwrap());
+            }
+            ["event", name, "until", end] => self.calendar.events.push(PlannedEvent {
+                name: (*name).to_owned(),
+                start: self.now,
+                end: clock(end),
+                namespaces: vec![],
+                workloads: vec![],
+            }),
+            ["object", subject, what] => self.object(&subject.parse().unwrap(), what),
+            ["trouble", "lost-answer"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::LostAnswer),
+            ["trouble", "forbidden"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::Forbidden),
+            ["restart"] => {
+                self.driver = Self::driver(&self.executor, &self.journal, &self.policies);
+                let events = block_on(self.driver.recover(self.now));
+                return events.iter().map(|event| self.line(event)).collect();
+            }
+            ["until", end] => return self.run_until(clock(end)),
+            ["tick"] => {}
+            other => panic!("no such command: {other:?}"),
+        }
+        if words == ["tick"] {
+            let events = self.tick();
+            return events.iter().map(|event| self.line(event)).collect();
+        }
+        Vec::new()
+    }
+
+    fn run_until(&mut self, end: Timestamp) -> Vec<String> {
+        let mut lines = Vec::new();
+        while self.now < end {
+            self.now = self.now + STEP;
+            let events = self.tick();
+            lines.extend(events.iter().map(|event| format!("{} {}", show(self.now), self.line(event))));
+        }
+        lines
+    }
+
+    fn open(&mut self, id: &str, kind: &str, subject: &Subject, rest: &[&str]) {
+        self.executor.add(subject);
+        let mut opened = incident(kind.parse().unwrap(), subject, self.now);
+        for pair in rest.chunks(2) {
+            match pair {
+                ["confidence", value] => {
+                    let value = confidence(value.parse().unwrap());
+                    opened.confidence = Calibrated { confidence: value, lower: value, ..opened.confidence };
+                }
+                ["outcomes", n] => opened.confidence.n_outcomes = n.parse().unwrap(),
+                other => panic!("no such property: {other:?}"),
+            }
+        }
+        self.normal.insert(subject.clone(), false);
+        self.incidents.insert(id.to_owned(), opened);
+    }
+
+    fn object(&mut self, subject: &Subject, what: &str) {
+        self.executor.add(subject);
+        self.executor.change(subject, |object| match what {
+            "argo-cd" => object.gitops = Some(GitOpsOwner::ArgoCd),
+            "volume" => object.has_persistent_volume = true,
+            "paused" => object.paused = true,
+            "edited" => {
+                object.version += 1;
+                object.marker = None;
+            }
+            "first-revision" => object.revision_previous = None,
+            "scaled-down" => object.replicas = 1,
+            other => panic!("no such object: {other}"),
+        });
+    }
+
+    /// One event as a line: what a reader of the journal would call it.
+    fn line(&self, event: &DriverEvent) -> String {
+        let codes = |refusals: &[Refusal]| refusals.iter().map(Refusal::code).collect::<Vec<_>>().join(", ");
+        match event {
+            DriverEvent::Decided { decision, .. } => match decision {
+                Decision::Execute(plan) => {
+                    format!("execute {} {} attempt {}", plan.action.kind(), plan.target.subject, plan.attempt)
+                }
+                Decision::Propose { plan, held_back_by } => {
+                    format!("propose {} {}: {}", plan.action.kind(), plan.target.subject, codes(held_back_by))
+                }
+                Decision::Refuse { action, refusals } => {
+                    let action = action.map_or("nothing", homeostat_core::ActionKind::name);
+                    format!("refuse {action}: {}", codes(refusals))
+                }
+            },
+            DriverEvent::Applied { plan } => format!("applied {}", plan.action.kind()),
+            DriverEvent::ApplyFailed { stage, why, .. } => format!("apply-failed {stage}: {why}"),
+            DriverEvent::Verdict { verdict, .. } => match verdict {
+                Verdict::Pending => "pending".to_owned(),
+                Verdict::Recovered => "recovered".to_owned(),
+                Verdict::NotRecovered { why, .. } => format!("not-recovered: {why}"),
+                Verdict::Unknown { why } => format!("unknown: {why}"),
+            },
+            DriverEvent::Undone { .. } => "undone".to_owned(),
+            DriverEvent::Stuck { why, .. } => format!("stuck: {why}"),
+            DriverEvent::PolicyFrozen { policy, .. } => format!("frozen {policy}"),
+            DriverEvent::Escalate(call) => {
+                let channel = call.channels.first().map_or("default", String::as_str);
+                format!("escalate {channel} {} (tried: {})", call.reason, call.history.len())
+            }
+            DriverEvent::JournalTrouble { why } => format!("journal-trouble {why}"),
+        }
+    }
+}
+
+fn clock(text: &str) -> Timestamp {
+    let mut parts = text.split(':').map(|part| part.parse::<i64>().unwrap());
+    let mut next = || parts.next().unwrap_or(0);
+    Timestamp::from_secs(next() * 3600 + next() * 60 + next())
+}
+
+fn show(at: Timestamp) -> String {
+    let secs = at.as_millis() / 1000;
+    format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60)
+}
+
+/// Runs a script and writes it again with what really happened.
+fn replay(script: &str) -> String {
+    let policies: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("| ")).collect();
+    let mut world = World::new(&policies.join("\n"));
+    let mut out = String::new();
+    for line in script.lines().filter(|line| !line.starts_with('>')) {
+        writeln!(out, "{line}").unwrap();
+        if line.starts_with(['#', '|']) || line.trim().is_empty() {
+            continue;
+        }
+        let (at, command) = line.split_once(' ').unwrap();
+        world.now = clock(at);
+        for happened in world.run(command.trim()) {
+            writeln!(out, "> {happened}").unwrap();
+        }
+    }
+    world.journal.verify_chain().unwrap();
+    out
+}
+
+#[test]
+fn every_script_comes_out_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/decide");
+    let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut wrong = Vec::new();
+    for path in &paths {
+        let script = std::fs::read_to_string(path).unwrap();
+        let happened = replay(&script);
+        if happened != script {
+            if std::env::var_os("BLESS").is_some() {
+                std::fs::write(path, &happened).unwrap();
+            }
+            wrong.push(format!("--- {}: what happened is\n{happened}", path.display()));
+        }
+    }
+    assert!(paths.len() >= 10, "scripts are missing: {paths:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,254 @@
+//! When the journal, the cluster or a human says no, nothing is written; and somebody is called (I8, I11, I12, I33).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test program")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use homeostat_core::{Calendar, Incident, IncidentId, IncidentType, Mode, PlanId, Subject, Timestamp, Topology};
+use homeostat_execute::{Driver, DriverEvent, PausePoint, TickInput};
+use homeostat_journal::{Intent, Journal, JournalError, Journaled, Note, ReadError, SqliteJournal};
+use homeostat_remediate::{
+    Decision, DecisionRecord, Escalation, History, JournalEvent, KillSwitch, SafetyLimits, Stage, load_policies,
+};
+use support::{SimulatedExecutor, block_on, incident};
+
+const POLICY: &str = "
+remediation_policy:
+  incident_type: oom-killed
+  auto_execute: true
+  confidence_threshold: 0.9
+  cooldown_after_action: 10m
+  scope: {namespaces: [shop]}
+";
+
+const START: Timestamp = Timestamp::from_secs(36_000);
+
+const SOUND: u8 = 0;
+const WRITES_NOTHING: u8 = 1;
+const READS_NOTHING: u8 = 2;
+/// Intents and their start are written, but the answer to the latter is lost.
+const FORGETS_ITS_ANSWER: u8 = 3;
+
+struct Faulty {
+    journal: SqliteJournal,
+    fault: AtomicU8,
+}
+
+impl Faulty {
+    fn fault(&self) -> u8 {
+        self.fault.load(Ordering::SeqCst)
+    }
+    fn writes(&self) -> Result<(), JournalError> {
+        if self.fault() == WRITES_NOTHING {
+            return Err(JournalError::NotWritten { what: "test".into(), why: "disk full".into() });
+        }
+        Ok(())
+    }
+    fn reads(&self) -> Result<(), ReadError> {
+        if self.fault() == READS_NOTHING { Err(ReadError { why: "input/output error".into() }) } else { Ok(()) }
+    }
+}
+
+impl Journal for Faulty {
+    fn record(&self, intent: &Intent, now: Timestamp) -> Result<Journaled, JournalError> {
+        self.writes()?;
+        self.journal.record(intent, now)
+    }
+    fn append(&self, plan: &PlanId, event: &JournalEvent, now: Timestamp) -> Result<Stage, JournalError> {
+        self.writes()?;
+        let stage = self.journal.append(plan, event, now)?;
+        if self.fault() == FORGETS_ITS_ANSWER {
+            return Err(JournalError::NotConfirmed { what: "test".into(), why: "input/output error".into() });
+        }
+        Ok(stage)
+    }
+    fn note(&self, note: &Note, now: Timestamp) -> Result<bool, JournalError> {
+        self.writes()?;
+        self.journal.note(note, now)
+    }
+    fn in_flight(&self) -> Result<Vec<Journaled>, ReadError> {
+        self.reads()?;
+        self.journal.in_flight()
+    }
+    fn history(&self, now: Timestamp) -> Result<History, ReadError> {
+        self.reads()?;
+        self.journal.history(now)
+    }
+    fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
+        self.reads()?;
+        self.journal.incidents()
+    }
+    fn decision(&self, incident: &IncidentId) -> Result<Option<DecisionRecord>, ReadError> {
+        self.reads()?;
+        self.journal.decision(incident)
+    }
+    fn is_escalated(&self, incident: &IncidentId, reason: &str) -> Result<bool, ReadError> {
+        self.reads()?;
+        self.journal.is_escalated(incident, reason)
+    }
+    fn escalations_undelivered(&self) -> Result<Vec<Escalation>, ReadError> {
+        self.reads()?;
+        self.journal.escalations_undelivered()
+    }
+    fn kill_switch(&self) -> Result<KillSwitch, ReadError> {
+        self.reads()?;
+        self.journal.kill_switch()
+    }
+}
+
+struct World {
+    executor: Arc<SimulatedExecutor>,
+    journal: Arc<Faulty>,
+    driver: Driver,
+    open: Vec<Incident>,
+    kill_switch: KillSwitch,
+}
+
+impl World {
+    fn new(fault: u8) -> Self {
+        let subject = Subject::deployment("shop", "cart");
+        let executor = Arc::new(SimulatedExecutor::with(&[&subject]));
+        let journal = Arc::new(Faulty { journal: SqliteJournal::in_memory().unwrap(), fault: AtomicU8::new(fault) });
+        let as_journal: Arc<dyn Journal> = journal.clone();
+        let policies = load_policies(POLICY, "p").unwrap();
+        let driver = Driver::new(executor.clone(), as_journal, policies, SafetyLimits::default());
+        let open = vec![incident(IncidentType::OomKilled, &subject, START)];
+        Self { executor, journal, driver, open, kill_switch: KillSwitch::default() }
+    }
+
+    fn tick(&mut self, after_s: u64) -> Vec<DriverEvent> {
+        let now = START + Duration::from_secs(after_s);
+        for incident in &mut self.open {
+            incident.updated_at = now;
+        }
+        let input = TickInput {
+            incidents: &self.open,
+            signals: &BTreeMap::new(),
+            kill_switch: &self.kill_switch,
+            mode: Mode::Execute,
+            topology: &Topology::new(),
+            calendar: &Calendar::default(),
+        };
+        block_on(self.driver.tick(now, &input))
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let history = self.journal.journal.history(START + Duration::from_secs(3000)).unwrap();
+        history.actions.iter().map(|action| action.stage).collect()
+    }
+}
+
+fn reasons(events: &[DriverEvent]) -> Vec<&str> {
+    let mut calls = Vec::new();
+    for event in events {
+        if let DriverEvent::Escalate(call) = event {
+            calls.push(call.reason.as_str());
+        }
+    }
+    calls
+}
+
+#[test]
+fn without_a_journal_nothing_is_done_and_a_human_is_called_once() {
+    for fault in [WRITES_NOTHING, READS_NOTHING] {
+        let mut world = World::new(fault);
+        let events = world.tick(0);
+        assert_eq!(reasons(&events), ["journal-unavailable"], "{events:?}");
+        let refused =
+            events.iter().any(|event| matches!(event, DriverEvent::Decided { decision: Decision::Refuse { .. }, .. }));
+        assert!(refused, "{events:?}");
+        assert!(reasons(&world.tick(30)).is_empty());
+        assert_eq!(world.executor.n_writes(), 0);
+        // It is back: what was held is done, without a human.
+        world.journal.fault.store(SOUND, Ordering::SeqCst);
+        world.tick(60);
+        assert_eq!(world.executor.n_writes(), 1);
+    }
+}
+
+#[test]
+fn an_unconfirmed_start_sends_nothing_until_it_is_read_back() {
+    let mut world = World::new(FORGETS_ITS_ANSWER);
+    world.tick(0);
+    assert_eq!(world.executor.0.lock().unwrap().requests, 0);
+    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.tick(30);
+    assert_eq!((world.executor.n_writes(), world.stages()), (1, vec![Stage::Verifying]));
+}
+
+/// I8: the journal lost its answer, and before it was back the incident was over.
+#[test]
+fn an_incident_that_is_over_before_the_write_cancels_it() {
+    let mut world = World::new(FORGETS_ITS_ANSWER);
+    world.tick(0);
+    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.open.clear();
+    let events = world.tick(30);
+    assert_eq!((world.executor.n_writes(), world.stages()), (0, vec![Stage::NotApplied]));
+    assert!(reasons(&events).is_empty(), "nobody needs to come for an incident that is over");
+}
+
+#[test]
+fn a_plan_that_waited_too_long_is_not_applied() {
+    let mut world = World::new(FORGETS_ITS_ANSWER);
+    world.tick(0);
+    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    let events = world.tick(121);
+    assert_eq!((world.executor.n_writes(), world.stages()), (0, vec![Stage::NotApplied]));
+    assert_eq!(reasons(&events), ["not-applied"]);
+}
+
+/// I11: whatever was decided before, an engaged switch sends nothing more.
+#[test]
+fn the_kill_switch_holds_a_plan_that_is_journaled_already() {
+    let mut world = World::new(FORGETS_ITS_ANSWER);
+    world.tick(0);
+    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.kill_switch = KillSwitch { engaged: true, why: "drill".into() };
+    world.tick(30);
+    // The source forgets it (a file that config management put back): it stays engaged.
+    world.kill_switch = KillSwitch::default();
+    world.tick(60);
+    assert_eq!((world.executor.0.lock().unwrap().requests, world.stages()), (0, vec![Stage::Applying]));
+    world.driver.resume("ada: drill over", START + Duration::from_secs(61)).unwrap();
+    world.tick(90);
+    assert_eq!(world.executor.n_writes(), 1);
+}
+
+#[test]
+fn an_unreachable_cluster_is_a_refusal_and_a_call() {
+    let mut world = World::new(SOUND);
+    world.executor.0.lock().unwrap().is_down = true;
+    assert_eq!(reasons(&world.tick(0)), ["not-inspected"]);
+    assert!(world.stages().is_empty(), "an attempt that couldn't begin costs no budget");
+}
+
+/// I15: a cluster that never answers again still lets the action end.
+#[test]
+fn an_action_whose_outcome_cannot_be_found_out_ends_at_its_deadline() {
+    let mut world = World::new(SOUND);
+    world.executor.0.lock().unwrap().trouble = Some(support::Trouble::LostAnswer);
+    world.tick(0);
+    world.executor.0.lock().unwrap().is_down = true;
+    let mut calls = Vec::new();
+    for cycle in 1..60 {
+        calls.extend(reasons(&world.tick(30 * cycle)).iter().map(|reason| (*reason).to_owned()));
+    }
+    assert_eq!(world.stages(), [Stage::Unknown]);
+    assert_eq!(calls.first().map(String::as_str), Some("unknown"));
+}
+
+#[test]
+fn the_pause_points_are_on_either_side_of_the_write() {
+    let mut world = World::new(SOUND);
+    let seen: Arc<Mutex<Vec<(PausePoint, usize)>>> = Arc::default();
+    let (log, executor) = (seen.clone(), world.executor.clone());
+    let driver = std::mem::replace(&mut world.driver, World::new(SOUND).driver);
+    world.driver = driver.with_pause(Arc::new(move |point| log.lock().unwrap().push((point, executor.n_writes()))));
+    world.tick(0);
+    assert_eq!(*seen.lock().unwrap(), [(PausePoint::AfterJournal, 0), (PausePoint::AfterApply, 1)]);
+}

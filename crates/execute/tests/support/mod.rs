@@ -1,0 +1,259 @@
+//! A simulated cluster to act on, and short ways to make incidents.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "shared by several test programs"
+)]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use homeostat_core::{
+    Action, ActionKind, Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState,
+    IncidentType, Inverse, Plan, PlanId, Score, Signal, Subject, Timestamp,
+};
+use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
+use homeostat_journal::Journaled;
+use homeostat_remediate::{InspectError, Inspected, Progress};
+
+/// What the next write does instead of working.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer; it wasn't written.
+    LostRequest,
+    /// No answer; it was written.
+    LostAnswer,
+    /// A clear no.
+    Forbidden,
+}
+
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub uid: String,
+    pub version: u64,
+    pub revision: u32,
+    pub revision_previous: Option<u32>,
+    pub replicas: u32,
+    pub gitops: Option<homeostat_remediate::GitOpsOwner>,
+    pub has_persistent_volume: bool,
+    pub paused: bool,
+    pub marker: Option<PlanId>,
+    pub undone: Option<PlanId>,
+}
+
+#[derive(Debug, Default)]
+pub struct Cluster {
+    pub objects: BTreeMap<Subject, Object>,
+    /// Writes that changed something, in order.
+    pub writes: Vec<(Subject, PlanId)>,
+    /// Undos that changed something, in order.
+    pub undos: Vec<(Subject, PlanId)>,
+    /// Every write request that came in, with what it was.
+    pub requests: usize,
+    pub trouble: Option<Trouble>,
+    pub is_down: bool,
+}
+
+/// A simulated cluster that keeps the executor's contract.
+#[derive(Default)]
+pub struct SimulatedExecutor(pub Mutex<Cluster>);
+
+impl SimulatedExecutor {
+    pub fn with(subjects: &[&Subject]) -> Self {
+        let executor = Self::default();
+        for subject in subjects {
+            executor.add(subject);
+        }
+        executor
+    }
+
+    pub fn add(&self, subject: &Subject) {
+        let object = Object {
+            uid: format!("uid-{}", subject.name),
+            version: 1,
+            revision: 7,
+            revision_previous: Some(6),
+            replicas: 3,
+            gitops: None,
+            has_persistent_volume: false,
+            paused: false,
+            marker: None,
+            undone: None,
+        };
+        self.0.lock().unwrap().objects.entry(subject.clone()).or_insert(object);
+    }
+
+    pub fn change(&self, subject: &Subject, change: impl FnOnce(&mut Object)) {
+        change(self.0.lock().unwrap().objects.get_mut(subject).unwrap());
+    }
+
+    pub fn n_writes(&self) -> usize {
+        self.0.lock().unwrap().writes.len()
+    }
+
+    pub fn n_undos(&self) -> usize {
+        self.0.lock().unwrap().undos.len()
+    }
+}
+
+impl Cluster {
+    fn reach(&self) -> Result<(), InspectError> {
+        if self.is_down { Err(InspectError::Unavailable { why: "connection refused".into() }) } else { Ok(()) }
+    }
+
+    fn write(&mut self, plan: &Plan, is_undo: bool) -> Result<Applied, ApplyError> {
+        self.requests += 1;
+        if self.is_down {
+            return Err(ApplyError::Unknown { why: "connection refused".into() });
+        }
+        let trouble = self.trouble.take();
+        match trouble {
+            Some(Trouble::LostRequest) => return Err(ApplyError::Unknown { why: "timed out".into() }),
+            Some(Trouble::Forbidden) => return Err(ApplyError::Rejected { why: "forbidden".into() }),
+            Some(Trouble::LostAnswer) | None => {}
+        }
+        let subject = plan.target.subject.clone();
+        let object = self.objects.get_mut(&subject).ok_or(ApplyError::Stale { why: "it is gone".into() })?;
+        let done = if is_undo { &object.undone } else { &object.marker };
+        if done.as_ref() != Some(&plan.id) {
+            let expected = if is_undo {
+                object.marker == Some(plan.id.clone())
+            } else {
+                object.uid == plan.target.uid && object.version.to_string() == plan.target.resource_version
+            };
+            if !expected {
+                return Err(ApplyError::Stale { why: format!("version {}", object.version) });
+            }
+            let to = match (is_undo, &plan.action, &plan.inverse) {
+                (false, Action::RolloutUndo { to_revision }, _) => Some(to_revision.clone()),
+                (true, _, Inverse::RolloutUndo { to_revision }) => Some(to_revision.clone()),
+                _ => None,
+            };
+            if let Some(to) = to {
+                object.revision_previous = Some(object.revision);
+                object.revision = to.parse().unwrap();
+            }
+            object.version += 1;
+            if is_undo {
+                object.undone = Some(plan.id.clone());
+                self.undos.push((subject.clone(), plan.id.clone()));
+            } else {
+                object.marker = Some(plan.id.clone());
+                self.writes.push((subject.clone(), plan.id.clone()));
+            }
+        }
+        if trouble == Some(Trouble::LostAnswer) {
+            return Err(ApplyError::Unknown { why: "connection reset".into() });
+        }
+        Ok(Applied { resource_version: self.objects[&subject].version.to_string() })
+    }
+}
+
+#[async_trait]
+impl Executor for SimulatedExecutor {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn supports(&self, _: ActionKind) -> bool {
+        true
+    }
+
+    fn payload(&self, plan: &Plan) -> String {
+        serde_json::to_string(&plan.action).unwrap()
+    }
+
+    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
+        let cluster = self.0.lock().unwrap();
+        cluster.reach()?;
+        let object = cluster.objects.get(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
+        Ok(Inspected {
+            uid: object.uid.clone(),
+            resource_version: object.version.to_string(),
+            kind: subject.kind,
+            seen_at: now,
+            revision: Some(object.revision.to_string()),
+            revision_previous: object.revision_previous.map(|revision| revision.to_string()),
+            replicas_wanted: object.replicas,
+            replicas_available: object.replicas,
+            rollout_in_progress: false,
+            paused: object.paused,
+            autoscaler: None,
+            gitops: object.gitops,
+            has_persistent_volume: object.has_persistent_volume,
+        })
+    }
+
+    async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError> {
+        let cluster = self.0.lock().unwrap();
+        cluster.reach()?;
+        Ok(match cluster.objects.get(&plan.target.subject) {
+            None => WriteOutcome::Gone,
+            Some(object) if object.uid != plan.target.uid => WriteOutcome::Gone,
+            Some(object) if object.marker.as_ref() == Some(&plan.id) => WriteOutcome::AppliedByUs,
+            Some(object) if object.version.to_string() == plan.target.resource_version => WriteOutcome::NotApplied,
+            Some(_) => WriteOutcome::ChangedByOther,
+        })
+    }
+
+    async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
+        self.0.lock().unwrap().write(plan.plan(), false)
+    }
+
+    async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
+        self.0.lock().unwrap().write(plan.plan(), true)
+    }
+
+    async fn progress(&self, plan: &Plan) -> Result<Progress, InspectError> {
+        let cluster = self.0.lock().unwrap();
+        cluster.reach()?;
+        Ok(match cluster.objects.get(&plan.target.subject) {
+            None => Progress::Gone,
+            Some(object) if object.uid != plan.target.uid => Progress::Gone,
+            Some(object) if object.marker.as_ref() != Some(&plan.id) => Progress::Overridden,
+            Some(object) => Progress::Complete { wanted: object.replicas },
+        })
+    }
+}
+
+/// Runs a future to its end on this thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+pub fn confidence(value: f64) -> Confidence {
+    Confidence::new(value).unwrap()
+}
+
+/// An open incident of one feature, named like its type.
+pub fn incident(kind: IncidentType, subject: &Subject, at: Timestamp) -> Incident {
+    let score = Score::new(2.0).unwrap();
+    Incident {
+        id: IncidentId::of(subject, at),
+        correlation: CorrelationId::of(subject, at),
+        subject: subject.clone(),
+        incident_type: kind,
+        state: IncidentState::Open,
+        opened_at: at,
+        updated_at: at,
+        score,
+        score_peak: score,
+        confidence: Calibrated { confidence: confidence(0.99), lower: confidence(0.95), n_outcomes: 40 },
+        evidence: vec![Evidence {
+            feature: kind.name().to_owned(),
+            signal: Signal::Other,
+            observed: 3.0,
+            expected: 0.0,
+            deviation: 9.0,
+        }],
+        votes: vec![],
+        affected: vec![],
+        annotations: vec![],
+        limits_ahead: vec![],
+    }
+}

@@ -1,0 +1,55 @@
+//! What the journal keeps beside actions: incidents, decisions, calls for a human, switches.
+
+use homeostat_core::{Incident, IncidentId};
+use homeostat_remediate::{DecisionRecord, Escalation, KillSwitch};
+use serde::{Deserialize, Serialize};
+
+/// Anything the journal keeps that isn't an action's own step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Note {
+    /// An incident is now like this.
+    Incident(Box<Incident>),
+    /// A decision was made.
+    Decision(DecisionRecord),
+    /// A human is called.
+    Escalated(Escalation),
+    /// Somebody else (an outbox, a human) has taken the call over.
+    EscalationDelivered {
+        /// The incident.
+        incident: IncidentId,
+        /// The reason it was for.
+        reason: String,
+    },
+    /// A policy made something worse and is stopped (I17).
+    PolicyFrozen {
+        /// Its name.
+        policy: String,
+        /// What happened.
+        why: String,
+    },
+    /// A human lets a stopped policy act again.
+    PolicyReleased {
+        /// Its name.
+        policy: String,
+        /// Who, and why.
+        why: String,
+    },
+    /// Automation was stopped or resumed.
+    KillSwitch(KillSwitch),
+}
+
+impl Note {
+    /// The stable name, as in the journal's `kind` column.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Incident(_) => "incident",
+            Self::Decision(_) => "decision",
+            Self::Escalated(_) => "escalated",
+            Self::EscalationDelivered { .. } => "escalation-delivered",
+            Self::PolicyFrozen { .. } => "policy-frozen",
+            Self::PolicyReleased { .. } => "policy-released",
+            Self::KillSwitch(_) => "kill-switch",
+        }
+    }
+}
