@@ -317,8 +317,8 @@ async fn trained_live(scratch: &Scratch, url: &str, start_s: i64, end_s: i64) ->
 async fn a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte() -> Result<()> {
     let parts = need_parts!("a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte");
     let scratch = Scratch::new("formats")?;
-    // Ends an hour ago, because a live Prometheus is asked for the last hours.
-    let start_s = (shop_feed::now().as_millis() / 3_600_000 - 13) * 3600;
+    // Ends three minutes ago: a live Prometheus is asked for what ends within the longest offset there is, five minutes.
+    let start_s = (shop_feed::now().as_millis() / 60_000 - 12 * 60 - 2) * 60;
     let end_s = start_s + 12 * 3600 - 60;
     let series = shop(start_s, 12 * 240);
     let history = scratch.write("open-metrics.txt", open_metrics(&series))?;
@@ -343,8 +343,8 @@ async fn a_live_prometheus_and_every_format_give_the_same_models_byte_for_byte()
     exports.push(("query-range", answers));
     exports.push(("csv-wide", scratch.write("wide.csv", wide_answers(&matrices))?));
 
-    // The first answers: nothing was scraped before the first minute.
-    let live = models(&trained_live(&scratch, &prometheus.base_url(), start_s + 60, end_s).await?)?;
+    // From the minute before the first answers on, in which nothing was scraped: files begin there, too.
+    let live = models(&trained_live(&scratch, &prometheus.base_url(), start_s, end_s).await?)?;
     ensure!(live.len() >= 2, "a bundle of {:?}", live.keys());
     let config = config(&scratch, "homeostat.yml", "http://127.0.0.1:9", &json!({}))?;
     for (name, file) in exports {

@@ -28,7 +28,7 @@ mod saved;
 mod training;
 
 pub use fit::{DetectorFit, FitReport};
-pub use group::{SharedModels, groups};
+pub use group::{Kind, SharedModels, grouped, groups, kind, shared_sample};
 pub use model::DetectorSpec;
 #[cfg(test)]
 pub(crate) use model::Scripted;

@@ -119,14 +119,18 @@ impl FeatureExtractor {
         Pushed::Appended { holes }
     }
 
-    fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64>) {
+    /// What was never measured in training doesn't deviate in a row that has measurements: a detector that needs whole rows
+    /// isn't kept from its work by a query that finds nothing.
+    fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64> + Clone) {
         let n_features = self.scaler.n_features();
+        let is_measured = row.clone().any(f64::is_finite);
         let mut new = self.row_buffer.push(at);
         for (idx, value) in row.take(n_features).enumerate() {
             let value = if value.is_finite() { value } else { f64::NAN };
             let recent = &mut self.recent[idx];
             for channel in CHANNELS {
                 new.cells(channel)[idx] = match channel.look_back() {
+                    _ if channel != Channel::Raw && is_measured && self.scaler.is_unmeasured(idx) => 0.0,
                     Some(rows) => residual(recent, value, rows)
                         .map_or(f64::NAN, |difference| self.scaler.scaled(idx, channel, difference)),
                     None if channel == Channel::Raw => value,

@@ -61,7 +61,8 @@ pub(crate) fn feature_states(
                 .filter(|expected| expected.is_finite())
                 .or_else(|| mean_before(row_buffer, idx)),
             deviation,
-            normal: deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
+            normal: cell(row_buffer, 0, Channel::Raw, idx).is_some()
+                && deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
             usual: forecast.is_some_and(|forecast| forecast.is_usual(idx)),
         }
     }));

@@ -209,8 +209,11 @@ impl Forecast {
     /// against its mean. Draws nothing from `seed`: fitting is deterministic.
     pub fn train(spec: &ForecastSpec, history: &ExtractedFeatures, _seed: Seed) -> Result<Self, TrainError> {
         let raw = history.channel(Channel::Raw);
-        let usable =
-            |row: &ndarray::ArrayView1<'_, f64>| 2 * row.iter().filter(|value| !value.is_nan()).count() >= row.len();
+        let n_unmeasured = (0..history.n_features()).filter(|idx| history.scaler().is_unmeasured(*idx)).count();
+        let usable = |row: &ndarray::ArrayView1<'_, f64>| {
+            let n_measured = row.iter().filter(|value| !value.is_nan()).count();
+            n_measured > 0 && 2 * n_measured >= row.len() - n_unmeasured
+        };
         let found = raw.rows().into_iter().filter(usable).count();
         if found < TRAIN_ROWS_MIN {
             return Err(TrainError::TooFewRows { detector: NAME, found, needed: TRAIN_ROWS_MIN });
@@ -288,7 +291,8 @@ impl Forecast {
                 n_present += 1;
             }
         }
-        if 2 * n_present < n_features || n_present == 0 {
+        let n_unmeasured = (0..n_features).filter(|idx| self.scaler.is_unmeasured(*idx)).count();
+        if 2 * n_present < n_features - n_unmeasured || n_present == 0 {
             return Ok(Scoring::NotReady(NotReady::TooManyHoles));
         }
         RawScore::new(energy / n_present as f64)

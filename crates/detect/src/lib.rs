@@ -45,8 +45,8 @@ pub use bundle::{
 pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use ensemble::{
-    AssessedRow, DetectorFit, DetectorSpec, Ensemble, EnsembleSpec, FitReport, LoadOptions, Misfit, MissingDetector,
-    RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, groups,
+    AssessedRow, DetectorFit, DetectorSpec, Ensemble, EnsembleSpec, FitReport, Kind, LoadOptions, Misfit,
+    MissingDetector, RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, grouped, groups, kind, shared_sample,
 };
 pub use feature_extractor::{ExtractedFeatures, FeatureExtractor, Pushed};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};

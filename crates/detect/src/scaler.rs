@@ -52,7 +52,7 @@ struct FeatureScale {
 
 impl Scaler {
     /// Statistics of one subject's training window; holes are left out. A feature with no measurement at all gets a
-    /// mean of 0 and a deviation of 1: it stays a hole anyway until it appears.
+    /// mean of 0 and a deviation of 1 in every channel, which is how [`Scaler::is_unmeasured`] knows it.
     pub fn fit(window: &Window) -> Self {
         let features = window.schema().features().iter().enumerate().map(|(idx, feature)| {
             let column: Vec<f64> = window.values().column(idx).to_vec();
@@ -60,6 +60,7 @@ impl Scaler {
             let floor = SCALE_FLOOR_RELATIVE * mean.abs().max(1.0);
             let deviation = CHANNELS.map(|channel| match channel {
                 Channel::Raw => 1.0,
+                _ if column.iter().all(|value| value.is_nan()) => 1.0,
                 Channel::Level => level.max(floor),
                 Channel::Residual1 | Channel::Residual3 | Channel::Residual5 | Channel::Residual20 => {
                     let rows = channel.look_back().unwrap_or(1);
@@ -88,6 +89,14 @@ impl Scaler {
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.features.capacity() * size_of::<FeatureScale>()
+    }
+
+    /// Whether nothing was measured of a feature in training: a query that found nothing, an exporter that this workload hasn't
+    /// got. Nothing is known of it, so it says nothing about a row. A measured feature never looks like that: one that
+    /// stands still at 0 has the smallest deviation there is, and one that moves has another in each channel.
+    pub fn is_unmeasured(&self, feature_idx: usize) -> bool {
+        let scale = &self.features[feature_idx];
+        scale.mean == 0.0 && scale.deviation.iter().all(|deviation| *deviation == 1.0)
     }
 
     /// A feature's training mean, in its own unit.

@@ -9,6 +9,7 @@ use crate::commands::calibrate::{self, CalibrateArgs};
 use crate::commands::check::{self, CheckCommand};
 use crate::commands::demo::{self, DemoArgs};
 use crate::commands::evaluate::{self, EvaluateArgs};
+use crate::commands::export::{self, ExportArgs};
 use crate::commands::incident::{self, IncidentCommand};
 use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::score::{self, ScoreArgs};
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Trains models from the Prometheus history that the config names, or from exported metrics, and saves them as a bundle.
     Train(TrainArgs),
+    /// Saves what a config asks of Prometheus as files that `train`, `score` and `replay` read.
+    Export(ExportArgs),
     /// Runs an export through detection and policy: what would have happened, and why not.
     Replay(ReplayArgs),
     /// Scores exported metrics row by row with trained models: votes, score and confidence, as the service would have.
@@ -78,12 +81,21 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Demo(args) => on_runtime(|| async move { demo::run(&args).await }).into(),
         Command::Serve(args) => on_runtime(|| async move { serve::run(&args).await }).into(),
         Command::Train(args) => train::run(&args),
+        Command::Export(args) => on_runtime(|| async move { export::run(&args).await }).into(),
         Command::Replay(args) => on_runtime(|| async move { replay::run(&args).await }).into(),
         Command::Score(args) => score::run(&args).into(),
         Command::Calibrate(args) => on_runtime(|| async move { calibrate::run(&args).await }).into(),
         Command::Evaluate(args) => on_runtime(|| async move { evaluate::run(*args).await }).into(),
         Command::Tune(args) => on_runtime(|| async move { tune::run(*args).await }).into(),
-        Command::Check(CheckCommand::Config(args)) => check::config(&args.file),
+        Command::Check(CheckCommand::Config(args)) => {
+            let mut outcome = Outcome::Done;
+            let ran = on_runtime(|| async {
+                outcome = check::config(&args).await;
+                Ok(())
+            });
+            ran.err().map_or(outcome, Outcome::Failed)
+        }
+        Command::Check(CheckCommand::Preset(args)) => check::preset::run(&args),
         Command::Check(CheckCommand::Policy(args)) => check::policy(&args.file),
         Command::Check(CheckCommand::Bundle(args)) => check::bundle(&args.file),
         Command::Incident(IncidentCommand::List(args)) => incident::list(&args).into(),

@@ -1,6 +1,7 @@
 //! The config file: what it may say, its defaults, and reading it with every problem at once.
 
 pub(crate) mod detection;
+mod limits;
 mod load;
 mod options;
 mod queries;
@@ -17,7 +18,8 @@ use homeostat_ingest::{QuerySet, SubjectRule};
 use homeostat_remediate::Policy;
 
 pub(crate) use detection::{Detection, detection_of};
-pub(crate) use load::{load, load_or_explain};
+pub(crate) use limits::Limits;
+pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
 
@@ -34,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) retrain_every: Option<Duration>,
     /// How long to wait for late samples: a cycle ends its windows this long before now.
     pub(crate) offset: Duration,
+    /// How often the source scrapes, for whoever must tell a gap from a slow scrape.
+    pub(crate) scrape_interval: Duration,
+    /// How much it may take.
+    pub(crate) limits: Limits,
     /// Where the metrics are.
     pub(crate) source: DataSource,
     /// What is asked, which are the features.

@@ -33,8 +33,17 @@ pub(crate) struct FilesArgs {
     pub(crate) files_format: Option<Format>,
 }
 
+/// What files hold, as answers to the config's queries.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// One for each query, in order.
+    pub(crate) matrices: Vec<Option<Matrix>>,
+    /// When anything was scraped, where the files have raw samples.
+    pub(crate) scrapes: Option<Matrix>,
+}
+
 /// Reads the files as answers to the config's queries.
-pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyhow::Result<Vec<Option<Matrix>>> {
+pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyhow::Result<Answers> {
     let limits = DecodeLimits { series_max: SERIES_MAX, ..DecodeLimits::default() };
     let mut recording = Recording::new(&config.queries, &config.subjects, config.step, limits);
     read_all(args, Some(&config.queries), rows, &mut recording)?;
@@ -46,7 +55,7 @@ pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyh
         tracing::warn!(query, "no series in the files answers this query");
     }
     check_subjects(&recorded.matrices, config)?;
-    Ok(recorded.matrices)
+    Ok(Answers { matrices: recorded.matrices, scrapes: recorded.scrapes })
 }
 
 /// Says which series name no subject; if none does, there is nothing to do.

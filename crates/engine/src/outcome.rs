@@ -3,6 +3,10 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use homeostat_ingest::{RecordingError, TableError};
+
+use crate::source::StepMismatch;
+
 /// How a command ended. The numbers are an interface, the same as promtool's.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -46,9 +50,17 @@ impl From<anyhow::Result<()>> for Outcome {
     fn from(result: anyhow::Result<()>) -> Self {
         match result {
             Ok(()) => Self::Done,
+            // Rows of another step than the models': the command was given two things that don't belong together.
+            Err(error) if is_step_mismatch(&error) => Self::Usage(format!("{error:#}")),
             Err(error) => Self::Failed(error),
         }
     }
+}
+
+fn is_step_mismatch(error: &anyhow::Error) -> bool {
+    error.is::<StepMismatch>()
+        || matches!(error.downcast_ref(), Some(TableError::StepMismatch { .. }))
+        || matches!(error.downcast_ref(), Some(RecordingError::StepMismatch { .. }))
 }
 
 /// Writes to standard output. A reader that went away (`| head`) ends the program quietly, like other tools; a disk that is

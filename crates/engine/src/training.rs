@@ -14,10 +14,12 @@ use homeostat_detect::{
 
 mod checkpoint;
 mod estimate;
+mod histories;
 mod work;
 
 pub(crate) use checkpoint::{Kept, Run};
 pub(crate) use estimate::{Estimate, resident_bytes};
+pub(crate) use histories::{Histories, InFile};
 pub(crate) use work::Work;
 
 use crate::config::Detection;
@@ -86,7 +88,7 @@ pub(crate) struct Aside<'a> {
     pub(crate) progress: &'a (dyn Fn(usize) + Sync),
 }
 
-/// Trains one ensemble for each window, on all cores; `progress` is told how many are done. Subjects of a kind share models if
+/// Trains one ensemble for each history, on all cores; `progress` is told how many are done. Subjects of a kind share models if
 /// `share` says so.
 ///
 /// The result doesn't depend on the number of cores: each group and each subject has a seed of its own.
@@ -98,14 +100,14 @@ pub(crate) fn train(
     seed: Seed,
     progress: impl Fn(usize) + Sync,
 ) -> Trained {
-    let work = Work::new(windows, spec, share, seed);
+    let work = Work::new(&windows, spec, share, seed);
     train_aside(&work, runtime, &Aside { kept: None, found: &|_| {}, progress: &progress })
 }
 
 /// The same, going on from what was kept: the models are the same as without, bit for bit.
 pub(crate) fn train_aside(work: &Work<'_>, runtime: &OnnxRuntime, aside: &Aside<'_>) -> Trained {
     let keeper = Keeper::new(work, aside.kept);
-    let mut found = keeper.found(work.windows.len());
+    let mut found = keeper.found(work.histories.len());
     let is_wanted = |group: &Vec<usize>| group.iter().any(|idx| found[*idx].is_none());
     let wanted: Vec<usize> = (0..work.groups.len()).filter(|idx| is_wanted(&work.groups[*idx])).collect();
     let shared = on_all_cores(&wanted, |group_idx| work.shared(*group_idx));
@@ -124,15 +126,16 @@ pub(crate) fn train_aside(work: &Work<'_>, runtime: &OnnxRuntime, aside: &Aside<
         trained
     });
     let mut fitted: BTreeMap<usize, Result<Ensemble, TrainError>> = left.into_iter().zip(fitted).collect();
-    let history = work.windows.first().map(|window| (window.grid().start(), window.grid().end()));
+    let history = work.histories.grid().map(|grid| (grid.start(), grid.end()));
     let mut trained = Trained { history, opening: work.spec.hysteresis, ..Trained::default() };
     let mut ensembles = BTreeMap::new();
-    for (idx, window) in work.windows.iter().enumerate() {
-        match found[idx].take().map(Ok).or_else(|| fitted.remove(&idx)) {
+    for (idx, found) in found.iter_mut().enumerate() {
+        let subject = work.histories.subject(idx).clone();
+        match found.take().map(Ok).or_else(|| fitted.remove(&idx)) {
             Some(Ok(ensemble)) => {
-                ensembles.insert(window.subject().clone(), ensemble);
+                ensembles.insert(subject, ensemble);
             }
-            Some(Err(error)) => trained.failures.push((window.subject().clone(), error)),
+            Some(Err(error)) => trained.failures.push((subject, error)),
             None => {}
         }
     }

@@ -131,7 +131,7 @@ fn wrong_files() -> Vec<(&'static str, Vec<u8>, Vec<&'static str>)> {
         ("back.csv", swapped.into_bytes(), vec!["cpu", "comes after one of", "sort"]),
         ("twice.csv", changed(20, &second).into_bytes(), vec!["cpu", "two values at", "keep one"]),
         ("mixed.csv", odd.into_bytes(), vec!["cpu", "intervals are mixed", "export with one step"]),
-        ("text.csv", changed(7, "1767571560,much,3").into_bytes(), vec!["line 8", "\"much\" is no number"]),
+        ("text.csv", changed(7, "1767571560,much,3").into_bytes(), vec!["line 8", "\"much\" isn't a number"]),
         ("short.csv", changed(7, "1767571560,1").into_bytes(), vec!["line 8", "2 cells", "3"]),
         ("columns.csv", good.replacen("latency", "cpu", 1).into_bytes(), vec!["line 1", "two columns are called"]),
         ("timeless.csv", good.replacen("time", "when", 1).into_bytes(), vec!["none of", "--format"]),

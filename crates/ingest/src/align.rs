@@ -3,6 +3,7 @@
 //! Nothing is resampled, carried forward or interpolated: a sample lands on the row of exactly its own moment, and a
 //! row without a sample is a hole. That keeps a window from knowing anything its moment didn't.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use homeostat_core::{Grid, Subject, Window};
@@ -26,7 +27,7 @@ use crate::subject_rule::SubjectRule;
 ///
 /// let matrix = Matrix::new(series.into(), Dropped::default());
 /// let aligned = align(&QuerySet::new(vec![cpu])?, &[Some(matrix)], &SubjectRule::default(), &grid);
-/// assert_eq!(aligned.unplaced, [Unplaced { query: "cpu".into(), series_unmatched: 1, samples_off_grid: 1 }]);
+/// assert_eq!(aligned.unplaced, [Unplaced { query: "cpu".into(), series_unmatched: 1, samples_off_grid: 1, ..Unplaced::default() }]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Unplaced {
     pub query: String,
     /// Series without the labels that name a subject. Not zero means: the query or the rule is wrong.
     pub series_unmatched: u64,
+    /// Series of clusters that aren't looked at.
+    pub series_of_other_clusters: u64,
     /// Samples within the grid's time but between its moments. Not zero means: fetched with another step or start.
     pub samples_off_grid: u64,
 }
@@ -122,12 +125,18 @@ pub(crate) struct Placed {
     pub(crate) unplaced: Vec<Unplaced>,
 }
 
-pub(crate) fn place(queries: &QuerySet, matrices: &[Option<Matrix>], rule: &SubjectRule, grid: &Grid) -> Placed {
+pub(crate) fn place<M: Borrow<Matrix>>(
+    queries: &QuerySet,
+    matrices: &[Option<M>],
+    rule: &SubjectRule,
+    grid: &Grid,
+) -> Placed {
     let shape = (grid.n_steps(), queries.n_queries());
     let mut placed = Placed { values: BTreeMap::new(), unplaced: Vec::with_capacity(queries.n_queries()) };
     for (feature_idx, query) in queries.queries().iter().enumerate() {
         let mut unplaced = Unplaced { query: query.name.clone(), ..Unplaced::default() };
-        let series = matrices.get(feature_idx).and_then(Option::as_ref).map(Matrix::series).unwrap_or_default();
+        let answer = matrices.get(feature_idx).and_then(Option::as_ref).map(Borrow::borrow);
+        let series = answer.map(Matrix::series).unwrap_or_default();
         for (subject, group) in by_subject(series, rule, &mut unplaced) {
             let column = aggregated(query, &group, grid, &mut unplaced);
             if column.iter().all(|value| value.is_nan()) {
@@ -150,6 +159,7 @@ fn by_subject<'a>(
     for one in series {
         match rule.subject(one.labels()) {
             Some(subject) => groups.entry(subject).or_default().push(one),
+            None if rule.is_of_another_cluster(one.labels()) => unplaced.series_of_other_clusters += 1,
             None => unplaced.series_unmatched += 1,
         }
     }

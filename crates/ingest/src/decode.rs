@@ -72,7 +72,9 @@ pub enum DecodeError {
         message: String,
     },
     /// Too much for the limits; narrow the query.
-    #[error("the answer has more than {limit} {what}; narrow or aggregate the query, or raise the limit")]
+    #[error(
+        "the answer has more than {limit} {what}; narrow or aggregate the query, or raise the limit (datasources[].series_max)"
+    )]
     TooMuch {
         /// `series` or `samples`.
         what: &'static str,

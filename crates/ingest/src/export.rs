@@ -183,20 +183,71 @@ fn read_file(file: &Path, limits: &DecodeLimits, bytes_max: u64) -> Result<Matri
 pub fn write_export(dir: &Path, queries: &QuerySet, matrices: &[Matrix]) -> Result<(), ExportError> {
     std::fs::create_dir_all(dir).map_err(|source| ExportError::Io { file: dir.to_owned(), source })?;
     for (query, matrix) in queries.queries().iter().zip(matrices) {
-        let file = dir.join(format!("{}.json.gz", query.name));
-        let unfinished = dir.join(format!("{}.json.gz.tmp", query.name));
-        write_file(&unfinished, matrix)
-            .and_then(|()| std::fs::rename(&unfinished, &file))
-            .map_err(|source| ExportError::Io { file, source })?;
+        let mut file = ExportFile::create(dir, &query.name)?;
+        file.page(matrix)?;
+        file.finish()?;
     }
     Ok(())
 }
 
-fn write_file(file: &Path, matrix: &Matrix) -> io::Result<()> {
-    let mut packed = GzEncoder::new(BufWriter::new(File::create(file)?), Compression::default());
-    answer_json::write(&mut packed, matrix)?;
-    packed.write_all(b"\n")?;
-    packed.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+/// One query's file of an export, written page by page, so that no more than a page is held. It gets its name when it is
+/// finished: a file of the export is whole or isn't there.
+///
+/// ```
+/// use homeostat_ingest::{DecodeLimits, ExportFile, Matrix, Query, QuerySet, read_export};
+///
+/// let dir = tempfile::tempdir()?;
+/// let mut file = ExportFile::create(dir.path(), "cpu")?;
+/// file.page(&Matrix::default())?;
+/// file.page(&Matrix::default())?;
+/// file.finish()?;
+/// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
+/// let read = read_export(dir.path(), &QuerySet::new(vec![cpu])?, &DecodeLimits::default())?;
+/// assert_eq!(read[0].n_samples(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ExportFile {
+    unfinished: PathBuf,
+    file: PathBuf,
+    packed: GzEncoder<BufWriter<File>>,
+}
+
+impl ExportFile {
+    /// Begins the file of this query in `dir`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub fn create(dir: &Path, query: &str) -> Result<Self, ExportError> {
+        std::fs::create_dir_all(dir).map_err(|source| ExportError::Io { file: dir.to_owned(), source })?;
+        let file = dir.join(format!("{query}.json.gz"));
+        let unfinished = dir.join(format!("{query}.json.gz.tmp"));
+        let opened = File::create(&unfinished).map_err(|source| ExportError::Io { file: file.clone(), source })?;
+        Ok(Self { unfinished, file, packed: GzEncoder::new(BufWriter::new(opened), Compression::default()) })
+    }
+
+    /// Adds the answer to a part of the range, after all before it.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub fn page(&mut self, page: &Matrix) -> Result<(), ExportError> {
+        let written = answer_json::write(&mut self.packed, page).and_then(|()| self.packed.write_all(b"\n"));
+        written.map_err(|source| ExportError::Io { file: self.file.clone(), source })
+    }
+
+    /// Ends the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub fn finish(self) -> Result<(), ExportError> {
+        let Self { unfinished, file, packed } = self;
+        let written = packed
+            .finish()
+            .and_then(|buffered| buffered.into_inner().map_err(io::IntoInnerError::into_error))
+            .and_then(|opened| opened.sync_all())
+            .and_then(|()| std::fs::rename(&unfinished, &file));
+        written.map_err(|source| ExportError::Io { file, source })
+    }
 }
 
 #[cfg(test)]

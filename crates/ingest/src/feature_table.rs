@@ -54,6 +54,18 @@ pub enum TableError {
         /// Its distance from the row before.
         found_s: f64,
     },
+    /// The rows are further apart, or closer, than those that the models were trained on.
+    #[error(
+        "the rows are {} apart, the models were trained on rows {} apart; export with that step, or train models on this one",
+        homeostat_core::format_duration(*found),
+        homeostat_core::format_duration(*trained)
+    )]
+    StepMismatch {
+        /// The usual distance of the rows.
+        found: Duration,
+        /// The models' step.
+        trained: Duration,
+    },
     /// Features that the models know are missing.
     #[error("the files have no column {}; the models were trained on them", features.join(", "))]
     MissingFeatures {
@@ -117,7 +129,12 @@ impl FeatureTable {
         };
         let positions = self.positions(&schema)?;
         let step = match wanted {
-            Some((_, step)) => step,
+            Some((_, trained)) => {
+                match other_step(self.series.iter().map(|(_, _, samples)| samples.as_slice()), trained) {
+                    Some(found) => return Err(TableError::StepMismatch { found, trained }),
+                    None => trained,
+                }
+            }
             None => self.usual_step()?,
         };
         let (start, end) = self.range().ok_or(TableError::Empty)?;
@@ -169,19 +186,35 @@ impl FeatureTable {
 
     /// The most common distance of neighbours; of equally common ones the shortest.
     fn usual_step(&self) -> Result<Duration, TableError> {
-        let mut counts: BTreeMap<Duration, usize> = BTreeMap::new();
-        for (_, _, samples) in &self.series {
-            for pair in samples.windows(2) {
-                *counts.entry(pair[1].at.since(pair[0].at)).or_default() += 1;
-            }
-        }
-        let usual = counts.into_iter().rev().max_by_key(|(_, n)| *n);
-        match usual {
+        let counts = distances(self.series.iter().map(|(_, _, samples)| samples.as_slice()));
+        match counts.into_iter().rev().max_by_key(|(_, n)| *n) {
             Some((step, _)) => Ok(step),
             None if self.series.iter().all(|(_, _, samples)| samples.is_empty()) => Err(TableError::Empty),
             None => Err(TableError::OneRow),
         }
     }
+}
+
+/// How often each distance of neighbours occurs.
+fn distances<'a>(series: impl Iterator<Item = &'a [Sample]>) -> BTreeMap<Duration, usize> {
+    let mut counts: BTreeMap<Duration, usize> = BTreeMap::new();
+    for samples in series {
+        for pair in samples.windows(2) {
+            *counts.entry(pair[1].at.since(pair[0].at)).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// Neighbours that are needed to tell another step from samples that are merely few.
+const NEIGHBOURS_MIN: usize = 4;
+
+/// The step that samples have, if it is plainly another than `step`: no two are one `step` apart, and most are equally far.
+pub(crate) fn other_step<'a>(series: impl Iterator<Item = &'a [Sample]>, step: Duration) -> Option<Duration> {
+    let counts = distances(series);
+    let n_all: usize = counts.values().sum();
+    let (usual, n_usual) = counts.iter().rev().max_by_key(|(_, n)| **n)?;
+    (!counts.contains_key(&step) && n_all >= NEIGHBOURS_MIN && 2 * n_usual > n_all).then_some(*usual)
 }
 
 /// Gives each sample its row: a whole number of steps after `start`, which may lie between the grid's moments.

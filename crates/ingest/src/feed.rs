@@ -2,18 +2,23 @@
 //!
 //! The service pushes what it just pulled, a replay pushes an export step by step; both go through here, so the same
 //! data gives the same windows. A feed keeps only what was measured; what absence means ([`crate::Absent`]) is
-//! decided when a window is taken out, so that a late sample replaces an assumed zero but never a measurement.
+//! decided when a window is taken out, so that a late sample replaces an assumed zero but never a measurement. So is what
+//! reaches into a gap (see `gaps`): a rate is no measurement until its whole range was scraped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use homeostat_core::{Grid, GridError, Subject, Timestamp, Window};
 use ndarray::Array2;
 
 use crate::align::{Unplaced, fill_zeros, is_whole, place};
+use crate::gaps::{Reach, hide};
 use crate::matrix::Matrix;
+use crate::quality::DataQuality;
 use crate::query::QuerySet;
 use crate::subject_rule::SubjectRule;
+
+mod silence;
 
 /// What a feed keeps.
 ///
@@ -101,7 +106,7 @@ pub enum FeedError {
 /// assert_eq!((pushed.samples_late, pushed.subjects_refused), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pushed {
     /// For each query, in order, what found no place.
     pub unplaced: Vec<Unplaced>,
@@ -109,7 +114,12 @@ pub struct Pushed {
     pub subjects_refused: u64,
     /// Measurements that arrived for rows the feed had passed, and filled holes there.
     pub samples_late: u64,
+    /// How good the data is, as far as the answers show it.
+    pub quality: DataQuality,
 }
+
+/// How often Prometheus scrapes unless told otherwise: between its own default of a minute and the usual 15 seconds.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The last rows of every subject. All subjects share the same moments; a row without measurements is holes.
 ///
@@ -139,6 +149,17 @@ pub struct Feed {
     subjects: BTreeMap<Subject, Rows>,
     /// Which queries were answered whole for which row, `(n_steps, n_queries)`, in slots as in [`Rows`].
     answered: Array2<bool>,
+    /// Which were answered at all: what a partial answer leaves out isn't there the next time either.
+    received: Array2<bool>,
+    /// How far back each query's values reach.
+    reach: Reach,
+    /// How old the newest scrape was at each row, in slots; `None` where that isn't known.
+    scrape_ages: Vec<Option<Duration>>,
+    /// How often the source scrapes, as configured.
+    scrape_interval: Duration,
+    had_subjects: bool,
+    /// Taken in even when it is full.
+    preferred: BTreeSet<Subject>,
 }
 
 /// One subject's rows, as a ring.
@@ -155,7 +176,39 @@ impl Feed {
     pub fn new(config: FeedConfig) -> Result<Self, GridError> {
         Grid::new(Timestamp::from_millis(0), config.step, config.n_steps)?;
         let answered = Array2::from_elem((config.n_steps, config.queries.n_queries()), false);
-        Ok(Self { config, end: None, subjects: BTreeMap::new(), answered })
+        let reach = Reach::of(&config.queries);
+        let scrape_ages = vec![None; config.n_steps];
+        let scrape_interval = SCRAPE_INTERVAL;
+        let (had_subjects, preferred) = (false, BTreeSet::new());
+        let subjects = BTreeMap::new();
+        let received = answered.clone();
+        Ok(Self {
+            config,
+            end: None,
+            subjects,
+            answered,
+            received,
+            reach,
+            scrape_ages,
+            scrape_interval,
+            had_subjects,
+            preferred,
+        })
+    }
+
+    /// The same feed of a source that scrapes this often, where that isn't the default of 30 seconds.
+    #[must_use]
+    pub fn with_scrape_interval(mut self, scrape_interval: Duration) -> Self {
+        self.scrape_interval = scrape_interval;
+        self
+    }
+
+    /// The same feed that takes these subjects in even when it is full: those that have models are watched, however many
+    /// others there are.
+    #[must_use]
+    pub fn preferring(mut self, subjects: impl IntoIterator<Item = Subject>) -> Self {
+        self.preferred = subjects.into_iter().collect();
+        self
     }
 
     /// The newest row's moment; `None` until the first push.
@@ -193,15 +246,36 @@ impl Feed {
         let grid = self.grid_between(start.max(oldest), end)?;
         let placed = place(&self.config.queries, matrices, &self.config.rule, &grid);
         let mut pushed = Pushed { unplaced: placed.unplaced, ..Pushed::default() };
+        let mut n_subjects = vec![0; self.config.queries.n_queries()];
         self.note_answers(matrices, &grid);
         for (subject, values) in placed.values {
-            if !self.subjects.contains_key(&subject) && self.subjects.len() >= self.config.subjects_max {
+            for (n, column) in n_subjects.iter_mut().zip(values.columns()) {
+                *n += usize::from(column.iter().any(|value| !value.is_nan()));
+            }
+            let is_new = !self.subjects.contains_key(&subject) && !self.preferred.contains(&subject);
+            if is_new && self.subjects.len() >= self.config.subjects_max {
                 pushed.subjects_refused += 1;
                 continue;
             }
             pushed.samples_late += self.merge(subject, &values, &grid, end_before);
         }
+        self.had_subjects |= !self.subjects.is_empty();
+        pushed.quality = self.quality_of(matrices, &pushed.unplaced, &n_subjects, grid.end());
         Ok(pushed)
+    }
+
+    /// The oldest row, of those a window holds, from which on query `idx` must be asked again: it wasn't answered there. `None` while nothing was pushed, and where all were answered.
+    pub fn unanswered_from(&self, idx: usize) -> Option<Timestamp> {
+        let end = self.end?;
+        let mut at = self.oldest(end);
+        while at <= end {
+            let slot = self.slot(at);
+            if !self.received.get([slot, idx]).copied().unwrap_or(true) {
+                return Some(at);
+            }
+            at = at + self.config.step;
+        }
+        None
     }
 
     /// One window for each subject with a measurement in it, sorted by subject, each ending exactly at `at`. Rows after
@@ -223,6 +297,8 @@ impl Feed {
         for &(step_idx, slot) in &kept {
             answered.row_mut(step_idx).assign(&self.answered.row(slot));
         }
+        let is_known: Vec<bool> = answered.rows().into_iter().map(|row| row.iter().all(|is_whole| *is_whole)).collect();
+        let reached = self.reach.of_silent(&self.silent_rows(&grid, &kept, &is_known), &grid);
         let mut windows = Vec::with_capacity(self.subjects.len());
         for (subject, rows) in self.subjects.iter().filter(|(_, rows)| rows.measured_at >= grid.start()) {
             let mut values = Array2::from_elem(rows.values.dim(), f64::NAN);
@@ -230,6 +306,13 @@ impl Feed {
                 values.row_mut(step_idx).assign(&rows.values.row(slot));
             }
             fill_zeros(queries, &mut values, |step_idx, feature_idx| answered[[step_idx, feature_idx]]);
+            // Its own gaps first: what is hidden for the source's isn't missing from the subject.
+            if self.reach.has_windows() {
+                self.reach.hide_after_own_gaps(&mut values, |step_idx| is_known[step_idx], &grid);
+            }
+            if let Some(reached) = &reached {
+                hide(&mut values, reached);
+            }
             // The array was made for this grid and schema, so it always is a window.
             windows.extend(Window::new(subject.clone(), grid, queries.schema().clone(), values));
         }
@@ -253,6 +336,8 @@ impl Feed {
         while moment <= to {
             let slot = self.slot(moment);
             self.answered.row_mut(slot).fill(false);
+            self.received.row_mut(slot).fill(false);
+            self.scrape_ages[slot] = None;
             for rows in self.subjects.values_mut() {
                 rows.values.row_mut(slot).fill(f64::NAN);
             }
@@ -281,11 +366,12 @@ impl Feed {
 
     fn note_answers(&mut self, matrices: &[Option<Matrix>], grid: &Grid) {
         for feature_idx in 0..self.config.queries.n_queries() {
-            if is_whole(matrices, feature_idx) {
-                for step_idx in 0..grid.n_steps() {
-                    let slot = self.slot(grid.at(step_idx));
-                    self.answered[[slot, feature_idx]] = true;
-                }
+            let (is_whole, is_there) =
+                (is_whole(matrices, feature_idx), matrices.get(feature_idx).is_some_and(Option::is_some));
+            for step_idx in 0..grid.n_steps() {
+                let slot = self.slot(grid.at(step_idx));
+                self.answered[[slot, feature_idx]] |= is_whole;
+                self.received[[slot, feature_idx]] |= is_there;
             }
         }
     }

@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let queries = QuerySet::new(vec![Query {
 //!     name: "cpu".into(),
-//!     expr: "sum by (namespace, workload) (rate(cpu_seconds_total[1m]))".into(),
+//!     expr: "sum by (namespace, workload) (cpu_cores_used)".into(),
 //!     signal: Signal::Cpu,
 //!     direction: Default::default(),
 //!     deviation_min: 0.05,
@@ -35,7 +35,7 @@
 //! ```
 //!
 //! This crate knows no detector and no policy. Decoding and aligning are pure functions; only [`PrometheusSource`]
-//! touches the network, and only [`read_export`], [`write_export`] and [`read_file`] touch files.
+//! touches the network, and only [`read_export`], [`write_export`], [`read_file`] and [`History`] touch files.
 
 mod align;
 mod decode;
@@ -43,17 +43,23 @@ mod export;
 mod feature_table;
 mod feed;
 mod fetch_error;
+mod gaps;
+mod history;
 mod matrix;
+mod pages;
 mod presets;
 mod prometheus_config;
 mod promql;
 mod pull;
+mod pulling;
+mod quality;
 mod query;
 mod range;
 mod readers;
 mod recording;
 mod replica_feed;
 mod retry;
+mod scrapes;
 mod secret;
 mod server_url;
 mod source;
@@ -62,15 +68,22 @@ mod subject_rule;
 
 pub use align::{Aligned, Unplaced, align};
 pub use decode::{DecodeError, DecodeLimits, decode_matrix, decode_pages};
-pub use export::{ExportError, read_export, write_export};
+pub use export::{ExportError, ExportFile, read_export, write_export};
 pub use feature_table::{FeatureTable, TableError};
 pub use feed::{Feed, FeedConfig, FeedError, Pushed};
 pub use fetch_error::FetchError;
+pub use gaps::look_back;
+pub use history::{FillError, FillLimits, History, HistoryError, QueryTotals};
 pub use matrix::{Dropped, Labels, Matrix, Sample, Series};
+pub use pages::RangePages;
 pub use presets::{PRESET_NAMES, Preset, PresetParams, UnknownPreset, preset};
 pub use prometheus_config::PrometheusConfig;
-pub use promql::NotEvaluable;
+pub use promql::{NotEvaluable, promql_problem};
 pub use pull::Pull;
+pub use pulling::{Due, Pulling, RowFeed, Taken};
+pub use quality::{
+    AnswerState, CLUSTER_LABEL, DataQuality, LOST_SHARE_MAX, QueryQuality, SILENT_MAX, SourceState, several_clusters,
+};
 pub use query::{Absent, Across, Query, QueryError, QuerySet};
 pub use range::RangeError;
 pub use readers::{
@@ -81,6 +94,6 @@ pub use replica_feed::ReplicaFeed;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use server_url::{NotAServerUrl, ServerUrl};
-pub use source::{PrometheusSource, SourceError};
+pub use source::{PrometheusSource, RangeSource, SourceError};
 pub use stats::FetchStats;
-pub use subject_rule::SubjectRule;
+pub use subject_rule::{CLUSTER_SEPARATOR, SubjectRule};

@@ -181,10 +181,14 @@ impl Matrix {
         Self { series, warnings: Vec::new(), infos: Vec::new(), dropped }
     }
 
-    /// Adds what the server said beside the data.
+    /// Adds what the server said beside the data. Among its warnings Prometheus also sends annotations of the expression, such
+    /// as "PromQL info: metric might not be a counter"; these say nothing against the data and go to the infos.
     #[must_use]
     pub fn with_notes(mut self, warnings: Vec<String>, infos: Vec<String>) -> Self {
+        let (annotations, warnings): (Vec<String>, Vec<String>) =
+            warnings.into_iter().partition(|warning| is_annotation(warning));
         self.warnings.extend(warnings);
+        self.infos.extend(annotations);
         self.infos.extend(infos);
         self
     }
@@ -241,6 +245,11 @@ impl Matrix {
     }
 }
 
+/// Whether a warning is about the expression, not about data that is missing.
+pub(crate) fn is_annotation(warning: &str) -> bool {
+    warning.starts_with("PromQL info:") || warning.starts_with("PromQL warning:")
+}
+
 fn append_new(known: &mut Vec<String>, new: Vec<String>) {
     for note in new {
         if !known.contains(&note) {
@@ -290,6 +299,19 @@ mod tests {
         assert_eq!(joined.dropped(), Dropped::default());
         assert_eq!(joined.warnings(), ["one store is down"]);
         assert!(joined.is_partial());
+    }
+
+    #[test]
+    fn an_annotation_of_the_expression_is_told_and_makes_nothing_partial() {
+        let annotated = |warning: &str| Matrix::default().with_notes(vec![warning.to_owned()], vec![]);
+        for warning in
+            ["PromQL info: metric might not be a counter (1:6)", "PromQL warning: encountered a mix of histograms"]
+        {
+            let matrix = annotated(warning);
+            assert!(!matrix.is_partial(), "{warning}");
+            assert_eq!(matrix.infos(), [warning]);
+        }
+        assert!(annotated("error fetching data from store gateway").is_partial());
     }
 
     #[test]

@@ -67,6 +67,18 @@ impl PresetParams {
         }
     }
 
+    /// The same with one more matcher for all series, such as `cluster="eu-1"`.
+    #[must_use]
+    pub fn of_series(mut self, matcher: &str) -> Self {
+        for matchers in [&mut self.kube_state_metrics, &mut self.cadvisor, &mut self.http] {
+            if !matchers.is_empty() {
+                matchers.push(',');
+            }
+            matchers.push_str(matcher);
+        }
+        self
+    }
+
     /// PromQL with its `$rate_window`, `$event_window`, `$status_label` replaced, and `$ksm`, `$cadvisor` and `$http` by
     /// the further matchers, each with a comma before it. For presets, and for queries in a config.
     pub fn filled(&self, template: &str) -> String {

@@ -11,12 +11,18 @@ mod lexer;
 mod parse;
 mod selector;
 mod series;
+mod syntax;
 
 pub(crate) use evaluate::{Column, Columns, evaluated};
 pub(crate) use functions::RangeFunction;
 pub(crate) use parse::parse;
 pub(crate) use selector::Selector;
 pub(crate) use series::{LeafSeries, WINDOW_SAMPLES_MAX};
+pub(crate) use syntax::{Look, looks};
+
+/// Terms of an expression at most. An expression is a tree as deep as its longest chain of operators, and walking or dropping
+/// it takes the stack; people write some ten terms, generators some hundred.
+pub(crate) const TERMS_MAX: usize = 500;
 
 /// An expression.
 #[derive(Clone, Debug)]
@@ -84,6 +90,19 @@ pub(crate) enum Operator {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotEvaluable(pub(crate) String);
+
+/// What is wrong with a text as PromQL, where that can be told without a server: it can't be parsed, or is too long or too deep.
+/// A server may still refuse what passes, for the types of its parts or for functions it doesn't know.
+///
+/// ```
+/// use homeostat_ingest::promql_problem;
+///
+/// assert_eq!(promql_problem("sum by (job) (rate(requests_total[5m]))"), None);
+/// assert_eq!(promql_problem("sum(rate(x[5m])").as_deref(), Some("expected `)`, found the end"));
+/// ```
+pub fn promql_problem(text: &str) -> Option<String> {
+    looks(text).err().map(|why| why.to_string())
+}
 
 #[cfg(test)]
 mod tests;

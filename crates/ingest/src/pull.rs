@@ -1,14 +1,17 @@
 //! All queries of a set at once.
 
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use homeostat_core::Timestamp;
-use tokio::task::JoinSet;
 
 use crate::fetch_error::FetchError;
 use crate::matrix::Matrix;
+use crate::pulling::Due;
 use crate::query::QuerySet;
-use crate::source::PrometheusSource;
+use crate::scrapes::SCRAPES_EXPR;
+use crate::source::{PrometheusSource, RangeSource};
 
 /// What the queries of a set gave. One that failed doesn't take the others with it: its column is holes, never zeros.
 ///
@@ -18,7 +21,7 @@ use crate::source::PrometheusSource;
 /// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
 /// let queries = QuerySet::new(vec![cpu])?;
 /// let matrix = Matrix::default().with_notes(vec!["a store is down".into()], vec![]);
-/// let pull = Pull { matrices: vec![Some(matrix)], failed: vec![] };
+/// let pull = Pull { matrices: vec![Some(matrix)], ..Pull::default() };
 /// let partial: Vec<(&str, &str)> = pull.partial(&queries).collect();
 /// assert_eq!(partial, [("cpu", "a store is down")]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -29,6 +32,9 @@ pub struct Pull {
     pub matrices: Vec<Option<Matrix>>,
     /// The queries that failed, by name, in order, and why.
     pub failed: Vec<(String, FetchError)>,
+    /// When the source scraped last, at each row: see [`crate::Feed::push_scrapes`]. `None` where it wasn't asked or didn't
+    /// answer.
+    pub scrapes: Option<Matrix>,
 }
 
 impl Pull {
@@ -44,34 +50,68 @@ impl Pull {
 impl PrometheusSource {
     /// Pulls every query of the set for the same range, as many at once as the source allows.
     ///
-    /// The number of queries bounds the number of tasks; a set has as many as a window has columns.
+    /// The number of queries bounds the number of requests; a set has as many as a window has columns.
     pub async fn pull(&self, queries: &QuerySet, start: Timestamp, end: Timestamp, step: Duration) -> Pull {
-        let mut tasks = JoinSet::new();
-        for (idx, query) in queries.queries().iter().enumerate() {
-            let (source, expr) = (self.clone(), query.expr.clone());
-            tasks.spawn(async move { (idx, source.range(&expr, start, end, step).await) });
-        }
-        let mut found: Vec<Option<Result<Matrix, FetchError>>> = vec![None; queries.n_queries()];
-        // A task that panicked leaves its query unanswered, below.
-        while let Some(ended) = tasks.join_next().await {
-            if let Ok((idx, result)) = ended {
-                found[idx] = Some(result);
-            }
-        }
-        let mut pull = Pull::default();
-        for (query, result) in queries.queries().iter().zip(found) {
-            let gone = || {
-                let (server, why) = (self.server().to_owned(), "the request was given up".to_owned());
-                Err(FetchError::Unreachable { server, why })
-            };
-            match result.unwrap_or_else(gone) {
-                Ok(matrix) => pull.matrices.push(Some(matrix)),
-                Err(error) => {
-                    pull.matrices.push(None);
-                    pull.failed.push((query.name.clone(), error));
-                }
-            }
-        }
-        pull
+        pull_from(self, queries, &Due { at: end, from: vec![start; queries.n_queries()] }, step, None).await
     }
+
+    /// The same, and beside it when the source scraped last at each row ([`Pull::scrapes`]).
+    pub async fn pull_with_scrapes(
+        &self,
+        queries: &QuerySet,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Pull {
+        let due = Due { at: end, from: vec![start; queries.n_queries()] };
+        pull_from(self, queries, &due, step, Some(SCRAPES_EXPR)).await
+    }
+}
+
+/// Asks for what is due, all queries at once, and for the scrapes if they have an expression; the source bounds how many
+/// requests are under way.
+pub(crate) async fn pull_from(
+    source: &dyn RangeSource,
+    queries: &QuerySet,
+    due: &Due,
+    step: Duration,
+    scrapes: Option<&str>,
+) -> Pull {
+    let mut asked: Vec<Answer<'_>> = Vec::with_capacity(queries.n_queries() + 1);
+    for (idx, query) in queries.queries().iter().enumerate() {
+        let from = due.from.get(idx).copied().unwrap_or(due.at).min(due.at);
+        asked.push(source.range(&query.expr, from, due.at, step));
+    }
+    let asks_scrapes = scrapes.is_some();
+    asked.extend(scrapes.map(|expr| source.range(expr, due.start().min(due.at), due.at, step)));
+    let mut found = all(asked).await;
+    let scrapes = if asks_scrapes { found.pop().and_then(Result::ok) } else { None };
+    let mut pull = Pull { scrapes, ..Pull::default() };
+    for (query, result) in queries.queries().iter().zip(found) {
+        match result {
+            Ok(matrix) => pull.matrices.push(Some(matrix)),
+            Err(error) => {
+                pull.matrices.push(None);
+                pull.failed.push((query.name.clone(), error));
+            }
+        }
+    }
+    pull
+}
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Matrix, FetchError>> + Send + 'a>>;
+
+/// All of them, at once, in their order. A set has few queries, so whoever wakes one may poll all.
+pub(crate) async fn all<T>(mut asked: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> Vec<T> {
+    let mut found: Vec<Option<T>> = asked.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (answer, found) in asked.iter_mut().zip(&mut found).filter(|(_, found)| found.is_none()) {
+            if let Poll::Ready(result) = answer.as_mut().poll(context) {
+                *found = Some(result);
+            }
+        }
+        if found.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    found.into_iter().flatten().collect()
 }

@@ -9,6 +9,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 mod answers;
+mod cell;
 mod csv;
 mod error;
 mod format;
@@ -23,6 +24,7 @@ mod stamp;
 mod table;
 mod tsdb_dump;
 mod unpacked;
+mod utf16;
 mod victoria;
 
 pub use error::ReadError;

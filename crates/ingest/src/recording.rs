@@ -12,6 +12,7 @@ use std::time::Duration;
 use homeostat_core::{Subject, Timestamp};
 
 use crate::decode::DecodeLimits;
+use crate::feature_table::other_step;
 use crate::matrix::{Dropped, Labels, Matrix, Sample, Series};
 use crate::promql::{Column, Columns, Expr, Leaf, LeafSeries, NotEvaluable, WINDOW_SAMPLES_MAX, evaluated, parse};
 use crate::query::QuerySet;
@@ -43,7 +44,7 @@ pub const SUBJECT_COLUMN: &str = "subject";
 pub enum RecordingError {
     /// Nothing in the files is what the queries ask for.
     #[error(
-        "the files hold nothing that a query of the config selects; check `queries`, and that these are the right files"
+        "the files hold nothing that a query of the config selects; check `queries`, that these are the right files, and the warnings above, if any"
     )]
     Nothing,
     /// Queries whose answers aren't in files that hold answers.
@@ -60,6 +61,20 @@ pub enum RecordingError {
     NotEvaluable {
         /// Each query's name, and what of its expression.
         why: Vec<String>,
+    },
+    /// Samples at another distance than the config's step.
+    #[error(
+        "query {query}: the samples are {} apart, global.step is {}; export with that step, or change it and train anew",
+        homeostat_core::format_duration(*found),
+        homeostat_core::format_duration(*step)
+    )]
+    StepMismatch {
+        /// The query.
+        query: String,
+        /// The usual distance of the samples.
+        found: Duration,
+        /// The config's step.
+        step: Duration,
     },
     /// Samples that aren't a multiple of the step apart.
     #[error(
@@ -101,6 +116,8 @@ pub struct Recorded {
     pub unknown_features: Vec<String>,
     /// Queries that were evaluated on raw samples and gave nothing.
     pub empty: Vec<String>,
+    /// Where there are raw samples: when the newest of them was scraped, at each step. See [`crate::Feed::push_scrapes`].
+    pub scrapes: Option<Matrix>,
 }
 
 /// A sink that turns samples into answers.
@@ -135,6 +152,8 @@ pub struct Recording {
     has_raw: bool,
     /// The newest raw sample, selected or not asked for: the end of the recording.
     raw_end: Option<Timestamp>,
+    /// When anything was scraped.
+    scraped: Scraped,
     n_samples: usize,
     n_cells: usize,
 }
@@ -184,6 +203,7 @@ impl Recording {
             unknown_features: Vec::new(),
             has_raw: false,
             raw_end: None,
+            scraped: Scraped::default(),
             n_samples: 0,
             n_cells: 0,
         }
@@ -252,7 +272,8 @@ impl Recording {
                 GoesTo::Answer { query_idx, labels, samples } => answers[query_idx].push((labels, samples)),
             }
         }
-        let mut recorded = Recorded { unknown_features: self.unknown_features, ..Recorded::default() };
+        let scrapes = self.has_raw.then(|| self.scraped.answer(step_ms));
+        let mut recorded = Recorded { unknown_features: self.unknown_features, scrapes, ..Recorded::default() };
         let (mut missing, mut refused) = (Vec::new(), Vec::new());
         for ((query, expr), answer) in self.queries.queries().iter().zip(&self.exprs).zip(answers) {
             let matrix = if !answer.is_empty() {
@@ -310,6 +331,7 @@ impl SampleSink for Recording {
         match &mut target.goes_to {
             GoesTo::Leaves(states) => {
                 self.raw_end = self.raw_end.max(Some(sample.at));
+                self.scraped.note(step_ms, sample.at);
                 for (leaf_idx, state) in states {
                     let n_before = state.n_cells();
                     if !state.push(&self.leaves[*leaf_idx], step_ms, sample) {
@@ -330,6 +352,57 @@ impl SampleSink for Recording {
         Ok(())
     }
 }
+
+/// The newest sample within each step, over all series: what `max(timestamp(up))` would have said.
+#[derive(Debug, Default)]
+struct Scraped {
+    /// The number of the first step since 1970, and of each step from there on the newest moment in it.
+    first: i64,
+    newest_ms: Vec<i64>,
+}
+
+/// How far back a step without a sample of its own looks, as Prometheus does.
+const LOOKBACK_MS: i64 = 300_000;
+
+impl Scraped {
+    fn note(&mut self, step_ms: i64, at: Timestamp) {
+        // A sample counts for the step at or after it.
+        let step = at.as_millis().saturating_add(step_ms - 1).div_euclid(step_ms);
+        if self.newest_ms.is_empty() {
+            self.first = step;
+        }
+        if step < self.first {
+            let n_more = usize::try_from(self.first - step).unwrap_or(0).min(STEPS_MAX);
+            self.newest_ms.splice(0..0, std::iter::repeat_n(i64::MIN, n_more));
+            self.first = step;
+        }
+        let idx = usize::try_from(step - self.first).unwrap_or(usize::MAX);
+        if idx >= STEPS_MAX {
+            return;
+        }
+        if idx >= self.newest_ms.len() {
+            self.newest_ms.resize(idx + 1, i64::MIN);
+        }
+        let newest = &mut self.newest_ms[idx];
+        *newest = (*newest).max(at.as_millis());
+    }
+
+    fn answer(&self, step_ms: i64) -> Matrix {
+        let mut newest = i64::MIN;
+        let mut samples = Vec::with_capacity(self.newest_ms.len());
+        for (step, within) in (self.first..).zip(&self.newest_ms) {
+            newest = newest.max(*within);
+            let at_ms = step.saturating_mul(step_ms);
+            if at_ms.saturating_sub(newest) <= LOOKBACK_MS {
+                samples.push(Sample { at: Timestamp::from_millis(at_ms), value: newest as f64 / 1000.0 });
+            }
+        }
+        Matrix::new(vec![Series::new(Labels::new(), samples).0], Dropped::default())
+    }
+}
+
+/// Steps of which it is remembered when they were scraped: 16 MB. A recording that is longer is refused elsewhere.
+const STEPS_MAX: usize = 2_000_000;
 
 /// Labels that name a subject by the config's rule, where the row names it in another way or not at all.
 fn with_subject(mut labels: Labels, rule: &SubjectRule) -> Result<Labels, ReadError> {
@@ -366,6 +439,10 @@ fn named_subject(text: &str, rule: &SubjectRule) -> Result<Subject, ReadError> {
 /// Samples of an answer on the grid. They may all lie at the same distance after their steps, as in a table written at seven
 /// seconds past each minute; then each counts for its step.
 fn on_grid(query: &str, answer: Vec<(Labels, Vec<Sample>)>, step: Duration) -> Result<Matrix, RecordingError> {
+    // A mean of several steps' rows isn't any one of them: neither step can stand in for the other.
+    if let Some(found) = other_step(answer.iter().map(|(_, samples)| samples.as_slice()), step) {
+        return Err(RecordingError::StepMismatch { query: query.to_owned(), found, step });
+    }
     let first = answer.iter().find_map(|(_, samples)| samples.first()).map(|sample| sample.at);
     let phase = first.map(|first| first.since(first.align_down(step)));
     let mut all = Vec::with_capacity(answer.len());

@@ -83,6 +83,16 @@ impl ReplicaFeed {
         Ok(windows.into_iter().filter_map(of_workload).collect())
     }
 
+    /// The rows, by replica.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The rows, to be written.
+    pub(crate) fn feed_mut(&mut self) -> &mut Feed {
+        &mut self.feed
+    }
+
     /// The newest row's moment; `None` until the first push.
     pub fn end(&self) -> Option<Timestamp> {
         self.feed.end()

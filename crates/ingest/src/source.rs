@@ -1,6 +1,7 @@
 //! The Prometheus client: range queries in pages, with retries, limits and counters. What goes over the wire is in
 //! `exchange`; what an answer means is decided in `decode` and `fetch_error`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -95,6 +96,37 @@ struct Shared {
 impl std::fmt::Debug for PrometheusSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PrometheusSource").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+/// Something that answers range queries: a Prometheus server, or in tests whatever stands in for one.
+pub trait RangeSource: Send + Sync {
+    /// What to call it in messages, without credentials.
+    fn name(&self) -> &str;
+
+    /// The answer to `expr` from `start` to `end`, both included: see [`PrometheusSource::range`].
+    fn range<'a>(
+        &'a self,
+        expr: &'a str,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<Matrix, FetchError>> + Send + 'a>>;
+}
+
+impl RangeSource for PrometheusSource {
+    fn name(&self) -> &str {
+        self.server()
+    }
+
+    fn range<'a>(
+        &'a self,
+        expr: &'a str,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<Matrix, FetchError>> + Send + 'a>> {
+        Box::pin(PrometheusSource::range(self, expr, start, end, step))
     }
 }
 

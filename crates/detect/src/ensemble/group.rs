@@ -5,6 +5,7 @@
 //! regions and one network then serve them all: a tenth of the memory, in the processor's cache at every row, and one
 //! training for the group.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::{Schema, Seed, Window};
@@ -67,10 +68,9 @@ impl SharedModels {
     /// [`TrainError::TooFewRows`] if no history is long enough. That a single detector can't be trained is no error: it
     /// will be missing from each ensemble, which says why.
     pub fn train(spec: &EnsembleSpec, histories: &[&Window], seed: Seed) -> Result<Self, TrainError> {
-        let n = histories.len().min(HISTORIES_MAX);
-        let mut fitted: Vec<ExtractedFeatures> = Vec::with_capacity(n);
+        let mut fitted: Vec<ExtractedFeatures> = Vec::with_capacity(histories.len().min(HISTORIES_MAX));
         let (mut shape, mut short) = (None, None);
-        for history in (0..n).map(|idx| histories[idx * histories.len() / n]) {
+        for history in shared_sample(histories.len()).map(|idx| histories[idx]) {
             let of_history = || ((**history.schema()).clone(), history.grid().step());
             let group = Self { shape: Some(shape.get_or_insert_with(of_history).clone()), models: Vec::new() };
             group.check(history)?;
@@ -143,21 +143,40 @@ fn is_bad_option(error: &TrainError) -> bool {
 /// # Ok::<(), Any>(())
 /// ```
 pub fn groups(histories: &[Window]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
-    for (idx, history) in histories.iter().enumerate() {
-        let measured = mostly_measured(history);
-        let belongs = |(of_group, members): &&mut (Vec<bool>, Vec<usize>)| {
-            let first = &histories[members[0]];
-            *of_group == measured
-                && first.grid().step() == history.grid().step()
-                && **first.schema() == **history.schema()
-        };
-        match groups.iter_mut().find(belongs) {
+    grouped(&histories.iter().map(kind).collect::<Vec<Kind>>())
+}
+
+/// What a history has in common with those it may share models with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kind {
+    measured: Vec<bool>,
+    step: Duration,
+    schema: Arc<Schema>,
+}
+
+/// The kind of a history: its features and step, and which of them were mostly measured. With [`grouped`] it is what
+/// [`groups`] does, for whoever can't hold all histories at once.
+pub fn kind(history: &Window) -> Kind {
+    Kind { measured: mostly_measured(history), step: history.grid().step(), schema: Arc::clone(history.schema()) }
+}
+
+/// Histories of a kind, as indices into `kinds`, in the order of each group's first.
+pub fn grouped(kinds: &[Kind]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(&Kind, Vec<usize>)> = Vec::new();
+    for (idx, kind) in kinds.iter().enumerate() {
+        match groups.iter_mut().find(|(of_group, _)| *of_group == kind) {
             Some((_, members)) => members.push(idx),
-            None => groups.push((measured, vec![idx])),
+            None => groups.push((kind, vec![idx])),
         }
     }
     groups.into_iter().map(|(_, members)| members).collect()
+}
+
+/// Which of a group's `n` histories [`SharedModels::train`] looks at, evenly spread, by position. Given these alone it gives
+/// the same models as given all.
+pub fn shared_sample(n: usize) -> impl Iterator<Item = usize> {
+    let n_looked_at = n.min(HISTORIES_MAX);
+    (0..n_looked_at).map(move |idx| idx * n / n_looked_at)
 }
 
 /// Which features at least half of the rows have that models are fitted on.

@@ -266,3 +266,28 @@ fn a_history_of_constants_and_one_of_holes_train_or_say_why_not() {
         Err(TrainError::TooFewRows { found: 0, .. })
     ));
 }
+
+#[test]
+fn a_column_that_is_empty_throughout_takes_no_detector_away() {
+    let with_empty =
+        |values: Array2<f64>| {
+            let (n_rows, n_measured) = values.dim();
+            Array2::from_shape_fn((n_rows, n_measured + 1), |(row, idx)| {
+                if idx == n_measured { f64::NAN } else { values[[row, idx]] }
+            })
+        };
+    let mut ensemble = Ensemble::train(&EnsembleSpec::default(), &window(0, with_empty(noise(1, 900))), Seed::new(3))
+        .expect("enough history");
+    assert!(ensemble.missing().is_empty(), "{:?}", ensemble.missing());
+    let mut values = with_empty(noise(2, 60));
+    for row in 40..45 {
+        values[[row, 0]] += 20.0;
+    }
+    values.row_mut(20).fill(f64::NAN);
+    let rows = ensemble.assess_rows(&window(900, values)).expect("the same features");
+    let alarms: Vec<bool> =
+        rows.iter().map(|row| row.assessment.score().is_some_and(|score| score.is_alarming())).collect();
+    assert!(alarms.iter().position(|is_alarm| *is_alarm) >= Some(38), "{alarms:?}");
+    assert!(alarms.iter().any(|is_alarm| *is_alarm));
+    assert!(rows.iter().all(|row| row.features.iter().take(1).all(|state| state.value.is_some() || !state.normal)));
+}

@@ -2,6 +2,8 @@
 
 mod bundle;
 mod memory;
+mod online;
+pub(crate) mod preset;
 
 use std::path::{Path, PathBuf};
 
@@ -14,15 +16,27 @@ pub(super) use memory::bytes_text;
 
 use crate::config;
 use crate::outcome::{Outcome, print};
+use crate::source;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
     /// A config file, with the policy files it names.
-    Config(CheckArgs),
+    Config(CheckConfigArgs),
     /// A policy file.
     Policy(CheckArgs),
     /// A saved bundle of models.
     Bundle(CheckArgs),
+    /// A preset: prints its queries as they will be asked, to be copied and changed.
+    Preset(preset::PresetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckConfigArgs {
+    /// What to check.
+    pub(crate) file: PathBuf,
+    /// Asks Prometheus, too: what each query gives now, of how many workloads, and what is wrong with it.
+    #[arg(long)]
+    pub(crate) online: bool,
 }
 
 #[derive(Debug, Args)]
@@ -31,7 +45,8 @@ pub(crate) struct CheckArgs {
     pub(crate) file: PathBuf,
 }
 
-pub(crate) fn config(path: &Path) -> Outcome {
+pub(crate) async fn config(args: &CheckConfigArgs) -> Outcome {
+    let path = args.file.as_path();
     match config::load(path) {
         Ok(loaded) => {
             let config = &loaded.config;
@@ -48,7 +63,14 @@ pub(crate) fn config(path: &Path) -> Outcome {
                 config.calendar.events.len(),
             ));
             print(&memory::text(config));
-            Outcome::Done
+            // What `serve` would refuse: models that aren't there, or that answer other queries.
+            if let Some(bundle) = &config.detection.bundle
+                && let Err(error) = source::load_bundle(bundle, config)
+            {
+                print(&format!("{}: bundle: {error:#} [error]\n", path.display()));
+                return Outcome::Problems;
+            }
+            if args.online { online::run(config).await } else { Outcome::Done }
         }
         Err(problems) => problems_of(&problems),
     }

@@ -11,7 +11,7 @@ use clap::Args;
 use homeostat_core::{Timestamp, Window};
 use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{ClusterContext, Monitor, Tracker, TrackerTimes};
-use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, Matrix, read_export};
+use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, read_export};
 use homeostat_journal::SqliteJournal;
 use homeostat_remediate::{Decision, SafetyLimits};
 use serde_json::json;
@@ -20,7 +20,7 @@ use super::serve::calibration_of;
 use crate::config::{self, Config};
 use crate::control::Switch;
 use crate::flags::ConfigArgs;
-use crate::inputs::{self, FilesArgs};
+use crate::inputs::{self, Answers, FilesArgs};
 use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
 use crate::pack_input::PackRows;
@@ -46,16 +46,16 @@ pub(crate) struct ReplayArgs {
 
 pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let config = Arc::new(config::load_or_explain(&args.config.file)?);
-    let matrices: Vec<Option<Matrix>> = match &args.input {
+    let answers = match &args.input {
         Some(input) => {
             let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
-            let matrices: Vec<Option<Matrix>> = matrices.into_iter().map(Some).collect();
-            inputs::check_subjects(&matrices, &config)?;
-            matrices
+            let answers = Answers { matrices: matrices.into_iter().map(Some).collect(), scrapes: None };
+            inputs::check_subjects(&answers.matrices, &config)?;
+            answers
         }
         None => inputs::answers(&args.files, &config, PackRows::All)?,
     };
-    let (start, end) = source::range(&config, &matrices)?;
+    let (start, end) = source::range(&config, &answers.matrices)?;
     let from = args.from.unwrap_or_else(|| start + end.since(start) / 4 * 3).align_down(config.step);
     if from <= start || from > end {
         bail!("--from {from}: the export goes from {start} to {end}; leave some of it to train on");
@@ -63,8 +63,8 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let trained = match &config.detection.bundle {
         Some(path) => source::load_bundle(path, &config)?,
         None => {
-            source::train(&config.detection, source::history_windows(&config, &matrices, start, from - config.step)?)
-                .await?
+            let windows = source::history_windows(&config, &answers, start, from - config.step)?;
+            source::train(&config.detection, Box::new(windows)).await?
         }
     };
     let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
@@ -80,7 +80,10 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let mut n_ticks = 0_u64;
     let mut totals = Totals::default();
     while at <= end {
-        feed.push(&matrices, at, at)?;
+        feed.push(&answers.matrices, at, at)?;
+        if let Some(scrapes) = &answers.scrapes {
+            feed.push_scrapes(scrapes, at);
+        }
         let windows: Vec<Window> = feed.windows_at(at)?;
         let tick = cycle.tick(at, &windows, &[], &Switch::Released).await;
         totals.count(&tick);

@@ -52,6 +52,9 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     }
     let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
     let bundle = load(args, config.as_ref())?;
+    if let Some(config) = &config {
+        source::check_step(&bundle, config.step)?;
+    }
     let (windows, context) = match &config {
         Some(config) => (
             of_queries(args, config)?,
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
         None => (of_columns(args, &bundle.ensembles)?, ClusterContext::default()),
     };
     let known = known(windows, &bundle.ensembles)?;
+    tell_silent(&known);
     let calibration = config.as_ref().map_or_else(
         || Calibration::from_json(&bundle.calibration_json).context("the bundle's calibration.json"),
         calibration_of,
@@ -108,9 +112,9 @@ fn load(args: &ScoreArgs, config: Option<&Config>) -> anyhow::Result<Bundle> {
 
 /// Windows of what the config's queries ask for.
 fn of_queries(args: &ScoreArgs, config: &Config) -> anyhow::Result<Vec<Window>> {
-    let matrices = inputs::answers(&args.files, config, PackRows::Judged)?;
-    let (start, end) = source::range(config, &matrices)?;
-    source::history_windows(config, &matrices, start, end)
+    let answers = inputs::answers(&args.files, config, PackRows::Judged)?;
+    let (start, end) = source::range(config, &answers.matrices)?;
+    source::history_windows(config, &answers, start, end)
 }
 
 /// Windows of tables whose columns are the models' features.
@@ -157,6 +161,25 @@ fn known(windows: Vec<Window>, ensembles: &BTreeMap<Subject, Ensemble>) -> anyho
         tracing::warn!(subjects = names(&unknown), "no models, not scored");
     }
     Ok(known)
+}
+
+/// Rows without any measurement at the end of a file that are worth a word: half an hour of minutes is no late sample.
+const SILENT_ROWS_MIN: usize = 30;
+
+/// Says which workloads have no data any more: no row of theirs can be scored, and that isn't the same as being well.
+fn tell_silent(windows: &[Window]) {
+    for window in windows {
+        let n_steps = window.grid().n_steps();
+        let is_measured = |step_idx: &usize| window.row(*step_idx).iter().any(|value| !value.is_nan());
+        let n_silent = match (0..n_steps).rev().find(is_measured) {
+            Some(newest) => n_steps - 1 - newest,
+            None => n_steps,
+        };
+        if n_silent >= SILENT_ROWS_MIN.min(n_steps) && n_silent > 0 {
+            let since = window.grid().at(n_steps - n_silent);
+            tracing::warn!(subject = %window.subject(), %since, rows = n_silent, "no data any more, so nothing is scored");
+        }
+    }
 }
 
 /// All detectors of all models, each once.

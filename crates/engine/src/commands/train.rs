@@ -5,19 +5,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use homeostat_core::{Seed, Timestamp, Window, sha256_hex};
+use homeostat_core::{Seed, Timestamp, sha256_hex};
 use homeostat_detect::{Bundle, OnnxRuntime, Provenance, Recipe};
-use homeostat_ingest::{DecodeLimits, Matrix, PrometheusSource, read_export};
+use homeostat_ingest::{DecodeLimits, PrometheusSource, read_export};
 
 use super::serve::{calibration, calibration_of};
 use crate::clock;
 use crate::config::{self, Config, Detection};
-use crate::inputs::{self, FilesArgs};
+use crate::inputs::{self, Answers, FilesArgs};
 use crate::outcome::{Outcome, print};
 use crate::pack_input::PackRows;
 use crate::progress::{Progress, Unit, seconds_text};
 use crate::source;
-use crate::training::{Aside, Estimate, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, train_aside};
+use crate::training::{
+    Aside, Estimate, Histories, InFile, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, train_aside,
+};
 
 mod told;
 
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &TrainArgs) -> Outcome {
 struct Input {
     /// For people.
     source: String,
-    windows: Vec<Window>,
+    histories: Box<dyn Histories>,
 }
 
 async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
@@ -77,7 +79,7 @@ async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let kept = Kept::beside(&args.output, args.pause_after);
     let run = begin(args, config.as_ref(), &kept);
     let input = input(args, config.as_ref(), run.history_end).await?;
-    if input.windows.is_empty() {
+    if input.histories.len() == 0 {
         bail!(
             "{} holds no subject; check that the queries answer and that `subjects` names their labels",
             input.source
@@ -99,7 +101,7 @@ async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
         input,
         kept,
     };
-    let (dir, n_all) = (job.kept.dir().to_owned(), job.input.windows.len());
+    let (dir, n_all) = (job.kept.dir().to_owned(), job.input.histories.len());
     let fitting = tokio::task::spawn_blocking(move || job.run());
     tokio::select! {
         done = fitting => done.context("training")?.map(|()| Outcome::Done),
@@ -150,10 +152,10 @@ impl Job {
     fn fit(&self) -> Trained {
         let spec = ensemble_spec(&self.detection);
         let Detection { share_models, seed, .. } = self.detection;
-        let windows = &self.input.windows;
-        tracing::info!(subjects = windows.len(), backend = self.runtime.backend(), "training");
-        let work = Work::new(windows, &spec, share_models, Seed::new(seed));
-        let bar = Progress::begin("training", Unit::Count("subjects"), windows.len() as u64);
+        let histories = &*self.input.histories;
+        tracing::info!(subjects = histories.len(), backend = self.runtime.backend(), "training");
+        let work = Work::new(histories, &spec, share_models, Seed::new(seed));
+        let bar = Progress::begin("training", Unit::Count("subjects"), histories.len() as u64);
         let found = |n_found: usize| bar.go_on_from(n_found as u64);
         train_aside(&work, &self.runtime, &Aside { kept: Some(&self.kept), found: &found, progress: &|_| bar.add(1) })
     }
@@ -208,28 +210,30 @@ fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Kept) -> Run {
 async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp) -> anyhow::Result<Input> {
     let Some(config) = config else {
         return Ok(Input {
-            windows: inputs::tables(&args.files, None, PackRows::Training)?,
+            histories: Box::new(inputs::tables(&args.files, None, PackRows::Training)?),
             source: inputs::names(&args.files),
         });
     };
-    let (source, matrices): (String, Vec<Option<Matrix>>) = match &args.input {
+    let (source, answers): (String, Answers) = match &args.input {
         Some(input) => {
             let matrices = read_export(input, &config.queries, &DecodeLimits::default())?;
-            let matrices: Vec<Option<Matrix>> = matrices.into_iter().map(Some).collect();
-            inputs::check_subjects(&matrices, config)?;
-            (input.display().to_string(), matrices)
+            let answers = Answers { matrices: matrices.into_iter().map(Some).collect(), scrapes: None };
+            inputs::check_subjects(&answers.matrices, config)?;
+            (input.display().to_string(), answers)
         }
         None if !args.files.files.is_empty() => {
             (inputs::names(&args.files), inputs::answers(&args.files, config, PackRows::Training)?)
         }
         None => {
             let prometheus = PrometheusSource::new(source::config_of(config)?)?;
-            let windows = source::pull_history(config, &prometheus, history_end).await?;
-            return Ok(Input { source: prometheus.server().to_owned(), windows });
+            // Beside the output, where there must be room for the bundle anyway.
+            let dir = args.output.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let history = source::pull_history(config, &prometheus, history_end, dir).await?;
+            return Ok(Input { source: prometheus.server().to_owned(), histories: Box::new(InFile::new(history)) });
         }
     };
-    let (start, end) = source::range(config, &matrices)?;
-    Ok(Input { source, windows: source::history_windows(config, &matrices, start, end)? })
+    let (start, end) = source::range(config, &answers.matrices)?;
+    Ok(Input { source, histories: Box::new(source::history_windows(config, &answers, start, end)?) })
 }
 
 fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Recipe> {
@@ -243,7 +247,7 @@ fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Reci
 
 fn dry_run(args: &TrainArgs, detection: &Detection, input: &Input) -> String {
     let spec = ensemble_spec(detection);
-    let work = Work::new(&input.windows, &spec, detection.share_models, Seed::new(detection.seed));
+    let work = Work::new(&*input.histories, &spec, detection.share_models, Seed::new(detection.seed));
     tracing::info!("fitting a few subjects, to see how long it takes");
     let estimate = Estimate::measure(&work);
     told::dry_run(&args.output, &input.source, &work, &estimate)

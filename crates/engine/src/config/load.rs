@@ -7,7 +7,7 @@ use std::time::Duration;
 use homeostat_core::Mode;
 use homeostat_settings::{Node, Place, Problem, Reader, expand, parse_documents};
 
-use super::{Config, detection, queries, remediation, source};
+use super::{Config, Limits, detection, queries, remediation, source};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -15,6 +15,12 @@ const STEP_MIN: Duration = Duration::from_secs(1);
 const STEP_MAX: Duration = Duration::from_secs(3600);
 /// Training more often than hourly learns nothing new and asks for all the history each time.
 const RETRAIN_EVERY_MIN: Duration = Duration::from_secs(3600);
+/// Longest `offset`. What is older than five minutes is stale to the tracker, so every incident would be stale from its first
+/// row on and nothing would ever be done about it.
+const OFFSET_MAX: Duration = Duration::from_secs(300);
+/// Steps of history for each workload: 20 160 are two weeks of minutes. More would take time and disk for seasons that aren't
+/// modelled.
+pub(crate) const HISTORY_ROWS_MAX: usize = 50_000;
 /// Where `serve` listens unless told otherwise. Loopback: there is no authentication yet.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9476);
 
@@ -70,10 +76,12 @@ fn read(
     let mut reader = Reader::new(file, "", root, problems);
     let mode = reader.parsed::<Mode>("mode").unwrap_or_default();
     let times = reader.section("global", Times::read).unwrap_or_default();
+    let limits = reader.section("limits", Limits::read).unwrap_or_default();
     let source = source::read(&mut reader, times.step);
-    let queries = queries::read(&mut reader, times.step, times.scrape_interval);
     let subjects = queries::read_subjects(&mut reader);
-    let replicas = queries::read_replicas(&mut reader, times.step, times.scrape_interval);
+    let params = queries::preset_params(times.step, times.scrape_interval, &subjects);
+    let queries = queries::read(&mut reader, &params, &subjects);
+    let replicas = queries::read_replicas(&mut reader, &params, &subjects);
     let detection = detection::read(&mut reader, base);
     if times.retrain_every.is_some() && detection.bundle.is_some() {
         let place = reader.place_of("bundle");
@@ -99,6 +107,8 @@ fn read(
         history: times.history,
         retrain_every: times.retrain_every,
         offset: times.offset,
+        scrape_interval: times.scrape_interval,
+        limits,
         source: source?,
         queries: queries?,
         subjects,
@@ -147,7 +157,19 @@ impl Times {
             let place = reader.node("step").map_or(reader.place(), |node| node.place);
             reader.problem(place, "global.step: must lie between 1s and 1h, in whole seconds");
         }
-        let history = reader.duration("history").unwrap_or(default.history);
+        // Two weeks, or as much as short steps leave of them.
+        let history_default = default.history.min(step.saturating_mul(HISTORY_ROWS_MAX as u32));
+        let history = reader.duration("history").unwrap_or(history_default);
+        if history.as_millis() / step.as_millis().max(1) > HISTORY_ROWS_MAX as u128 {
+            let place = reader.node("history").map_or(reader.place(), |node| node.place);
+            reader.problem(
+                place,
+                format!(
+                    "global.history: must be at most {HISTORY_ROWS_MAX} steps, that is {} with this step",
+                    homeostat_core::format_duration(step.saturating_mul(HISTORY_ROWS_MAX as u32))
+                ),
+            );
+        }
         if history < step.saturating_mul(60) {
             let place = reader.node("history").map_or(reader.place(), |node| node.place);
             reader.problem(place, "global.history: must be at least 60 steps, or nothing can be learned from it");
@@ -157,11 +179,16 @@ impl Times {
             let place = reader.node("retrain_every").map_or(reader.place(), |node| node.place);
             reader.problem(place, "global.retrain_every: must be at least 1h; days to weeks are usual");
         }
+        let offset = reader.duration("offset").unwrap_or(default.offset);
+        if offset > OFFSET_MAX {
+            let place = reader.node("offset").map_or(reader.place(), |node| node.place);
+            reader.problem(place, "global.offset: must be at most 5m: older data says nothing of now");
+        }
         Self {
             step,
             history,
             retrain_every,
-            offset: reader.duration("offset").unwrap_or(default.offset),
+            offset,
             scrape_interval: reader.duration("scrape_interval").unwrap_or(default.scrape_interval),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homeostat_core::{Direction, Signal, WorkloadKind};
-use homeostat_ingest::{Absent, Across, PresetParams, Query, QuerySet, SubjectRule, preset};
+use homeostat_ingest::{Absent, Across, PresetParams, Query, QuerySet, SubjectRule, preset, promql_problem};
 use homeostat_settings::{Node, Reader, Value};
 
 /// Queries a config may name. Each is a request a cycle and a column of every window; the type of an incident needs ten.
@@ -21,8 +21,8 @@ pub(crate) struct Replicas {
     pub(crate) queries: QuerySet,
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Option<QuerySet> {
-    let mut queries = read_preset(reader, step, scrape_interval);
+pub(super) fn read(reader: &mut Reader<'_>, params: &PresetParams, rule: &SubjectRule) -> Option<QuerySet> {
+    let mut queries = read_preset(reader, params, rule);
     let own = reader.named("queries");
     let (file, path) = (reader.file(), reader.path_of("queries"));
     for (name, _, node) in own {
@@ -48,9 +48,13 @@ pub(super) fn read(reader: &mut Reader<'_>, step: Duration, scrape_interval: Dur
     }
 }
 
-fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Vec<Query> {
+fn read_preset(reader: &mut Reader<'_>, params: &PresetParams, rule: &SubjectRule) -> Vec<Query> {
     let Some(name) = reader.text("preset") else { return Vec::new() };
-    match preset(&name, &PresetParams::for_intervals(scrape_interval, step)) {
+    if rule.cluster_label.is_some() && rule.cluster.is_none() {
+        let why = "its queries are of one cluster: name it with subjects.cluster, or write queries that keep the label";
+        reader.reject("preset", why);
+    }
+    match preset(&name, params) {
         Ok(preset) => preset.queries,
         Err(error) => {
             let place = reader.node("preset").map_or(reader.place(), |node| node.place);
@@ -61,14 +65,29 @@ fn read_preset(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duratio
     }
 }
 
+/// What a preset's queries are filled with: the intervals, and the one cluster that is looked at.
+pub(super) fn preset_params(step: Duration, scrape_interval: Duration, rule: &SubjectRule) -> PresetParams {
+    let params = PresetParams::for_intervals(scrape_interval, step);
+    match (&rule.cluster_label, &rule.cluster) {
+        (Some(label), Some(cluster)) => params.of_series(&format!("{label}={cluster:?}")),
+        (None, _) | (Some(_), None) => params,
+    }
+}
+
 fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reader<'_>) -> Query {
     // `name: expr` is enough for a feature that is only scored and explained. Asked first: a reader objects to a text.
     if let Value::Text(expr) = &node.value {
+        if let Some(why) = promql_problem(expr) {
+            outer.problem(node.place, format!("{path}: invalid PromQL: {why}"));
+        }
         return Query { expr: expr.clone(), ..query_default(name) };
     }
     let mut reader = Reader::new(file, path, node, outer.problems());
     let expr = reader.text("expr");
     let expr = reader.require("expr", expr);
+    if let Some(why) = expr.as_deref().and_then(promql_problem) {
+        reader.reject("expr", format!("invalid PromQL: {why}"));
+    }
     let signal = reader.parsed::<Signal>("signal");
     let mut choice = |key: &'static str, names: &[&str]| {
         reader.get(key, |value| match value {
@@ -111,10 +130,10 @@ fn query_default(name: &str) -> Query {
 }
 
 /// `replicas`: queries with a series for each replica of a workload, which are compared with each other.
-pub(super) fn read_replicas(reader: &mut Reader<'_>, step: Duration, scrape_interval: Duration) -> Option<Replicas> {
+pub(super) fn read_replicas(reader: &mut Reader<'_>, params: &PresetParams, rule: &SubjectRule) -> Option<Replicas> {
     let section = |replicas: &mut Reader<'_>| {
         let label = replicas.text("label").unwrap_or_else(|| REPLICA_LABEL.to_owned());
-        let queries = read(replicas, step, scrape_interval)?;
+        let queries = read(replicas, params, rule)?;
         Some(Replicas { label, queries })
     };
     reader.section("replicas", section).flatten()
@@ -130,11 +149,18 @@ pub(super) fn read_subjects(reader: &mut Reader<'_>) -> SubjectRule {
                 }),
                 other => Err(format!("must be a kind of workload, not {}", other.kind())),
             });
+            let cluster_label = subjects.text("cluster_label");
+            let cluster = subjects.text("cluster");
+            if cluster.is_some() && cluster_label.is_none() {
+                subjects.reject("cluster", "name the label that holds it with subjects.cluster_label");
+            }
             SubjectRule {
                 namespace_label: subjects.text("namespace_label").unwrap_or(default.namespace_label),
                 name_label: subjects.text("name_label").unwrap_or(default.name_label),
                 kind: kind.unwrap_or(default.kind),
                 namespace_fixed: subjects.text("namespace"),
+                cluster_label,
+                cluster,
             }
         })
         .unwrap_or_default()

@@ -23,8 +23,6 @@ use crate::serve::retraining::Retraining;
 pub(crate) const WINDOW_ROWS: usize = 64;
 /// Steps that each cycle asks for again: samples that came late fill the holes they left.
 pub(crate) const OVERLAP_STEPS: u32 = 3;
-/// Subjects watched at most; with 64 rows of 64 features each they take 330 MB.
-pub(crate) const SUBJECTS_MAX: usize = 10_000;
 /// The tracker's state between runs.
 const TRACKER_FILE: &str = "tracker.json";
 
@@ -59,8 +57,9 @@ impl Service {
             rule: config.subjects.clone(),
             step: config.step,
             n_steps: WINDOW_ROWS,
-            subjects_max: SUBJECTS_MAX,
-        })?;
+            subjects_max: config.limits.workloads_max,
+        })?
+        .with_scrape_interval(config.scrape_interval);
         Ok(Self {
             replicas: Replicas::of(&config)?,
             retraining: Retraining::of(&config, clock::now())?,
@@ -162,7 +161,7 @@ impl Service {
             Some(end) => (end - step * OVERLAP_STEPS).max(at - reach),
             None => at - reach,
         };
-        let pulled = self.source.pull(&self.config.queries, from.min(at), at, step).await;
+        let pulled = self.source.pull_with_scrapes(&self.config.queries, from.min(at), at, step).await;
         for (query, error) in &pulled.failed {
             tracing::warn!(query, %error, "no answer to a query; its features are holes in this cycle");
         }
@@ -185,11 +184,14 @@ impl Service {
         let from =
             if self.feed.end().is_none() { at - self.config.step * (WINDOW_ROWS as u32 - 1) } else { start - reach };
         let pushed = self.feed.push(&pulled.matrices, from, at)?;
+        if let Some(scrapes) = &pulled.scrapes {
+            self.feed.push_scrapes(scrapes, at);
+        }
         if pushed.subjects_refused > 0 {
             tracing::warn!(
                 refused = pushed.subjects_refused,
-                limit = SUBJECTS_MAX,
-                "too many subjects; narrow the queries"
+                limit = self.config.limits.workloads_max,
+                "too many workloads; narrow the queries, or raise limits.workloads_max"
             );
         }
         for (query, unplaced) in self.config.queries.queries().iter().zip(&pushed.unplaced) {

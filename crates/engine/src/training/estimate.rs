@@ -44,7 +44,7 @@ impl Estimate {
             let n_all = work.groups.iter().map(Vec::len).sum();
             estimate.add(work, &work.groups[group_idx], &shared, n_all, work.groups.len());
         }
-        let alone: Vec<usize> = (0..work.windows.len()).filter(|idx| work.group_of(*idx).is_none()).collect();
+        let alone: Vec<usize> = (0..work.histories.len()).filter(|idx| work.group_of(*idx).is_none()).collect();
         estimate.add(work, &alone, &SharedModels::none(), alone.len(), alone.len());
         estimate.sample_took = began.elapsed();
         estimate

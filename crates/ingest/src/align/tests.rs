@@ -67,7 +67,7 @@ fn what_finds_no_place_is_counted_by_query() {
     assert_eq!(
         aligned.unplaced,
         [
-            Unplaced { query: "cpu".into(), series_unmatched: 1, samples_off_grid: 1 },
+            Unplaced { query: "cpu".into(), series_unmatched: 1, samples_off_grid: 1, ..Unplaced::default() },
             Unplaced { query: "traffic".into(), ..Unplaced::default() }
         ],
         "what lies before or after the grid is no mistake"

@@ -172,3 +172,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_full_feed_still_takes_those_that_have_models() {
+    let mut feed = feed(3).preferring([Subject::deployment("shop", "zebra")]);
+    let all = matrix(&[("a", 1, 1.0), ("b", 1, 1.0), ("c", 1, 1.0), ("d", 1, 1.0), ("zebra", 1, 1.0)]);
+    let pushed = feed.push(&[all, none()], minute(1), minute(1)).expect("pushed");
+    assert_eq!(pushed.subjects_refused, 1, "the limit is three");
+    let windows = feed.windows_at(minute(1)).expect("windows");
+    assert!(windows.iter().any(|window| window.subject().name == "zebra"));
+}
+
+#[test]
+fn what_a_push_was_worth_is_told_by_query() {
+    use crate::quality::AnswerState;
+    let mut feed = feed(20);
+    let labels = [("namespace", "shop"), ("pod", "x")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let nameless = Series::new(labels, vec![Sample { at: minute(1), value: 1.0 }]).0;
+    let nameless = Some(Matrix::new(vec![nameless], Dropped::default()));
+    let quality = feed.push(&[nameless, none()], minute(1), minute(1)).expect("pushed").quality;
+    assert_eq!(quality.queries[0].state, AnswerState::NoSubject);
+    assert_eq!(quality.queries[1].state, AnswerState::Usable, "no kills have no series");
+    let unanswered = feed.push(&[None, None], minute(2), minute(2)).expect("pushed").quality;
+    assert_eq!(unanswered.queries[0].n_series, 0);
+    feed.push(&[matrix(&[("cart", 3, 1.0)]), none()], minute(3), minute(3)).expect("pushed");
+    let later = feed.push(&[none(), none()], minute(4), minute(9)).expect("pushed").quality;
+    assert_eq!(later.silent, [(Subject::deployment("shop", "cart"), minute(3))]);
+}

@@ -15,6 +15,19 @@ pub(super) enum Token {
     Sign(&'static str),
 }
 
+impl Token {
+    /// As it stands in an error.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Name(name) => format!("`{name}`"),
+            Self::Sign(sign) => format!("`{sign}`"),
+            Self::Text(text) => format!("{text:?}"),
+            Self::Number(number) => number.to_string(),
+            Self::Duration(duration) => homeostat_core::format_duration(*duration),
+        }
+    }
+}
+
 const SIGNS: [&str; 23] = [
     "=~", "!~", "!=", "==", ">=", "<=", "=", "(", ")", "{", "}", "[", "]", ",", "+", "-", "*", "/", "%", "^", ">", "<",
     "@",
@@ -31,11 +44,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, NotEvaluable> {
             tokens.push(Token::Text(text));
             after
         } else if first == '\'' || first == '`' {
-            let (text, after) = rest[1..].split_once(first).ok_or_else(|| wrong("a text has no closing quote"))?;
-            if first == '\'' && text.contains('\\') {
-                return Err(wrong("escapes within '…' aren't read here; write \"…\""));
-            }
-            tokens.push(Token::Text(text.to_owned()));
+            let (text, after) = quoted(&rest[1..], first)?;
+            tokens.push(Token::Text(text));
             after
         } else if first.is_ascii_digit() || first == '.' {
             number_or_duration(rest, &mut tokens)?
@@ -54,6 +64,29 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, NotEvaluable> {
     Ok(tokens)
 }
 
+/// A text up to its closing quote. Backquotes know no escapes, single quotes the same as double ones.
+fn quoted(rest: &str, quote: char) -> Result<(String, &str), NotEvaluable> {
+    let unclosed = || wrong("a text has no closing quote");
+    if quote == '`' {
+        return rest.split_once(quote).map(|(text, after)| (text.to_owned(), after)).ok_or_else(unclosed);
+    }
+    let mut is_escaped = false;
+    for (idx, found) in rest.char_indices() {
+        match found {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if found == quote => {
+                // As it would stand between double quotes.
+                let inside = rest[..idx].replace("\\'", "'").replace('"', "\\\"");
+                let (text, _) = unquoted(&format!("{inside}\"")).map_err(NotEvaluable)?;
+                return Ok((text, &rest[idx + quote.len_utf8()..]));
+            }
+            _ => {}
+        }
+    }
+    Err(unclosed())
+}
+
 fn number_or_duration<'a>(rest: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, NotEvaluable> {
     // An exponent's sign belongs to the number; no unit of time begins with e.
     let mut end = 0;
@@ -66,10 +99,15 @@ fn number_or_duration<'a>(rest: &'a str, tokens: &mut Vec<Token>) -> Result<&'a 
         end += 1;
     }
     let word = &rest[..end];
-    let token = match (word.parse::<f64>(), homeostat_core::parse_duration(word)) {
+    let hexadecimal = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
+    let number = match hexadecimal.map(|digits| u64::from_str_radix(digits, 16)) {
+        Some(Ok(number)) => Ok(number as f64),
+        Some(Err(_)) | None => word.parse::<f64>(),
+    };
+    let token = match (number, homeostat_core::parse_duration(word)) {
         (Ok(number), _) => Token::Number(number),
         (Err(_), Ok(duration)) => Token::Duration(duration),
-        (Err(_), Err(_)) => return Err(wrong(format!("{word:?} is no number and no duration"))),
+        (Err(_), Err(_)) => return Err(wrong(format!("invalid number or duration {word:?}"))),
     };
     tokens.push(token);
     Ok(&rest[end..])

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::lexer::{Token, tokens, wrong};
-use super::{Aggregation, Expr, Grouping, Leaf, NotEvaluable, Operator, RangeFunction, Selector};
+use super::{Aggregation, Expr, Grouping, Leaf, NotEvaluable, Operator, RangeFunction, Selector, TERMS_MAX};
 use crate::readers::NAME;
 
 /// How far an instant selector looks back: Prometheus's default.
@@ -13,7 +13,7 @@ const DEPTH_MAX: usize = 64;
 
 /// Reads an expression; its leaves go to the end of `leaves`.
 pub(crate) fn parse(text: &str, leaves: &mut Vec<Leaf>) -> Result<Expr, NotEvaluable> {
-    let mut parser = Parser { tokens: tokens(text)?, next: 0, leaves, depth: 0 };
+    let mut parser = Parser { tokens: tokens(text)?, next: 0, leaves, depth: 0, n_terms: 0 };
     let expr = parser.sum()?;
     match parser.peek() {
         None => Ok(expr),
@@ -28,6 +28,7 @@ struct Parser<'a> {
     next: usize,
     leaves: &'a mut Vec<Leaf>,
     depth: usize,
+    n_terms: usize,
 }
 
 impl Parser<'_> {
@@ -52,14 +53,7 @@ impl Parser<'_> {
     }
 
     fn found(&self) -> String {
-        match self.peek() {
-            Some(Token::Name(name)) => format!("`{name}`"),
-            Some(Token::Sign(sign)) => format!("`{sign}`"),
-            Some(Token::Text(text)) => format!("{text:?}"),
-            Some(Token::Number(number)) => number.to_string(),
-            Some(Token::Duration(duration)) => homeostat_core::format_duration(*duration),
-            None => "the end".to_owned(),
-        }
+        self.peek().map_or_else(|| "the end".to_owned(), Token::shown)
     }
 
     fn sum(&mut self) -> Result<Expr, NotEvaluable> {
@@ -102,6 +96,10 @@ impl Parser<'_> {
     }
 
     fn term(&mut self) -> Result<Expr, NotEvaluable> {
+        self.n_terms += 1;
+        if self.n_terms > TERMS_MAX {
+            return Err(wrong(format!("it has more than {TERMS_MAX} terms; split it or use a recording rule")));
+        }
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(wrong(format!("it is nested more than {DEPTH_MAX} deep")));

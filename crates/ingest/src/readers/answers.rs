@@ -12,7 +12,7 @@ use super::ReadError;
 use super::json;
 use super::sink::{SampleSink, What};
 use super::stamp;
-use crate::matrix::{Labels, Sample};
+use crate::matrix::{Labels, Sample, is_annotation};
 
 /// Samples of one series in one answer at most. Prometheus answers with 11 000, other servers with more.
 const SERIES_SAMPLES_MAX: usize = 4_000_000;
@@ -21,12 +21,17 @@ pub(super) fn read(text: impl Read, feature: Option<&str>, sink: &mut dyn Sample
     let mut n_answers = 0;
     json::each(text, |json| {
         n_answers += 1;
-        let mut taking = Taking { feature, sink: &mut *sink, refused: None, result_type: None, is_failed: None };
+        let mut taking =
+            Taking { feature, sink: &mut *sink, refused: None, result_type: None, is_failed: None, n_histograms: 0 };
         let read = json::one(json, AnswerSeed(&mut taking));
         if let Some(refused) = taking.refused {
             return Err(refused);
         }
         let has_result = read?;
+        if taking.n_histograms > 0 {
+            let of = feature.map(|feature| format!(" of {feature}")).unwrap_or_default();
+            taking.sink.note(&histograms_text(taking.n_histograms, &of));
+        }
         if let Some(why) = taking.is_failed {
             return Err(ReadError::malformed(n_answers, format!("Prometheus answered with an error: {why}")));
         }
@@ -50,6 +55,16 @@ struct Taking<'a> {
     refused: Option<ReadError>,
     result_type: Option<String>,
     is_failed: Option<String>,
+    /// Samples that are native histograms.
+    n_histograms: u64,
+}
+
+/// What native histograms that can't be used mean.
+pub(super) fn histograms_text(n_histograms: u64, of: &str) -> String {
+    format!(
+        "{n_histograms} native histograms{of} can't be used, since a histogram is no number; ask Prometheus for \
+         histogram_quantile(), histogram_count() or histogram_sum() of them"
+    )
 }
 
 impl Taking<'_> {
@@ -91,12 +106,13 @@ impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut has_result = false;
-        let (mut is_error, mut message, mut warnings) = (false, None, Vec::new());
+        let (mut is_error, mut message, mut warnings, mut infos) = (false, None, Vec::new(), Vec::new());
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "status" => is_error = map.next_value::<String>()? != "success",
                 "error" => message = map.next_value::<Option<String>>()?,
                 "warnings" => warnings = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default(),
+                "infos" => infos = map.next_value::<Option<Vec<String>>>()?.unwrap_or_default(),
                 // VictoriaMetrics' cluster says so when a storage node didn't answer.
                 "isPartial" => {
                     if map.next_value::<bool>()? {
@@ -107,7 +123,12 @@ impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
                 _unknown => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        if let Some(warning) = warnings.into_iter().next() {
+        let (annotations, partial): (Vec<String>, Vec<String>) =
+            warnings.into_iter().partition(|warning| is_annotation(warning));
+        for annotation in annotations.iter().chain(&infos) {
+            self.0.sink.note(&format!("Prometheus notes on the expression: {annotation}"));
+        }
+        if let Some(warning) = partial.into_iter().next() {
             let why = format!("the server warns that this answer may be partial ({warning}); ask again");
             self.0.refused = Some(ReadError::Unsupported(why));
         }
@@ -186,6 +207,7 @@ impl<'de> Visitor<'de> for SeriesSeed<'_, '_> {
             match key.as_str() {
                 "metric" => labels = map.next_value()?,
                 "values" => samples = map.next_value()?,
+                "histograms" => self.0.n_histograms += map.next_value::<Vec<IgnoredAny>>()?.len() as u64,
                 _unknown => drop(map.next_value::<IgnoredAny>()?),
             }
         }

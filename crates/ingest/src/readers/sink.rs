@@ -66,6 +66,12 @@ pub trait SampleSink {
 
     /// Takes one sample. The samples of a series come in the file's order; NaN says that there is none.
     fn sample(&mut self, series: SeriesIdx, sample: Sample) -> Result<(), ReadError>;
+
+    /// Is told what a person should know of the file although it can be read: columns that were left out, data that no
+    /// window can hold. It is logged, unless a sink has a better place for it.
+    fn note(&mut self, text: &str) {
+        tracing::warn!("{text}");
+    }
 }
 
 /// Series whose text is remembered. Beyond that the memory starts anew: it saves time, it decides nothing. 65 536 texts of

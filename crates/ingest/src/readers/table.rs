@@ -1,6 +1,8 @@
 //! Tables of both kinds, whatever file they come from. Wide: a time, a column a feature, and columns of labels. Long: a row
 //! a sample, with the columns `value` and `__name__` (raw series) or `feature`; all others are labels.
 
+use std::collections::BTreeSet;
+
 use homeostat_core::Timestamp;
 
 use super::ReadError;
@@ -48,8 +50,14 @@ enum Kind {
 
 /// Whether a line is a table's header: it has a column of moments and another.
 pub(super) fn is_header(line: &str) -> bool {
-    let names: Vec<&str> = line.split(',').map(|name| name.trim().trim_matches('"')).collect();
+    let delimiter = super::cell::delimiter(line);
+    let names: Vec<&str> = line.split(delimiter).map(|name| name.trim().trim_matches('"')).collect();
     names.len() >= 2 && names.iter().any(|name| is_time(name))
+}
+
+/// Whether a column is pandas' index: it is written without a name, and read back as `Unnamed: 0`.
+fn is_index(name: &str) -> bool {
+    name.is_empty() || name.starts_with("Unnamed: ") || name == "__index_level_0__"
 }
 
 fn is_time(name: &str) -> bool {
@@ -63,8 +71,9 @@ impl Table {
         if names.len() > COLUMNS_MAX {
             return Err(ReadError::TooMuch { what: "columns", limit: COLUMNS_MAX });
         }
-        for (idx, name) in names.iter().enumerate() {
-            if names[..idx].contains(name) {
+        let mut known = BTreeSet::new();
+        for name in names.iter().filter(|name| !is_index(name)) {
+            if !known.insert(name) {
                 return Err(wrong(format!("two columns are called {name:?}")));
             }
         }
@@ -85,7 +94,7 @@ impl Table {
             let name = &table.names[idx];
             let is_label = LABEL_NAMES.contains(&name.as_str()) || is_text.get(idx).copied().unwrap_or(false);
             match &mut table.kind {
-                _ if idx == time_idx => {}
+                _ if idx == time_idx || is_index(name) => {}
                 Kind::Wide(_) if name == TRUTH_NAME => {}
                 Kind::Wide(_) if is_label => table.label_idxs.push(idx),
                 Kind::Wide(features) => features.push(idx),
@@ -97,6 +106,23 @@ impl Table {
             Kind::Wide(features) if features.is_empty() => Err(wrong("there is no column of a feature".to_owned())),
             Kind::Wide(_) | Kind::Long { .. } => Ok(table),
         }
+    }
+
+    /// A column's name.
+    pub(super) fn name(&self, column_idx: usize) -> &str {
+        self.names.get(column_idx).map_or("", String::as_str)
+    }
+
+    /// Whether a column of a wide table is a label only because it holds texts, not by its name.
+    pub(super) fn is_label_by_content(&self, column_idx: usize) -> bool {
+        matches!(self.kind, Kind::Wide(_))
+            && self.label_idxs.contains(&column_idx)
+            && !LABEL_NAMES.contains(&self.name(column_idx))
+    }
+
+    /// The columns that only count the rows.
+    pub(super) fn index_columns(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str).filter(|name| is_index(name))
     }
 
     /// Columns there are.

@@ -220,8 +220,8 @@ fn what_is_wrong_is_told_with_its_line() {
         ("{__name__=\"up\"} 1 1\n{__name__=\"up\" 1 1\n", 2, "labels in braces"),
         ("{__name__=\"up\"} 1 1.5\n", 1, "no milliseconds"),
         ("time,cpu\n1,2\n2,3,4\n", 3, "3 cells, the header has 2"),
-        ("time,cpu\n1,2\nx,3\n", 3, "no moment"),
-        ("time,cpu\n1,2\n2,much\n", 3, "\"much\" is no number"),
+        ("time,cpu\n1,2\nx,3\n", 3, "invalid timestamp"),
+        ("time,cpu\n1,2\n2,much\n", 3, "\"much\" isn't a number"),
         ("time,cpu,cpu\n1,2,3\n", 1, "two columns"),
         ("time,pod\n1,a\n", 1, "no column of a feature"),
         ("time,cpu\n1,2\n2,\"3\n", 3, "no closing quote"),
@@ -337,4 +337,108 @@ proptest! {
 
 fn up_of(job: &str) -> Labels {
     labels(&[("__name__", "up"), ("job", job)])
+}
+
+/// What a file says beside its samples.
+#[derive(Default)]
+struct Noted {
+    seen: Seen,
+    notes: Vec<String>,
+}
+
+impl SampleSink for Noted {
+    fn series(&mut self, what: What<'_>, labels: &Labels) -> Result<Option<SeriesIdx>, ReadError> {
+        self.seen.series(what, labels)
+    }
+
+    fn sample(&mut self, series: SeriesIdx, sample: Sample) -> Result<(), ReadError> {
+        self.seen.sample(series, sample)
+    }
+
+    fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+}
+
+fn noted(bytes: &[u8]) -> Result<Noted, ReadError> {
+    let mut noted = Noted::default();
+    let options = ReadOptions { feature: Some("queue".into()), ..ReadOptions::default() };
+    read_samples(Cursor::new(bytes.to_vec()), &options, &mut noted)?;
+    Ok(noted)
+}
+
+fn features(seen: &Seen) -> Vec<&str> {
+    seen.series.iter().filter_map(|(feature, _)| feature.as_deref()).collect()
+}
+
+#[test]
+fn a_text_among_numbers_is_named_by_line_and_column_wherever_it_stands() {
+    for (text, line) in [
+        ("time,cpu,mem\n60,1,oops\n120,1,300\n180,1,301\n", "line 2: column mem"),
+        ("time,cpu,mem\n60,1,300\n120,1,oops\n180,1,301\n", "line 3: column mem"),
+        ("time,cpu,mem\n60,1,1.2.3\n120,1,300\n", "line 2: column mem: \"1.2.3\" isn't a number"),
+    ] {
+        let error = noted(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(line), "{text}: {error}");
+    }
+    let gap = noted(b"time,cpu,mem\n60,1,N/A\n120,1,300\n").expect("N/A is a gap");
+    assert_eq!(features(&gap.seen), ["cpu", "mem"]);
+    let label = noted(b"time,zone,cpu\n60,eu,1\n120,us,2\n").expect("a label");
+    assert_eq!(features(&label.seen), ["cpu", "cpu"]);
+    assert!(label.notes[0].contains("column zone holds text (line 2: \"eu\")"), "{:?}", label.notes);
+}
+
+#[test]
+fn tables_of_other_programs_are_read_as_they_are() {
+    let wanted = [(0, 60_000, 1.5), (1, 60_000, 300.0), (0, 120_000, 2.5), (1, 120_000, 301.0)];
+    let utf16: Vec<u8> =
+        "\u{feff}time\tcpu\tmem\n60\t1.5\t300\n120\t2.5\t301\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [
+        b"time;cpu;mem\n60;1,5;300\n120;2,5;301\n".to_vec(),
+        b"\xef\xbb\xbftime,cpu,mem\r\n60,1.5,300 B\r\n120,2.5,301 B\r\n".to_vec(),
+        b",time,cpu,mem\n0,60,1.5,300\n1,120,2.5,301\n".to_vec(),
+        b"Unnamed: 0,time,cpu,mem\n0,60,1500ms,300\n1,120,2.5,301\n".to_vec(),
+        utf16,
+    ] {
+        let noted = noted(&bytes).unwrap_or_else(|error| panic!("{}: {error}", String::from_utf8_lossy(&bytes)));
+        assert_eq!(features(&noted.seen), ["cpu", "mem"], "{}", String::from_utf8_lossy(&bytes));
+        assert_eq!(noted.seen.samples, wanted, "{}", String::from_utf8_lossy(&bytes));
+    }
+    let units = noted(b"time,cpu,mem\n60,1,12.5 MiB\n120,2,1 GiB\n").expect("units");
+    assert_eq!(units.seen.samples[1].2, 13_107_200.0);
+    assert!(units.notes[0].contains("column mem has units (MiB)"), "{:?}", units.notes);
+}
+
+#[test]
+fn an_answer_says_what_of_it_cannot_be_used_and_only_missing_data_refuses_it() {
+    let answer = |notes: &str, result: &str| {
+        format!(
+            "\u{feff}{{\"status\":\"success\",{notes}\"data\":{{\"resultType\":\"matrix\",\"result\":[{result}]}}}}"
+        )
+    };
+    let series = r#"{"metric":{"pod":"a"},"values":[[60,"1.5"]]}"#;
+    let annotated = answer(r#""warnings":["PromQL info: metric might not be a counter"],"infos":["x"],"#, series);
+    let noted_one = noted(annotated.as_bytes()).expect("whole, with a mark at its beginning");
+    assert_eq!(noted_one.seen.samples.len(), 1);
+    assert!(noted_one.notes[0].contains("might not be a counter") && noted_one.notes.len() == 2);
+    let partial = answer(r#""warnings":["store 2 is down"],"#, series);
+    assert!(noted(partial.as_bytes()).is_err());
+    let native = answer(
+        "",
+        r#"{"metric":{"pod":"a"},"histograms":[[60,{"count":"1","sum":"2"}],[120,{"count":"1","sum":"2"}]]}"#,
+    );
+    let noted_native = noted(native.as_bytes()).expect("read");
+    assert!(noted_native.notes[0].contains("2 native histograms of queue"), "{:?}", noted_native.notes);
+    assert!(noted_native.notes[0].contains("histogram_quantile()"));
+    let dump = b"{__name__=\"lat\"} {count:5, sum:18.4, (0.5,1]:2} 1700000000000\n";
+    assert!(noted(dump).expect("read").notes[0].contains("1 native histograms"));
+}
+
+#[test]
+fn a_header_of_a_million_names_is_refused_at_once() {
+    let names: Vec<String> = (0..1_000_000).map(|idx| format!("c{idx}")).collect();
+    let began = std::time::Instant::now();
+    let text = format!("time,{}\n60,1\n", names.join(","));
+    assert!(noted(text.as_bytes()).is_err());
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }

@@ -5,6 +5,7 @@ use std::io::BufRead;
 use homeostat_core::Timestamp;
 
 use super::ReadError;
+use super::answers::histograms_text;
 use super::labels_text::{closing_brace, read_labels};
 use super::lines::Lines;
 use super::sink::{SampleSink, SeriesTexts, What};
@@ -14,6 +15,7 @@ use crate::matrix::{Labels, Sample};
 pub(super) fn read(text: impl BufRead, sink: &mut dyn SampleSink) -> Result<(), ReadError> {
     let mut lines = Lines::new(text);
     let mut texts = SeriesTexts::default();
+    let mut n_histograms = 0;
     while let Some(line) = lines.next()? {
         if line.text.trim().is_empty() {
             continue;
@@ -34,12 +36,16 @@ pub(super) fn read(text: impl BufRead, sink: &mut dyn SampleSink) -> Result<(), 
         let rest = rest.trim();
         // A native histogram is no number; what windows hold are quantiles of it, which a dump can't give.
         if rest.starts_with('{') {
+            n_histograms += 1;
             continue;
         }
         let words = rest.split_once(' ').ok_or_else(|| line.wrong("there is no value and timestamp"))?;
         let value = number(words.0).ok_or_else(|| line.wrong(format!("{:?} is no number", words.0)))?;
         let millis = words.1.parse().map_err(|_| line.wrong(format!("timestamp {:?} is no milliseconds", words.1)))?;
         sink.sample(series, Sample { at: Timestamp::from_millis(millis), value })?;
+    }
+    if n_histograms > 0 {
+        sink.note(&histograms_text(n_histograms, ""));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::ReadError;
+use super::utf16::Utf16;
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -33,6 +34,15 @@ pub(super) fn unpacked(file: impl Read + Send + 'static) -> Result<Unpacked, Rea
         Box::new(ZstdFrames { packed: file, decoder: FrameDecoder::new(), in_frame: false })
     } else {
         Box::new(file)
+    };
+    let mut mark = Vec::with_capacity(3);
+    inside.by_ref().take(3).read_to_end(&mut mark).map_err(ReadError::of_io)?;
+    let mut inside: Inside = match mark.as_slice() {
+        // A byte order mark says nothing in UTF-8, and no JSON reader wants it.
+        [0xef, 0xbb, 0xbf] => inside,
+        [0xff, 0xfe, ..] => Box::new(Utf16::new(Cursor::new(mark[2..].to_vec()).chain(inside), u16::from_le_bytes)),
+        [0xfe, 0xff, ..] => Box::new(Utf16::new(Cursor::new(mark[2..].to_vec()).chain(inside), u16::from_be_bytes)),
+        _no_mark => Box::new(Cursor::new(mark).chain(inside)),
     };
     let mut beginning = Vec::with_capacity(BEGINNING_BYTES);
     inside.by_ref().take(BEGINNING_BYTES as u64).read_to_end(&mut beginning).map_err(ReadError::of_io)?;

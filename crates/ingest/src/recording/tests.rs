@@ -145,3 +145,31 @@ fn what_is_kept_is_bounded() {
     let two = "requests_total{pod=\"a\"} 1 60\nrequests_total{pod=\"b\"} 1 60\n# EOF\n";
     assert!(matches!(read(&mut small, two, None), Err(ReadError::TooMuch { limit: 1, .. })));
 }
+
+#[test]
+fn raw_samples_say_when_the_source_scraped_and_when_it_did_not() {
+    let mut recording = recording(&[("traffic", "sum by (namespace, workload) (rate(requests_total[1m]))")]);
+    let mut text = String::new();
+    for scrape in (0..40).chain(80..100) {
+        text.push_str(&format!("requests_total{{{CART}}} {} {}\n", scrape * 30, 1_700_000_000 + scrape * 15));
+    }
+    read(&mut recording, &(text + "# EOF\n"), None).expect("read");
+    let scrapes = recording.finish().expect("answers").scrapes.expect("raw samples");
+    let ages: Vec<i64> =
+        scrapes.series()[0].samples().iter().map(|sample| sample.at.as_millis() / 1000 - sample.value as i64).collect();
+    assert_eq!(ages.iter().filter(|age| **age < 15).count(), 15, "{ages:?}");
+    assert!(ages.iter().max().is_some_and(|oldest| (241..=300).contains(oldest)), "five minutes back, and no further");
+    let moments: Vec<i64> = scrapes.series()[0].samples().iter().map(|sample| sample.at.as_millis() / 60_000).collect();
+    assert!(moments.windows(2).any(|pair| pair[1] - pair[0] > 4), "the gap has no answer: {moments:?}");
+}
+
+#[test]
+fn samples_of_another_step_are_one_clear_sentence() {
+    for (step_s, found) in [(300, "5m apart"), (15, "15s apart")] {
+        let mut recording = recording(&[("cpu", "cpu")]);
+        let rows: String = (0..9).map(|row| format!("{},1\n", 1_700_000_040 + row * step_s)).collect();
+        read(&mut recording, &format!("time,cpu\n{rows}"), None).expect("read");
+        let error = recording.finish().expect_err("another step").to_string();
+        assert!(error.contains(found) && error.contains("global.step is 1m"), "{error}");
+    }
+}

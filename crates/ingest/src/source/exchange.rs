@@ -77,7 +77,7 @@ impl Shared {
         let is_answer = response.status().is_success();
         let too_much = || {
             let why = format!(
-                "the answer has more than {bytes_max} bytes; narrow or aggregate the query, or raise the limit"
+                "the answer has more than {bytes_max} bytes; narrow or aggregate the query, or raise limits.answer_mib"
             );
             Failed { error: FetchError::TooMuch { expr: ask.expr.to_owned(), why }, again: false }
         };

@@ -4,23 +4,25 @@ use homeostat_core::format_duration;
 use homeostat_detect::{MemoryEstimate, estimate};
 
 use crate::config::Config;
-use crate::serve::service::{SUBJECTS_MAX, WINDOW_ROWS};
+use crate::serve::service::WINDOW_ROWS;
 use crate::training::ensemble_spec;
 
 /// A measurement in a window.
 const CELL_BYTES: usize = size_of::<f64>();
 
-/// A measurement of the history while it is aligned: decoded with its time, in the feed, and in the window to train on.
-const TRAINING_CELL_BYTES: usize = size_of::<homeostat_ingest::Sample>() + 2 * CELL_BYTES;
+/// A measurement of the history, which is kept in a file while models are trained.
+const TRAINING_CELL_BYTES: usize = CELL_BYTES;
 
 /// Lines for a person: what a workload takes, by part, and all workloads there may be.
 pub(super) fn text(config: &Config) -> String {
     let n_features = config.queries.n_queries();
+    let workloads_max = config.limits.workloads_max;
     let models = estimate(&ensemble_spec(&config.detection), n_features, config.step, config.history);
     let rows_bytes = WINDOW_ROWS * n_features * CELL_BYTES;
     let shares = config.detection.share_models;
     let own_bytes = models.subject_bytes() - if shares { models.shared_bytes() } else { 0 } + rows_bytes;
-    let all_bytes = own_bytes.saturating_mul(SUBJECTS_MAX) + if shares { models.shared_bytes() } else { 0 };
+    let all_bytes =
+        own_bytes.saturating_mul(config.limits.workloads_max) + if shares { models.shared_bytes() } else { 0 };
     let shared = if shares {
         format!("; {} of it once for all workloads of a kind", bytes_text(models.shared_bytes()))
     } else {
@@ -30,8 +32,8 @@ pub(super) fn text(config: &Config) -> String {
     let training_bytes = n_steps.saturating_mul(n_features * TRAINING_CELL_BYTES);
     format!(
         "memory, estimated: {} a workload ({}; rows {}{shared})\n\
-         memory, estimated: {} for each workload more, {} a series; {} for {SUBJECTS_MAX} workloads, the most there may be\n\
-         memory, estimated: while training on {}, {} more a workload\n",
+         memory, estimated: {} for each workload more, {} a series; {} for {workloads_max} workloads, the most there may be (limits.workloads_max)\n\
+         disk, estimated: while training on {}, {} a workload\n",
         bytes_text(models.subject_bytes() + rows_bytes),
         parts_text(&models),
         bytes_text(rows_bytes),
@@ -86,13 +88,13 @@ mod tests {
 
     #[test]
     fn a_longer_history_takes_more_to_train_on() {
-        // 10 080 rows of 4 features, 32 bytes each.
+        // 10 080 rows of 4 features, 8 bytes each.
         assert!(
-            text_of("global: {step: 60s, history: 7d}\n").contains("while training on 1w, 1.2 MiB more"),
+            text_of("global: {step: 60s, history: 7d}\n").contains("while training on 1w, 315 KiB a workload"),
             "{}",
             text_of("")
         );
-        assert!(text_of("global: {step: 60s, history: 14d}\n").contains("while training on 2w, 2.5 MiB more"));
+        assert!(text_of("global: {step: 60s, history: 14d}\n").contains("while training on 2w, 630 KiB a workload"));
     }
 
     #[test]

@@ -29,13 +29,12 @@ pub(super) fn dry_run(output: &Path, source: &str, work: &Work<'_>, estimate: &E
 }
 
 fn history(work: &Work<'_>) -> String {
-    let Some(first) = work.windows.first() else { return "no subject".to_owned() };
-    let grid = first.grid();
+    let Some(grid) = work.histories.grid() else { return "no subject".to_owned() };
     format!(
         "{} subjects, {} rows of {} features each, from {} to {}, one every {}",
-        work.windows.len(),
+        work.histories.len(),
         grid.n_steps(),
-        first.schema().n_features(),
+        work.histories.n_features(),
         grid.start(),
         grid.end(),
         format_duration(grid.step())
@@ -46,7 +45,7 @@ fn groups(work: &Work<'_>) -> String {
     let n_sharing: usize = work.groups.iter().map(Vec::len).sum();
     let sizes: Vec<String> = work.groups.iter().take(5).map(|group| group.len().to_string()).collect();
     let more = if work.groups.len() > 5 { ", …" } else { "" };
-    let n_alone = work.windows.len() - n_sharing;
+    let n_alone = work.histories.len() - n_sharing;
     match work.groups.len() {
         0 => format!("no models are shared; {n_alone} subjects have their own"),
         1 => format!("{n_sharing} subjects of a kind share models; {n_alone} have their own"),

@@ -76,6 +76,6 @@ async fn no_answer_gives_no_windows_and_no_error() {
     let config = config("http://127.0.0.1:1");
     let mut replicas = Replicas::of(&config).expect("a feed").expect("a section");
     let at = Timestamp::from_secs(60 * 10_000);
-    let unanswered = Pull { matrices: vec![None], failed: Vec::new() };
+    let unanswered = Pull { matrices: vec![None], ..Pull::default() };
     assert!(replicas.windows(&unanswered, at).is_empty());
 }
