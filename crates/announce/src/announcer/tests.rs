@@ -6,7 +6,7 @@ use super::*;
 use crate::channels::Channel;
 use crate::outlet::{Deliver, Delivery};
 use crate::testing::{
-    Answer, FakeClock, FakeReceiver, change, change_of, escalation, incident, noon, refuse, retry, settle,
+    Answer, FakeClock, FakeReceiver, Lines, change, change_of, escalation, incident, noon, refuse, retry, settle,
 };
 
 /// A homeostat with one channel `pager` for calls and one `feed` that also gets changes.
@@ -379,4 +379,43 @@ async fn a_wall_clock_that_steps_neither_delays_nor_gives_up_anything() {
     set.clock.advance_secs(14).await;
     assert_eq!(pager.n_got(), 3);
     assert_eq!(set.announcer.status().n_pending(), 0);
+}
+
+#[tokio::test]
+async fn an_outage_is_two_lines_in_the_log_however_many_attempts_it_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pager, feed) = (FakeReceiver::always(retry("503")), ok());
+    let lines = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let _guard = tracing::subscriber::set_default(Lines(Arc::clone(&lines)));
+    let mut set = Set::new(directory.path(), &pager, &feed);
+    set.run().await;
+    for reason in ["a", "b", "c"] {
+        set.announcer.escalate(&to(&["pager"], reason), None);
+    }
+    set.clock.advance_secs(200).await;
+    let n_attempts = pager.n_got();
+    pager.now_accepts();
+    set.clock.advance_secs(200).await;
+    assert!(n_attempts > 3 && set.announcer.status().n_pending() == 0);
+    let of_channel: Vec<String> =
+        lines.lock().unwrap().iter().filter(|line| line.contains("channel=\"pager\"")).cloned().collect();
+    assert_eq!(of_channel.len(), 2, "{of_channel:?}");
+    assert!(of_channel[0].starts_with("WARN") && of_channel[0].contains("503"), "{of_channel:?}");
+    assert!(of_channel[1].starts_with("INFO") && of_channel[1].contains("works again"), "{of_channel:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_minutes_is_told_in_the_log_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pager, feed) = (FakeReceiver::always(retry("503")), ok());
+    let lines = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let _guard = tracing::subscriber::set_default(Lines(Arc::clone(&lines)));
+    let mut set = Set::new(directory.path(), &pager, &feed);
+    set.run().await;
+    set.announcer.escalate(&to(&["pager"], "a"), None);
+    let told = || lines.lock().unwrap().iter().filter(|line| line.contains("nobody was called")).count();
+    set.clock.advance_secs(299).await;
+    assert_eq!(told(), 0);
+    set.clock.advance_secs(900).await;
+    assert_eq!(told(), 1);
 }

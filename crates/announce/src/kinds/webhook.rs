@@ -1,5 +1,6 @@
 //! `type: webhook`: a receiver on HTTP that takes CloudEvents in structured mode.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,25 +21,66 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 struct Webhook {
     http: Http,
-    url: SecretUrl,
+    url: WhereTo,
     timeout: Duration,
 }
 
+/// Where the URL is written.
+enum WhereTo {
+    Config(SecretUrl),
+    /// Read at each attempt: a token that is renewed in it counts at once.
+    File(PathBuf),
+}
+
+impl WhereTo {
+    fn url(&self) -> Result<SecretUrl, String> {
+        match self {
+            Self::Config(url) => Ok(url.clone()),
+            Self::File(path) => read(path),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<SecretUrl, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{} can't be read: {error}", path.display()))?;
+    SecretUrl::parse(text.trim()).map_err(|why| format!("the URL in {} {why}", path.display()))
+}
+
 fn open(reader: &mut Reader<'_>, http: &Http) -> Option<Outlet> {
+    let timeout = reader.duration_in("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
+    let url = where_to(reader)?;
+    Some(Outlet::Deliver(Arc::new(Webhook { http: http.clone(), url, timeout })))
+}
+
+fn where_to(reader: &mut Reader<'_>) -> Option<WhereTo> {
+    let beside_config = Path::new(reader.file()).parent().map(Path::to_owned).unwrap_or_default();
+    if let Some(path) = reader.text("url_file").map(|path| beside_config.join(path)) {
+        if reader.node("url").is_some() {
+            reader.reject("url_file", "either url or url_file, not both");
+            return None;
+        }
+        if let Err(why) = read(&path) {
+            reader.reject("url_file", why);
+            return None;
+        }
+        return Some(WhereTo::File(path));
+    }
     let url = reader.get("url", |value| match value {
         Value::Text(text) => SecretUrl::parse(text),
         other => Err(format!("must be a URL, not {}", other.kind())),
     });
-    let url = reader.require_such_as("url", url, "https://receiver.example/hook");
-    let timeout = reader.duration_in("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
-    Some(Outlet::Deliver(Arc::new(Webhook { http: http.clone(), url: url?, timeout })))
+    reader.require_such_as("url", url, "https://receiver.example/hook").map(WhereTo::Config)
 }
 
 #[async_trait]
 impl Deliver for Webhook {
     async fn deliver(&self, event: &Event, attempt: Attempt) -> Delivery {
+        let url = match self.url.url() {
+            Ok(url) => url,
+            Err(why) => return Delivery::Retry { why, after: None },
+        };
         let post = Post {
-            url: &self.url,
+            url: &url,
             content_type: cloudevent::MEDIA_TYPE,
             // The same key at each attempt: a receiver that accepted the event and answered too late knows it again.
             headers: &[("idempotency-key", &event.id)],
@@ -49,5 +91,57 @@ impl Deliver for Webhook {
 
     fn timeout(&self) -> Duration {
         self.timeout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use homeostat_settings::{Problem, parse_documents};
+
+    use super::*;
+    use crate::testing::{Receiver, Reply, TIMEOUT, change, noon};
+
+    fn read_section(text: &str, file: &str) -> (Option<Outlet>, Vec<Problem>) {
+        let documents = parse_documents(file, text).unwrap();
+        let mut problems = Vec::new();
+        let mut reader = Reader::new(file, "channels.it", &documents[0], &mut problems);
+        let outlet = open(&mut reader, &Http::default());
+        reader.finish();
+        (outlet, problems)
+    }
+
+    #[tokio::test]
+    async fn a_url_that_is_renewed_in_its_file_counts_without_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.yaml").display().to_string();
+        let (old, new) = (Receiver::start(&[Reply::Status(401)]).await, Receiver::start(&[Reply::Status(200)]).await);
+        std::fs::write(directory.path().join("hook"), old.url() + "\n").unwrap();
+        let (outlet, problems) = read_section("{url_file: hook}", &config);
+        assert_eq!(problems, []);
+        let Some(Outlet::Deliver(channel)) = outlet else { panic!("a webhook delivers") };
+        let (event, attempt) = (Event::of_change(&change("opened"), "/a", 1), Attempt { limit: TIMEOUT, now: noon() });
+        assert!(matches!(channel.deliver(&event, attempt).await, Delivery::Retry { .. }));
+        std::fs::write(directory.path().join("hook"), new.url()).unwrap();
+        assert_eq!(channel.deliver(&event, attempt).await, Delivery::Accepted);
+        std::fs::write(directory.path().join("hook"), "s3cret").unwrap();
+        let Delivery::Retry { why, .. } = channel.deliver(&event, attempt).await else { panic!("not retried") };
+        assert!(why.contains("must begin with http") && !why.contains("s3cret"), "{why}");
+    }
+
+    #[test]
+    fn a_url_is_written_in_one_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.yaml").display().to_string();
+        std::fs::write(directory.path().join("hook"), "s3cret").unwrap();
+        for (text, expected) in [
+            ("{url_file: hook}", "url_file: the URL in"),
+            ("{url_file: gone}", "can't be read"),
+            ("{url_file: hook, url: 'https://hooks.example/'}", "either url or url_file"),
+        ] {
+            let (outlet, problems) = read_section(text, &config);
+            assert!(outlet.is_none() && problems.len() == 1, "{text}: {problems:?}");
+            let shown = problems[0].to_string();
+            assert!(shown.contains(expected) && !shown.contains("s3cret"), "{shown}");
+        }
     }
 }

@@ -49,11 +49,12 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<Upgraded>
     if found > FORMAT {
         return Ok(Upgraded::Newer { found });
     }
-    if found < 1 {
+    // A file that is up to date isn't written: with a full disk the program must start all the same.
+    if found < FORMAT {
         from_unversioned(&transaction)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()?;
     }
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.commit()?;
     Ok(Upgraded::Ready)
 }
 
