@@ -9,7 +9,7 @@ use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
 use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
 use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
-use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_journal::Journal;
 use homeostat_remediate::{Policy, SafetyLimits, Verdict};
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
@@ -75,7 +75,7 @@ pub(crate) async fn watch_scenario(
     for fault in scenario.faults {
         shop.schedule(fault).context("scheduling a scenario's fault")?;
     }
-    let journal = Arc::new(SqliteJournal::in_memory()?);
+    let journal = Arc::new(Journal::in_memory()?);
     let mut closed = ClosedLoop::new(shop, trained, calibration, Vec::new(), journal, Mode::Observe).await?;
     while closed.now() < scenario.until {
         closed.step().await;
@@ -96,7 +96,7 @@ impl ClosedLoop {
         trained: &Trained,
         calibration: Calibration,
         policies: Vec<Policy>,
-        journal: Arc<dyn Journal>,
+        journal: Arc<Journal>,
         mode: Mode,
     ) -> anyhow::Result<Self> {
         let tracker = Tracker::new(trained.opening, TrackerTimes::default(), calibration);

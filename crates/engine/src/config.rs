@@ -7,6 +7,7 @@ mod options;
 mod queries;
 mod remediation;
 mod source;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) own_workload: Option<Subject>,
     /// Where the journal and the kill switch are.
     pub(crate) storage: PathBuf,
+    /// How long rows stay in the journal before they go to its archive.
+    pub(crate) journal_retention: Duration,
     /// Where to listen; loopback.
     pub(crate) listen_address: SocketAddr,
 }

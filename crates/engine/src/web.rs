@@ -26,14 +26,14 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 #[derive(Clone)]
 pub(crate) struct Api {
     metrics: Arc<Metrics>,
-    journal: Arc<dyn Journal>,
+    journal: Arc<Journal>,
     monitor: Arc<OnceLock<SharedMonitor>>,
     calibration: Arc<Calibration>,
 }
 
 impl Api {
     /// An API that isn't ready yet.
-    pub(crate) fn new(metrics: Arc<Metrics>, journal: Arc<dyn Journal>, calibration: Calibration) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, journal: Arc<Journal>, calibration: Calibration) -> Self {
         Self { metrics, journal, monitor: Arc::new(OnceLock::new()), calibration: Arc::new(calibration) }
     }
 

@@ -65,7 +65,7 @@ type Pause = Arc<dyn Fn(PausePoint) + Send + Sync>;
 /// for one journal.
 pub struct Driver {
     executor: Arc<dyn Executor>,
-    journal: Arc<dyn Journal>,
+    journal: Arc<Journal>,
     policies: Vec<Policy>,
     limits: SafetyLimits,
     supported: Vec<ActionKind>,
@@ -81,7 +81,7 @@ impl Driver {
     /// A driver that keeps to these policies and limits.
     pub fn new(
         executor: Arc<dyn Executor>,
-        journal: Arc<dyn Journal>,
+        journal: Arc<Journal>,
         policies: Vec<Policy>,
         limits: SafetyLimits,
     ) -> Self {
@@ -120,7 +120,7 @@ impl Driver {
     }
 
     /// What the journal holds.
-    pub fn journal(&self) -> &Arc<dyn Journal> {
+    pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use homeostat_core::{Calendar, IncidentType, Mode, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, SubjectSignals, TickInput};
-use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_journal::Journal;
 use homeostat_remediate::{KillSwitch, SafetyLimits, load_policies};
 use proptest::prelude::*;
 use support::{SimulatedExecutor, Trouble, block_on, incident};
@@ -47,20 +47,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct World {
     executor: Arc<SimulatedExecutor>,
-    journal: Arc<SqliteJournal>,
+    journal: Arc<Journal>,
     driver: Driver,
 }
 
 impl World {
     fn new(limits: &SafetyLimits) -> Self {
         let executor = Arc::new(SimulatedExecutor::with(&[&Subject::deployment("shop", "cart")]));
-        let journal = Arc::new(SqliteJournal::in_memory().unwrap());
+        let journal = Arc::new(Journal::in_memory().unwrap());
         let driver = Self::driver(&executor, &journal, limits);
         Self { executor, journal, driver }
     }
 
-    fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<SqliteJournal>, limits: &SafetyLimits) -> Driver {
-        let journal: Arc<dyn Journal> = journal.clone();
+    fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<Journal>, limits: &SafetyLimits) -> Driver {
+        let journal: Arc<Journal> = journal.clone();
         Driver::new(executor.clone(), journal, load_policies(GREEDY, "p").unwrap(), limits.clone())
     }
 

@@ -10,13 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use homeostat_core::{Calendar, Incident, IncidentId, IncidentType, Mode, PlanId, Subject, Timestamp, Topology};
+use async_trait::async_trait;
+use homeostat_core::{Calendar, Incident, IncidentType, Mode, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
-use homeostat_journal::{Intent, Journal, JournalError, Journaled, Note, ReadError, SqliteJournal};
-use homeostat_remediate::{
-    DecisionRecord, Escalation, History, JournalEvent, KillSwitch, Observation, Policy, SafetyLimits, Stage,
-    load_policies,
-};
+use homeostat_journal::{AppendError, Cut, Epoch, Head, Journal, ReadError, Row, SqliteStore, Store};
+use homeostat_remediate::{KillSwitch, Observation, Policy, SafetyLimits, Stage, load_policies};
 use support::{SimulatedExecutor, Trouble, block_on, incident};
 
 const POLICY: &str = "
@@ -31,57 +29,37 @@ remediation_policy:
 /// A panic with this is the process being killed.
 struct Killed;
 
-/// A journal whose process is killed before or after its n-th row becomes durable.
+/// A store whose process is killed before or after its n-th row becomes durable.
 struct Dying {
-    journal: SqliteJournal,
+    store: SqliteStore,
     rows_left: AtomicUsize,
     is_after: bool,
 }
 
-impl Dying {
-    fn row<T>(&self, write: impl FnOnce() -> T) -> T {
+#[async_trait]
+impl Store for Dying {
+    async fn base(&self) -> Result<Option<Head>, ReadError> {
+        self.store.base().await
+    }
+    async fn read(&self, after: i64) -> Result<Vec<Row>, ReadError> {
+        self.store.read(after).await
+    }
+    async fn append(&self, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
         let left = self.rows_left.fetch_sub(1, Ordering::SeqCst);
         if left == 1 && !self.is_after {
             std::panic::panic_any(Killed);
         }
-        let written = write();
+        let written = self.store.append(row, after, epoch).await;
         if left == 1 {
             std::panic::panic_any(Killed);
         }
         written
     }
-}
-
-impl Journal for Dying {
-    fn record(&self, intent: &Intent, now: Timestamp) -> Result<Journaled, JournalError> {
-        self.row(|| self.journal.record(intent, now))
+    async fn archive(&self, cut: &Cut, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
+        self.store.archive(cut, row, after, epoch).await
     }
-    fn append(&self, plan: &PlanId, event: &JournalEvent, now: Timestamp) -> Result<Stage, JournalError> {
-        self.row(|| self.journal.append(plan, event, now))
-    }
-    fn note(&self, note: &Note, now: Timestamp) -> Result<bool, JournalError> {
-        self.row(|| self.journal.note(note, now))
-    }
-    fn in_flight(&self) -> Result<Vec<Journaled>, ReadError> {
-        self.journal.in_flight()
-    }
-    fn history(&self, now: Timestamp) -> Result<History, ReadError> {
-        self.journal.history(now)
-    }
-    fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
-        self.journal.incidents()
-    }
-    fn decision(&self, incident: &IncidentId) -> Result<Option<DecisionRecord>, ReadError> {
-        self.journal.decision(incident)
-    }
-    fn is_escalated(&self, incident: &IncidentId, reason: &str) -> Result<bool, ReadError> {
-        self.journal.is_escalated(incident, reason)
-    }
-    fn escalations_undelivered(&self) -> Result<Vec<Escalation>, ReadError> {
-        self.journal.escalations_undelivered()
-    }
-    fn kill_switch(&self) -> Result<KillSwitch, ReadError> {
-        self.journal.kill_switch()
+    async fn rows_of(&self, incident: &str) -> Result<Vec<Row>, ReadError> {
+        self.store.rows_of(incident).await
     }
 }
 
@@ -136,13 +114,14 @@ fn process(
     from: Timestamp,
     calls: &mut Vec<String>,
 ) -> Option<Timestamp> {
-    let journal = SqliteJournal::open(path).unwrap();
+    let (store, epoch) = SqliteStore::open(path).unwrap();
     let (rows_left, is_after) = match death {
         Death::Never | Death::At(_) => (usize::MAX, false),
         Death::BeforeRow(n) => (n, false),
         Death::AfterRow(n) => (n, true),
     };
-    let journal: Arc<dyn Journal> = Arc::new(Dying { journal, rows_left: AtomicUsize::new(rows_left), is_after });
+    let dying = Dying { store, rows_left: AtomicUsize::new(rows_left), is_after };
+    let journal = Arc::new(Journal::over(Box::new(dying), epoch).unwrap());
     let mut driver = Driver::new(executor.clone(), journal, policies(), SafetyLimits::default());
     if let Death::At(point) = death {
         driver = driver.with_pause(Arc::new(move |reached| {
@@ -206,7 +185,7 @@ fn run(death: Death, story: Story, trouble: Option<Trouble>) -> Outcome {
         let again = died_at + Duration::from_secs(10);
         assert_eq!(process(&path, &executor, Death::Never, story, again, &mut calls), None);
     }
-    let journal = SqliteJournal::open(&path).unwrap();
+    let journal = Journal::open(&path).unwrap();
     journal.verify_chain().unwrap();
     let history = journal.history(start + Duration::from_secs(900)).unwrap();
     Outcome {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use homeostat_core::{Calendar, Calibrated, Incident, IncidentState, Mode, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
-use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_journal::Journal;
 use homeostat_remediate::{
     Decision, GitOpsOwner, KillSwitch, Observation, Refusal, SafetyLimits, Verdict, load_policies,
 };
@@ -26,7 +26,7 @@ const STEP: Duration = Duration::from_secs(30);
 struct World {
     now: Timestamp,
     executor: Arc<SimulatedExecutor>,
-    journal: Arc<SqliteJournal>,
+    journal: Arc<Journal>,
     driver: Driver,
     policies: String,
     incidents: BTreeMap<String, Incident>,
@@ -43,7 +43,7 @@ struct World {
 impl World {
     fn new(policies: &str) -> Self {
         let executor = Arc::new(SimulatedExecutor::default());
-        let journal = Arc::new(SqliteJournal::in_memory().unwrap());
+        let journal = Arc::new(Journal::in_memory().unwrap());
         let driver = Self::driver(&executor, &journal, policies);
         Self {
             now: Timestamp::from_secs(0),
@@ -62,9 +62,9 @@ impl World {
         }
     }
 
-    fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<SqliteJournal>, policies: &str) -> Driver {
+    fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<Journal>, policies: &str) -> Driver {
         let policies = load_policies(policies, "policy.yaml").unwrap_or_else(|problems| panic!("{problems:?}"));
-        let journal: Arc<dyn Journal> = journal.clone();
+        let journal: Arc<Journal> = journal.clone();
         Driver::new(executor.clone(), journal, policies, SafetyLimits::default())
     }
 

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use homeostat_core::{Calendar, Incident, IncidentId, IncidentType, Mode, PlanId, Subject, Timestamp, Topology};
+use async_trait::async_trait;
+use homeostat_core::{Calendar, Incident, IncidentType, Mode, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, PausePoint, TickInput};
-use homeostat_journal::{Intent, Journal, JournalError, Journaled, Note, ReadError, SqliteJournal};
-use homeostat_remediate::{
-    Decision, DecisionRecord, Escalation, History, JournalEvent, KillSwitch, SafetyLimits, Stage, load_policies,
-};
+use homeostat_journal::{AppendError, Cut, Epoch, Head, Journal, ReadError, Row, SqliteStore, Store};
+use homeostat_remediate::{Decision, KillSwitch, SafetyLimits, Stage, load_policies};
 use support::{SimulatedExecutor, block_on, incident};
 
 const POLICY: &str = "
@@ -33,76 +32,47 @@ const READS_NOTHING: u8 = 2;
 /// Intents and their start are written, but the answer to the latter is lost.
 const FORGETS_ITS_ANSWER: u8 = 3;
 
+/// A store that fails in one way until it is told otherwise.
 struct Faulty {
-    journal: SqliteJournal,
-    fault: AtomicU8,
+    store: SqliteStore,
+    fault: Arc<AtomicU8>,
 }
 
-impl Faulty {
-    fn fault(&self) -> u8 {
-        self.fault.load(Ordering::SeqCst)
+#[async_trait]
+impl Store for Faulty {
+    async fn base(&self) -> Result<Option<Head>, ReadError> {
+        self.store.base().await
     }
-    fn writes(&self) -> Result<(), JournalError> {
-        if self.fault() == WRITES_NOTHING {
-            return Err(JournalError::NotWritten { what: "test".into(), why: "disk full".into() });
+    async fn read(&self, after: i64) -> Result<Vec<Row>, ReadError> {
+        if self.fault.load(Ordering::SeqCst) == READS_NOTHING {
+            return Err(ReadError { why: "input/output error".into() });
         }
-        Ok(())
+        self.store.read(after).await
     }
-    fn reads(&self) -> Result<(), ReadError> {
-        if self.fault() == READS_NOTHING { Err(ReadError { why: "input/output error".into() }) } else { Ok(()) }
-    }
-}
-
-impl Journal for Faulty {
-    fn record(&self, intent: &Intent, now: Timestamp) -> Result<Journaled, JournalError> {
-        self.writes()?;
-        self.journal.record(intent, now)
-    }
-    fn append(&self, plan: &PlanId, event: &JournalEvent, now: Timestamp) -> Result<Stage, JournalError> {
-        self.writes()?;
-        let stage = self.journal.append(plan, event, now)?;
-        if self.fault() == FORGETS_ITS_ANSWER {
-            return Err(JournalError::NotConfirmed { what: "test".into(), why: "input/output error".into() });
+    async fn append(&self, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
+        let lost = || AppendError::NotConfirmed("input/output error".into());
+        match self.fault.load(Ordering::SeqCst) {
+            WRITES_NOTHING => return Err(AppendError::NotWritten("disk full".into())),
+            READS_NOTHING => return Err(lost()),
+            _ => {}
         }
-        Ok(stage)
+        self.store.append(row, after, epoch).await?;
+        // As the comment at the constant says.
+        let is_forgotten = self.fault.load(Ordering::SeqCst) == FORGETS_ITS_ANSWER && row.kind == "apply-started";
+        if is_forgotten { Err(lost()) } else { Ok(()) }
     }
-    fn note(&self, note: &Note, now: Timestamp) -> Result<bool, JournalError> {
-        self.writes()?;
-        self.journal.note(note, now)
+    async fn archive(&self, cut: &Cut, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
+        self.store.archive(cut, row, after, epoch).await
     }
-    fn in_flight(&self) -> Result<Vec<Journaled>, ReadError> {
-        self.reads()?;
-        self.journal.in_flight()
-    }
-    fn history(&self, now: Timestamp) -> Result<History, ReadError> {
-        self.reads()?;
-        self.journal.history(now)
-    }
-    fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
-        self.reads()?;
-        self.journal.incidents()
-    }
-    fn decision(&self, incident: &IncidentId) -> Result<Option<DecisionRecord>, ReadError> {
-        self.reads()?;
-        self.journal.decision(incident)
-    }
-    fn is_escalated(&self, incident: &IncidentId, reason: &str) -> Result<bool, ReadError> {
-        self.reads()?;
-        self.journal.is_escalated(incident, reason)
-    }
-    fn escalations_undelivered(&self) -> Result<Vec<Escalation>, ReadError> {
-        self.reads()?;
-        self.journal.escalations_undelivered()
-    }
-    fn kill_switch(&self) -> Result<KillSwitch, ReadError> {
-        self.reads()?;
-        self.journal.kill_switch()
+    async fn rows_of(&self, incident: &str) -> Result<Vec<Row>, ReadError> {
+        self.store.rows_of(incident).await
     }
 }
 
 struct World {
     executor: Arc<SimulatedExecutor>,
-    journal: Arc<Faulty>,
+    journal: Arc<Journal>,
+    fault: Arc<AtomicU8>,
     driver: Driver,
     open: Vec<Incident>,
     kill_switch: KillSwitch,
@@ -112,12 +82,15 @@ impl World {
     fn new(fault: u8) -> Self {
         let subject = Subject::deployment("shop", "cart");
         let executor = Arc::new(SimulatedExecutor::with(&[&subject]));
-        let journal = Arc::new(Faulty { journal: SqliteJournal::in_memory().unwrap(), fault: AtomicU8::new(fault) });
-        let as_journal: Arc<dyn Journal> = journal.clone();
+        let faults = Arc::new(AtomicU8::new(SOUND));
+        let (store, epoch) = SqliteStore::in_memory().unwrap();
+        let store = Faulty { store, fault: faults.clone() };
+        let journal = Arc::new(Journal::over(Box::new(store), epoch).unwrap());
+        faults.store(fault, Ordering::SeqCst);
         let policies = load_policies(POLICY, "p").unwrap();
-        let driver = Driver::new(executor.clone(), as_journal, policies, SafetyLimits::default());
+        let driver = Driver::new(executor.clone(), journal.clone(), policies, SafetyLimits::default());
         let open = vec![incident(IncidentType::OomKilled, &subject, START)];
-        Self { executor, journal, driver, open, kill_switch: KillSwitch::default() }
+        Self { executor, journal, fault: faults, driver, open, kill_switch: KillSwitch::default() }
     }
 
     fn tick(&mut self, after_s: u64) -> Vec<DriverEvent> {
@@ -137,7 +110,7 @@ impl World {
     }
 
     fn stages(&self) -> Vec<Stage> {
-        let history = self.journal.journal.history(START + Duration::from_secs(3000)).unwrap();
+        let history = self.journal.history(START + Duration::from_secs(3000)).unwrap();
         history.actions.iter().map(|action| action.stage).collect()
     }
 }
@@ -164,7 +137,7 @@ fn without_a_journal_nothing_is_done_and_a_human_is_called_once() {
         assert!(reasons(&world.tick(30)).is_empty());
         assert_eq!(world.executor.n_writes(), 0);
         // It is back: what was held is done, without a human.
-        world.journal.fault.store(SOUND, Ordering::SeqCst);
+        world.fault.store(SOUND, Ordering::SeqCst);
         world.tick(60);
         assert_eq!(world.executor.n_writes(), 1);
     }
@@ -175,7 +148,7 @@ fn an_unconfirmed_start_sends_nothing_until_it_is_read_back() {
     let mut world = World::new(FORGETS_ITS_ANSWER);
     world.tick(0);
     assert_eq!(world.executor.0.lock().unwrap().requests, 0);
-    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.fault.store(SOUND, Ordering::SeqCst);
     world.tick(30);
     assert_eq!((world.executor.n_writes(), world.stages()), (1, vec![Stage::Verifying]));
 }
@@ -185,7 +158,7 @@ fn an_unconfirmed_start_sends_nothing_until_it_is_read_back() {
 fn an_incident_that_is_over_before_the_write_cancels_it() {
     let mut world = World::new(FORGETS_ITS_ANSWER);
     world.tick(0);
-    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.fault.store(SOUND, Ordering::SeqCst);
     world.open.clear();
     let events = world.tick(30);
     assert_eq!((world.executor.n_writes(), world.stages()), (0, vec![Stage::NotApplied]));
@@ -196,7 +169,7 @@ fn an_incident_that_is_over_before_the_write_cancels_it() {
 fn a_plan_that_waited_too_long_is_not_applied() {
     let mut world = World::new(FORGETS_ITS_ANSWER);
     world.tick(0);
-    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.fault.store(SOUND, Ordering::SeqCst);
     let events = world.tick(121);
     assert_eq!((world.executor.n_writes(), world.stages()), (0, vec![Stage::NotApplied]));
     assert_eq!(reasons(&events), ["not-applied"]);
@@ -207,7 +180,7 @@ fn a_plan_that_waited_too_long_is_not_applied() {
 fn the_kill_switch_holds_a_plan_that_is_journaled_already() {
     let mut world = World::new(FORGETS_ITS_ANSWER);
     world.tick(0);
-    world.journal.fault.store(SOUND, Ordering::SeqCst);
+    world.fault.store(SOUND, Ordering::SeqCst);
     world.kill_switch = KillSwitch { engaged: true, why: "drill".into() };
     world.tick(30);
     // The source forgets it (a file that config management put back): it stays engaged.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_core::{Incident, IncidentChange, Subject, Timestamp, Window};
+use homeostat_core::{Incident, IncidentChange, IncidentId, Subject, Timestamp, Window};
 use homeostat_detect::{DueRow, DueWindows, Ensemble, FeatureState, Fleet, Misfit};
 
 use crate::exhaustion::NotAResource;
@@ -183,6 +183,16 @@ impl Monitor {
     /// The tracker, whose state must survive a restart: see [`Tracker::save`].
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
+    }
+
+    /// Takes up what a record says of incidents, after a restart: see [`Tracker::take_up`].
+    pub fn take_up(
+        &mut self,
+        recorded: impl IntoIterator<Item = Incident>,
+        is_over: impl Fn(&IncidentId) -> bool,
+        now: Timestamp,
+    ) -> Vec<Incident> {
+        self.tracker.take_up(recorded, is_over, now)
     }
 
     /// Open and stale incidents, by subject.

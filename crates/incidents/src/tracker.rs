@@ -19,6 +19,7 @@ mod cause;
 mod evidence;
 mod open;
 mod published;
+mod recorded;
 mod replicas;
 mod standing;
 
@@ -145,6 +146,13 @@ struct Watch {
     outliers: Vec<OutlierReplica>,
     #[serde(default)]
     compared_at: Option<Timestamp>,
+    /// The newest row that had a score.
+    #[serde(default)]
+    scored_at: Option<Timestamp>,
+    /// Rows up to this moment were counted before a restart. Pulled again, they count for nothing: the calm before an incident
+    /// would resolve it.
+    #[serde(skip)]
+    counted_until: Option<Timestamp>,
 }
 
 impl Tracker {
@@ -171,6 +179,10 @@ impl Tracker {
     /// Takes up where the tracker that was saved stopped. On an error nothing has changed.
     pub fn restore(&mut self, json: &str) -> Result<(), serde_json::Error> {
         self.watches = serde_json::from_str(json)?;
+        for watch in self.watches.values_mut() {
+            let updated_at = watch.open.as_ref().map(|open| open.incident().updated_at);
+            watch.counted_until = watch.scored_at.max(updated_at);
+        }
         Ok(())
     }
 
@@ -184,11 +196,20 @@ impl Tracker {
     ) -> Vec<IncidentChange> {
         let mut changes = Vec::new();
         let mut candidates: Vec<SubjectRow<'_>> = Vec::new();
+        let (mut n_rows, mut n_counted) = (0, 0);
         for row in rows {
+            n_rows += 1;
             if self.watches.len() < SUBJECTS_MAX && !self.watches.contains_key(row.subject) {
                 self.watches.insert(row.subject.clone(), Watch::default());
             }
             let Some(watch) = self.watches.get_mut(row.subject) else { continue };
+            if watch.counted_until.is_some_and(|until| at <= until) {
+                continue;
+            }
+            n_counted += 1;
+            if row.row.assessment.score().is_some() {
+                watch.scored_at = watch.scored_at.max(Some(at));
+            }
             watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
             if let Some(open) = &mut watch.open {
                 let (opens, calm) = (watch.gate.opens(&self.hysteresis), watch.gate.is_calm(&self.hysteresis));
@@ -200,6 +221,10 @@ impl Tracker {
             } else if !watch.gate.is_suspicious(&self.hysteresis) {
                 watch.waited_rows = 0;
             }
+        }
+        if n_rows > 0 && n_counted == 0 {
+            // A moment of the past, seen again.
+            return changes;
         }
         candidates.sort_by_key(|row| row.subject);
         changes.extend(self.pass_time(at));

@@ -1,12 +1,10 @@
 //! What the journal keeps beside actions: incidents, decisions, calls for a human, switches.
 
-use homeostat_core::{Incident, IncidentId};
-use homeostat_remediate::{DecisionRecord, Escalation, KillSwitch};
-use serde::{Deserialize, Serialize};
+use homeostat_core::{Escalation, Incident, IncidentId};
+use homeostat_remediate::{DecisionRecord, KillSwitch};
 
 /// Anything the journal keeps that isn't an action's own step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Note {
     /// An incident is now like this.
     Incident(Box<Incident>),

@@ -9,7 +9,7 @@ use homeostat_core::{
     Action, ActionKind, Calendar, Incident, Inverse, Mode, Plan, PlanId, Target, Timestamp, Topology, VerifySpec,
 };
 
-use crate::decision_record::{DecisionOutcome, DecisionRecord};
+use crate::decision_record::{DecisionOutcome, DecisionRecord, Reason};
 use crate::guardrails;
 use crate::history::History;
 use crate::inspect_error::InspectError;
@@ -139,9 +139,9 @@ impl Decision {
             subject: proposal.incident.subject.clone(),
             policy: proposal.policy.map(|policy| policy.name.clone()),
             outcome,
-            action: self.action(),
+            action: self.action().map(|action| action.name().to_owned()),
             plan: self.plan().map(|plan| plan.id.clone()),
-            refusals: self.refusals().to_vec(),
+            refusals: self.refusals().iter().map(Reason::from).collect(),
         }
     }
 }

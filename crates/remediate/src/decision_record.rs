@@ -1,7 +1,8 @@
 //! A decision as the journal keeps it.
 
-use homeostat_core::{ActionKind, CorrelationId, IncidentId, PlanId, Subject};
+use homeostat_core::{CorrelationId, IncidentId, PlanId, Subject};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::refusal::Refusal;
 
@@ -30,20 +31,42 @@ pub struct DecisionRecord {
     pub policy: Option<String>,
     /// How it came out.
     pub outcome: DecisionOutcome,
-    /// The action it is about, refused or not.
-    pub action: Option<ActionKind>,
+    /// The name of the action it is about, refused or not.
+    pub action: Option<String>,
     /// The plan that was made or proposed.
     pub plan: Option<PlanId>,
     /// Every reason against, with its values.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Reason>,
+}
+
+/// A reason against as it is kept: data, so that a journal can be read whichever version knew the reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The stable code.
+    pub code: String,
+    /// The sentence; from an old journal the values, which is all that was kept.
+    pub text: String,
+    /// The values in it.
+    pub values: Value,
+}
+
+impl From<&Refusal> for Reason {
+    fn from(refusal: &Refusal) -> Self {
+        // Plain data: serialising can't fail. If it did, the sentence still has the values.
+        let mut values = serde_json::to_value(refusal).unwrap_or(Value::Null);
+        if let Value::Object(values) = &mut values {
+            values.remove("code");
+        }
+        Self { code: refusal.code().to_owned(), text: refusal.to_string(), values }
+    }
 }
 
 impl DecisionRecord {
     /// Whether it says something else than `earlier`: another outcome, action, policy or set of reasons. Their values
     /// (a cooldown's rest, a confidence's digits) change all the time and make no new row.
     pub fn differs_from(&self, earlier: &Self) -> bool {
-        let codes = |record: &Self| record.refusals.iter().map(Refusal::code).collect::<Vec<_>>();
-        (self.outcome, self.action, &self.policy) != (earlier.outcome, earlier.action, &earlier.policy)
+        let codes = |record: &Self| record.refusals.iter().map(|reason| reason.code.clone()).collect::<Vec<_>>();
+        (self.outcome, &self.action, &self.policy) != (earlier.outcome, &earlier.action, &earlier.policy)
             || codes(self) != codes(earlier)
             // An attempt is its own decision, even when the one before came out the same.
             || (self.outcome == DecisionOutcome::Execute && self.plan != earlier.plan)

@@ -1,6 +1,7 @@
 //! What was done before, as far as deciding and verifying need it. Plain data; the journal fills it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::{IncidentId, IncidentType, Plan, Subject, Timestamp};
@@ -66,10 +67,11 @@ impl PastAction {
 }
 
 /// What was done before.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct History {
-    /// Actions in flight, and those that began within [`LOOK_BACK_MAX`]; oldest intent first.
-    pub actions: Vec<PastAction>,
+    /// Actions in flight, those that began or ended within [`LOOK_BACK_MAX`], and those of open incidents; oldest intent first.
+    /// Shared: giving out thousands copies no plan.
+    pub actions: Vec<Arc<PastAction>>,
     /// Policies that were stopped because they made something worse, and why (I17).
     pub frozen: BTreeMap<String, String>,
 }
@@ -77,7 +79,7 @@ pub struct History {
 impl History {
     /// Actions that haven't ended.
     pub fn in_flight(&self) -> impl Iterator<Item = &PastAction> {
-        self.actions.iter().filter(|action| !action.stage.is_end())
+        self.actions.iter().map(Arc::as_ref).filter(|action| !action.stage.is_end())
     }
 
     /// Attempts on this subject for this type of incident in the window that ends now (I3).
@@ -104,12 +106,15 @@ impl History {
 
     /// Actions on this subject that have ended.
     pub fn ended<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a PastAction> {
-        self.actions.iter().filter(move |action| action.stage.is_end() && &action.plan.target.subject == subject)
+        self.actions
+            .iter()
+            .map(Arc::as_ref)
+            .filter(move |action| action.stage.is_end() && &action.plan.target.subject == subject)
     }
 
     /// Everything that was tried for this incident, oldest first.
     pub fn of_incident<'a>(&'a self, incident: &'a IncidentId) -> impl Iterator<Item = &'a PastAction> {
-        self.actions.iter().filter(move |action| &action.plan.incident == incident)
+        self.actions.iter().map(Arc::as_ref).filter(move |action| &action.plan.incident == incident)
     }
 
     /// The number of the next attempt for this incident, from 1.

@@ -22,7 +22,7 @@ mod test_plan;
 mod verify;
 
 pub use decide::{Decision, DecisionContext, Proposal, decide};
-pub use decision_record::{DecisionOutcome, DecisionRecord};
+pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
 pub use escalation::Escalation;
 pub use history::{History, LOOK_BACK_MAX, PastAction};
 pub use inspect_error::InspectError;

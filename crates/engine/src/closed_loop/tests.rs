@@ -19,7 +19,7 @@ async fn closed_loop(compares_replicas: bool, faults: impl Fn(Timestamp) -> Vec<
     for fault in faults(shop.now()) {
         shop.schedule(fault).expect("scheduled");
     }
-    let journal = Arc::new(SqliteJournal::in_memory().expect("a journal"));
+    let journal = Arc::new(Journal::in_memory().expect("a journal"));
     let calibration = Calibration::unknown();
     let closed =
         ClosedLoop::new(shop, &trained, calibration, Vec::new(), journal, Mode::Observe).await.expect("a loop");

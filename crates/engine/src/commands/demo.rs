@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use homeostat_core::{Mode, Seed};
-use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_journal::Journal;
 use homeostat_remediate::{Policy, load_policies};
 use homeostat_simulate::{Scenario, ShopSpec};
 
@@ -91,12 +91,12 @@ fn policies() -> anyhow::Result<Vec<Policy>> {
         .map_err(|problems| anyhow::anyhow!("the demo's own policies: {}", problems[0]))
 }
 
-fn journal(args: &DemoArgs) -> anyhow::Result<Arc<dyn Journal>> {
+fn journal(args: &DemoArgs) -> anyhow::Result<Arc<Journal>> {
     Ok(match &args.storage {
-        None => Arc::new(SqliteJournal::in_memory()?),
+        None => Arc::new(Journal::in_memory()?),
         Some(dir) => {
             std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-            Arc::new(SqliteJournal::open(&dir.join("journal.db"))?)
+            Arc::new(Journal::open(&dir.join("journal.db"))?)
         }
     })
 }

@@ -1,9 +1,11 @@
 //! `homeostat incident list` and `show`: what the journal holds, also while the service runs.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use homeostat_core::Incident;
-use homeostat_journal::{Journal, SqliteJournal};
+use homeostat_journal::Journal;
 use homeostat_remediate::DecisionRecord;
 use serde_json::json;
 
@@ -48,7 +50,7 @@ pub(crate) fn list(args: &IncidentArgs) -> anyhow::Result<()> {
     let journal = open(&args.storage)?;
     let mut incidents = journal.incidents()?;
     incidents.reverse();
-    let rows: Vec<(Incident, Option<DecisionRecord>)> = incidents
+    let rows: Vec<(Incident, Option<Arc<DecisionRecord>>)> = incidents
         .into_iter()
         .map(|incident| journal.decision(&incident.id).map(|decision| (incident, decision)))
         .collect::<Result<_, _>>()?;
@@ -63,7 +65,7 @@ pub(crate) fn list(args: &IncidentArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(rows: &[(Incident, Option<DecisionRecord>)]) -> String {
+fn table(rows: &[(Incident, Option<Arc<DecisionRecord>>)]) -> String {
     if rows.is_empty() {
         return "No incidents are recorded.\n".to_owned();
     }
@@ -77,7 +79,7 @@ fn table(rows: &[(Incident, Option<DecisionRecord>)]) -> String {
             incident.incident_type.to_string(),
             incident.subject.to_string(),
             format!("{:.2}", incident.confidence.lower.value()),
-            decision.as_ref().map_or_else(|| "-".to_owned(), decided),
+            decision.as_deref().map_or_else(|| "-".to_owned(), decided),
         ]
     }));
     let n_columns = lines[0].len();
@@ -93,7 +95,7 @@ fn table(rows: &[(Incident, Option<DecisionRecord>)]) -> String {
 }
 
 fn decided(record: &DecisionRecord) -> String {
-    let codes: Vec<&str> = record.refusals.iter().map(|refusal| refusal.code()).collect();
+    let codes: Vec<&str> = record.refusals.iter().map(|reason| reason.code.as_str()).collect();
     let outcome = format!("{:?}", record.outcome).to_lowercase();
     if codes.is_empty() { outcome } else { format!("{outcome}: {}", codes.join(", ")) }
 }
@@ -111,6 +113,6 @@ pub(crate) fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
 }
 
 /// Opens the journal for reading, beside a running service.
-pub(super) fn open(storage: &StorageArgs) -> anyhow::Result<SqliteJournal> {
-    SqliteJournal::open_to_read(&storage.path.join("journal.db")).context("the journal")
+pub(super) fn open(storage: &StorageArgs) -> anyhow::Result<Journal> {
+    Journal::open_to_read(&storage.path.join("journal.db")).context("the journal")
 }

@@ -12,7 +12,7 @@ use homeostat_core::{Timestamp, Window};
 use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, read_export};
-use homeostat_journal::SqliteJournal;
+use homeostat_journal::Journal;
 use homeostat_remediate::{Decision, SafetyLimits};
 use serde_json::json;
 
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     };
     let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
-    let journal = Arc::new(SqliteJournal::in_memory()?);
+    let journal = Arc::new(Journal::in_memory()?);
     let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), SafetyLimits::default());
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };

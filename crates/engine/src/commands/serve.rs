@@ -12,7 +12,7 @@ use homeostat_detect::Hysteresis;
 use homeostat_execute::{Driver, Executor, PausePoint};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
-use homeostat_journal::SqliteJournal;
+use homeostat_journal::Journal;
 use homeostat_remediate::SafetyLimits;
 
 use crate::clock;
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Arc::new(load(args)?);
     std::fs::create_dir_all(&config.storage)
         .with_context(|| format!("storage.path: making {}", config.storage.display()))?;
-    let journal = Arc::new(SqliteJournal::open(&config.storage.join("journal.db"))?);
+    let journal = Arc::new(Journal::open(&config.storage.join("journal.db"))?);
     let outbox = Outbox::open(&config.storage.join("outbox.db"))?;
     let time = Arc::new(RealClock::new(clock::now));
     let announcer = Arc::new(Announcer::new("homeostat", &config.channels, outbox, time)?);
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let (end_deliveries, ended) = tokio::sync::oneshot::channel::<()>();
     let deliveries = tokio::spawn(Arc::clone(&announcer).run(async move { drop(ended.await) }));
     let calibration = calibration_of(&config)?;
-    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal) as _, calibration.clone());
+    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal), calibration.clone());
     // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
     let address = args.listen_address.unwrap_or(config.listen_address);
     if !address.ip().is_loopback() {
@@ -168,7 +168,7 @@ fn tracker(storage: &Path, opening: Hysteresis, calibration: Calibration) -> Tra
     tracker
 }
 
-fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journal: Arc<SqliteJournal>) -> Driver {
+fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journal: Arc<Journal>) -> Driver {
     let own_subjects = config.own_workload.iter().cloned().collect::<std::collections::BTreeSet<Subject>>();
     let own_namespaces = own_subjects.iter().map(|subject| subject.namespace.clone()).collect();
     let limits = SafetyLimits { own_subjects, own_namespaces, ..SafetyLimits::default() };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use homeostat_core::Mode;
 use homeostat_settings::{Node, Place, Problem, Reader, expand, parse_documents};
 
+use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
 use super::{Config, Limits, detection, queries, remediation, source};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
@@ -94,11 +95,7 @@ fn read(
     let topology = detection::read_topology(&mut reader);
     let calendar = detection::read_calendar(&mut reader);
     let remediation = remediation::read(&mut reader, base, mode, warnings);
-    let storage = reader.section("storage", |storage| storage.text("path")).flatten().map(|path| base.join(path));
-    let storage = match storage {
-        Some(path) => path,
-        None => base.join("homeostat-data"),
-    };
+    let storage = reader.section("storage", Storage::read).unwrap_or_default();
     let listen_address = reader.section("server", read_server).flatten().unwrap_or(LISTEN_DEFAULT);
     reader.finish();
     Some(Config {
@@ -120,7 +117,8 @@ fn read(
         channels: remediation.channels,
         kubernetes: remediation.kubernetes,
         own_workload: remediation.own_workload,
-        storage,
+        storage: base.join(storage.path.as_deref().unwrap_or("homeostat-data")),
+        journal_retention: storage.journal_retention.unwrap_or(JOURNAL_RETENTION_DEFAULT),
         listen_address,
     })
 }

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use homeostat_core::{
-    Incident, IncidentChange, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp, Window,
+    Incident, IncidentChange, IncidentId, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp,
+    Window,
 };
 use homeostat_detect::{Misfit, ReplicaComparisonError};
 use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
 use homeostat_incidents::{ClusterContext, Monitor};
-use homeostat_journal::{JournalError, Note};
+use homeostat_journal::JournalError;
 use homeostat_remediate::{KillSwitch, Observation};
 
 use crate::control::Switch;
+use crate::serve::recording::Recording;
 
 /// The models, shared with the HTTP API, which scores windows with them.
 pub(crate) type SharedMonitor = Arc<Mutex<Monitor>>;
@@ -35,6 +37,7 @@ fn as_of_newest_row(incident: &Incident, monitor: &Monitor) -> Incident {
 pub(crate) struct Cycle {
     monitor: SharedMonitor,
     driver: Driver,
+    recording: Recording,
     mode: Mode,
     /// Topology, calendar and recent roll-outs.
     pub(crate) context: ClusterContext,
@@ -64,12 +67,30 @@ pub(crate) struct Tick {
 impl Cycle {
     /// Puts the parts together.
     pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, context: ClusterContext) -> Self {
-        Self { monitor, driver, mode, context }
+        Self { monitor, driver, recording: Recording::default(), mode, context }
     }
 
     /// The driver.
     pub(crate) fn driver(&mut self) -> &mut Driver {
         &mut self.driver
+    }
+
+    /// Once after start: brings the tracker and the journal together. The journal is the truth about which incidents there
+    /// are: what it has open goes on, what it says is over is over, and what it lacks is recorded.
+    pub(crate) fn reconcile(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        let journal = self.driver.journal();
+        let kept = journal.open_incidents()?;
+        let recorded: Vec<Incident> = kept.iter().filter_map(|kept| kept.incident()).collect();
+        if recorded.len() < kept.len() {
+            let n_left_out = kept.len() - recorded.len();
+            tracing::warn!(n_left_out, "open incidents of a newer homeostat can't be taken up; use that version again");
+        }
+        let is_over = |id: &IncidentId| matches!(journal.incident(id), Ok(Some(known)) if known.is_over());
+        let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = monitor.take_up(recorded, is_over, now);
+        ended.iter().chain(monitor.open_incidents()).for_each(|incident| self.recording.add(incident));
+        drop(monitor);
+        Ok(self.recording.write(journal, now)?)
     }
 
     /// One tick at `now` over windows that end at the newest step, of the workloads and of their replicas, if those are compared.
@@ -132,12 +153,8 @@ impl Cycle {
             open,
             ..Tick::default()
         };
-        for change in &tick.changes {
-            let note = Note::Incident(Box::new(change.incident().clone()));
-            if let Err(error) = self.driver.journal().note(&note, now) {
-                tick.journal_trouble = Some(error);
-            }
-        }
+        tick.changes.iter().for_each(|change| self.recording.add(change.incident()));
+        tick.journal_trouble = self.recording.write(self.driver.journal(), now).err();
         tick
     }
 
@@ -168,3 +185,6 @@ impl Cycle {
         signals
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,9 @@ pub(crate) fn reconcile(announcer: &Announcer, driver: &Driver, open: &[Incident
     announcer.show(open);
     if announcer.wants_resync() {
         // A journal that can't be read now is asked again at the next cycle.
-        let Ok(recorded) = driver.journal().incidents() else { return };
-        announcer.resync(open, |id| recorded.iter().rev().find(|incident| incident.id == *id).cloned());
+        if driver.journal().in_flight().is_ok() {
+            announcer.resync(open, |id| recorded(driver, id));
+        }
     }
 }
 
@@ -38,8 +39,12 @@ fn incident_of(driver: &Driver, escalation: &Escalation, open: &[Incident]) -> O
     if let Some(incident) = open.iter().find(|incident| incident.id == escalation.incident) {
         return Some(incident.clone());
     }
-    let recorded = driver.journal().incidents().ok()?;
-    recorded.into_iter().rev().find(|incident| incident.id == escalation.incident)
+    recorded(driver, &escalation.incident)
+}
+
+/// The incident as the journal has it, however long ago it ended.
+fn recorded(driver: &Driver, id: &IncidentId) -> Option<Incident> {
+    driver.journal().incident(id).ok()??.incident()
 }
 
 fn in_safe_hands(driver: &mut Driver, incident: &IncidentId, reason: &str, now: Timestamp) {

@@ -12,6 +12,7 @@ use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusSource, Pull};
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Control, Switch};
+use crate::serve::archiving::Archiving;
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
 use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
@@ -38,6 +39,7 @@ pub(crate) struct Service {
     announcer: Arc<Announcer>,
     control: Control,
     metrics: Arc<Metrics>,
+    archiving: Archiving,
     was_stopped: bool,
     tracker_file: PathBuf,
 }
@@ -65,6 +67,7 @@ impl Service {
             retraining: Retraining::of(&config, clock::now())?,
             control: Control::new(&config.storage),
             tracker_file: tracker_file(&config.storage),
+            archiving: Archiving::new(config.journal_retention),
             was_stopped: false,
             config,
             source,
@@ -79,6 +82,9 @@ impl Service {
     /// Finds out what became of actions that were under way when the process before this one ended (I6).
     pub(crate) async fn recover(&mut self) {
         let now = clock::now();
+        if let Err(error) = self.cycle.reconcile(now) {
+            tracing::error!(error = format!("{error:#}"), "open incidents can't be compared with the journal");
+        }
         let events = self.cycle.driver().recover(now).await;
         let tick = Tick { events, ..Tick::default() };
         event_log::log(&tick);
@@ -150,6 +156,8 @@ impl Service {
         event_log::log(&tick);
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
+        let journal = Arc::clone(self.cycle.driver().journal());
+        self.archiving.tick(&journal, now);
         self.measure(&tick, pulled, began.elapsed());
     }
 

@@ -3,14 +3,14 @@ use std::sync::Arc;
 use homeostat_core::{Feature, Grid, Schema, Seed, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis};
 use homeostat_incidents::{Monitor, Tracker, TrackerTimes};
-use homeostat_journal::SqliteJournal;
+use homeostat_journal::Journal;
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
 fn api() -> Api {
-    let journal = Arc::new(SqliteJournal::in_memory().expect("a journal"));
+    let journal = Arc::new(Journal::in_memory().expect("a journal"));
     Api::new(Arc::new(Metrics::new()), journal, Calibration::unknown())
 }
 

@@ -1,6 +1,7 @@
 //! Carrying journaled actions on: apply, find out what became of a write, verify. Each step asks the stage
 //! machine through the journal, so that a driver that died anywhere is followed by one that goes on from there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::{IncidentState, Plan, Timestamp};
@@ -26,7 +27,7 @@ impl Driver {
         now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
-        let Some(action) = self.action(journaled, now, events) else { return };
+        let Some(action) = self.action(journaled, events) else { return };
         match action.stage {
             Stage::Planned => self.apply_if_still_right(journaled, input, now, events).await,
             Stage::Applying => {
@@ -37,7 +38,7 @@ impl Driver {
             Stage::Verifying => {
                 self.verify(&action, input, now, events).await;
                 // What didn't help, or hurt, is taken back without waiting for the next cycle.
-                if self.action(journaled, now, events).is_some_and(|action| action.stage == Stage::UndoDue) {
+                if self.action(journaled, events).is_some_and(|action| action.stage == Stage::UndoDue) {
                     self.undo(journaled, Stage::UndoDue, input, now, events).await;
                 }
             }
@@ -52,9 +53,9 @@ impl Driver {
         }
     }
 
-    fn action(&self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) -> Option<PastAction> {
-        match self.journal.history(now) {
-            Ok(history) => history.actions.into_iter().find(|action| action.plan.id == journaled.plan().id),
+    fn action(&self, journaled: &Journaled, events: &mut Vec<DriverEvent>) -> Option<Arc<PastAction>> {
+        match self.journal.action(&journaled.plan().id) {
+            Ok(action) => action,
             Err(error) => {
                 events.push(DriverEvent::JournalTrouble { why: error.to_string() });
                 None
@@ -81,7 +82,7 @@ impl Driver {
 
     /// After start: what became of a write that was under way. Planned actions have sent nothing yet.
     pub(super) async fn recover_one(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        let Some(action) = self.action(journaled, now, events) else { return };
+        let Some(action) = self.action(journaled, events) else { return };
         let may_still_be_applied = match action.stage {
             Stage::Planned => true,
             Stage::Applying => self.find_out(journaled, now, events).await == Some(WriteOutcome::NotApplied),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use homeostat_core::{
     Action, CorrelationId, IncidentId, IncidentType, Inverse, Plan, PlanId, Subject, Target, Timestamp, VerifySpec,
 };
-use homeostat_journal::{Intent, Journal, Journaled, SqliteJournal};
+use homeostat_journal::{Intent, Journal, Journaled};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ pub(super) fn journaled() -> Journaled {
 
 /// The plan through a real journal: nothing else makes a `Journaled`.
 pub(super) fn journal(plan: Plan) -> Journaled {
-    let (decided_at, journal) = (plan.decided_at, SqliteJournal::in_memory().unwrap());
+    let (decided_at, journal) = (plan.decided_at, Journal::in_memory().unwrap());
     let intent = Intent { plan, executor: "test".into(), write: String::new(), traffic_before: None };
     journal.record(&intent, decided_at).unwrap()
 }

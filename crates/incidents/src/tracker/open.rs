@@ -95,6 +95,20 @@ impl Open {
         Self { by_replicas: true, replica_features, ..open }
     }
 
+    /// An incident that a record has and this tracker hasn't. What was published of it is what the record says.
+    pub(super) fn of_record(incident: Incident, silence_max: Duration) -> Self {
+        let fresh = Self::with(&incident.subject, incident.updated_at, silence_max, incident.score, Vec::new());
+        Self { published: Some(Published::of(&incident, None)), incident, ..fresh }
+    }
+
+    /// Takes a record's state over where it is the newer one.
+    pub(super) fn catch_up(&mut self, recorded: Incident) {
+        if recorded.updated_at > self.incident.updated_at {
+            self.published = Some(Published::of(&recorded, self.published.as_ref()));
+            self.incident = recorded;
+        }
+    }
+
     fn with(subject: &Subject, at: Timestamp, silence_max: Duration, score: Score, evidence: Vec<Evidence>) -> Self {
         let incident = Incident {
             id: IncidentId::of(subject, at),

@@ -8,6 +8,7 @@ use crate::confidence::LabelledOutcome;
 
 mod limits;
 mod rebaselined;
+mod recorded;
 mod replicas;
 
 const STEP: Duration = Duration::from_secs(60);

@@ -1,0 +1,116 @@
+//! What may be asked of a journal.
+
+use std::sync::Arc;
+
+use homeostat_core::{Escalation, Incident, IncidentId, PlanId, Timestamp};
+use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Journal;
+use crate::block_on::block_on;
+use crate::error::ReadError;
+use crate::formats::upcast;
+use crate::intent::Journaled;
+use crate::kept::KeptIncident;
+use crate::page::{Page, PageRequest};
+use crate::row::{Head, Row};
+
+/// One row of the journal, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecordRow {
+    /// When it was written.
+    pub at: String,
+    /// What kind of entry it is.
+    pub kind: String,
+    /// The entry.
+    pub body: Value,
+}
+
+/// # Errors
+/// Each answers [`ReadError`] while what is in the store is unknown: refuse everything until it is known again (I12).
+impl Journal {
+    /// Actions that haven't ended, oldest first, as proof that they are journaled.
+    pub fn in_flight(&self) -> Result<Vec<Journaled>, ReadError> {
+        let folded = self.readable()?;
+        Ok(folded.ledger.in_flight().map(|action| Journaled::new(action.plan.clone())).collect())
+    }
+
+    /// What was done before, as deciding needs it. It copies pointers, no plans.
+    pub fn history(&self, now: Timestamp) -> Result<History, ReadError> {
+        Ok(self.readable()?.ledger.history(now))
+    }
+
+    /// One action.
+    pub fn action(&self, plan: &PlanId) -> Result<Option<Arc<PastAction>>, ReadError> {
+        Ok(self.readable()?.ledger.action(plan).cloned())
+    }
+
+    /// Incidents that aren't over, oldest first.
+    pub fn open_incidents(&self) -> Result<Vec<Arc<KeptIncident>>, ReadError> {
+        Ok(self.readable()?.ledger.open_incidents().cloned().collect())
+    }
+
+    /// The latest state of each kept incident, oldest first, in this version's types: all that are open, and the newest thousand of
+    /// those that ended. To show them ask for a [`page`](Self::page), which also has what a newer version recorded.
+    pub fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
+        Ok(self.readable()?.ledger.incidents().filter_map(|kept| kept.incident()).collect())
+    }
+
+    /// The latest state of an incident; for one that isn't kept any more, its state when a human was called for it.
+    pub fn incident(&self, id: &IncidentId) -> Result<Option<Arc<KeptIncident>>, ReadError> {
+        Ok(self.readable()?.ledger.incident(id).cloned())
+    }
+
+    /// The latest decision on an incident.
+    pub fn decision(&self, incident: &IncidentId) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
+        Ok(self.readable()?.ledger.decision(incident).cloned())
+    }
+
+    /// Whether a human was already called for this incident and reason.
+    pub fn is_escalated(&self, incident: &IncidentId, reason: &str) -> Result<bool, ReadError> {
+        Ok(self.readable()?.ledger.is_escalated(incident, reason))
+    }
+
+    /// Calls that nobody has taken over for delivery yet (I33).
+    pub fn escalations_undelivered(&self) -> Result<Vec<Escalation>, ReadError> {
+        Ok(self.readable()?.ledger.escalations_undelivered())
+    }
+
+    /// The kill switch as last journaled; off if it never was.
+    pub fn kill_switch(&self) -> Result<KillSwitch, ReadError> {
+        Ok(self.readable()?.ledger.kill_switch())
+    }
+
+    /// Every row about an incident, archived ones included, oldest first: when, what kind, and the body as JSON.
+    pub fn record_of(&self, incident: &IncidentId) -> Result<Vec<RecordRow>, ReadError> {
+        let writer = self.lock_writer();
+        let rows = block_on(writer.store.rows_of(incident.as_str()))?;
+        Ok(rows.into_iter().map(RecordRow::of).collect())
+    }
+}
+
+/// What is shown to people and to other programs: always as of the last row that is surely written, also while the journal
+/// is in trouble, and never waiting for a disk.
+impl Journal {
+    /// A page of incidents, newest first.
+    pub fn page(&self, request: &PageRequest) -> Page {
+        self.folded().ledger.page(request)
+    }
+
+    /// The last row: whatever is shown is the same for as long as this is.
+    pub fn head(&self) -> Head {
+        self.folded().head.clone()
+    }
+}
+
+impl RecordRow {
+    /// A body that isn't JSON is shown as it is: the chain says whether it was tampered with.
+    fn of(row: Row) -> Self {
+        let body = match serde_json::from_str(&row.body) {
+            Ok(body) => upcast(row.format, &row.kind, body),
+            Err(_) => Value::String(row.body),
+        };
+        Self { at: row.at.to_string(), kind: row.kind, body }
+    }
+}

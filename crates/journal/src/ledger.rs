@@ -1,0 +1,224 @@
+//! The journal's rows folded into what is asked of it. The rows are the only truth: opening a journal folds them all again.
+
+mod actions;
+mod carried;
+mod incidents;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use homeostat_core::{Escalation, IncidentId, Plan, PlanId, Timestamp};
+use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction};
+
+use crate::entry::Entry;
+use crate::error::FoldError;
+use crate::intent::Intent;
+use crate::kept::KeptIncident;
+use crate::page::{Page, PageRequest};
+use crate::row::Row;
+
+use actions::Actions;
+use incidents::Incidents;
+
+/// A row that can't follow the rows before it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct CannotFollow(String);
+
+#[derive(Clone, Debug)]
+struct Call {
+    escalation: Escalation,
+    /// The incident as it was when the call was made, if it was known.
+    about: Option<Arc<KeptIncident>>,
+    delivered: bool,
+}
+
+/// Everything the rows say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    actions: Actions,
+    incidents: Incidents,
+    decisions: BTreeMap<IncidentId, (i64, Arc<DecisionRecord>)>,
+    calls: BTreeMap<(IncidentId, String), Call>,
+    /// By policy: the row that says so, and why.
+    frozen: BTreeMap<String, (i64, String)>,
+    kill_switch: (i64, KillSwitch),
+    n_not_understood: u64,
+}
+
+impl Ledger {
+    /// Whether the entry may follow; `Ok(false)` when it would say nothing new.
+    pub(crate) fn accepts(&self, entry: &Entry) -> Result<bool, CannotFollow> {
+        match entry {
+            Entry::Intent(intent) => self.accepts_intent(intent).map(|()| true),
+            Entry::Step { plan, event } => {
+                let action = self.actions.get(plan).ok_or_else(|| CannotFollow(format!("{plan} has no intent")))?;
+                action.stage.next(event).map_err(|error| CannotFollow(format!("{plan}: {error}")))?;
+                Ok(true)
+            }
+            Entry::Incident(incident) => {
+                Ok(self.incidents.get(&incident.id).is_none_or(|known| known.text() != incident.text()))
+            }
+            Entry::Decision(record) => {
+                Ok(self.decisions.get(&record.incident).is_none_or(|(_, earlier)| record.differs_from(earlier)))
+            }
+            Entry::Escalated { escalation, .. } => Ok(!self.is_escalated(&escalation.incident, &escalation.reason)),
+            Entry::Delivered(delivered) => {
+                let key = (delivered.incident.clone(), delivered.reason.clone());
+                Ok(self.calls.get(&key).is_some_and(|call| !call.delivered))
+            }
+            Entry::PolicyFrozen(note) => Ok(!self.frozen.contains_key(&note.policy)),
+            Entry::PolicyReleased(note) => Ok(self.frozen.contains_key(&note.policy)),
+            Entry::KillSwitch(switch) => Ok(&self.kill_switch.1 != switch),
+            Entry::Archived(_) => Ok(true),
+        }
+    }
+
+    fn accepts_intent(&self, intent: &Intent) -> Result<(), CannotFollow> {
+        let plan = &intent.plan;
+        if self.actions.get(&plan.id).is_some() {
+            return Err(CannotFollow(format!("{} is in the journal already", plan.id)));
+        }
+        let subject = &plan.target.subject;
+        match self.actions.on(subject) {
+            Some(other) => Err(CannotFollow(format!("{} is still {} on {subject}", other.plan.id, other.stage))),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a row from a store in.
+    pub(crate) fn take_row(&mut self, row: &Row) -> Result<(), FoldError> {
+        let Some(entry) = Entry::of_row(row)? else {
+            self.n_not_understood += 1;
+            return Ok(());
+        };
+        let broken = |why: CannotFollow| crate::error::ChainError { seq: row.seq, why: why.to_string() };
+        self.take(entry, row.seq, row.at).map_err(|error| FoldError::Broken(broken(error)))
+    }
+
+    /// Takes an entry in that is row `seq`.
+    pub(crate) fn take(&mut self, entry: Entry, seq: i64, at: Timestamp) -> Result<(), CannotFollow> {
+        match entry {
+            Entry::Intent(intent) => {
+                self.accepts_intent(&intent)?;
+                self.actions.push(PastAction::intended(intent.plan, intent.traffic_before, at));
+                let incidents = &self.incidents;
+                self.actions.drop_old(|incident| incidents.is_open(incident));
+            }
+            Entry::Step { plan, event } => {
+                self.actions.step(&plan, &event, at).map_err(CannotFollow)?;
+            }
+            Entry::Incident(incident) => {
+                self.incidents.put(incident.in_row(seq));
+                self.drop_old_incidents();
+            }
+            Entry::Decision(record) => {
+                self.decisions.insert(record.incident.clone(), (seq, Arc::new(*record)));
+            }
+            Entry::Escalated { escalation, about } => {
+                let key = (escalation.incident.clone(), escalation.reason.clone());
+                self.calls.insert(key, Call { escalation: *escalation, about, delivered: false });
+            }
+            Entry::Delivered(delivered) => {
+                if let Some(call) = self.calls.get_mut(&(delivered.incident, delivered.reason)) {
+                    call.delivered = true;
+                }
+            }
+            Entry::PolicyFrozen(note) => {
+                self.frozen.insert(note.policy, (seq, note.why));
+            }
+            Entry::PolicyReleased(note) => {
+                self.frozen.remove(&note.policy);
+            }
+            Entry::KillSwitch(switch) => self.kill_switch = (seq, switch),
+            Entry::Archived(_) => {}
+        }
+        Ok(())
+    }
+
+    fn drop_old_incidents(&mut self) {
+        let calls = &self.calls;
+        // A call that nobody has taken over is never forgotten, and neither is what it is about (I33).
+        let waits = |id: &IncidentId| calls_of(calls, id).any(|call| !call.delivered);
+        for dropped in self.incidents.drop_old(waits) {
+            self.decisions.remove(&dropped);
+            self.calls.retain(|(incident, _), _| incident != &dropped);
+        }
+    }
+
+    /// The plan that an entry belongs to.
+    pub(crate) fn plan_of<'a>(&'a self, entry: &'a Entry) -> Option<&'a Plan> {
+        match entry {
+            Entry::Intent(intent) => Some(&intent.plan),
+            Entry::Step { plan, .. } => self.actions.get(plan).map(|action| &action.plan),
+            Entry::Incident(_)
+            | Entry::Decision(_)
+            | Entry::Escalated { .. }
+            | Entry::Delivered(_)
+            | Entry::PolicyFrozen(_)
+            | Entry::PolicyReleased(_)
+            | Entry::KillSwitch(_)
+            | Entry::Archived(_) => None,
+        }
+    }
+
+    pub(crate) fn action(&self, plan: &PlanId) -> Option<&Arc<PastAction>> {
+        self.actions.get(plan)
+    }
+
+    pub(crate) fn in_flight(&self) -> impl Iterator<Item = &Arc<PastAction>> {
+        self.actions.in_flight()
+    }
+
+    pub(crate) fn history(&self, now: Timestamp) -> History {
+        let frozen = self.frozen.iter().map(|(policy, (_, why))| (policy.clone(), why.clone())).collect();
+        History { actions: self.actions.since(now, |incident| self.incidents.is_open(incident)), frozen }
+    }
+
+    /// Oldest first.
+    pub(crate) fn incidents(&self) -> impl Iterator<Item = &Arc<KeptIncident>> {
+        self.incidents.iter()
+    }
+
+    pub(crate) fn open_incidents(&self) -> impl Iterator<Item = &Arc<KeptIncident>> {
+        self.incidents.iter().filter(|incident| !incident.is_over())
+    }
+
+    pub(crate) fn page(&self, request: &PageRequest) -> Page {
+        self.incidents.page(request, |id| self.decision(id).cloned())
+    }
+
+    /// The incident, or what was known of it when a human was last called for it.
+    pub(crate) fn incident(&self, id: &IncidentId) -> Option<&Arc<KeptIncident>> {
+        self.incidents.get(id).or_else(|| calls_of(&self.calls, id).find_map(|call| call.about.as_ref()))
+    }
+
+    pub(crate) fn decision(&self, incident: &IncidentId) -> Option<&Arc<DecisionRecord>> {
+        self.decisions.get(incident).map(|(_, record)| record)
+    }
+
+    pub(crate) fn is_escalated(&self, incident: &IncidentId, reason: &str) -> bool {
+        self.calls.contains_key(&(incident.clone(), reason.to_owned()))
+    }
+
+    pub(crate) fn escalations_undelivered(&self) -> Vec<Escalation> {
+        self.calls.values().filter(|call| !call.delivered).map(|call| call.escalation.clone()).collect()
+    }
+
+    pub(crate) fn kill_switch(&self) -> KillSwitch {
+        self.kill_switch.1.clone()
+    }
+
+    /// Rows of a newer version that were left out because they are only shown.
+    pub(crate) fn n_not_understood(&self) -> u64 {
+        self.n_not_understood
+    }
+}
+
+fn calls_of<'a, 'b>(
+    calls: &'a BTreeMap<(IncidentId, String), Call>,
+    incident: &'b IncidentId,
+) -> impl Iterator<Item = &'a Call> + use<'a, 'b> {
+    let from = (incident.clone(), String::new());
+    calls.range(from..).take_while(move |((of, _), _)| of == incident).map(|(_, call)| call)
+}

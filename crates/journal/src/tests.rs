@@ -1,0 +1,8 @@
+//! What the journal promises, whatever it is kept in.
+
+mod archive;
+mod contract;
+mod faults;
+mod history;
+mod pages;
+mod versions;
