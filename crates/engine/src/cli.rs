@@ -20,6 +20,7 @@ use crate::commands::train::{self, TrainArgs};
 use crate::commands::tune::{self, TuneArgs};
 use crate::logging::{self, LogArgs};
 use crate::outcome::Outcome;
+use crate::training::child::{self, TrainModelsArgs};
 
 /// Finds faults in your services' metrics and, where you allow it, cures them.
 ///
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Writes labelled data of the simulated shop: a pack for `evaluate`, the same bytes for the same seed.
     Simulate(SimulateArgs),
+    /// Trains for a service that waits for the models.
+    #[command(hide = true)]
+    TrainModels(TrainModelsArgs),
     /// Measures how often incidents are right, on simulated faults, and writes the calibration that ships with homeostat.
     #[command(hide = true)]
     Calibrate(CalibrateArgs),
@@ -82,6 +86,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Serve(args) => on_runtime(|| async move { serve::run(&args).await }).into(),
         Command::Train(args) => train::run(&args),
         Command::Export(args) => on_runtime(|| async move { export::run(&args).await }).into(),
+        Command::TrainModels(args) => train_models(&args),
         Command::Replay(args) => on_runtime(|| async move { replay::run(&args).await }).into(),
         Command::Score(args) => score::run(&args).into(),
         Command::Calibrate(args) => on_runtime(|| async move { calibrate::run(&args).await }).into(),
@@ -104,6 +109,13 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Resume(args) => switch::resume(&args).into(),
         Command::Audit(args) => audit::run(&args).into(),
         Command::Simulate(args) => simulate::run(&args).into(),
+    }
+}
+
+fn train_models(args: &TrainModelsArgs) -> Outcome {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(child::run(args)),
+        Err(error) => Outcome::Failed(anyhow::Error::new(error).context("starting the runtime")),
     }
 }
 

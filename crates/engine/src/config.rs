@@ -1,5 +1,6 @@
 //! The config file: what it may say, its defaults, and reading it with every problem at once.
 
+mod address;
 pub(crate) mod detection;
 mod limits;
 mod load;
@@ -18,6 +19,7 @@ use homeostat_core::{Calendar, Mode, Subject, Topology};
 use homeostat_ingest::{QuerySet, SubjectRule};
 use homeostat_remediate::Policy;
 
+pub(crate) use address::ListenAddress;
 pub(crate) use detection::{Detection, detection_of};
 pub(crate) use limits::Limits;
 pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain};
@@ -49,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) subjects: SubjectRule,
     /// What is asked of single replicas, to compare them with each other; nothing unless asked for.
     pub(crate) replicas: Option<Replicas>,
+    /// Asks when workloads were last rolled out; nothing, if nothing says so.
+    pub(crate) rollouts: Option<String>,
     /// How to detect.
     pub(crate) detection: Detection,
     /// Who depends on whom.
@@ -67,8 +71,10 @@ pub(crate) struct Config {
     pub(crate) storage: PathBuf,
     /// How long rows stay in the journal before they go to its archive.
     pub(crate) journal_retention: Duration,
-    /// Where to listen; loopback.
+    /// Where the API listens; loopback.
     pub(crate) listen_address: SocketAddr,
+    /// Where probes and metrics listen apart from the API, on any address; nowhere, unless asked for.
+    pub(crate) probe_address: Option<ListenAddress>,
 }
 
 /// How to reach the cluster.

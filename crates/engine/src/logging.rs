@@ -1,5 +1,7 @@
 //! Structured logs on standard error. One correlation id runs from the window that alarmed to the action that was taken.
 
+use std::sync::OnceLock;
+
 use clap::{Args, ValueEnum};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -25,11 +27,42 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+static FLAGS: OnceLock<Vec<String>> = OnceLock::new();
+
+/// The flags with which a process that this one starts logs as this one does.
+pub(crate) fn flags() -> &'static [String] {
+    FLAGS.get().map_or(&[], Vec::as_slice)
+}
+
+/// What a level may be.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The filter that `--log.level` asks for. A word that isn't a level would be taken for the name of a module, and everything
+/// else would fall silent: it is refused.
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    let is_level = |word: &str| LEVELS.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let unknown = level.split(',').find(|part| match part.rsplit_once('=') {
+        Some((_module, level)) => !is_level(level),
+        None => !is_level(part),
+    });
+    if let Some(unknown) = unknown {
+        return Err(format!(
+            "--log.level {level:?}: unknown level {unknown:?}; use {}, or filters such as info,homeostat=debug",
+            LEVELS.join(", ")
+        ));
+    }
+    EnvFilter::builder().parse(level).map_err(|error| format!("--log.level {level:?}: {error}"))
+}
+
 /// Starts logging. An unusable `--log.level` is the caller's mistake.
 pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
-    let filter = EnvFilter::builder()
-        .parse(&args.level)
-        .map_err(|error| format!("--log.level {:?}: {error}; use error, warn, info, debug or trace", args.level))?;
+    let filter = filter(&args.level)?;
+    let format = match args.format {
+        LogFormat::Logfmt => "logfmt",
+        LogFormat::Json => "json",
+    };
+    // Logging is started once.
+    let _ = FLAGS.set(["--log.level", &args.level, "--log.format", format].map(str::to_owned).to_vec());
     let layer = match args.format {
         LogFormat::Logfmt => tracing_logfmt::builder()
             .with_span_path(false)
@@ -48,4 +81,24 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
             .boxed(),
     };
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_filters_are_taken() {
+        for level in ["info", "WARN", "off", "info,homeostat=debug", "warn,hyper=off", "homeostat::serve=trace"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_level_silences_nothing_but_is_refused() {
+        for level in ["inof", "", "info,homeostat=debgu", "homeostat", "info,,debug"] {
+            let why = filter(level).expect_err(level);
+            assert!(why.contains("use off, error, warn, info, debug, trace"), "{why}");
+        }
+    }
 }

@@ -52,6 +52,12 @@ pub(crate) fn config_of(config: &Config) -> anyhow::Result<PrometheusConfig> {
     prometheus.limits.series_max = source.series_max as usize;
     prometheus.bytes_max = config.limits.answer_bytes;
     prometheus.delay = config.offset;
+    prometheus.authorization.clone_from(&source.authorization);
+    if let Some(path) = &source.ca_file {
+        let read = std::fs::read_to_string(path);
+        let pem = read.with_context(|| format!("datasources[0].tls_config.ca_file: reading {}", path.display()))?;
+        prometheus.ca_pem = Some(pem);
+    }
     Ok(prometheus)
 }
 

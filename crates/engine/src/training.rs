@@ -13,6 +13,7 @@ use homeostat_detect::{
 };
 
 mod checkpoint;
+pub(crate) mod child;
 mod estimate;
 mod histories;
 mod work;

@@ -1,73 +1,137 @@
-//! The HTTP API: scoring, incidents, metrics, health. Loopback only: there is no authentication yet.
+//! The HTTP API: scoring, incidents, metrics, health. Loopback only, as there is no authentication yet; probes and metrics
+//! may be served apart on any address.
+//!
+//! It reads the last [`Snapshot`](crate::serve::snapshot::Snapshot) and never the journal. Only scoring looks at the models,
+//! for as long as it takes to copy one.
 
+mod health;
+mod incidents;
+pub(crate) mod listen;
+mod origin;
+mod pool;
+mod reload;
 mod score;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use anyhow::Context;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use homeostat_incidents::Calibration;
-use homeostat_journal::Journal;
 use serde_json::json;
-use tokio::task::JoinHandle;
 
+use crate::clock::Clock;
 use crate::serve::cycle::SharedMonitor;
+use crate::serve::live::ReloadHandle;
 use crate::serve::metrics::Metrics;
+use crate::serve::snapshot::{Snapshot, SnapshotReader};
+use pool::Pool;
 
-/// Largest body of a request: 1000 steps of 64 features are under 2 MiB of JSON.
-const BODY_BYTES_MAX: usize = 4 << 20;
+/// How long a request may take, all in all. Scoring takes milliseconds, a page of incidents less, a reload of the config a second.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// Threads that score. Detection runs on the runtime's own, as many as there are cores; a second for scores suffices for
+/// hundreds a second.
+const SCORE_THREADS: usize = 2;
+/// Requests that wait to be scored. With bodies of at most 2 MiB they hold 32 MiB, and are worked off within a second.
+const SCORES_WAITING_MAX: usize = 16;
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Api {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     metrics: Arc<Metrics>,
-    journal: Arc<Journal>,
-    monitor: Arc<OnceLock<SharedMonitor>>,
-    calibration: Arc<Calibration>,
+    snapshot: SnapshotReader,
+    clock: Arc<dyn Clock>,
+    calibration: Calibration,
+    monitor: OnceLock<SharedMonitor>,
+    scoring: Pool,
+    reload: ReloadHandle,
+    /// Differs from start to start, so that what a client keeps from an earlier one is out of date.
+    boot: String,
 }
 
 impl Api {
-    /// An API that isn't ready yet.
-    pub(crate) fn new(metrics: Arc<Metrics>, journal: Arc<Journal>, calibration: Calibration) -> Self {
-        Self { metrics, journal, monitor: Arc::new(OnceLock::new()), calibration: Arc::new(calibration) }
+    /// An API that shows what `snapshot` gives.
+    pub(crate) fn new(
+        metrics: Arc<Metrics>,
+        snapshot: SnapshotReader,
+        clock: Arc<dyn Clock>,
+        calibration: Calibration,
+        reload: ReloadHandle,
+    ) -> std::io::Result<Self> {
+        let boot = format!("{:x}", clock.now().as_millis());
+        let scoring = Pool::new(SCORE_THREADS, SCORES_WAITING_MAX)?;
+        let monitor = OnceLock::new();
+        Ok(Self { shared: Arc::new(Shared { metrics, snapshot, clock, calibration, monitor, scoring, reload, boot }) })
     }
 
-    /// Models are there: from now on it scores and is ready.
-    pub(crate) fn ready(&self, monitor: SharedMonitor) {
-        // It is called once; a second set would change nothing.
-        let _ = self.monitor.set(monitor);
+    /// Models are there: from now on it scores.
+    pub(crate) fn score_with(&self, monitor: SharedMonitor) {
+        // It is called once; a second call would change nothing.
+        let _ = self.shared.monitor.set(monitor);
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shared.snapshot.borrow())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.shared.clock.elapsed()
+    }
+
+    fn boot(&self) -> &str {
+        &self.shared.boot
+    }
+
+    fn metrics_text(&self) -> String {
+        self.shared.metrics.text()
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        self.shared.reload.reload().await
     }
 }
 
-/// Starts listening.
-pub(crate) async fn listen(address: SocketAddr, api: Api) -> anyhow::Result<JoinHandle<()>> {
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
-        format!("listening on {address}; another process may have the port, choose one with --web.listen-address")
-    })?;
-    let app = router(api);
-    Ok(tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "the HTTP API ended");
-        }
-    }))
-}
-
-fn router(api: Api) -> Router {
-    Router::new()
+/// Everything, for loopback.
+pub(crate) fn api_router(api: Api) -> Router {
+    let routes = Router::new()
         .route("/api/v1/score", post(score::score))
-        .route("/api/v1/incidents", get(incidents))
-        .route("/metrics", get(metrics))
-        .route("/livez", get(alive))
-        .route("/-/healthy", get(alive))
-        .route("/readyz", get(ready))
-        .route("/-/ready", get(ready))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(api)
+        .route("/api/v1/incidents", get(incidents::incidents))
+        .route("/-/reload", post(reload::reload))
+        .merge(probe_routes());
+    bounded(routes.layer(middleware::from_fn(origin::check))).with_state(api)
+}
+
+/// Health and metrics only, for any address.
+pub(crate) fn probe_router(api: Api) -> Router {
+    bounded(probe_routes()).with_state(api)
+}
+
+fn probe_routes() -> Router<Api> {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/livez", get(health::alive))
+        .route("/-/healthy", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/-/ready", get(health::ready))
+}
+
+fn bounded(routes: Router<Api>) -> Router<Api> {
+    routes.layer(DefaultBodyLimit::max(score::BODY_BYTES_MAX)).layer(middleware::from_fn(in_time))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => busy("it took too long"),
+    }
 }
 
 /// An answer that says what was wrong, in the shape of Prometheus's own API.
@@ -75,38 +139,11 @@ pub(crate) fn problem(status: StatusCode, kind: &str, message: impl Into<String>
     (status, Json(json!({ "status": "error", "errorType": kind, "error": message.into() }))).into_response()
 }
 
-async fn alive() -> &'static str {
-    "homeostat is alive.\n"
-}
-
-async fn ready(State(api): State<Api>) -> Response {
-    if api.monitor.get().is_some() {
-        (StatusCode::OK, "homeostat is ready.\n").into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "homeostat is still training or loading its models.\n").into_response()
-    }
-}
-
-async fn metrics(State(api): State<Api>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], api.metrics.text()).into_response()
-}
-
-async fn incidents(State(api): State<Api>) -> Response {
-    match api.journal.incidents() {
-        Ok(mut incidents) => {
-            incidents.reverse();
-            let rows: Vec<serde_json::Value> = incidents
-                .iter()
-                .map(|incident| {
-                    let decision = api.journal.decision(&incident.id).ok().flatten();
-                    json!({ "incident": incident, "decision": decision })
-                })
-                .collect();
-            Json(json!({ "status": "success", "data": rows })).into_response()
-        }
-        Err(error) => problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()),
-    }
+/// Too much is being asked for: come back in a second.
+fn busy(why: &str) -> Response {
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "too_busy", why);
+    response.headers_mut().insert(axum::http::header::RETRY_AFTER, axum::http::HeaderValue::from_static("1"));
+    response
 }
 
 #[cfg(test)]

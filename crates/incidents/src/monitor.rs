@@ -175,6 +175,25 @@ impl Monitor {
         Observed { n_scored, changes, unknown_subjects, misfits }
     }
 
+    /// All subjects that have models, in order.
+    pub fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.fleet.iter().map(|(subject, _)| subject)
+    }
+
+    /// Forgets rows later than `at`, to which a clock that was ahead led: what comes now is looked at again. Models and
+    /// incidents stay.
+    pub fn rewind(&mut self, at: Timestamp) {
+        let is_ahead = |ensemble: &Ensemble| ensemble.newest_at().is_some_and(|newest| newest > at);
+        let ahead = self.fleet.iter().filter(|(_, ensemble)| is_ahead(ensemble));
+        let restarted: BTreeMap<Subject, Ensemble> =
+            ahead.map(|(subject, ensemble)| (subject.clone(), ensemble.restarted())).collect();
+        // The subjects stay the same, and so do their places.
+        self.fleet.replace(restarted);
+        for followed in &mut self.followed {
+            followed.published_until = followed.published_until.map(|until| until.min(at));
+        }
+    }
+
     /// A subject's ensemble.
     pub fn ensemble(&self, subject: &Subject) -> Option<&Ensemble> {
         self.fleet.ensemble(subject)

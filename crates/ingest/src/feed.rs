@@ -216,6 +216,15 @@ impl Feed {
         self.end
     }
 
+    /// Forgets all rows: the next push begins anew, wherever it is.
+    pub fn clear(&mut self) {
+        self.end = None;
+        self.subjects.clear();
+        self.answered.fill(false);
+        self.received.fill(false);
+        self.scrape_ages.fill(None);
+    }
+
     /// Number of subjects with at least one measurement in the rows that are kept.
     pub fn n_subjects(&self) -> usize {
         self.subjects.len()

@@ -38,6 +38,7 @@
 //! touches the network, and only [`read_export`], [`write_export`], [`read_file`] and [`History`] touch files.
 
 mod align;
+mod authorization;
 mod decode;
 mod export;
 mod feature_table;
@@ -67,6 +68,7 @@ mod stats;
 mod subject_rule;
 
 pub use align::{Aligned, Unplaced, align};
+pub use authorization::{Authorization, Credential};
 pub use decode::{DecodeError, DecodeLimits, decode_matrix, decode_pages};
 pub use export::{ExportError, ExportFile, read_export, write_export};
 pub use feature_table::{FeatureTable, TableError};
@@ -76,7 +78,7 @@ pub use gaps::look_back;
 pub use history::{FillError, FillLimits, History, HistoryError, QueryTotals};
 pub use matrix::{Dropped, Labels, Matrix, Sample, Series};
 pub use pages::RangePages;
-pub use presets::{PRESET_NAMES, Preset, PresetParams, UnknownPreset, preset};
+pub use presets::{PRESET_NAMES, Preset, PresetParams, UnknownPreset, preset, rollouts_expr};
 pub use prometheus_config::PrometheusConfig;
 pub use promql::{NotEvaluable, promql_problem};
 pub use pull::Pull;

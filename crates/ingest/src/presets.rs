@@ -9,6 +9,9 @@ use crate::subject_rule::SubjectRule;
 
 mod kubernetes;
 mod replicas;
+mod rollouts;
+
+pub use rollouts::rollouts_expr;
 
 /// What differs between one Prometheus and the next.
 ///

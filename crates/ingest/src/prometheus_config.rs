@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use homeostat_core::Seed;
 
+use crate::authorization::Authorization;
 use crate::decode::DecodeLimits;
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
@@ -27,6 +28,8 @@ pub struct PrometheusConfig {
     pub url: ServerUrl,
     /// Headers of every request, such as `Authorization` or `X-Scope-OrgID`.
     pub headers: Vec<(String, Secret)>,
+    /// Who asks, if the server wants to know.
+    pub authorization: Option<Authorization>,
     /// Certificate authorities to trust instead of the machine's, as PEM text.
     pub ca_pem: Option<String>,
     /// Longest wait for a connection. Ten times a slow handshake: longer means that nobody is there.
@@ -61,6 +64,7 @@ impl PrometheusConfig {
         Self {
             url,
             headers: Vec::new(),
+            authorization: None,
             ca_pem: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),

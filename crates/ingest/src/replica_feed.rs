@@ -93,6 +93,12 @@ impl ReplicaFeed {
         &mut self.feed
     }
 
+    /// As [`Feed::clear`].
+    pub fn clear(&mut self) {
+        self.feed.clear();
+        self.workloads.clear();
+    }
+
     /// The newest row's moment; `None` until the first push.
     pub fn end(&self) -> Option<Timestamp> {
         self.feed.end()

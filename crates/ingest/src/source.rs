@@ -2,8 +2,8 @@
 //! `exchange`; what an answer means is decided in `decode` and `fetch_error`.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use homeostat_core::{Seed, Timestamp};
@@ -87,6 +87,8 @@ struct Shared {
     slots: Semaphore,
     counters: Counters,
     n_requests: AtomicU64,
+    /// What the server last gave as the time, and when.
+    date: Mutex<Option<(Timestamp, Instant)>>,
     /// Set once the server answered 405 to a POST; then it is asked by GET.
     post_refused: AtomicBool,
     /// Most points per series of one page; smaller in tests.
@@ -163,6 +165,7 @@ impl PrometheusSource {
             slots,
             counters: Counters::default(),
             n_requests: AtomicU64::new(0),
+            date: Mutex::new(None),
             post_refused: AtomicBool::new(false),
             points_max,
             config,
@@ -178,6 +181,12 @@ impl PrometheusSource {
     /// What this client and its clones did so far.
     pub fn stats(&self) -> FetchStats {
         self.shared.counters.snapshot()
+    }
+
+    /// The time by the server's clock, from the `Date` of its newest answer, and when that came in. Half a second more than it says:
+    /// it has whole seconds, cut off.
+    pub fn server_time(&self) -> Option<(Timestamp, Instant)> {
+        *self.shared.date.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server, without credentials.

@@ -7,6 +7,34 @@ pub fn expand(file: &str, text: &str) -> Result<String, Vec<Problem>> {
     expand_from(file, text, |name| std::env::var(name).ok())
 }
 
+/// Shorter values are hidden in no message: they are no secrets, and would be found in words everywhere.
+const HIDDEN_CHARS_MIN: usize = 4;
+
+/// Replaces values of `text`'s variables in messages about it by the variables' names: what comes from the environment may
+/// be a password, whatever key it was put under by mistake.
+pub fn hide_variables(text: &str, problems: &mut [Problem]) {
+    hide_variables_from(text, problems, |name| std::env::var(name).ok());
+}
+
+fn hide_variables_from(text: &str, problems: &mut [Problem], variable: impl Fn(&str) -> Option<String>) {
+    let names = text.split("${").skip(1).filter_map(|part| part.split_once('}')).map(|(inner, _)| inner);
+    let names = names.map(|inner| inner.split_once(":-").map_or(inner, |(name, _)| name));
+    let mut values: Vec<(String, &str)> = Vec::new();
+    for name in names {
+        let Some(value) = variable(name).filter(|value| value.chars().count() >= HIDDEN_CHARS_MIN) else { continue };
+        // A message may show a text as it is, or as Rust would write it.
+        values.push((value.escape_debug().to_string(), name));
+        values.push((value, name));
+    }
+    // The longest first: one value may be a part of another.
+    values.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+    for problem in problems {
+        for (value, name) in &values {
+            problem.message = problem.message.replace(value.as_str(), &format!("${{{name}}}"));
+        }
+    }
+}
+
 /// Replaces variables by what `variable` says. A variable that isn't set and has no default is a problem: an empty URL
 /// or token in its place would fail later and elsewhere. Comment lines and single `$` (as in a regular expression's
 /// end) stay as they are.
@@ -81,6 +109,23 @@ mod tests {
         assert_eq!(with_port("${HOST:-localhost}").as_deref(), Ok("localhost"));
         assert_eq!(with_port("$$5 code=~\"5..$\"").as_deref(), Ok("$5 code=~\"5..$\""));
         assert_eq!(with_port("# ${UNSET}\n").as_deref(), Ok("# ${UNSET}\n"));
+    }
+
+    #[test]
+    fn what_came_from_the_environment_is_hidden_in_messages() {
+        let variable = |name: &str| match name {
+            "TOKEN" => Some("hunter2\"hunter2".to_owned()),
+            "STEP" => Some("5".to_owned()),
+            _ => None,
+        };
+        let text = "mode: ${TOKEN}\nglobal: {step: ${STEP:-60s}}\nurl: ${UNSET:-http://x}\n";
+        let place = Place { line: 1, column: 7 };
+        let problem = |message: &str| Problem { file: "f".into(), place, message: message.into() };
+        let mut problems =
+            [problem(r#"mode: "hunter2\"hunter2" is no mode"#), problem(r#"x: hunter2"hunter2"#), problem("at most 5")];
+        hide_variables_from(text, &mut problems, variable);
+        let messages = problems.map(|problem| problem.message);
+        assert_eq!(messages, [r#"mode: "${TOKEN}" is no mode"#, "x: ${TOKEN}", "at most 5"]);
     }
 
     #[test]

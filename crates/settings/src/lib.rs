@@ -11,7 +11,7 @@ mod node;
 mod problem;
 mod reader;
 
-pub use environment::{expand, expand_from};
+pub use environment::{expand, expand_from, hide_variables};
 pub use nearest::nearest;
 pub use node::{Node, Value, parse_documents};
 pub use problem::{Place, Problem};

@@ -1,10 +1,11 @@
 //! `homeostat serve`: the service.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, RealClock};
 use homeostat_core::{Mode, Subject};
@@ -14,17 +15,21 @@ use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, Tracker
 use homeostat_ingest::PrometheusSource;
 use homeostat_journal::Journal;
 use homeostat_remediate::SafetyLimits;
+use tokio::task::JoinHandle;
 
-use crate::clock;
-use crate::config::{self, Config};
+use crate::clock::{self, CorrectedClock, WallClock};
+use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::no_executor::NoExecutor;
 use crate::serve::cycle::Cycle;
+use crate::serve::live::Reloader;
 use crate::serve::metrics::Metrics;
-use crate::serve::service::{Service, tracker_file};
+use crate::serve::service::{Around, Service, tracker_file};
+use crate::serve::snapshot::Publisher;
 use crate::source::{self, NotTrained};
 use crate::training::Trained;
-use crate::web::{self, Api};
+use crate::training::child::{ChildTrainer, Trainer};
+use crate::web::{self, Api, listen};
 
 /// The first wait for a Prometheus or an API server that isn't there yet, and the longest: a second costs nobody anything,
 /// and half a minute is the longest that anyone should wait after it came.
@@ -38,9 +43,14 @@ const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Where to listen, instead of the config's `server.listen_address`. Loopback only for now.
+    /// Where the API listens, instead of the config's `server.listen_address`: 127.0.0.1:9476, localhost:9476 or :9476.
+    /// Loopback only for now, as there is no authentication.
     #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
-    pub(crate) listen_address: Option<std::net::SocketAddr>,
+    pub(crate) listen_address: Option<ListenAddress>,
+    /// Where probes and metrics (/livez, /readyz, /metrics) listen apart from the API, instead of the config's
+    /// `server.probe_address`. Any address: a kubelet and a Prometheus don't reach loopback.
+    #[arg(long = "web.probe-address", value_name = "ADDRESS:PORT")]
+    pub(crate) probe_address: Option<ListenAddress>,
     /// Where to keep the journal, instead of the config's `storage.path`.
     #[arg(long = "storage.path", value_name = "DIR")]
     pub(crate) storage: Option<PathBuf>,
@@ -75,37 +85,87 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let (end_deliveries, ended) = tokio::sync::oneshot::channel::<()>();
     let deliveries = tokio::spawn(Arc::clone(&announcer).run(async move { drop(ended.await) }));
     let calibration = calibration_of(&config)?;
-    let api = Api::new(Arc::clone(&metrics), Arc::clone(&journal), calibration.clone());
+    let clock = Arc::new(CorrectedClock::new(Arc::new(WallClock)));
+    let (reloader, reload, live) =
+        Reloader::new(args.config.file.clone(), Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&clock) as _);
+    let (publisher, snapshot) = Publisher::new();
+    let api = Api::new(Arc::clone(&metrics), snapshot, Arc::clone(&clock) as _, calibration.clone(), reload)
+        .context("starting the API's threads")?;
     // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
-    let address = args.listen_address.unwrap_or(config.listen_address);
-    if !address.ip().is_loopback() {
-        bail!("--web.listen-address {address}: only loopback is accepted, there is no authentication yet");
-    }
-    let server = web::listen(address, api.clone()).await?;
+    let _servers = listen(args, &config, &api).await?;
     // One future for the whole run: a second one would miss a signal that came in between.
     let end = terminated();
     tokio::pin!(end);
-    let (executor, trained) = tokio::select! {
+    let _reloading = AbortOnDrop(tokio::spawn(reloader.run()));
+    let executor = tokio::select! {
         () = &mut end => return Ok(()),
-        made = prepare(&config) => made?,
+        executor = executor(&config) => executor?,
     };
     let source = PrometheusSource::new(source::config_of_cycles(&config)?)?;
     let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
-    let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
-    api.ready(Arc::clone(&monitor));
+    // Without models at first: what was under way when the process before this one ended is looked after before training,
+    // which may take long.
+    let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?));
     let driver = driver(args, &config, executor, journal);
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
-    let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context);
-    let mut service = Service::new(Arc::clone(&config), source, cycle, monitor, Arc::clone(&announcer), metrics)?;
-    tracing::info!(mode = %config.mode, %address, "watching");
+    let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context).with_data_lag(config.offset);
+    let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config)));
+    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer) };
+    let mut service = Service::new(
+        Arc::clone(&config),
+        source,
+        cycle,
+        Arc::clone(&monitor),
+        Arc::clone(&announcer),
+        metrics,
+        around,
+    )?;
     service.recover().await;
+    let trained = tokio::select! {
+        () = &mut end => return Ok(()),
+        trained = models(&config, &*trainer, &service) => trained?,
+    };
+    service.take_models(trained);
+    api.score_with(monitor);
+    tracing::info!(mode = %config.mode, "watching");
     service.run(end).await;
     drop(end_deliveries);
     deliveries.await.context("delivering the last events")?;
     tracing::info!("ended");
-    server.abort();
     Ok(())
+}
+
+/// A task that ends with whoever started it.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Listens for the API on loopback, and for probes where they are wanted apart.
+async fn listen(args: &ServeArgs, config: &Config, api: &Api) -> anyhow::Result<Vec<AbortOnDrop>> {
+    let address = match &args.listen_address {
+        None => config.listen_address,
+        Some(address) => address.for_api().with_context(|| {
+            format!(
+                "--web.listen-address {address}: the API listens on loopback only, there is no authentication yet; \
+                 for probes and metrics use --web.probe-address"
+            )
+        })?,
+    };
+    let limits = listen::Limits::default();
+    let listener = listen::bind(&[address], "--web.listen-address").await?;
+    let mut servers = vec![AbortOnDrop(listen::serve(listener, web::api_router(api.clone()), limits))];
+    let probes = args.probe_address.as_ref().or(config.probe_address.as_ref());
+    if let Some(probes) = probes {
+        let listener = listen::bind(&probes.for_probes(), "--web.probe-address").await?;
+        servers.push(AbortOnDrop(listen::serve(listener, web::probe_router(api.clone()), limits)));
+    }
+    tracing::info!(api = %address, probes = probes.map(ToString::to_string).unwrap_or_default(), "listening");
+    Ok(servers)
 }
 
 fn load(args: &ServeArgs) -> anyhow::Result<Config> {
@@ -119,20 +179,22 @@ fn load(args: &ServeArgs) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The executor and the models. Waits for a Prometheus or an API server that isn't there yet: in a pod they often start
-/// later, and a service that ends instead is only restarted, ever more slowly.
-async fn prepare(config: &Arc<Config>) -> anyhow::Result<(Arc<dyn Executor>, Trained)> {
-    let executor = executor(config).await?;
-    if let Some(path) = &config.detection.bundle {
-        return Ok((executor, source::load_bundle(path, config)?));
+/// The models: of the bundle, or trained now. Waits for a Prometheus that isn't there yet: in a pod it often starts later, and
+/// a service that ends instead is only restarted, ever more slowly.
+async fn models(config: &Arc<Config>, trainer: &dyn Trainer, service: &Service) -> anyhow::Result<Trained> {
+    if let Some(path) = config.detection.bundle.clone() {
+        let config = Arc::clone(config);
+        return tokio::task::spawn_blocking(move || source::load_bundle(&path, &config)).await?;
     }
-    let source = PrometheusSource::new(source::config_of(config)?)?;
     let mut wait = RETRY_FIRST;
     loop {
-        match source::train_on_history(config, &source).await {
-            Ok(trained) => return Ok((executor, trained)),
+        match trainer.train().await {
+            Ok(trained) => return Ok(trained),
             Err(error @ NotTrained::Never(_)) => return Err(error.into()),
-            Err(NotTrained::NotYet(why)) => again(&mut wait, &why, "no models yet, trying again").await,
+            Err(NotTrained::NotYet(why)) => {
+                service.starting(&why);
+                again(&mut wait, &why, "no models yet, trying again").await;
+            }
         }
     }
 }
@@ -150,7 +212,7 @@ pub(super) fn calibration() -> anyhow::Result<Calibration> {
 }
 
 /// The calibration that the config names, else the one that ships with homeostat.
-pub(super) fn calibration_of(config: &Config) -> anyhow::Result<Calibration> {
+pub(crate) fn calibration_of(config: &Config) -> anyhow::Result<Calibration> {
     config.detection.calibration.clone().map_or_else(calibration, Ok)
 }
 

@@ -236,7 +236,8 @@ async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp
     Ok(Input { source, histories: Box::new(source::history_windows(config, &answers, start, end)?) })
 }
 
-fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Recipe> {
+/// How models are made again.
+pub(crate) fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Recipe> {
     let mut recipe = Recipe::of(&ensemble_spec(detection), detection.share_models, Seed::new(detection.seed));
     if let Some(config) = config {
         let queries: Result<Vec<_>, _> = config.queries.queries().iter().map(serde_json::to_value).collect();

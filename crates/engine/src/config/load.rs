@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use homeostat_core::Mode;
-use homeostat_settings::{Node, Place, Problem, Reader, expand, parse_documents};
+use homeostat_settings::{Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
-use super::{Config, Limits, detection, queries, remediation, source};
+use super::{Config, Limits, ListenAddress, detection, queries, remediation, source};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -36,6 +36,13 @@ pub(crate) struct Loaded {
 
 /// Reads a config file and the policy files it names. Paths in it are relative to the file's own directory.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    load_with_variables_shown(path).map_err(|mut problems| {
+        hide_variables(&std::fs::read_to_string(path).unwrap_or_default(), &mut problems);
+        problems
+    })
+}
+
+fn load_with_variables_shown(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let file = path.display().to_string();
     let one = |line, message: String| vec![Problem { file: file.clone(), place: Place { line, column: 1 }, message }];
     let text = std::fs::read_to_string(path).map_err(|error| one(1, format!("can't be read: {error}")))?;
@@ -78,11 +85,12 @@ fn read(
     let mode = reader.parsed::<Mode>("mode").unwrap_or_default();
     let times = reader.section("global", Times::read).unwrap_or_default();
     let limits = reader.section("limits", Limits::read).unwrap_or_default();
-    let source = source::read(&mut reader, times.step);
+    let source = source::read(&mut reader, base, times.step);
     let subjects = queries::read_subjects(&mut reader);
     let params = queries::preset_params(times.step, times.scrape_interval, &subjects);
     let queries = queries::read(&mut reader, &params, &subjects);
     let replicas = queries::read_replicas(&mut reader, &params, &subjects);
+    let rollouts = queries::read_rollouts(&mut reader, &params);
     let detection = detection::read(&mut reader, base);
     if times.retrain_every.is_some() && detection.bundle.is_some() {
         let place = reader.place_of("bundle");
@@ -96,7 +104,7 @@ fn read(
     let calendar = detection::read_calendar(&mut reader);
     let remediation = remediation::read(&mut reader, base, mode, warnings);
     let storage = reader.section("storage", Storage::read).unwrap_or_default();
-    let listen_address = reader.section("server", read_server).flatten().unwrap_or(LISTEN_DEFAULT);
+    let server = reader.section("server", read_server).unwrap_or_default();
     reader.finish();
     Some(Config {
         mode,
@@ -110,6 +118,7 @@ fn read(
         queries: queries?,
         subjects,
         replicas,
+        rollouts,
         detection,
         topology,
         calendar,
@@ -119,7 +128,8 @@ fn read(
         own_workload: remediation.own_workload,
         storage: base.join(storage.path.as_deref().unwrap_or("homeostat-data")),
         journal_retention: storage.journal_retention.unwrap_or(JOURNAL_RETENTION_DEFAULT),
-        listen_address,
+        listen_address: server.listen_address.unwrap_or(LISTEN_DEFAULT),
+        probe_address: server.probe_address,
     })
 }
 
@@ -192,14 +202,24 @@ impl Times {
     }
 }
 
-fn read_server(reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let address = reader.parsed::<SocketAddr>("listen_address")?;
-    if !address.ip().is_loopback() {
-        let place = reader.node("listen_address").map_or(reader.place(), |node| node.place);
-        reader.problem(
-            place,
-            format!("server.listen_address: {address} isn't loopback; there is no authentication yet, so only 127.0.0.1 or [::1] is accepted"),
+/// `server`: where to listen.
+#[derive(Default)]
+struct Server {
+    listen_address: Option<SocketAddr>,
+    probe_address: Option<ListenAddress>,
+}
+
+fn read_server(reader: &mut Reader<'_>) -> Server {
+    let listen = reader.parsed::<ListenAddress>("listen_address");
+    let listen_address = listen.as_ref().and_then(ListenAddress::for_api);
+    if let Some(elsewhere) = listen.filter(|_| listen_address.is_none()) {
+        reader.reject(
+            "listen_address",
+            format_args!(
+                "{elsewhere} isn't loopback; there is no authentication yet, so the API listens on 127.0.0.1 or [::1] only. \
+                 For probes and metrics use server.probe_address"
+            ),
         );
     }
-    Some(address)
+    Server { listen_address, probe_address: reader.parsed("probe_address") }
 }

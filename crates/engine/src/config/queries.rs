@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use homeostat_core::{Direction, Signal, WorkloadKind};
-use homeostat_ingest::{Absent, Across, PresetParams, Query, QuerySet, SubjectRule, preset, promql_problem};
+use homeostat_ingest::{
+    Absent, Across, PresetParams, Query, QuerySet, SubjectRule, preset, promql_problem, rollouts_expr,
+};
 use homeostat_settings::{Node, Reader, Value};
 
 /// Queries a config may name. Each is a request a cycle and a column of every window; the type of an incident needs ten.
@@ -11,6 +13,9 @@ const QUERIES_MAX: usize = 64;
 
 /// The label that names a replica, unless told otherwise.
 const REPLICA_LABEL: &str = "pod";
+
+/// The preset that comes with a query for roll-outs.
+const WORKLOAD_PRESET: &str = "kubernetes-workload";
 
 /// How to compare replicas.
 #[derive(Clone, Debug)]
@@ -137,6 +142,22 @@ pub(super) fn read_replicas(reader: &mut Reader<'_>, params: &PresetParams, rule
         Some(Replicas { label, queries })
     };
     reader.section("replicas", section).flatten()
+}
+
+/// `rollouts`: a query that gives, for each workload, when it was last rolled out, in Unix seconds. The preset brings one along.
+pub(super) fn read_rollouts(reader: &mut Reader<'_>, params: &PresetParams) -> Option<String> {
+    let own = reader.section("rollouts", |rollouts| {
+        let is_off = rollouts.flag("enabled") == Some(false);
+        (is_off, rollouts.text("expr"))
+    });
+    match own {
+        Some((true, _)) => None,
+        Some((false, Some(expr))) => Some(expr),
+        Some((false, None)) | None => {
+            let is_of_deployments = reader.text("preset").is_some_and(|name| name == WORKLOAD_PRESET);
+            is_of_deployments.then(|| rollouts_expr(params))
+        }
+    }
 }
 
 pub(super) fn read_subjects(reader: &mut Reader<'_>) -> SubjectRule {

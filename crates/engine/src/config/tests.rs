@@ -107,7 +107,7 @@ detectors: [forrest]
         ("2:7:", "\"exceute\" is no mode"),
         ("4:9:", "global.step"),
         ("5:3:", "unknown key global.histroy; did you mean history?"),
-        ("7:10:", "must begin with http://"),
+        ("7:10:", "the scheme must be http or https"),
         ("9:29:", "\"memori\" is no signal"),
         ("11:19:", "isn't loopback"),
         ("13:52:", "must be after the start"),
@@ -176,4 +176,46 @@ fn the_example_that_ships_is_right() {
     let loaded = load(&example).expect("the example config");
     assert_eq!(loaded.config.mode, Mode::Observe);
     assert!(!loaded.config.policies.is_empty());
+}
+
+#[test]
+fn no_part_of_a_url_is_repeated_in_a_problem() {
+    for url in
+        ["me:hunter2@prometheus:9090", "ftp://me:hunter2@prometheus", "http://me:hunter2@/x", "http://h?token=hunter2"]
+    {
+        let problems = load_text(&GOOD.replace("http://127.0.0.1:9090", url)).expect_err(url);
+        assert!(problems[0].contains("datasources[0].url"), "{problems:?}");
+        assert!(!problems.iter().any(|problem| problem.contains("hunter2")), "{problems:?}");
+    }
+}
+
+#[test]
+fn probes_may_listen_apart_on_any_address() {
+    assert_eq!(load_text(GOOD).expect("a config").probe_address, None);
+    let config = load_text(&format!("{GOOD}server: {{listen_address: 'localhost:9480', probe_address: ':9481'}}\n"));
+    let config = config.expect("a config");
+    assert_eq!(config.listen_address.to_string(), "127.0.0.1:9480");
+    assert_eq!(config.probe_address.map(|address| address.to_string()).as_deref(), Some(":9481"));
+}
+
+#[test]
+fn who_asks_prometheus_is_told_as_prometheus_itself_is_told_and_never_shown() {
+    let of =
+        |more: &str| load_text(&GOOD.replace("http://127.0.0.1:9090", &format!("http://127.0.0.1:9090\n    {more}")));
+    let config = of("authorization: {credentials_file: token}").expect("a config");
+    assert!(format!("{:?}", config.source.authorization).contains("token"), "{:?}", config.source.authorization);
+    let config =
+        of("basic_auth: {username: me, password: hunter2}\n    tls_config: {ca_file: ca.pem}").expect("a config");
+    assert!(config.source.ca_file.is_some_and(|path| path.ends_with("ca.pem")));
+    assert!(!format!("{:?}", config.source.authorization).contains("hunter2"));
+    for (wrong, part) in [
+        ("authorization: {credentials: a, credentials_file: b}", "leave one of them out"),
+        ("authorization: {}", "datasources[0].authorization.credentials_file is missing"),
+        ("basic_auth: {password: hunter2}", "datasources[0].basic_auth.username is missing"),
+        ("authorization: {credentials: a}\n    basic_auth: {username: u, password: hunter2}", "only one of them"),
+    ] {
+        let problems = of(wrong).expect_err(wrong);
+        assert!(problems.iter().any(|problem| problem.contains(part)), "{wrong}: {problems:?}");
+        assert!(!problems.iter().any(|problem| problem.contains("hunter2")), "{problems:?}");
+    }
 }

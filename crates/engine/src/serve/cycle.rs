@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use homeostat_core::{
     Incident, IncidentChange, IncidentId, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp,
@@ -15,6 +16,8 @@ use homeostat_incidents::{ClusterContext, Monitor};
 use homeostat_journal::JournalError;
 use homeostat_remediate::{KillSwitch, Observation};
 
+use super::live::Live;
+use super::rollouts::RolloutWatch;
 use crate::control::Switch;
 use crate::serve::recording::Recording;
 
@@ -39,6 +42,8 @@ pub(crate) struct Cycle {
     driver: Driver,
     recording: Recording,
     mode: Mode,
+    /// How far the newest row is behind by intention: what is silent for so long isn't stale.
+    data_lag: Duration,
     /// Topology, calendar and recent roll-outs.
     pub(crate) context: ClusterContext,
 }
@@ -67,7 +72,14 @@ pub(crate) struct Tick {
 impl Cycle {
     /// Puts the parts together.
     pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, context: ClusterContext) -> Self {
-        Self { monitor, driver, recording: Recording::default(), mode, context }
+        Self { monitor, driver, recording: Recording::default(), mode, data_lag: Duration::ZERO, context }
+    }
+
+    /// The same, for rows that come so late on purpose (`global.offset`).
+    #[must_use]
+    pub(crate) fn with_data_lag(mut self, data_lag: Duration) -> Self {
+        self.data_lag = data_lag;
+        self
     }
 
     /// The driver.
@@ -106,16 +118,32 @@ impl Cycle {
         tick
     }
 
+    /// How far it may go.
+    #[cfg(test)]
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Goes by this config from the next tick on.
+    pub(crate) fn go_by(&mut self, live: &Live) {
+        self.mode = live.mode;
+        self.driver.set_policies(live.policies.clone());
+        self.context.topology = live.topology.clone();
+        self.context.calendar = live.calendar.clone();
+    }
+
     /// Takes the roll-outs that homeostat made from the journal, so that what they stir up opens no incident (I35), also
-    /// after a restart. Where they can't be read the journal's own trouble is told by the driver.
-    pub(crate) fn recall_rollouts(&mut self, now: Timestamp) {
+    /// after a restart, and those of others. Where ours can't be read the journal's own trouble is told by the driver.
+    pub(crate) fn recall_rollouts(&mut self, now: Timestamp, watch: Option<&RolloutWatch>) {
         let Ok(history) = self.driver.journal().history(now) else { return };
         let ours = history.actions.iter().filter_map(|action| {
             let (plan, at) = (&action.plan, action.applied_at?);
             // The journal knows the write, not the revision that the cluster made of it.
             Some(Rollout { subject: plan.target.subject.clone(), at, revision: plan.id.to_string(), by_us: true })
         });
-        self.context.rollouts = ours.collect();
+        let mut rollouts: Vec<Rollout> = ours.collect();
+        rollouts.extend(watch.map(|watch| watch.of_others(&rollouts)).unwrap_or_default());
+        self.context.rollouts = rollouts;
     }
 
     /// The tick's second half: carries actions on and decides on what [`observe`](Self::observe) found.
@@ -139,7 +167,7 @@ impl Cycle {
     /// The tick's first half: scores, tracks, and records what changed before anybody acts on it (I32).
     pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window], replicas: &[ReplicaWindow]) -> Tick {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut observed = monitor.observe(now, windows, &self.context);
+        let mut observed = monitor.observe(now - self.data_lag, windows, &self.context);
         let compared = monitor.compare_replicas(replicas, &self.context);
         observed.changes.extend(compared.changes);
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();

@@ -1,8 +1,10 @@
 //! homeostat's own metrics, in OpenMetrics. Names have the prefix `homeostat_`, base units, and no unbounded label.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use homeostat_announce::Announcer;
+use homeostat_core::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -68,6 +70,18 @@ pub(crate) struct Metrics {
     pub(crate) remediation_events: Family<EventLabel, Counter>,
     /// 1 while the kill switch is engaged.
     pub(crate) stopped: Gauge,
+    /// The newest sample of all subjects.
+    pub(crate) newest_sample_timestamp_seconds: Gauge,
+    /// The oldest of the subjects' newest samples.
+    pub(crate) oldest_sample_timestamp_seconds: Gauge,
+    /// Subjects with a model and without a recent sample.
+    pub(crate) subjects_blind: Gauge,
+    /// What is added to the machine's clock, because Prometheus's or the monotonic one says another time.
+    pub(crate) clock_correction_seconds: Gauge<f64, AtomicU64>,
+    /// 1 if the config was read without a problem the last time.
+    config_last_reload_successful: Gauge,
+    /// When it was.
+    config_last_reload_success_timestamp_seconds: Gauge,
 }
 
 impl Metrics {
@@ -91,6 +105,12 @@ impl Metrics {
             incidents_open: Gauge::default(),
             remediation_events: Family::default(),
             stopped: Gauge::default(),
+            newest_sample_timestamp_seconds: Gauge::default(),
+            oldest_sample_timestamp_seconds: Gauge::default(),
+            subjects_blind: Gauge::default(),
+            clock_correction_seconds: Gauge::default(),
+            config_last_reload_successful: Gauge::default(),
+            config_last_reload_success_timestamp_seconds: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -130,7 +150,50 @@ impl Metrics {
         registry.register("incidents_open", "Incidents open now", metrics.incidents_open.clone());
         registry.register("remediation_events", "What remediation did", metrics.remediation_events.clone());
         registry.register("stopped", "1 while the kill switch is engaged", metrics.stopped.clone());
+        let seconds = Unit::Seconds;
+        registry.register_with_unit(
+            "subject_newest_sample_timestamp",
+            "Newest sample of all subjects, Unix time; 0 before the first",
+            seconds.clone(),
+            metrics.newest_sample_timestamp_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "subject_oldest_sample_timestamp",
+            "Newest sample of the subject with a model that has been silent the longest, Unix time; 0 if it never had one",
+            seconds.clone(),
+            metrics.oldest_sample_timestamp_seconds.clone(),
+        );
+        registry.register(
+            "subjects_blind",
+            "Subjects with a model that had no sample in the last five steps",
+            metrics.subjects_blind.clone(),
+        );
+        registry.register_with_unit(
+            "clock_correction",
+            "Added to this machine's clock, because it disagrees with Prometheus's or has just stepped",
+            seconds.clone(),
+            metrics.clock_correction_seconds.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "1 if the config was read without a problem the last time",
+            metrics.config_last_reload_successful.clone(),
+        );
+        registry.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When the config was last read without a problem, Unix time",
+            seconds,
+            metrics.config_last_reload_success_timestamp_seconds.clone(),
+        );
         Self { registry, ..metrics }
+    }
+
+    /// The config was read at `now`, with or without a problem.
+    pub(crate) fn config_reloaded(&self, successful: bool, now: Timestamp) {
+        self.config_last_reload_successful.set(i64::from(successful));
+        if successful {
+            self.config_last_reload_success_timestamp_seconds.set(now.as_millis() / 1000);
+        }
     }
 
     /// Also shows how the channels do.

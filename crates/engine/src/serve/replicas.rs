@@ -61,6 +61,11 @@ impl Replicas {
         self.feed.windows_at(at)
     }
 
+    /// Begins anew, as after a clock that was ahead.
+    pub(crate) fn forget(&mut self) {
+        self.feed.clear();
+    }
+
     /// The first step to ask for.
     fn from(&self, at: Timestamp) -> Timestamp {
         let reach = self.step.saturating_mul(u32::try_from(WINDOW_ROWS - 1).unwrap_or(u32::MAX));

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::Timestamp;
-use homeostat_ingest::PrometheusSource;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::source::{self, NotTrained};
+use crate::source::NotTrained;
 use crate::training::Trained;
+use crate::training::child::Trainer;
 
 /// After training failed, the next try: a Prometheus that is away is back in an hour, and pulling weeks of history more often
 /// would be a burden.
@@ -20,8 +20,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(3_600);
 /// When models are trained anew, and the training that runs.
 pub(crate) struct Retraining {
     every: Duration,
-    config: Arc<Config>,
-    source: PrometheusSource,
+    trainer: Arc<dyn Trainer>,
     due_at: Timestamp,
     /// At most one.
     running: Option<JoinHandle<Result<Trained, NotTrained>>>,
@@ -29,20 +28,19 @@ pub(crate) struct Retraining {
 
 impl Retraining {
     /// What the config says; nothing, if it says nothing. Models were trained at `now`.
-    pub(crate) fn of(config: &Arc<Config>, now: Timestamp) -> anyhow::Result<Option<Self>> {
-        let Some(every) = config.retrain_every else { return Ok(None) };
-        let source = PrometheusSource::new(source::config_of(config)?)?;
-        Ok(Some(Self { every, config: Arc::clone(config), source, due_at: now + every, running: None }))
+    pub(crate) fn of(config: &Config, trainer: Arc<dyn Trainer>, now: Timestamp) -> Option<Self> {
+        let every = config.retrain_every?;
+        Some(Self { every, trainer, due_at: now + every, running: None })
     }
 
     /// Starts a training if one is due, and gives the models of one that has ended. It never waits for one.
-    pub(crate) async fn turn(&mut self, now: Timestamp) -> Option<Trained> {
+    pub(crate) async fn tick(&mut self, now: Timestamp) -> Option<Trained> {
         if self.running.as_ref().is_some_and(JoinHandle::is_finished) {
             return self.ended(now).await;
         }
         if self.running.is_none() && now >= self.due_at {
-            let (config, source) = (Arc::clone(&self.config), self.source.clone());
-            self.running = Some(tokio::spawn(async move { source::train_on_history(&config, &source).await }));
+            let trainer = Arc::clone(&self.trainer);
+            self.running = Some(tokio::spawn(async move { trainer.train().await }));
         }
         None
     }

@@ -1,15 +1,17 @@
 //! The running service: pulls, scores, decides and acts at every step, until it is told to end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use homeostat_announce::Announcer;
-use homeostat_core::{Timestamp, Window};
-use homeostat_ingest::{Feed, FeedConfig, Matrix, PrometheusSource, Pull};
+use homeostat_core::{Incident, IncidentId, Subject, Timestamp, Window};
+use homeostat_execute::DriverEvent;
+use homeostat_ingest::{Feed, FeedConfig, FetchError, Matrix, PrometheusSource, Pull};
 
-use crate::clock;
+use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
 use crate::control::{Control, Switch};
 use crate::serve::archiving::Archiving;
@@ -20,10 +22,23 @@ use crate::serve::publishing;
 use crate::serve::replicas::Replicas;
 use crate::serve::retraining::Retraining;
 
+use super::incident_list::Row;
+use super::live::LiveReader;
+use super::outage::Outage;
+use super::readiness::{Sight, blind_after};
+use super::rollouts::RolloutWatch;
+use super::sample_ages::{BlindnessLog, SampleAges};
+use super::snapshot::{Phase, Publisher};
+use super::timeline::{Opinion, Timeline};
+use crate::training::Trained;
+use crate::training::child::Trainer;
+
 /// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
 pub(crate) const WINDOW_ROWS: usize = 64;
 /// Steps that each cycle asks for again: samples that came late fill the holes they left.
 pub(crate) const OVERLAP_STEPS: u32 = 3;
+/// Rows ahead of the clock that are waited for: a small step back is made up for within a few cycles.
+const AHEAD_STEPS_MAX: u32 = 2;
 /// The tracker's state between runs.
 const TRACKER_FILE: &str = "tracker.json";
 
@@ -42,6 +57,36 @@ pub(crate) struct Service {
     archiving: Archiving,
     was_stopped: bool,
     tracker_file: PathBuf,
+    clock: Arc<CorrectedClock>,
+    timeline: Timeline,
+    live: LiveReader,
+    publisher: Publisher,
+    sight: Sight,
+    rollouts: Option<RolloutWatch>,
+    outage: Outage,
+    ages: SampleAges,
+    blindness: BlindnessLog,
+}
+
+/// What Prometheus said in one cycle.
+struct Pulled {
+    workloads: Pull,
+    /// Nothing where nobody compares replicas.
+    replicas: Option<Pull>,
+    /// Nothing where nobody asks for roll-outs.
+    rollouts: Option<Result<Matrix, FetchError>>,
+}
+
+/// What the service works with beside its own parts.
+pub(crate) struct Around {
+    /// The time, which the service corrects when the machine's clock is off.
+    pub(crate) clock: Arc<CorrectedClock>,
+    /// What a reload changes.
+    pub(crate) live: LiveReader,
+    /// Who is shown how it goes.
+    pub(crate) publisher: Publisher,
+    /// Makes models anew.
+    pub(crate) trainer: Arc<dyn Trainer>,
 }
 
 impl Service {
@@ -53,7 +98,9 @@ impl Service {
         monitor: SharedMonitor,
         announcer: Arc<Announcer>,
         metrics: Arc<Metrics>,
+        around: Around,
     ) -> anyhow::Result<Self> {
+        let Around { clock, live, publisher, trainer } = around;
         let feed = Feed::new(FeedConfig {
             queries: config.queries.clone(),
             rule: config.subjects.clone(),
@@ -64,7 +111,16 @@ impl Service {
         .with_scrape_interval(config.scrape_interval);
         Ok(Self {
             replicas: Replicas::of(&config)?,
-            retraining: Retraining::of(&config, clock::now())?,
+            retraining: Retraining::of(&config, trainer, clock.now()),
+            rollouts: config.rollouts.clone().map(|expr| RolloutWatch::new(expr, config.subjects.clone())),
+            sight: Sight::new(config.step, clock.elapsed()),
+            timeline: Timeline::default(),
+            outage: Outage::default(),
+            ages: SampleAges::default(),
+            blindness: BlindnessLog::default(),
+            clock,
+            live,
+            publisher,
             control: Control::new(&config.storage),
             tracker_file: tracker_file(&config.storage),
             archiving: Archiving::new(config.journal_retention),
@@ -81,7 +137,7 @@ impl Service {
 
     /// Finds out what became of actions that were under way when the process before this one ended (I6).
     pub(crate) async fn recover(&mut self) {
-        let now = clock::now();
+        let now = self.clock.now();
         if let Err(error) = self.cycle.reconcile(now) {
             tracing::error!(error = format!("{error:#}"), "open incidents can't be compared with the journal");
         }
@@ -89,6 +145,7 @@ impl Service {
         let tick = Tick { events, ..Tick::default() };
         event_log::log(&tick);
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
+        self.publish_recorded();
     }
 
     /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
@@ -102,29 +159,146 @@ impl Service {
                 () = &mut end => return,
                 _ = ticker.tick() => {}
             }
-            self.renew_models().await;
-            let at = (clock::now() - self.config.offset).align_down(self.config.step);
+            let at = self.begin_cycle().await;
             // Asking changes nothing, so the end needn't wait for a slow answer. What follows isn't cut off: a write under
             // way would be found again at the next start, but it is better to know now.
             let pulled = tokio::select! {
                 () = &mut end => return,
-                pulled = self.pull(at) => pulled,
+                pulled = self.pull_all(at) => pulled,
             };
-            let replicas = tokio::select! {
-                () = &mut end => return,
-                pulled = self.pull_replicas(at) => pulled,
-            };
-            self.cycle_once(at, &pulled, replicas.as_ref()).await;
+            self.cycle_once(at, pulled).await;
         }
+    }
+
+    /// Takes what is new since the last cycle, and gives the newest row of this one.
+    async fn begin_cycle(&mut self) -> Timestamp {
+        let now = self.read_clock();
+        self.renew_models().await;
+        self.take_config();
+        let at = (now - self.config.offset).align_down(self.config.step);
+        self.come_back(at);
+        at
+    }
+
+    /// Goes back to `at` where rows later than that were looked at: the clock was ahead. A step or two are caught up with.
+    fn come_back(&mut self, at: Timestamp) {
+        let Some(end) = self.feed.end().filter(|end| *end > at + self.config.step * AHEAD_STEPS_MAX) else { return };
+        tracing::warn!(ahead = %end, at = %at, "rows of the future were looked at, as the clock was ahead; going back");
+        self.feed.clear();
+        if let Some(replicas) = &mut self.replicas {
+            replicas.forget();
+        }
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);
+    }
+
+    /// Asks for all that a cycle looks at, what matters most first.
+    async fn pull_all(&self, at: Timestamp) -> Pulled {
+        let workloads = self.pull(at).await;
+        let (replicas, rollouts) = tokio::join!(self.pull_replicas(at), self.pull_rollouts(at));
+        Pulled { workloads, replicas, rollouts }
+    }
+
+    /// Takes a config that was reloaded. Within a cycle nothing changes.
+    fn take_config(&mut self) {
+        if self.live.has_changed().unwrap_or(false) {
+            let live = Arc::clone(&self.live.borrow_and_update());
+            self.cycle.go_by(&live);
+        }
+    }
+
+    /// The time to go by, as far as it can be known while the machine's clock steps.
+    fn read_clock(&mut self) -> Timestamp {
+        let elapsed = self.clock.elapsed();
+        let said = self.source.server_time();
+        let opinion = said.map(|(at, said)| Opinion { at, elapsed: elapsed.saturating_sub(said.elapsed()) });
+        let reading = self.timeline.read(self.clock.inner(), opinion);
+        let was_off = self.clock.is_corrected();
+        self.clock.correct(reading.correction_ms);
+        if self.clock.is_corrected() != was_off {
+            if was_off {
+                tracing::info!(now = %reading.now, "this machine's clock is believed again");
+            } else {
+                tracing::warn!(
+                    clock = %self.clock.inner().now(), now = %reading.now, by_prometheus = said.is_some(),
+                    "this machine's clock has stepped or is wrong, and isn't followed for now; check time synchronisation"
+                );
+            }
+        }
+        self.metrics.clock_correction_seconds.set(reading.correction_ms as f64 / 1000.0);
+        reading.now
+    }
+
+    /// There are no models yet, and why.
+    pub(crate) fn starting(&self, waits_for: &str) {
+        let phase = Phase::Starting { waits_for: Some(waits_for.to_owned()) };
+        self.publisher.publish(|snapshot| snapshot.phase = phase);
+    }
+
+    /// Takes the first models, of the bundle or just trained.
+    pub(crate) fn take_models(&mut self, trained: Trained) {
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner).renew(trained.ensembles);
+        self.prefer_watched();
+        self.sight = Sight::new(self.config.step, self.clock.elapsed());
+        self.publish(&Tick::default());
+    }
+
+    /// Those with models keep their place among the rows, however many others there are.
+    fn prefer_watched(&mut self) {
+        let watched: Vec<Subject> = {
+            let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+            monitor.subjects().cloned().collect()
+        };
+        self.feed = self.feed.clone().preferring(watched);
+    }
+
+    /// Puts the journal's incidents into the snapshot, which goes on from there.
+    fn publish_recorded(&mut self) {
+        let journal = Arc::clone(self.cycle.driver().journal());
+        let recorded = journal.incidents().unwrap_or_else(|error| {
+            tracing::error!(%error, "GET /api/v1/incidents shows new incidents only");
+            Vec::new()
+        });
+        let rows: Vec<Row> = recorded.iter().map(|incident| self.row(incident)).collect();
+        self.publisher.publish(|snapshot| {
+            let list = Arc::make_mut(&mut snapshot.incidents);
+            rows.into_iter().for_each(|row| list.put(row));
+        });
+    }
+
+    fn row(&mut self, incident: &Incident) -> Row {
+        let decision = self.cycle.driver().journal().decision(&incident.id).ok().flatten();
+        Row::new(incident, &serde_json::to_value(decision).unwrap_or_default())
+    }
+
+    /// Shows what a tick did.
+    fn publish(&mut self, tick: &Tick) {
+        let mut touched: BTreeMap<&IncidentId, &Incident> = BTreeMap::new();
+        let decided = tick.events.iter().filter_map(|event| match event {
+            DriverEvent::Decided { incident, .. } => tick.open.iter().find(|open| open.id == *incident),
+            _ => None,
+        });
+        touched.extend(decided.map(|incident| (&incident.id, incident)));
+        // The last change of an incident is how it stands now.
+        touched.extend(tick.changes.iter().map(|change| (&change.incident().id, change.incident())));
+        let rows: Vec<Row> = touched.into_values().map(|incident| self.row(incident)).collect();
+        let phase = Phase::Watching(self.sight.clone());
+        self.publisher.publish(|snapshot| {
+            snapshot.phase = phase;
+            if !rows.is_empty() {
+                let list = Arc::make_mut(&mut snapshot.incidents);
+                rows.into_iter().for_each(|row| list.put(row));
+            }
+        });
     }
 
     /// Takes models that were trained anew, and starts the next training when it is due.
     async fn renew_models(&mut self) {
         let Some(retraining) = &mut self.retraining else { return };
-        let Some(trained) = retraining.turn(clock::now()).await else { return };
+        let Some(trained) = retraining.tick(self.clock.now()).await else { return };
         let n_trained = trained.ensembles.len();
         let kept = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).renew(trained.ensembles);
         let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        self.prefer_watched();
         tracing::info!(
             subjects = n_trained,
             kept = kept.join(", "),
@@ -132,22 +306,29 @@ impl Service {
         );
     }
 
-    async fn cycle_once(&mut self, at: Timestamp, pulled: &Pull, pulled_replicas: Option<&Pull>) {
+    async fn cycle_once(&mut self, at: Timestamp, pulled: Pulled) {
         let began = tokio::time::Instant::now();
+        let Pulled { workloads: pulled, replicas: pulled_replicas, rollouts } = pulled;
+        let pulled = &pulled;
+        if let (Some(watch), Some(rollouts)) = (&mut self.rollouts, rollouts) {
+            watch.take(rollouts, at);
+        }
         // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
-        let now = clock::now();
-        let windows = match self.windows(pulled, at) {
-            Ok(windows) => windows,
-            Err(error) => {
+        let now = self.clock.now();
+        let windows = if pulled.failed.len() >= self.config.queries.n_queries() {
+            // Nothing was answered, so nothing was seen: when Prometheus is back, these rows are looked at as if nothing had been.
+            Vec::new()
+        } else {
+            self.windows(pulled, at).unwrap_or_else(|error| {
                 tracing::error!(error = format!("{error:#}"), "this cycle's data can't be used");
                 Vec::new()
-            }
+            })
         };
-        let replicas = match (&mut self.replicas, pulled_replicas) {
+        let replicas = match (&mut self.replicas, &pulled_replicas) {
             (Some(replicas), Some(pulled)) => replicas.windows(pulled, at),
             (None, _) | (Some(_), None) => Vec::new(),
         };
-        self.cycle.recall_rollouts(now);
+        self.cycle.recall_rollouts(now, self.rollouts.as_ref());
         let mut tick = self.cycle.observe(now, &windows, &replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
@@ -158,7 +339,38 @@ impl Service {
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
         let journal = Arc::clone(self.cycle.driver().journal());
         self.archiving.tick(&journal, now);
+        self.look(&windows, at, pulled);
         self.measure(&tick, pulled, began.elapsed());
+        self.publish(&tick);
+    }
+
+    /// Notes what this cycle could see, and says when workloads go blind.
+    fn look(&mut self, windows: &[Window], at: Timestamp, pulled: &Pull) {
+        let elapsed = self.clock.elapsed();
+        self.ages.take(windows);
+        let since = at - blind_after(self.config.step);
+        let ages = {
+            let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+            self.ages.sum_up(monitor.subjects(), since)
+        };
+        let seconds = |at: Option<Timestamp>| at.map_or(0, |at| at.as_millis() / 1000);
+        self.metrics.newest_sample_timestamp_seconds.set(seconds(ages.newest));
+        self.metrics.oldest_sample_timestamp_seconds.set(seconds(ages.oldest));
+        self.metrics.subjects_blind.set(ages.blind.len() as i64);
+        let told = self.outage.cycle(elapsed, &pulled.failed);
+        if let Some(told) = told {
+            told.log("queries", self.config.queries.n_queries());
+        }
+        if let Some(told) = self.blindness.cycle(&ages) {
+            told.log();
+        }
+        let trouble = self.outage.trouble();
+        self.sight.cycle(elapsed, ages.newest, trouble);
+    }
+
+    async fn pull_rollouts(&self, at: Timestamp) -> Option<Result<Matrix, FetchError>> {
+        let watch = self.rollouts.as_ref()?;
+        Some(self.source.range(watch.expr(), at, at, self.config.step).await)
     }
 
     async fn pull(&self, at: Timestamp) -> Pull {
@@ -170,9 +382,6 @@ impl Service {
             None => at - reach,
         };
         let pulled = self.source.pull_with_scrapes(&self.config.queries, from.min(at), at, step).await;
-        for (query, error) in &pulled.failed {
-            tracing::warn!(query, %error, "no answer to a query; its features are holes in this cycle");
-        }
         for (query, warning) in pulled.partial(&self.config.queries) {
             tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
         }
@@ -252,7 +461,7 @@ impl Service {
         };
         metrics.cycles.get_or_create(&ResultLabel { result }).inc();
         metrics.cycle_seconds.observe(took.as_secs_f64());
-        metrics.last_cycle_timestamp_seconds.set(clock::now().as_millis() / 1000);
+        metrics.last_cycle_timestamp_seconds.set(self.clock.now().as_millis() / 1000);
         let matrices = || pulled.matrices.iter().flatten();
         metrics.samples.inc_by(matrices().map(Matrix::n_samples).sum::<usize>() as u64);
         metrics.series.set(matrices().map(|matrix| matrix.series().len()).sum::<usize>() as i64);
@@ -284,3 +493,6 @@ fn replace_file(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(&partial, text).with_context(|| format!("writing {}", partial.display()))?;
     std::fs::rename(&partial, path).with_context(|| format!("writing {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! One request and its answer: what goes over the wire.
 
 use std::error::Error;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use homeostat_core::Timestamp;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{AGE, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use tokio::time::Instant;
 
 use super::client::chain;
 use super::{Ask, Failed, Shared};
@@ -23,6 +25,7 @@ impl Shared {
             self.post_refused.store(true, Ordering::Relaxed);
             response = self.send(ask, true).await?;
         }
+        self.note_date(response.headers());
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let bytes_max = if status.is_success() { self.config.bytes_max } else { ERROR_BYTES_MAX };
@@ -52,6 +55,12 @@ impl Shared {
         }
     }
 
+    fn note_date(&self, headers: &HeaderMap) {
+        if let Some(at) = date(headers) {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Instant::now()));
+        }
+    }
+
     async fn send(&self, ask: &Ask<'_>, by_get: bool) -> Result<reqwest::Response, Failed> {
         let seconds = |at: Timestamp| at.as_millis().div_euclid(1000);
         let timeout_ms = i64::try_from(self.config.timeout.as_millis()).unwrap_or(i64::MAX);
@@ -61,6 +70,17 @@ impl Shared {
             .timeout(timeout_ms)
             // Newer servers stop at the limit themselves; one more than ours, so that we see it was passed.
             .query("limit", ask.limits.series_max.saturating_add(1));
+        if let Some(authorization) = &self.config.authorization {
+            let denied = |why: String| {
+                let server = self.config.url.shown().to_owned();
+                Failed { error: FetchError::Denied { server, why: format!("the credentials: {why}") }, again: false }
+            };
+            let value = authorization.header().map_err(denied)?;
+            let mut value = HeaderValue::from_str(value.expose())
+                .map_err(|_| denied("there are characters in them that no header may have".to_owned()))?;
+            value.set_sensitive(true);
+            query = query.header(AUTHORIZATION, value);
+        }
         if let Some(lookback) = self.config.lookback {
             query = query.query("lookback_delta", format!("{}ms", lookback.as_millis()));
         }
@@ -116,6 +136,17 @@ fn garbled(server: &str, ask: &Ask<'_>, why: String) -> FetchError {
     FetchError::Garbled { server: server.to_owned(), expr: ask.expr.to_owned(), why }
 }
 
+/// The server's time.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    // A cache in between would give the time at which it was filled.
+    if headers.contains_key(AGE) {
+        return None;
+    }
+    let text = headers.get(DATE)?.to_str().ok()?;
+    let parsed = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Timestamp::from_millis(parsed.as_millisecond() + 500))
+}
+
 /// `Retry-After` in seconds. Its other form, a date, needs a clock that agrees with the server's; it counts as absent.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
@@ -136,5 +167,24 @@ fn inner_words(error: &reqwest::Error) -> String {
         Some(source) => chain(source),
         None if error.is_timeout() => "timed out".to_owned(),
         None => "the transport failed".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(reqwest::header::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().expect("a value"))).collect()
+    }
+
+    #[test]
+    fn the_servers_time_is_read_from_its_answers_and_not_from_a_cache() {
+        let text = "Sat, 31 Jan 2026 12:00:00 GMT";
+        let noon: Timestamp = "2026-01-31T12:00:00.5Z".parse().expect("a time");
+        assert_eq!(date(&headers(&[(DATE, text)])), Some(noon));
+        assert_eq!(date(&headers(&[(DATE, text), (AGE, "60")])), None);
+        assert_eq!(date(&headers(&[(DATE, "now")])), None);
+        assert_eq!(date(&headers(&[])), None);
     }
 }

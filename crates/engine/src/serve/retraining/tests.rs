@@ -2,9 +2,12 @@ use axum::extract::{RawQuery, State};
 use axum::routing::any;
 use axum::{Json, Router};
 use homeostat_core::Subject;
+use homeostat_ingest::PrometheusSource;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::source;
+use crate::training::child::testing::OwnProcess;
 
 /// A Prometheus that has one workload, or none.
 async fn prometheus(has_workload: bool) -> String {
@@ -38,8 +41,10 @@ fn retraining(url: &str, now: Timestamp) -> Retraining {
          datasources:\n  - url: {url}\nqueries:\n  latency: l\n"
     );
     std::fs::write(&path, text).expect("written");
-    let config = crate::config::load(&path).expect("a config").config;
-    Retraining::of(&Arc::new(config), now).expect("a client").expect("asked for")
+    let config = Arc::new(crate::config::load(&path).expect("a config").config);
+    let source = PrometheusSource::new(source::config_of(&config).expect("an address")).expect("a client");
+    let trainer = OwnProcess { config: Arc::clone(&config), source };
+    Retraining::of(&config, Arc::new(trainer), now).expect("asked for")
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -49,16 +54,16 @@ async fn trained(retraining: &mut Retraining, now: Timestamp) -> Option<Trained>
     while !retraining.running.as_ref().is_none_or(JoinHandle::is_finished) {
         tokio::task::yield_now().await;
     }
-    retraining.turn(now).await
+    retraining.tick(now).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_trains_when_it_is_due_and_not_before_and_no_cycle_waits_for_it() {
     let start = Timestamp::from_secs(1_800_000_000);
     let mut retraining = retraining(&prometheus(true).await, start);
-    assert!(retraining.turn(start + DAY / 2).await.is_none() && retraining.running.is_none(), "it isn't due");
+    assert!(retraining.tick(start + DAY / 2).await.is_none() && retraining.running.is_none(), "it isn't due");
     let due = start + DAY;
-    assert!(retraining.turn(due).await.is_none() && retraining.running.is_some(), "it has begun, and nobody waited");
+    assert!(retraining.tick(due).await.is_none() && retraining.running.is_some(), "it has begun, and nobody waited");
     let trained = trained(&mut retraining, due + DAY / 24).await.expect("models");
     assert!(trained.ensembles.contains_key(&Subject::deployment("shop", "cart")));
     assert_eq!(retraining.due_at, due + DAY / 24 + DAY, "a day after it ended");
@@ -68,7 +73,7 @@ async fn it_trains_when_it_is_due_and_not_before_and_no_cycle_waits_for_it() {
 async fn what_failed_is_tried_again_in_an_hour() {
     let start = Timestamp::from_secs(1_800_000_000);
     let mut retraining = retraining(&prometheus(false).await, start);
-    retraining.turn(start + DAY).await;
+    retraining.tick(start + DAY).await;
     assert!(trained(&mut retraining, start + DAY).await.is_none(), "there was nothing to learn from");
     assert_eq!(retraining.due_at, start + DAY + AGAIN_AFTER);
 }

@@ -1,0 +1,205 @@
+//! `homeostat serve` as a process: where its models come from, what signals do, where it listens.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_homeostat");
+
+/// A Prometheus that knows every moment and so many workloads.
+fn prometheus(n_subjects: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || drop(answer(stream, n_subjects)));
+        }
+    });
+    url
+}
+
+fn answer(mut stream: TcpStream, n_subjects: u64) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut n_body = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            n_body = length.trim().parse().expect("a length");
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut form = vec![0; n_body];
+    reader.read_exact(&mut form)?;
+    let form = String::from_utf8_lossy(&form).into_owned();
+    let of = |name: &str| -> f64 {
+        let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.parse().ok()).expect("a number")
+    };
+    let (start, end, step) = (of("start") as u64, of("end") as u64, (of("step") as u64).max(1));
+    let series = |subject: u64| {
+        let value = |at: u64| (at ^ (subject << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        let values: Vec<String> =
+            (start..=end).step_by(step as usize).map(|at| format!(r#"[{at},"{}"]"#, value(at))).collect();
+        let labels = format!(r#"{{"namespace":"shop","workload":"s{subject}"}}"#);
+        format!(r#"{{"metric":{labels},"values":[{}]}}"#, values.join(","))
+    };
+    let all: Vec<String> = (0..n_subjects).map(series).collect();
+    let body = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, all.join(","));
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A service, killed when a test ends early.
+struct Service {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    /// Where the API listens.
+    port: u16,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+}
+
+impl Service {
+    fn start(room: &Path, more: &[&str]) -> Self {
+        let port = free_port();
+        let mut child = Command::new(PROGRAM)
+            .current_dir(room)
+            .args(["serve", "--config.file", "c.yaml", "--web.listen-address", &format!("localhost:{port}")])
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let log = BufReader::new(child.stderr.take().expect("piped"));
+        Self { child, log, port }
+    }
+
+    /// The log up to the first line with this part; all of it, if it ends before.
+    fn until(&mut self, part: &str) -> String {
+        let mut told = String::new();
+        while !told.contains(part) {
+            if self.log.read_line(&mut told).expect("a line") == 0 {
+                panic!("it ended without {part:?}:\n{told}");
+            }
+        }
+        told
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    fn resident_kib(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+/// Status and body of a request.
+fn ask(port: u16, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
+}
+
+fn write_config(room: &Path, url: &str, more: &str) {
+    let text = format!(
+        "datasources: [{{url: '{url}'}}]\nglobal: {{step: 1s, history: 20m, offset: 0s}}\n\
+         queries: {{latency: a, traffic: bb}}\nstorage: {{path: data}}\n{more}"
+    );
+    fs::write(room.join("c.yaml"), text).expect("room to write");
+}
+
+#[test]
+fn a_hangup_reloads_the_config_and_ends_nothing_and_probes_listen_apart() {
+    let room = tempfile::tempdir().expect("a directory");
+    let url = prometheus(2);
+    write_config(room.path(), &url, "detectors: [forest, forecast]\n");
+    let probes = free_port();
+    let mut service = Service::start(room.path(), &["--web.probe-address", &format!(":{probes}")]);
+    service.until("watching");
+    assert_eq!(ask(probes, "GET", "/livez").0, 200);
+    assert_eq!(ask(probes, "GET", "/api/v1/incidents").0, 404);
+    assert_eq!(ask(service.port, "GET", "/api/v1/incidents").0, 200);
+    write_config(room.path(), &url, "detectors: [forest, forecast]\nmode: recommend\n");
+    service.signal("HUP");
+    let told = service.until("the config was reloaded");
+    assert!(told.contains("mode=recommend"), "{told}");
+    write_config(room.path(), &url, "mode: recomend\n");
+    service.signal("HUP");
+    service.until("the config can't be used");
+    let (status, why) = ask(service.port, "POST", "/-/reload");
+    assert!(status == 500 && why.contains("recomend"), "{why}");
+    let metrics = ask(probes, "GET", "/metrics").1;
+    assert!(metrics.contains("homeostat_config_last_reload_successful 0"), "{metrics}");
+    service.signal("TERM");
+    assert_eq!(service.child.wait().expect("it ends").code(), Some(0));
+    assert!(!room.path().join("data/training").exists(), "the training left nothing behind");
+}
+
+#[test]
+fn what_training_took_is_given_back() {
+    const N_SUBJECTS: u64 = 40;
+    let room = tempfile::tempdir().expect("a directory");
+    let url = prometheus(N_SUBJECTS);
+    // From a bundle of the same models.
+    write_config(room.path(), &url, "");
+    let trained = Command::new(PROGRAM)
+        .current_dir(room.path())
+        .args(["train", "--config.file", "c.yaml", "--output", "models"])
+        .output()
+        .expect("the program runs");
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    let resident = |more: &str| {
+        write_config(room.path(), &url, more);
+        let mut service = Service::start(room.path(), &[]);
+        service.until("watching");
+        // A few cycles, so that windows and what scores them are there in both.
+        while !ask(service.port, "GET", "/metrics").1.contains("homeostat_cycles_total{result=\"ok\"} 5") {
+            assert!(service.child.try_wait().expect("a child").is_none(), "it ended");
+            // Only so that asking doesn't take the processor from what is asked.
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        service.resident_kib()
+    };
+    let from_bundle = resident("bundle: models\n");
+    let after_training = resident("");
+    let ratio = after_training / from_bundle;
+    println!("figure serve.rss_after_training_ratio {ratio:.2} ratio");
+    assert!(ratio <= 1.2, "{after_training} KiB after training, {from_bundle} KiB from a bundle");
+}
+
+#[test]
+fn a_mistyped_level_is_refused_with_those_there_are() {
+    let output = Command::new(PROGRAM).args(["demo", "--log.level", "inof"]).output().expect("the program runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("unknown level \"inof\""), "{told}");
+}
