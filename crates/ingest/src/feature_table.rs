@@ -138,6 +138,9 @@ impl FeatureTable {
             None => self.usual_step()?,
         };
         let (start, end) = self.range().ok_or(TableError::Empty)?;
+        for name in self.empty_columns() {
+            tracing::warn!(column = name, "the column is empty throughout, so it says nothing of any row");
+        }
         let n_rows = end.since(start).as_millis() / step.as_millis().max(1) + 1;
         let n_subjects =
             self.series.iter().map(|(subject, _, _)| subject).collect::<std::collections::BTreeSet<_>>().len();
@@ -156,6 +159,16 @@ impl FeatureTable {
         // The arrays were made for this grid and schema, so each is a window.
         let window = |(subject, values)| Window::new(subject, grid, Arc::clone(&schema), values).ok();
         Ok(by_subject.into_iter().filter_map(window).collect())
+    }
+
+    /// Columns without any measurement.
+    fn empty_columns(&self) -> impl Iterator<Item = &str> {
+        let is_measured = |feature_idx: usize| {
+            let of_feature = self.series.iter().filter(move |(_, idx, _)| *idx == feature_idx);
+            of_feature.flat_map(|(_, _, samples)| samples).any(|sample| sample.value.is_finite())
+        };
+        let names = self.features.iter().enumerate();
+        names.filter(move |(feature_idx, _)| !is_measured(*feature_idx)).map(|(_, name)| name.as_str())
     }
 
     /// What a column measures isn't known: every deviation of it counts.

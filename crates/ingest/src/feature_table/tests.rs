@@ -60,3 +60,11 @@ fn models_say_which_columns_and_which_step() {
 fn raw_series_need_a_config() {
     assert!(table("up 1 60\n# EOF\n").expect_err("raw").to_string().contains("--config.file"));
 }
+
+#[test]
+fn a_column_that_is_empty_throughout_is_named() {
+    let mut table = FeatureTable::new();
+    let text = "time,cpu,gpu\n60,1,\n120,,\n180,2,\n";
+    read_samples(Cursor::new(text), &ReadOptions::default(), &mut table).expect("read");
+    assert_eq!(table.empty_columns().collect::<Vec<_>>(), ["gpu"]);
+}
