@@ -277,7 +277,7 @@ impl Recording {
         let (mut missing, mut refused) = (Vec::new(), Vec::new());
         for ((query, expr), answer) in self.queries.queries().iter().zip(&self.exprs).zip(answers) {
             let matrix = if !answer.is_empty() {
-                Some(on_grid(&query.name, answer, step)?)
+                Some(on_grid(&query.name, answer, step, &self.rule)?)
             } else if self.has_raw {
                 match expr.clone().and_then(|expr| evaluated(&expr, &self.leaves, &columns)) {
                     Ok(columns) => Some(matrix(columns, step_ms)),
@@ -438,9 +438,16 @@ fn named_subject(text: &str, rule: &SubjectRule) -> Result<Subject, ReadError> {
 
 /// Samples of an answer on the grid. They may all lie at the same distance after their steps, as in a table written at seven
 /// seconds past each minute; then each counts for its step.
-fn on_grid(query: &str, answer: Vec<(Labels, Vec<Sample>)>, step: Duration) -> Result<Matrix, RecordingError> {
+fn on_grid(
+    query: &str,
+    answer: Vec<(Labels, Vec<Sample>)>,
+    step: Duration,
+    rule: &SubjectRule,
+) -> Result<Matrix, RecordingError> {
     // A mean of several steps' rows isn't any one of them: neither step can stand in for the other.
-    if let Some(found) = other_step(answer.iter().map(|(_, samples)| samples.as_slice()), step) {
+    // Rows that name no subject may be every other one's; that they name none is what is to be said of them.
+    let named = answer.iter().filter(|(labels, _)| rule.subject(labels).is_some());
+    if let Some(found) = other_step(named.map(|(_, samples)| samples.as_slice()), step) {
         return Err(RecordingError::StepMismatch { query: query.to_owned(), found, step });
     }
     let first = answer.iter().find_map(|(_, samples)| samples.first()).map(|sample| sample.at);
