@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{CorrelationId, Incident, IncidentId, Timestamp};
+use homeostat_core::{CorrelationId, Incident, IncidentId, IncidentState, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub struct KeptIncident {
     pub updated_at: Timestamp,
     /// The row that says so.
     pub seq: i64,
+    is_over: bool,
     text: Arc<str>,
 }
 
@@ -47,7 +48,9 @@ impl KeptIncident {
         let summary = Summary::deserialize(incident).map_err(|error| error.to_string())?;
         let Summary { id, correlation, subject, incident_type, state, opened_at, updated_at } = summary;
         let text = incident.to_string().into();
-        Ok(Self { id, correlation, subject, incident_type, state, opened_at, updated_at, seq, text })
+        let known: Option<IncidentState> = serde_json::from_value(Value::from(state.as_str())).ok();
+        let is_over = known.is_some_and(IncidentState::is_over);
+        Ok(Self { id, correlation, subject, incident_type, state, opened_at, updated_at, seq, is_over, text })
     }
 
     /// The same, recorded in row `seq`.
@@ -57,7 +60,7 @@ impl KeptIncident {
 
     /// Whether it is over. A state that this version doesn't know isn't.
     pub fn is_over(&self) -> bool {
-        matches!(self.state.as_str(), "resolved" | "rebaselined" | "accepted")
+        self.is_over
     }
 
     /// The whole incident as JSON, as it was recorded.

@@ -252,3 +252,17 @@ fn a_new_file_is_laid_out_as_an_old_one_that_was_brought_up_to_date() {
     let (store, _) = SqliteStore::in_memory().unwrap();
     assert!(block_on(store.read(0)).unwrap().is_empty());
 }
+
+#[test]
+fn every_state_that_is_over_is_over_as_a_recorded_incident_too() {
+    use homeostat_core::IncidentState;
+    let journal = Journal::in_memory().unwrap();
+    for (n, state) in [IncidentState::Resolved, IncidentState::Rebaselined, IncidentState::Stale, IncidentState::Open]
+        .into_iter()
+        .enumerate()
+    {
+        let incident = incident(&format!("s{n}"), at(0), state, at(0));
+        journal.note(&crate::Note::Incident(Box::new(incident.clone())), at(0)).unwrap();
+        assert_eq!(journal.incident(&incident.id).unwrap().unwrap().is_over(), state.is_over(), "{state:?}");
+    }
+}
