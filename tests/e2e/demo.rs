@@ -35,7 +35,7 @@ async fn the_demo_finds_acts_verifies_and_leaves_the_campaign_alone() -> Result<
         let found = count(text, line)?;
         ensure!(found == wanted, "{line}: {found}, not {wanted}\n{text}");
     }
-    ensure!(text.contains("verified  recovered"), "nothing was verified\n{text}");
+    ensure!(text.contains("verified   recovered"), "nothing was verified\n{text}");
     ensure!(text.contains("planned-event"), "the campaign wasn't known as planned\n{text}");
     Ok(())
 }

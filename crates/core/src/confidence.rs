@@ -21,10 +21,10 @@ pub struct Confidence(f64);
 /// use homeostat_core::Confidence;
 ///
 /// let refused = Confidence::new(92.0).map_err(|error| error.to_string());
-/// assert_eq!(refused, Err("92 is no confidence: it must lie between 0 and 1".to_owned()));
+/// assert_eq!(refused, Err("invalid confidence 92: it must lie between 0 and 1".to_owned()));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("{0} is no confidence: it must lie between 0 and 1")]
+#[error("invalid confidence {0}: it must lie between 0 and 1")]
 pub struct NotAConfidence(f64);
 
 impl Confidence {

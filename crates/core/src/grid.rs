@@ -46,7 +46,7 @@ pub enum GridError {
     #[error("a grid needs at least one step")]
     NoSteps,
     /// The start isn't a multiple of the step: two grids could then interleave.
-    #[error("the start {start} is no multiple of the step")]
+    #[error("the start {start} isn't a multiple of the step")]
     Unaligned {
         /// The start that was given.
         start: Timestamp,

@@ -90,7 +90,7 @@ incident_types! {
 /// assert!(refused.is_err_and(|text| text.contains("known are: memory-leak")));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no incident type{hint}")]
+#[error("unknown incident type {text:?}{hint}")]
 pub struct UnknownIncidentType {
     text: String,
     hint: String,

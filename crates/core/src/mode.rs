@@ -31,10 +31,10 @@ pub enum Mode {
 /// use homeostat_core::Mode;
 ///
 /// let refused = "full".parse::<Mode>().map_err(|error| error.to_string());
-/// assert_eq!(refused, Err(r#""full" is no mode: choose observe, recommend or execute"#.to_owned()));
+/// assert_eq!(refused, Err(r#"unknown mode "full": choose observe, recommend or execute"#.to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no mode: choose observe, recommend or execute")]
+#[error("unknown mode {0:?}: choose observe, recommend or execute")]
 pub struct UnknownMode(String);
 
 impl Mode {

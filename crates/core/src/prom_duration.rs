@@ -8,10 +8,10 @@ use std::time::Duration;
 /// use homeostat_core::parse_duration;
 ///
 /// let refused = parse_duration("1.5h").map_err(|error| error.to_string());
-/// assert_eq!(refused, Err(r#""1.5h" is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms"#.to_owned()));
+/// assert_eq!(refused, Err(r#"invalid duration "1.5h": write it like 30s, 10m, 1h30m, 7d or 250ms"#.to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms")]
+#[error("invalid duration {0:?}: write it like 30s, 10m, 1h30m, 7d or 250ms")]
 pub struct NotADuration(String);
 
 /// Units from largest to smallest, in milliseconds; a year is 365 days and a week 7, as in Prometheus.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 /// use homeostat_core::Score;
 ///
 /// let refused = Score::new(-1.0).map_err(|error| error.to_string());
-/// assert_eq!(refused, Err("-1 is no score: it must be finite and not negative".to_owned()));
+/// assert_eq!(refused, Err("invalid score -1: it must be finite and not negative".to_owned()));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("{0} is no score: it must be finite and not negative")]
+#[error("invalid score {0}: it must be finite and not negative")]
 pub struct NotAScore(f64);
 
 macro_rules! non_negative {

@@ -49,7 +49,7 @@ pub enum Signal {
 /// assert!(refused.is_err_and(|text| text.contains("known are: memory, cpu")));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no signal; known are: {known}", known = Signal::ALL.map(Signal::name).join(", "))]
+#[error("unknown signal {0:?}; known are: {known}", known = Signal::ALL.map(Signal::name).join(", "))]
 pub struct UnknownSignal(String);
 
 impl Signal {

@@ -76,7 +76,7 @@ impl WorkloadKind {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no subject: write it as namespace/kind/name, with kind deployment, stateful-set, daemon-set or external"
+    "invalid subject {0:?}: write it as namespace/kind/name, with kind deployment, stateful-set, daemon-set or external"
 )]
 pub struct NotASubject(String);
 

@@ -27,10 +27,10 @@ pub struct Timestamp(i64);
 /// use homeostat_core::Timestamp;
 ///
 /// let refused = "yesterday".parse::<Timestamp>().map_err(|error| error.to_string());
-/// assert_eq!(refused, Err(r#""yesterday" is no time: write it as 2026-01-31T12:00:00Z"#.to_owned()));
+/// assert_eq!(refused, Err(r#"invalid time "yesterday": write it as 2026-01-31T12:00:00Z"#.to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no time: write it as 2026-01-31T12:00:00Z")]
+#[error("invalid time {0:?}: write it as 2026-01-31T12:00:00Z")]
 pub struct NotATimestamp(String);
 
 impl Timestamp {

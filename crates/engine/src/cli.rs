@@ -103,12 +103,16 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Check(CheckCommand::Preset(args)) => check::preset::run(&args),
         Command::Check(CheckCommand::Policy(args)) => check::policy(&args.file),
         Command::Check(CheckCommand::Bundle(args)) => check::bundle(&args.file),
-        Command::Incident(IncidentCommand::List(args)) => incident::list(&args).into(),
-        Command::Incident(IncidentCommand::Show(args)) => incident::show(&args).into(),
+        Command::Incident(IncidentCommand::List(args)) => {
+            on_runtime(|| async move { incident::list(&args).await }).into()
+        }
+        Command::Incident(IncidentCommand::Show(args)) => {
+            on_runtime(|| async move { incident::show(&args).await }).into()
+        }
         Command::Stop(args) => switch::stop(&args).into(),
         Command::Resume(args) => switch::resume(&args).into(),
         Command::Audit(args) => audit::run(&args).into(),
-        Command::Simulate(args) => simulate::run(&args).into(),
+        Command::Simulate(args) => on_runtime(|| async move { simulate::run(&args).await }).into(),
     }
 }
 
@@ -163,5 +167,58 @@ mod tests {
     fn config_is_an_alias_of_config_file() {
         assert!(Args::try_parse_from(["homeostat", "serve", "--config", "x.yaml"]).is_ok());
         assert!(Args::try_parse_from(["homeostat", "serve"]).is_err());
+    }
+
+    /// What stands in the pages as a command: at the beginning of a line of code, or in backquotes.
+    fn commands_in(page: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut in_block = false;
+        for line in page.lines() {
+            if line.trim_start().starts_with("```") {
+                in_block = !in_block;
+            }
+            let is_code = in_block || line.starts_with("    ");
+            let pieces: Vec<&str> = if is_code { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
+            let commands = pieces.into_iter().filter_map(|piece| piece.trim_start().strip_prefix("homeostat "));
+            found.extend(commands.map(|rest| rest.split(" #").next().unwrap_or(rest).trim().to_owned()));
+        }
+        found
+    }
+
+    /// Words as a shell splits them, as far as our pages go.
+    fn words(command: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for letter in command.chars() {
+            match letter {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                _ => words.last_mut().expect("one").push(letter),
+            }
+        }
+        words.into_iter().filter(|word| !word.is_empty()).collect()
+    }
+
+    #[test]
+    fn commands_in_the_readme_and_the_guides_are_understood() {
+        use clap::error::ErrorKind;
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let guides = std::fs::read_dir(root.join("docs/guides")).expect("guides").flatten().map(|entry| entry.path());
+        let mut n_commands = 0;
+        for path in guides.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]) {
+            let page = std::fs::read_to_string(&path).expect("a page");
+            for command in commands_in(&page) {
+                n_commands += 1;
+                let parsed = Args::try_parse_from([vec!["homeostat".to_owned()], words(&command)].concat());
+                // In a sentence a command may stand without what it needs.
+                let is_fine = parsed.as_ref().err().is_none_or(|error| {
+                    matches!(error.kind(), ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelp)
+                        || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                        || error.kind() == ErrorKind::MissingSubcommand
+                });
+                assert!(is_fine, "{}: homeostat {command}: {:?}", path.display(), parsed.err());
+            }
+        }
+        assert!(n_commands > 20, "only {n_commands} commands were found");
     }
 }

@@ -24,6 +24,7 @@ mod source;
 mod training;
 mod typed;
 mod web;
+mod words;
 
 fn main() -> ExitCode {
     let args = cli::Args::parse();

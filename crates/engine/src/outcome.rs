@@ -46,13 +46,19 @@ impl Outcome {
     }
 }
 
+/// Somebody stopped a command with Ctrl-C. As the error of a command it ends as [`Outcome::Stopped`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Interrupted(pub(crate) String);
+
 impl From<anyhow::Result<()>> for Outcome {
     fn from(result: anyhow::Result<()>) -> Self {
-        match result {
+        match result.map_err(anyhow::Error::downcast::<Interrupted>) {
             Ok(()) => Self::Done,
+            Err(Ok(Interrupted(why))) => Self::Stopped(why),
             // Rows of another step than the models': the command was given two things that don't belong together.
-            Err(error) if is_step_mismatch(&error) => Self::Usage(format!("{error:#}")),
-            Err(error) => Self::Failed(error),
+            Err(Err(error)) if is_step_mismatch(&error) => Self::Usage(format!("{error:#}")),
+            Err(Err(error)) => Self::Failed(error),
         }
     }
 }
@@ -77,5 +83,20 @@ pub(crate) fn print(text: &str) {
             );
             std::process::exit(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_stop_is_no_failure_also_with_context_around_it() {
+        let stopped = || Err(anyhow::Error::new(Interrupted("stopped".into())));
+        assert!(matches!(Outcome::from(stopped()), Outcome::Stopped(_)));
+        assert!(matches!(Outcome::from(stopped().context("evaluating")), Outcome::Stopped(_)));
+        assert!(matches!(Outcome::from(Err(anyhow::anyhow!("broken"))), Outcome::Failed(_)));
     }
 }

@@ -380,7 +380,7 @@ fn a_wrong_series_of_a_pack_is_told_and_left_out_and_a_pack_of_none_fails() {
         ("empty", Vec::new(), &["is empty"]),
         ("unlabelled", good.replacen(",label", "", 1).into_bytes(), &["no column \"label\"", "the last label"]),
         ("short", lines[..200].join("\n").into_bytes(), &["has 199 rows, the manifest says 400"]),
-        ("text", changed(5, "1767571440,x,1,0"), &["line 6", "\"x\" is no number"]),
+        ("text", changed(5, "1767571440,x,1,0"), &["line 6", "\"x\" isn't a number"]),
         ("half", changed(5, "1767571440,1"), &["line 6"]),
         ("truth", changed(5, "1767571440,1,1,2"), &["line 6", "neither 0 nor 1"]),
         ("back", changed(5, "1767571260,1,1,0"), &["line 6", "isn't after the one before", "sort the rows"]),

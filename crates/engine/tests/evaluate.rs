@@ -131,7 +131,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
     assert!(text(&cut).contains("figure eval.vus_pr.shop"), "{}", text(&cut));
     for (args, wanted) in [
         (&["--set", "nowhere"][..], "it has bank, shop"),
-        (&["--detectors", "magic"][..], "none of residual, forest"),
+        (&["--detectors", "magic"][..], "use one of residual, forest"),
         (&["--against", "missing.json"][..], "--against: reading missing.json"),
     ] {
         let refused = evaluate(args, &[("--pack", &pack)]);
@@ -188,7 +188,7 @@ fn peers_are_judged_on_the_same_series_and_shown_beside_ours() {
     );
     assert!(std::fs::read_to_string(html).expect("written").contains("Side by side"));
     for (peer, wanted) in
-        [("x", "NAME=DIR"), ("a b=x", "is no name"), ("x=", "no directory"), ("x=/nowhere", "no directory")]
+        [("x", "NAME=DIR"), ("a b=x", "invalid name"), ("x=", "no directory"), ("x=/nowhere", "isn't a directory")]
     {
         let refused = evaluate(&["--peer", peer], &[("--pack", &pack)]);
         assert!(!refused.status.success() && text(&refused).contains(wanted), "{}", text(&refused));
@@ -238,7 +238,11 @@ fn a_wrong_search_is_refused_before_it_begins() {
     std::fs::write(&base, "mode: observe\ndatasorces: []\n").expect("written");
     std::fs::write(dir.path().join("mine.journal"), "{\"search\":\"of something else\"}\n").expect("written");
     for (args, paths, wanted) in [
-        (&["--option", "forrest"][..], &[("--pack", pack.as_path())][..], "none of detectors, forest.sample_rows_max"),
+        (
+            &["--option", "forrest"][..],
+            &[("--pack", pack.as_path())][..],
+            "use one of detectors, forest.sample_rows_max",
+        ),
         (&["--set", "nowhere"], &[("--pack", &pack)], "it has bank, shop"),
         (&[], &[("--pack", dir.path())], "manifest.json"),
         (&[], &[("--pack", &pack), ("--config.file", &base)], "datasorces"),

@@ -16,6 +16,7 @@ mod html;
 mod judgement;
 mod markdown;
 mod peers;
+mod rows;
 mod table;
 mod trace;
 
@@ -32,7 +33,7 @@ pub use trace::{TRACE_COLUMNS, Trace, TraceColumn};
 
 pub(crate) use bootstrap::{bootstrapped, mean};
 pub(crate) use comparison::DIFFERENCE_MIN;
-pub(crate) use table::{aligned, dash, number, signed};
+pub(crate) use rows::{aligned, dash, number, signed};
 
 /// What was judged, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -146,7 +146,7 @@ fn number(cell: Option<&str>) -> Result<f64, String> {
     match cell {
         None => Err("a column is missing".to_owned()),
         Some("") => Ok(f64::NAN),
-        Some(text) => text.parse().map_err(|_| format!("{text:?} is no number")),
+        Some(text) => text.parse().map_err(|_| format!("{text:?} isn't a number")),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::metrics::EventCounts;
 
 mod choice;
 mod effects;
+mod plan;
 mod report;
 mod search;
 mod space;
@@ -21,8 +22,9 @@ mod tests;
 
 pub use choice::{Chosen, Finished, HeldOut, Worth};
 pub use effects::{Effect, effects};
+pub use plan::{Job, SearchSpec};
 pub use report::{Named, tuning_figures, tuning_text};
-pub use search::{Job, Search, SearchSpec, Step};
+pub use search::{Search, Step};
 pub use space::{Space, Trial, TunedOption};
 
 /// How one trial did on one series with one seed.

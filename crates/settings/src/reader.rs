@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use homeostat_core::{format_duration, parse_duration};
 
+use crate::findings::{Findings, Kind};
 use crate::nearest::nearest;
 use crate::node::{Node, Value};
 use crate::problem::{Place, Problem};
@@ -25,12 +26,13 @@ pub struct Reader<'a> {
     entries: &'a [(String, Place, Node)],
     is_section: bool,
     asked: BTreeSet<&'static str>,
-    problems: &'a mut Vec<Problem>,
+    renamed: Vec<(&'static str, &'static str)>,
+    problems: &'a mut Findings,
 }
 
 impl<'a> Reader<'a> {
     /// Starts reading `node`, which must be a section; `path` names it in messages (empty for the whole document).
-    pub fn new(file: &'a str, path: &str, node: &'a Node, problems: &'a mut Vec<Problem>) -> Self {
+    pub fn new(file: &'a str, path: &str, node: &'a Node, problems: &'a mut Findings) -> Self {
         let (entries, is_section): (&[_], bool) = match &node.value {
             Value::Map(entries) => (entries, true),
             // `section:` with nothing below it is an empty section.
@@ -42,7 +44,16 @@ impl<'a> Reader<'a> {
                 (&[], false)
             }
         };
-        Self { file, path: path.to_owned(), place: node.place, entries, is_section, asked: BTreeSet::new(), problems }
+        Self {
+            file,
+            path: path.to_owned(),
+            place: node.place,
+            entries,
+            is_section,
+            asked: BTreeSet::new(),
+            renamed: Vec::new(),
+            problems,
+        }
     }
 
     /// Where the section begins.
@@ -78,14 +89,29 @@ impl<'a> Reader<'a> {
     }
 
     /// The list that problems are gathered in, to read a part of this section with a reader of its own.
-    pub fn problems(&mut self) -> &mut Vec<Problem> {
+    pub fn problems(&mut self) -> &mut Findings {
         self.problems
+    }
+
+    /// A key has another name than in earlier versions: the old one is read as the new one, with a warning. Both are a problem.
+    pub fn renamed(&mut self, key: &'static str, old: &'static str) {
+        let Some((_, place, _)) = self.entries.iter().find(|(name, _, _)| name == old) else { return };
+        self.asked.insert(old);
+        if self.has(key) {
+            let message = format!("{} and {} are the same key: remove {old}", self.path_of(old), self.path_of(key));
+            return self.problem(*place, message);
+        }
+        let message = format!("{} is now called {key}", self.path_of(old));
+        self.problems.warn(Problem { file: self.file.to_owned(), place: *place, message });
+        self.renamed.push((key, old));
     }
 
     /// A key's node, whatever it is. A key with nothing behind it counts as absent.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.note(key, Kind::Other);
         self.asked.insert(key);
-        let (_, _, node) = self.entries.iter().find(|(name, _, _)| name == key)?;
+        let written = self.renamed.iter().find(|(new, _)| *new == key).map_or(key, |(_, old)| old);
+        let (_, _, node) = self.entries.iter().find(|(name, _, _)| name == written)?;
         if node.value == Value::Null { None } else { Some(node) }
     }
 
@@ -96,6 +122,11 @@ impl<'a> Reader<'a> {
 
     /// A key read by `read`, which says what is wanted instead when it isn't that.
     pub fn get<T>(&mut self, key: &'static str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        self.read(key, Kind::Other, read)
+    }
+
+    fn read<T>(&mut self, key: &'static str, kind: Kind, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+        self.note(key, kind);
         let node = self.node(key)?;
         match read(&node.value) {
             Ok(value) => Some(value),
@@ -104,6 +135,11 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    fn note(&mut self, key: &str, kind: Kind) {
+        let path = self.path_of(key);
+        self.problems.note(&path, kind);
     }
 
     /// Reports a key that must be there and isn't. What isn't a section at all was reported as a whole.
@@ -126,7 +162,7 @@ impl<'a> Reader<'a> {
 
     /// A text that says something.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
-        self.get(key, |value| match value {
+        self.read(key, Kind::Text, |value| match value {
             Value::Text(text) if text.is_empty() => Err("must not be empty".to_owned()),
             Value::Text(text) => Ok(text.clone()),
             // `name: 5` means the text 5.
@@ -149,7 +185,7 @@ impl<'a> Reader<'a> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.get(key, |value| match value {
+        self.read(key, Kind::Text, |value| match value {
             Value::Text(text) => parse(text).map_err(|error| error.to_string()),
             other => Err(format!("must be a text, not {}", other.kind())),
         })
@@ -157,7 +193,7 @@ impl<'a> Reader<'a> {
 
     /// `true` or `false`.
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.get(key, |value| match value {
+        self.read(key, Kind::Flag, |value| match value {
             Value::Bool(flag) => Ok(*flag),
             other => Err(format!("must be true or false, not {}", other.kind())),
         })
@@ -165,7 +201,7 @@ impl<'a> Reader<'a> {
 
     /// A number in a range.
     pub fn number(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Option<f64> {
-        self.get(key, |value| {
+        self.read(key, Kind::Number(range.clone()), |value| {
             let number = match value {
                 Value::Integer(number) => *number as f64,
                 Value::Float(number) => *number,
@@ -181,7 +217,7 @@ impl<'a> Reader<'a> {
 
     /// A whole number in a range.
     pub fn count(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
-        self.get(key, |value| match value {
+        self.read(key, Kind::Count(range.clone()), |value| match value {
             Value::Integer(number) => u32::try_from(*number)
                 .ok()
                 .filter(|number| range.contains(number))
@@ -193,7 +229,7 @@ impl<'a> Reader<'a> {
 
     /// A Prometheus duration.
     pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        self.get(key, |value| match value {
+        self.read(key, Kind::Duration(None), |value| match value {
             Value::Text(text) => parse_duration(text).map_err(|error| error.to_string()),
             Value::Integer(0) => Ok(Duration::ZERO),
             other => Err(format!("must be a duration such as 30s or 10m, not {}", other.kind())),
@@ -202,6 +238,7 @@ impl<'a> Reader<'a> {
 
     /// A Prometheus duration in a range.
     pub fn duration_in(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        self.note(key, Kind::Duration(Some(range.clone())));
         let duration = self.duration(key)?;
         if range.contains(&duration) {
             return Some(duration);
@@ -213,6 +250,7 @@ impl<'a> Reader<'a> {
 
     /// A list of texts; a single text is a list of one. Each item that is none is reported at its own place.
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        self.note(key, Kind::Texts);
         let items = match &self.node(key)?.value {
             Value::Text(text) => return Some(vec![text.clone()]),
             Value::List(items) => items,
@@ -235,6 +273,7 @@ impl<'a> Reader<'a> {
 
     /// A list's items; nothing where the key is absent.
     pub fn items(&mut self, key: &'static str) -> &'a [Node] {
+        self.note(key, Kind::Sections);
         match self.node(key) {
             None => &[],
             Some(Node { value: Value::List(items), .. }) => items,
@@ -248,6 +287,7 @@ impl<'a> Reader<'a> {
 
     /// A section whose keys are names the user chose; nothing where the key is absent.
     pub fn named(&mut self, key: &'static str) -> &'a [(String, Place, Node)] {
+        self.note(key, Kind::Named);
         match self.node(key) {
             None => &[],
             Some(Node { value: Value::Map(entries), .. }) => entries,
@@ -261,6 +301,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a part of this section with a reader of its own; an absent part isn't read.
     pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Reader<'_>) -> T) -> Option<T> {
+        self.note(key, Kind::Section);
         let node = self.node(key)?;
         let path = self.path_of(key);
         let mut reader = Reader::new(self.file, &path, node, self.problems);

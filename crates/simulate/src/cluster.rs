@@ -44,7 +44,7 @@ pub struct Written {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// There is no such object, or it's external: nothing can be done to it.
-    #[error("{0} is no Deployment of this shop")]
+    #[error("{0} isn't a Deployment of this shop")]
     NotFound(Subject),
     /// It isn't what was looked at any more: look and decide again.
     #[error("{subject} changed: {what} is {found}, the write was for {expected}")]

@@ -55,7 +55,7 @@ pub struct Severity(f64);
 
 /// A number that is no severity.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("{0} is no severity: it must be above 0 and at most 1")]
+#[error("invalid severity {0}: it must be above 0 and at most 1")]
 pub struct NotASeverity(f64);
 
 impl Severity {

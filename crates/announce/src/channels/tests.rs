@@ -1,14 +1,14 @@
-use homeostat_settings::{Problem, parse_documents};
+use homeostat_settings::{Findings, Problem, parse_documents};
 
 use super::*;
 
 fn read(text: &str) -> (Channels, Vec<Problem>) {
     let documents = parse_documents("config.yaml", text).unwrap();
-    let mut problems = Vec::new();
+    let mut problems = Findings::new();
     let mut reader = Reader::new("config.yaml", "", &documents[0], &mut problems);
     let channels = Channels::read(&mut reader);
     reader.finish();
-    (channels, problems)
+    (channels, problems.into_problems())
 }
 
 #[test]

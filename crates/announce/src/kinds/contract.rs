@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use homeostat_core::Subject;
-use homeostat_settings::{Reader, parse_documents};
+use homeostat_settings::{Findings, Reader, parse_documents};
 
 use super::{ChannelKind, KINDS};
 use crate::event::Event;
@@ -21,7 +21,7 @@ fn channel(kind: &ChannelKind, receiver: &Receiver) -> Arc<dyn Deliver> {
     let receiver = format!("http://{}/{SECRET}", receiver.address);
     let text = kind.example.replace("https://receiver.example", &receiver);
     let documents = parse_documents("config.yaml", &text).unwrap();
-    let mut problems = Vec::new();
+    let mut problems = Findings::new();
     let mut reader = Reader::new("config.yaml", "channels.it", &documents[0], &mut problems);
     let _ = reader.text("type");
     let outlet = (kind.open)(&mut reader, &Http::default());
@@ -206,7 +206,7 @@ fn no_kind_repeats_what_was_written_where_a_secret_belongs() {
         {
             let text = kind.example.replace("https://receiver.example/hook", &format!("'{wrong}'"));
             let documents = parse_documents("config.yaml", &text).unwrap();
-            let mut problems = Vec::new();
+            let mut problems = Findings::new();
             let mut reader = Reader::new("config.yaml", "channels.it", &documents[0], &mut problems);
             assert!((kind.open)(&mut reader, &Http::default()).is_none(), "{}: {wrong} was taken", kind.name);
             assert_eq!(problems.len(), 1, "{}: {problems:?}", kind.name);

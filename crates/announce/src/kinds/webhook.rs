@@ -96,18 +96,18 @@ impl Deliver for Webhook {
 
 #[cfg(test)]
 mod tests {
-    use homeostat_settings::{Problem, parse_documents};
+    use homeostat_settings::{Findings, Problem, parse_documents};
 
     use super::*;
     use crate::testing::{Receiver, Reply, TIMEOUT, change, noon};
 
     fn read_section(text: &str, file: &str) -> (Option<Outlet>, Vec<Problem>) {
         let documents = parse_documents(file, text).unwrap();
-        let mut problems = Vec::new();
+        let mut problems = Findings::new();
         let mut reader = Reader::new(file, "channels.it", &documents[0], &mut problems);
         let outlet = open(&mut reader, &Http::default());
         reader.finish();
-        (outlet, problems)
+        (outlet, problems.into_problems())
     }
 
     #[tokio::test]

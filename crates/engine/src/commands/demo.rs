@@ -3,16 +3,20 @@
 //! Nothing here is staged but the faults: the same detectors, policies, journal, driver and verification run as in
 //! `serve`, and nobody tells them what will strike.
 
+mod ending;
+mod paint;
 mod story;
+#[cfg(test)]
+mod tests;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use homeostat_core::{Mode, Seed};
+use homeostat_core::{Mode, Seed, Timestamp};
 use homeostat_journal::Journal;
 use homeostat_remediate::{Policy, load_policies};
 use homeostat_simulate::{Scenario, ShopSpec};
@@ -20,13 +24,21 @@ use homeostat_simulate::{Scenario, ShopSpec};
 use super::serve::calibration;
 use crate::closed_loop::{ClosedLoop, train_on_shop};
 use crate::config::Detection;
-use crate::outcome::print;
+use crate::outcome::{Interrupted, print};
+use paint::Paint;
 use story::Story;
 
 /// Simulated days that models are trained on: three show the daily season thrice, and fit into a few seconds.
 const TRAINING_DAYS: u32 = 3;
-/// Real time for one simulated minute on a terminal: twelve hours in some twenty seconds, slow enough to read along.
-const MINUTE_PACE: Duration = Duration::from_millis(28);
+/// Real time for a simulated minute in which nothing happens, on a terminal: twelve hours in four seconds.
+const MINUTE_PACE: Duration = Duration::from_millis(6);
+/// Time to read a line.
+const LINE_PACE: Duration = Duration::from_millis(220);
+/// Longest pause after several lines.
+const PAUSE_MAX: Duration = Duration::from_millis(1_500);
+
+/// Takes a terminal's last line away.
+const WIPE: &str = "\r\x1b[K";
 
 /// The policies of the demo, in the format of a policy file.
 const POLICIES: &str = include_str!("demo/policies.yaml");
@@ -42,43 +54,91 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    let seed = Seed::new(args.seed);
     let is_live = std::io::stdout().is_terminal();
-    let policies = policies()?;
-    let journal = journal(args)?;
-    print(&story::title(&policies));
+    let paint = Paint::of_stdout();
+    print(&story::title(paint, &policies()?));
+    let show = |shown: Shown<'_>| match shown {
+        Shown::Lines(lines) if is_live => print(&format!("{WIPE}{lines}")),
+        Shown::Lines(lines) => print(lines),
+        Shown::Status(line) if is_live => print(&format!("{WIPE}{line}")),
+        Shown::Status(_) => {}
+    };
+    let mut played = play(args, paint, &show).await?;
+    let mut stopped = false;
+    while let Some(told) = played.step().await {
+        show(Shown::Lines(&told.lines));
+        show(Shown::Status(&told.status));
+        if is_live {
+            // Time to read where there is something to read.
+            let n_lines = told.lines.lines().count() as u32;
+            let pause = (MINUTE_PACE + LINE_PACE * n_lines).min(PAUSE_MAX);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = tokio::signal::ctrl_c() => stopped = true,
+            }
+        }
+        if stopped {
+            break;
+        }
+    }
+    show(Shown::Lines(&played.ending(args.storage.as_deref())));
+    std::io::stdout().flush()?;
+    if stopped {
+        return Err(Interrupted("stopped; nothing outside this program was changed".to_owned()).into());
+    }
+    Ok(())
+}
+
+/// What is to be shown: lines that stay, or the terminal's last line.
+enum Shown<'a> {
+    Lines(&'a str),
+    Status(&'a str),
+}
+
+/// A demo under way.
+struct Played {
+    closed: ClosedLoop,
+    story: Story,
+    paint: Paint,
+    until: Timestamp,
+}
+
+/// What one simulated minute brought.
+struct Minute {
+    lines: String,
+    status: String,
+}
+
+/// Trains on the healthy shop and schedules what will happen.
+async fn play(args: &DemoArgs, paint: Paint, show: &(impl Fn(Shown<'_>) + Sync)) -> anyhow::Result<Played> {
     let began = Instant::now();
     let spec = spec();
     let n_services = spec.services.len();
-    let progress = |n_done: usize| {
-        if is_live {
-            print(&format!("\r  training {n_done} of {n_services} services"));
-        }
-    };
-    let (shop, trained) = train_on_shop(&spec, TRAINING_DAYS, seed, &Detection::default(), progress)?;
-    print(&story::trained(&trained, TRAINING_DAYS, began.elapsed(), is_live));
-    let mut shop = shop;
+    let progress = |n_done: usize| show(Shown::Status(&format!("  training {n_done} of {n_services} services")));
+    let detection = Detection::default();
+    let (mut shop, trained) = train_on_shop(&spec, TRAINING_DAYS, Seed::new(args.seed), &detection, progress)?;
+    show(Shown::Lines(&story::trained(&trained, TRAINING_DAYS, began.elapsed())));
     let scenario = Scenario::showcase(&spec, shop.now());
     scenario.schedule_on(&mut shop).context("scheduling the demo's events")?;
-    let mut closed = ClosedLoop::new(shop, &trained, calibration()?, policies, journal, Mode::Execute).await?;
-    let mut story = Story::new(closed.now(), is_live);
-    let mut pace = tokio::time::interval(MINUTE_PACE);
-    while closed.now() < scenario.until {
-        let tick = closed.step().await;
-        print(&story.tell(closed.now(), &tick));
-        if is_live {
-            tokio::select! {
-                _ = pace.tick() => {}
-                _ = tokio::signal::ctrl_c() => {
-                    print("\n\n  Stopped. Nothing outside this program was touched.\n");
-                    break;
-                }
-            }
+    let closed = ClosedLoop::new(shop, &trained, calibration()?, policies()?, journal(args)?, Mode::Execute).await?;
+    let story = Story::new(closed.now(), paint);
+    Ok(Played { closed, story, paint, until: scenario.until })
+}
+
+impl Played {
+    /// The next simulated minute; `None` at the end.
+    async fn step(&mut self) -> Option<Minute> {
+        if self.closed.now() >= self.until {
+            return None;
         }
+        let tick = self.closed.step().await;
+        let now = self.closed.now();
+        Some(Minute { lines: self.story.tell(now, &tick), status: self.story.status(now, &tick) })
     }
-    print(&story.ending(&closed));
-    std::io::stdout().flush()?;
-    Ok(())
+
+    fn ending(&self, storage: Option<&Path>) -> String {
+        ending::page(self.paint, &self.closed.scorecard(), storage, self.story.first())
+    }
 }
 
 /// The default shop, remembering just what training needs.

@@ -13,7 +13,7 @@ use homeostat_evaluate::{
 };
 
 use crate::config::{self, Detection};
-use crate::outcome::print;
+use crate::outcome::{Interrupted, print};
 
 mod args;
 mod cache;
@@ -71,7 +71,9 @@ pub(crate) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     }
     if stopped.load(Ordering::Relaxed) {
         let n_runs = work.as_ref().map_or(0, |work| work.n_runs());
-        bail!("stopped after {} of {n_runs} runs; the figures above are of these alone", judged.len());
+        let n_judged = judged.len();
+        let why = format!("stopped after {n_judged} of {n_runs} runs; the figures above are of these alone");
+        return Err(Interrupted(why).into());
     }
     Ok(())
 }
@@ -83,7 +85,7 @@ fn check_peers(peers: &[Peer]) -> anyhow::Result<()> {
             bail!("--peer: two are called {}", peer.name);
         }
         if !peer.dir.is_dir() {
-            bail!("--peer {}: {} is no directory; it must hold SET/SERIES.csv", peer.name, peer.dir.display());
+            bail!("--peer {}: {} isn't a directory; it must hold SET/SERIES.csv", peer.name, peer.dir.display());
         }
     }
     Ok(())
@@ -148,7 +150,7 @@ fn detectors(args: &EvaluateArgs) -> anyhow::Result<Vec<&'static str>> {
     let known: Vec<&'static str> = all.iter().map(|spec| spec.name()).collect();
     for (idx, name) in args.detectors.iter().enumerate() {
         if !known.contains(&name.as_str()) {
-            bail!("--detectors: {name:?} is none of {}", known.join(", "));
+            bail!("--detectors: unknown {name:?}; use one of {}", known.join(", "));
         }
         if args.detectors[..idx].contains(name) {
             bail!("--detectors: {name} is named twice");

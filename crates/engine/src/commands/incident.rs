@@ -1,118 +1,117 @@
-//! `homeostat incident list` and `show`: what the journal holds, also while the service runs.
+//! `homeostat incident list` and `show`: recorded incidents, from a storage directory or a running server.
 
-use std::sync::Arc;
+mod list;
+mod next;
+mod page;
+mod place;
+mod recorded;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
-use homeostat_core::Incident;
-use homeostat_journal::Journal;
-use homeostat_remediate::DecisionRecord;
-use serde_json::json;
 
-use crate::flags::StorageArgs;
+use self::list::Filter;
+use self::place::PlaceArgs;
+use self::recorded::Recorded;
+use crate::clock;
 use crate::outcome::print;
+use crate::words::printable;
+
+pub(super) use self::place::open;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
     /// Lists incidents, newest first.
     List(IncidentArgs),
-    /// Shows one incident with every decision and action.
+    /// Shows one incident: what it is, since when, how certain, what was decided and done, and what to do next.
     Show(IncidentShowArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct IncidentArgs {
     #[command(flatten)]
-    pub(crate) storage: StorageArgs,
+    place: PlaceArgs,
+    #[command(flatten)]
+    filter: Filter,
     /// How to print.
     #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
-    pub(crate) output: OutputFormat,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct IncidentShowArgs {
-    /// The incident's id.
-    pub(crate) id: String,
+    /// The incident's id, or the beginning of it.
+    id: String,
     #[command(flatten)]
-    pub(crate) storage: StorageArgs,
+    place: PlaceArgs,
+    /// How to print.
+    #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
+    output: OutputFormat,
 }
 
-/// How to print a list.
+/// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// Aligned columns for people.
+    /// For people.
+    #[value(alias = "text")]
     Table,
-    /// One JSON array.
+    /// JSON.
     Json,
+    /// YAML.
+    Yaml,
 }
 
-pub(crate) fn list(args: &IncidentArgs) -> anyhow::Result<()> {
-    let journal = open(&args.storage)?;
-    let mut incidents = journal.incidents()?;
-    incidents.reverse();
-    let rows: Vec<(Incident, Option<Arc<DecisionRecord>>)> = incidents
-        .into_iter()
-        .map(|incident| journal.decision(&incident.id).map(|decision| (incident, decision)))
-        .collect::<Result<_, _>>()?;
+pub(crate) async fn list(args: &IncidentArgs) -> anyhow::Result<()> {
+    let mut rows = args.place.incidents().await?;
+    let n_all = rows.len();
+    let now = clock::now();
+    rows.retain(|row| args.filter.holds(&row.incident, now));
     match args.output {
-        OutputFormat::Json => {
-            let rows: Vec<_> =
-                rows.iter().map(|(incident, decision)| json!({ "incident": incident, "decision": decision })).collect();
-            print(&format!("{}\n", serde_json::to_string_pretty(&rows)?));
+        OutputFormat::Json | OutputFormat::Yaml => {
+            let rows: Vec<_> = rows.iter().map(Recorded::summary_json).collect();
+            print_data(args.output, &serde_json::Value::Array(rows))?;
         }
-        OutputFormat::Table => print(&table(&rows)),
+        OutputFormat::Table if rows.is_empty() && n_all > 0 => {
+            print(&format!("None of the {n_all} recorded incidents matches.\n"));
+        }
+        OutputFormat::Table => print(&list::table(&rows)),
     }
     Ok(())
 }
 
-fn table(rows: &[(Incident, Option<Arc<DecisionRecord>>)]) -> String {
-    if rows.is_empty() {
-        return "No incidents are recorded.\n".to_owned();
-    }
-    let mut lines =
-        vec![["ID", "OPENED", "STATE", "TYPE", "SUBJECT", "CONFIDENCE", "DECISION"].map(str::to_owned).to_vec()];
-    lines.extend(rows.iter().map(|(incident, decision)| {
-        vec![
-            incident.id.to_string(),
-            incident.opened_at.to_string(),
-            format!("{:?}", incident.state).to_lowercase(),
-            incident.incident_type.to_string(),
-            incident.subject.to_string(),
-            format!("{:.2}", incident.confidence.lower.value()),
-            decision.as_deref().map_or_else(|| "-".to_owned(), decided),
-        ]
-    }));
-    let n_columns = lines[0].len();
-    let widths: Vec<usize> =
-        (0..n_columns).map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for line in &lines {
-        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-fn decided(record: &DecisionRecord) -> String {
-    let codes: Vec<&str> = record.refusals.iter().map(|reason| reason.code.as_str()).collect();
-    let outcome = format!("{:?}", record.outcome).to_lowercase();
-    if codes.is_empty() { outcome } else { format!("{outcome}: {}", codes.join(", ")) }
-}
-
-pub(crate) fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
-    let journal = open(&args.storage)?;
-    let Some(incident) = journal.incidents()?.into_iter().find(|incident| incident.id.as_str() == args.id) else {
-        bail!("no incident {}; see `homeostat incident list`", args.id);
+pub(crate) async fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
+    let mut rows = args.place.incidents().await?;
+    let wanted = args.id.trim().trim_end_matches('…');
+    rows.retain(|row| matches(row.incident.id.as_str(), wanted));
+    let mut recorded = match (rows.pop(), rows.as_slice()) {
+        (None, _) => bail!("no incident {}; see `homeostat incident list`", printable(wanted)),
+        (Some(one), []) => one,
+        (Some(one), others) => {
+            let ids = others.iter().chain([&one]).map(|row| row.incident.id.as_str()).collect::<Vec<_>>();
+            bail!("{} is the beginning of {} incidents: {}", printable(wanted), ids.len(), ids.join(", "));
+        }
     };
-    let decision = journal.decision(&incident.id)?;
-    let record = journal.record_of(&incident.id)?;
-    let shown = json!({ "incident": incident, "decision": decision, "record": record });
-    print(&format!("{}\n", serde_json::to_string_pretty(&shown)?));
+    args.place.complete(&mut recorded)?;
+    match args.output {
+        OutputFormat::Json | OutputFormat::Yaml => print_data(args.output, &recorded.whole_json())?,
+        OutputFormat::Table => print(&page::of(&recorded, clock::now())),
+    }
     Ok(())
 }
 
-/// Opens the journal for reading, beside a running service.
-pub(super) fn open(storage: &StorageArgs) -> anyhow::Result<Journal> {
-    Journal::open_to_read(&storage.path.join("journal.db")).context("the journal")
+/// Whether `wanted` is this id or the beginning of it; `inc-` may be left out.
+fn matches(id: &str, wanted: &str) -> bool {
+    !wanted.is_empty()
+        && (id.starts_with(wanted) || id.strip_prefix("inc-").is_some_and(|rest| rest.starts_with(wanted)))
+}
+
+fn print_data(format: OutputFormat, data: &serde_json::Value) -> anyhow::Result<()> {
+    let text = match format {
+        OutputFormat::Yaml => yaml::of(data),
+        OutputFormat::Json | OutputFormat::Table => serde_json::to_string_pretty(data)? + "\n",
+    };
+    print(&text);
+    Ok(())
 }

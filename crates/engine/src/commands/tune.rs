@@ -17,7 +17,7 @@ use homeostat_evaluate::{
 
 use super::evaluate::{files, read_pack, watch_for_stop};
 use crate::config::{self, Detection};
-use crate::outcome::print;
+use crate::outcome::{Interrupted, print};
 
 mod args;
 mod journal;
@@ -50,7 +50,8 @@ pub(crate) async fn run(args: TuneArgs) -> anyhow::Result<()> {
     let (finished, n_runs) = searched.await.context("searching")??;
     watch.abort();
     let Some(finished) = finished else {
-        bail!("stopped after {n_runs} runs; the same command goes on from there");
+        let why = format!("stopped after {n_runs} runs; the same command continues from there");
+        return Err(Interrupted(why).into());
     };
     let named = Named { space: &plan.space, trials: &plan.trials };
     print(&tuning_text(&finished, named, plan.spec.budget_per_day));

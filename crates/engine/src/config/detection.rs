@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::FalseAlarmBudget;
 use homeostat_incidents::Calibration;
-use homeostat_settings::{Problem, Reader, parse_documents};
+use homeostat_settings::{Findings, Problem, Reader, parse_documents};
 
 use super::options::Options;
 
@@ -57,11 +57,11 @@ pub(crate) fn detection_of(text: &str) -> Result<Detection, Vec<Problem>> {
     const FILE: &str = "options";
     let documents = parse_documents(FILE, text).map_err(|problem| vec![problem])?;
     let Some(root) = documents.first() else { return Ok(Detection::default()) };
-    let mut problems = Vec::new();
-    let mut reader = Reader::new(FILE, "", root, &mut problems);
+    let mut findings = Findings::new();
+    let mut reader = Reader::new(FILE, "", root, &mut findings);
     let detection = read(&mut reader, Path::new(""));
     reader.finish();
-    if problems.is_empty() { Ok(detection) } else { Err(problems) }
+    if findings.is_empty() { Ok(detection) } else { Err(findings.into_problems()) }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
@@ -76,7 +76,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
             Some(known) => detectors.push(*known),
             None => {
                 has_unknown = true;
-                reader.problem(place, format!("detectors: {name:?} is none of {}", DETECTORS.join(", ")));
+                reader.problem(place, format!("detectors: unknown {name:?}; use one of {}", DETECTORS.join(", ")));
             }
         }
     }

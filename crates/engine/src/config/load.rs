@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use homeostat_core::Mode;
-use homeostat_settings::{Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
+use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
 use super::{Config, Limits, ListenAddress, detection, queries, remediation, source};
@@ -52,14 +52,28 @@ fn load_with_variables_shown(path: &Path) -> Result<Loaded, Vec<Problem>> {
         return Err(one(1, format!("a config is one YAML document, this file has {}", documents.len())));
     };
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
-    let mut problems = Vec::new();
+    let mut findings = Findings::new();
     let mut warnings = Vec::new();
-    let config = read(&file, root, &base, &mut problems, &mut warnings);
-    problems.sort();
+    let config = read(&file, root, &base, &mut findings, &mut warnings);
+    warnings.extend(findings.warnings().iter().map(ToString::to_string));
+    let problems = findings.into_problems();
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded { config, warnings }),
         Some(_) | None => Err(problems),
     }
+}
+
+/// The keys that are asked for while `text` is read, and its problems.
+#[cfg(test)]
+pub(super) fn keys_of(text: &str, base: &Path) -> (Vec<homeostat_settings::Key>, Vec<Problem>) {
+    const FILE: &str = "config.yaml";
+    let text = expand(FILE, text).unwrap_or_default();
+    let documents = parse_documents(FILE, &text).unwrap_or_default();
+    let mut findings = Findings::new();
+    for root in &documents {
+        read(FILE, root, base, &mut findings, &mut Vec::new());
+    }
+    (findings.keys().to_vec(), findings.into_problems())
 }
 
 /// As [`load`], with all problems in one error, for commands that need the config to go on.
@@ -74,14 +88,8 @@ pub(crate) fn load_or_explain(path: &Path) -> anyhow::Result<Config> {
     Ok(loaded.config)
 }
 
-fn read(
-    file: &str,
-    root: &Node,
-    base: &Path,
-    problems: &mut Vec<Problem>,
-    warnings: &mut Vec<String>,
-) -> Option<Config> {
-    let mut reader = Reader::new(file, "", root, problems);
+fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings: &mut Vec<String>) -> Option<Config> {
+    let mut reader = Reader::new(file, "", root, findings);
     let mode = reader.parsed::<Mode>("mode").unwrap_or_default();
     let times = reader.section("global", Times::read).unwrap_or_default();
     let limits = reader.section("limits", Limits::read).unwrap_or_default();

@@ -171,13 +171,13 @@ fn opening(reader: &mut Reader<'_>) -> Option<Hysteresis> {
 
 #[cfg(test)]
 mod tests {
-    use homeostat_settings::parse_documents;
+    use homeostat_settings::{Findings, parse_documents};
 
     use super::*;
 
     fn read(text: &str) -> (Options, Vec<String>) {
         let documents = parse_documents("t.yaml", text).expect("YAML");
-        let mut problems = Vec::new();
+        let mut problems = Findings::new();
         let mut reader = Reader::new("t.yaml", "", &documents[0], &mut problems);
         let options = reader.section("detection", |reader| Options::read(reader, Path::new(""))).unwrap_or_default();
         reader.finish();
@@ -224,7 +224,7 @@ mod tests {
         let read_from = |file: &str| {
             let text = format!("detection: {{autoencoder: {{model: {file}}}}}\n");
             let documents = parse_documents("t.yaml", &text).expect("YAML");
-            let mut problems = Vec::new();
+            let mut problems = Findings::new();
             let mut reader = Reader::new("t.yaml", "", &documents[0], &mut problems);
             let options = reader.section("detection", |reader| Options::read(reader, &models)).unwrap_or_default();
             reader.finish();

@@ -99,7 +99,7 @@ fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reade
             Value::Text(text) => names
                 .iter()
                 .position(|known| known == text)
-                .ok_or_else(|| format!("{text:?} is none of {}", names.join(", "))),
+                .ok_or_else(|| format!("unknown {text:?}; use one of {}", names.join(", "))),
             other => Err(format!("must be one of {}, not {}", names.join(", "), other.kind())),
         })
     };
@@ -166,7 +166,7 @@ pub(super) fn read_subjects(reader: &mut Reader<'_>) -> SubjectRule {
             let default = SubjectRule::default();
             let kind = subjects.get("kind", |value| match value {
                 Value::Text(text) => WorkloadKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-                    format!("{text:?} is none of {}", WorkloadKind::ALL.map(WorkloadKind::name).join(", "))
+                    format!("unknown {text:?}; use one of {}", WorkloadKind::ALL.map(WorkloadKind::name).join(", "))
                 }),
                 other => Err(format!("must be a kind of workload, not {}", other.kind())),
             });

@@ -3,6 +3,8 @@ use std::path::Path;
 use super::*;
 
 mod any;
+mod keys;
+mod reference;
 
 const GOOD: &str = "
 datasources:
@@ -104,15 +106,15 @@ detectors: [forrest]
 ";
     let problems = load_text(text).expect_err("nothing but problems");
     for (place, part) in [
-        ("2:7:", "\"exceute\" is no mode"),
+        ("2:7:", "unknown mode \"exceute\""),
         ("4:9:", "global.step"),
         ("5:3:", "unknown key global.histroy; did you mean history?"),
         ("7:10:", "the scheme must be http or https"),
-        ("9:29:", "\"memori\" is no signal"),
+        ("9:29:", "unknown signal \"memori\""),
         ("11:19:", "isn't loopback"),
         ("13:52:", "must be after the start"),
         ("15:17:", "unknown kind of channel \"slack\"; known are: log, webhook"),
-        ("16:12:", "\"forrest\" is none of"),
+        ("16:12:", "unknown \"forrest\""),
     ] {
         assert!(
             problems.iter().any(|problem| problem.starts_with(place) && problem.contains(part)),

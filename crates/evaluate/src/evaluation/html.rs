@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::comparison::Comparison;
 use super::judgement::Judged;
 use super::markdown::{BESIDE, protocol};
-use super::table::{Rows, causes, changes, detectors, diagnosed, quality, troubles};
+use super::rows::Rows;
+use super::table::{causes, changes, detectors, diagnosed, quality, troubles};
 use super::{Evaluation, SetFigures, peers};
 use crate::diagnosis::confusion;
 

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::comparison::Comparison;
-use super::table::{Rows, causes, changes, detectors, diagnosed, quality, troubles};
+use super::rows::Rows;
+use super::table::{causes, changes, detectors, diagnosed, quality, troubles};
 use super::{Evaluation, Protocol, peers};
 use crate::diagnosis::confusion;
 

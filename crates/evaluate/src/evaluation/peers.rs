@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison::{Change, Comparison};
 use super::judgement::{AlertsBy, Judged};
-use super::table::{Rows, dash, number, signed};
+use super::rows::{Rows, dash, number, signed};
 use super::{Evaluation, Figures, Protocol, SetFigures};
 use crate::metrics::EventTotals;
 

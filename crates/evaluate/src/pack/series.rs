@@ -214,15 +214,15 @@ impl Rows {
     fn push(&mut self, line: &str) -> Result<(), String> {
         let mut cells = line.split(',').map(str::trim);
         let stamp = cells.next().unwrap_or_default();
-        let stamp_s: f64 = stamp.parse().map_err(|_| format!("timestamp {stamp:?} is no number of seconds"))?;
+        let stamp_s: f64 = stamp.parse().map_err(|_| format!("timestamp {stamp:?} isn't a number of seconds"))?;
         if !stamp_s.is_finite() {
-            return Err(format!("timestamp {stamp:?} is no moment"));
+            return Err(format!("timestamp {stamp:?} isn't a time"));
         }
         for feature_idx in 0..self.n_features {
             let cell = cells.next().ok_or_else(|| format!("{feature_idx} features, {} expected", self.n_features))?;
             // An empty cell is a hole.
             let value = if cell.is_empty() { Ok(f64::NAN) } else { cell.parse() };
-            self.values.push(value.map_err(|_| format!("{cell:?} is no number"))?);
+            self.values.push(value.map_err(|_| format!("{cell:?} isn't a number"))?);
         }
         let label = match (cells.next(), cells.next()) {
             (Some("0" | "0.0"), None) => false,

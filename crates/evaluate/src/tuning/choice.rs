@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use homeostat_core::Seed;
 
-use super::search::{Job, Rung, SearchSpec};
+use super::plan::{Job, Rung, SearchSpec};
 use super::space::Space;
 use super::{Effect, Outcomes, Trial, TrialOutcome, effects};
 use crate::evaluation::{DIFFERENCE_MIN, Estimate, RESAMPLES, bootstrapped, mean};

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_core::Seed;
 use rand::seq::SliceRandom;
 
 use super::Outcomes;
 use super::choice::{Finished, Yardstick};
+use super::plan::{Job, Rung, SearchSpec};
 
 /// One of so many trials goes on to the next rung (Jamieson and Talwalkar 2016; Li et al. 2018 recommend 3 or 4).
 const ETA: usize = 3;
@@ -14,32 +14,6 @@ const ETA: usize = 3;
 const RUNGS_MAX: u32 = 3;
 /// Series of each set on the first rung, at least: a set's mean of one series is that series.
 const SERIES_MIN: usize = 2;
-
-/// One trial on one series with one seed. Series are named by their place in [`SearchSpec::sets`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Job {
-    /// The trial's place.
-    pub trial: usize,
-    /// The series' place.
-    pub series: usize,
-    /// The seed of training.
-    pub seed: u64,
-}
-
-/// What a search is about.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SearchSpec {
-    /// How many trials there are; the first is the defaults.
-    pub n_trials: usize,
-    /// The set of each series.
-    pub sets: Vec<String>,
-    /// Seeds of training, at least one: the last rung uses all of them, the others the first.
-    pub seeds: Vec<u64>,
-    /// False alarms that are allowed for each series and day.
-    pub budget_per_day: f64,
-    /// What decides which series come first.
-    pub seed: Seed,
-}
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,13 +31,6 @@ pub struct Search {
     rungs: Vec<Rung>,
     /// The set left out of each choice; the last leaves none out and is what gets written.
     folds: Vec<Option<String>>,
-}
-
-/// What all trials that are still in are judged on.
-#[derive(Clone, Debug)]
-pub(super) struct Rung {
-    pub(super) series: Vec<usize>,
-    pub(super) n_seeds: usize,
 }
 
 impl Search {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use homeostat_core::{ActionKind, Confidence, IncidentType, Mode};
-use homeostat_settings::{Place, Problem, Reader, nearest, parse_documents};
+use homeostat_settings::{Findings, Place, Problem, Reader, nearest, parse_documents};
 
 use super::{ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action};
 use crate::history::LOOK_BACK_MAX;
@@ -28,7 +28,7 @@ const OUTCOMES_MIN_MAX: u32 = 1_000_000;
 /// `file` only names the file in problems, which come in the order of lines.
 pub fn load_policies(text: &str, file: &str) -> Result<Vec<Policy>, Vec<Problem>> {
     let documents = parse_documents(file, text).map_err(|problem| vec![problem])?;
-    let mut problems = Vec::new();
+    let mut problems = Findings::new();
     let mut policies: Vec<(Place, Policy)> = Vec::new();
     for document in &documents {
         let mut reader = Reader::new(file, "", document, &mut problems);
@@ -44,8 +44,7 @@ pub fn load_policies(text: &str, file: &str) -> Result<Vec<Policy>, Vec<Problem>
     if problems.is_empty() {
         return Ok(policies.into_iter().map(|(_, policy)| policy).collect());
     }
-    problems.sort();
-    Err(problems)
+    Err(problems.into_problems())
 }
 
 fn check_together(file: &str, policies: &[(Place, Policy)], problems: &mut Vec<Problem>) {
@@ -119,7 +118,7 @@ fn read_incident_type(reader: &mut Reader<'_>) -> Option<IncidentType> {
     let incident_type = reader.parsed_by("incident_type", |text| {
         text.parse::<IncidentType>().map_err(|error| {
             match nearest(text, IncidentType::ALL.iter().map(|known| known.name())) {
-                Some(near) => format!("{text:?} is no incident type; did you mean {near}?"),
+                Some(near) => format!("unknown incident type {text:?}; did you mean {near}?"),
                 None => error.to_string(),
             }
         })
@@ -135,7 +134,7 @@ fn read_action(
     let named = reader.parsed_by("action", |text| {
         ActionKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
             let names = ActionKind::ALL.map(ActionKind::name).join(", ");
-            format!("{text:?} is no action; known are: {names}")
+            format!("unknown action {text:?}; known are: {names}")
         })
     });
     let action = named.or_else(|| incident_type.and_then(default_action));

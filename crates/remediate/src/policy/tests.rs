@@ -49,14 +49,14 @@ remediation_policy:
   mode: panic
 ";
     let expected = [
-        "p.yaml:3:18: remediation_policy.incident_type: \"oom-kiled\" is no incident type; did you mean oom-killed?",
+        "p.yaml:3:18: remediation_policy.incident_type: unknown incident type \"oom-kiled\"; did you mean oom-killed?",
         "p.yaml:4:17: remediation_policy.auto_execute: must be true or false, not a text",
         "p.yaml:5:25: remediation_policy.confidence_threshold: must lie between 0 and 1, not 92",
         "p.yaml:6:17: remediation_policy.max_attempts: must lie between 1 and 10, not 12",
-        "p.yaml:7:26: remediation_policy.cooldown_after_action: \"10 minutes\" is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms",
+        "p.yaml:7:26: remediation_policy.cooldown_after_action: invalid duration \"10 minutes\": write it like 30s, 10m, 1h30m, 7d or 250ms",
         "p.yaml:8:3: unknown key remediation_policy.cooldown_after_acton; did you mean cooldown_after_action?",
         "p.yaml:9:20: remediation_policy.attempts_window: must lie between 1h and 1w, not 5m",
-        "p.yaml:10:9: remediation_policy.mode: \"panic\" is no mode: choose observe, recommend or execute",
+        "p.yaml:10:9: remediation_policy.mode: unknown mode \"panic\": choose observe, recommend or execute",
     ];
     assert_eq!(problems(text), expected);
 }

@@ -3,7 +3,7 @@ use crate::node::parse_documents;
 
 fn problems_of(text: &str, read: impl FnOnce(&mut Reader<'_>)) -> Vec<String> {
     let documents = parse_documents("f.yaml", text).expect("YAML");
-    let mut problems = Vec::new();
+    let mut problems = Findings::new();
     let mut reader = Reader::new("f.yaml", "", &documents[0], &mut problems);
     read(&mut reader);
     reader.finish();
@@ -21,7 +21,7 @@ fn all_problems_come_at_once_with_their_places() {
     assert_eq!(
         problems,
         [
-            "f.yaml:1:7: step: \"fast\" is no duration: write it like 30s, 10m, 1h30m, 7d or 250ms",
+            "f.yaml:1:7: step: invalid duration \"fast\": write it like 30s, 10m, 1h30m, 7d or 250ms",
             "f.yaml:2:8: ratio: must lie between 0 and 1, not 1.5",
             "f.yaml:4:3: unknown key server.listne; did you mean listen?",
         ]
@@ -137,4 +137,51 @@ fn sections_of_a_list_are_told_apart_by_number() {
             "f.yaml:4:3: rules[2] must be keys with values, not a text",
         ]
     );
+}
+
+#[test]
+fn every_key_that_is_asked_for_is_known_with_its_bounds_whether_it_is_there_or_not() {
+    let documents = parse_documents("f.yaml", "channels: {pager: {}, mail: {}}\nrules: [{}, {}]\n").expect("YAML");
+    let mut findings = Findings::new();
+    let mut reader = Reader::new("f.yaml", "", &documents[0], &mut findings);
+    reader.count("n", 1..=9);
+    reader.duration_in("wait", Duration::ZERO..=Duration::from_secs(60));
+    reader.get("kind", |_| Ok(()));
+    for (name, _, node) in reader.named("channels") {
+        let mut channel = Reader::new("f.yaml", &format!("channels.{name}"), node, reader.problems());
+        channel.flag("changes");
+    }
+    reader.sections("rules", |rule| rule.text("name"));
+    let keys: Vec<_> = findings.keys().iter().map(|key| (key.path.as_str(), key.kind.clone())).collect();
+    assert_eq!(
+        keys,
+        [
+            ("n", Kind::Count(1..=9)),
+            ("wait", Kind::Duration(Some(Duration::ZERO..=Duration::from_secs(60)))),
+            ("kind", Kind::Other),
+            ("channels", Kind::Named),
+            ("channels.<name>.changes", Kind::Flag),
+            ("rules", Kind::Sections),
+            ("rules[].name", Kind::Text),
+        ]
+    );
+}
+
+#[test]
+fn a_key_under_its_old_name_is_read_with_a_warning_and_under_both_is_a_problem() {
+    let documents = parse_documents("f.yaml", "a: {old: 1}\nb: {old: 1, new: 2}\n").expect("YAML");
+    let mut findings = Findings::new();
+    let mut reader = Reader::new("f.yaml", "", &documents[0], &mut findings);
+    for (key, wanted) in [("a", 1), ("b", 2)] {
+        let read = reader.section(key, |section| {
+            section.renamed("new", "old");
+            section.count("new", 0..=9)
+        });
+        assert_eq!(read, Some(Some(wanted)));
+    }
+    reader.finish();
+    let warnings: Vec<_> = findings.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["f.yaml:1:5: a.old is now called new"]);
+    let problems: Vec<_> = findings.into_problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems, ["f.yaml:2:5: b.old and b.new are the same key: remove old"]);
 }

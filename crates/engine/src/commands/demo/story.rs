@@ -1,25 +1,44 @@
-//! How the demo tells what happens: one line an event, aligned, for people.
+//! How the demo tells what happens: a line for each event, details below it, 80 columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
 use homeostat_core::{Annotation, Incident, IncidentChange, IncidentId, IncidentType, Timestamp};
 use homeostat_execute::DriverEvent;
-use homeostat_remediate::{Decision, Policy, Verdict};
+use homeostat_remediate::{Decision, NextStep, Policy, Verdict};
 
-use crate::closed_loop::ClosedLoop;
+use super::paint::{Paint, Tone};
 use crate::serve::cycle::Tick;
 use crate::serve::event_log;
 use crate::training::Trained;
+use crate::words::{self, about, wrapped};
+
+/// A terminal's usual width.
+pub(super) const WIDTH: usize = 80;
+/// Where the text begins, behind clock, number and word.
+const TEXT_AT: usize = 24;
+/// Reasons that are told in full; of more the codes are told.
+const REASONS_MAX: usize = 2;
 
 /// The story so far.
 pub(super) struct Story {
     began: Timestamp,
-    is_live: bool,
+    paint: Paint,
     /// Incidents are called #1, #2 … in the order they opened.
     numbers: BTreeMap<IncidentId, usize>,
     told: BTreeMap<IncidentId, Told>,
+    /// Actions that were verified to have helped: that the next one is refused is no news.
+    helped: BTreeSet<IncidentId>,
+    /// The incident that each planned event is told of; the others it covers are told with that one.
+    planned: BTreeMap<String, Planned>,
+}
+
+/// A planned event and the incidents that it covers.
+struct Planned {
+    first: IncidentId,
+    others: BTreeSet<IncidentId>,
+    is_told: bool,
 }
 
 /// What was last said of an incident.
@@ -31,25 +50,25 @@ struct Told {
     n_limits_ahead: usize,
 }
 
-pub(super) fn title(policies: &[Policy]) -> String {
+pub(super) fn title(paint: Paint, policies: &[Policy]) -> String {
     let executing = policies.iter().filter(|policy| policy.auto_execute).map(|policy| policy.incident_type.name());
-    format!(
-        "homeostat demo: a simulated shop, nothing outside this program is touched.\n\
-         Mode execute; it may act on: {}.\n\n",
-        executing.collect::<Vec<_>>().join(", ")
-    )
+    let executing = executing.collect::<Vec<_>>().join(", ");
+    let about = "A simulated shop of nine services; nothing outside this program is changed. Within twelve hours four things \
+         happen to it, and homeostat isn't told which.";
+    let mut text = format!("{}\n\n", paint.with(Tone::Heading, "homeostat demo"));
+    for line in wrapped(about, WIDTH - 4) {
+        let _ = writeln!(text, "  {line}");
+    }
+    let _ = writeln!(text, "\n  mode       execute");
+    let _ = writeln!(text, "  may repair {executing}");
+    text
 }
 
-pub(super) fn trained(trained: &Trained, days: u32, took: Duration, is_live: bool) -> String {
-    let mut text = String::new();
-    if is_live {
-        text.push_str("\r\x1b[K");
-    }
+pub(super) fn trained(trained: &Trained, days: u32, took: Duration) -> String {
     let detectors: Vec<&str> =
         trained.ensembles.values().next().map(|one| one.detectors().collect()).unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "  trained {} services on {days} simulated days in {:.1} s: {}",
+    let mut text = format!(
+        "  trained    {} services on {days} simulated days in {:.1} s\n  detectors  {}\n",
         trained.ensembles.len(),
         took.as_secs_f64(),
         detectors.join(", ")
@@ -62,69 +81,124 @@ pub(super) fn trained(trained: &Trained, days: u32, took: Duration, is_live: boo
 }
 
 impl Story {
-    pub(super) fn new(began: Timestamp, is_live: bool) -> Self {
-        Self { began, is_live, numbers: BTreeMap::new(), told: BTreeMap::new() }
+    pub(super) fn new(began: Timestamp, paint: Paint) -> Self {
+        Self {
+            began,
+            paint,
+            numbers: BTreeMap::new(),
+            told: BTreeMap::new(),
+            helped: BTreeSet::new(),
+            planned: BTreeMap::new(),
+        }
     }
 
-    /// The lines of one tick; on a terminal also the running clock.
+    /// The lines of one tick.
     pub(super) fn tell(&mut self, now: Timestamp, tick: &Tick) -> String {
         let mut text = String::new();
-        if self.is_live {
-            text.push_str("\r\x1b[K");
-        }
         for change in &tick.changes {
             self.tell_change(&mut text, now, change);
         }
         for event in &tick.events {
             self.tell_event(&mut text, now, event);
         }
-        if self.is_live {
-            let _ = write!(text, "  {}  {} services watched, {} open", self.clock(now), tick.n_scored, tick.open.len());
-        }
         text
+    }
+
+    /// What a terminal shows in its last line meanwhile.
+    pub(super) fn status(&self, now: Timestamp, tick: &Tick) -> String {
+        let open = tick.open.iter().filter(|incident| !self.is_covered(&incident.id)).count();
+        let line = format!("  {}  {} services watched, {open} incidents open", self.clock(now), tick.n_scored);
+        self.paint.with(Tone::Aside, &line)
+    }
+
+    /// Whether an incident is told with another one of the same planned event.
+    fn is_covered(&self, id: &IncidentId) -> bool {
+        self.planned.values().any(|planned| planned.others.contains(id))
+    }
+
+    /// Puts an incident in a planned event with the event's first one; says whether it is another one.
+    fn joins(&mut self, incident: &Incident) -> bool {
+        let Some(event) = incident.planned_event() else { return self.is_covered(&incident.id) };
+        let fresh = || Planned { first: incident.id.clone(), others: BTreeSet::new(), is_told: false };
+        let planned = self.planned.entry(event.to_owned()).or_insert_with(fresh);
+        if planned.first != incident.id && !self.numbers.contains_key(&incident.id) {
+            planned.others.insert(incident.id.clone());
+        }
+        planned.others.contains(&incident.id)
     }
 
     fn tell_change(&mut self, text: &mut String, now: Timestamp, change: &IncidentChange) {
         let incident = change.incident();
+        if self.joins(incident) {
+            return self.tell_joined(text, now, incident);
+        }
         let next = self.numbers.len() + 1;
-        let number = *self.numbers.entry(incident.id.clone()).or_insert(next);
+        self.numbers.entry(incident.id.clone()).or_insert(next);
+        let before = self.told.get(&incident.id).copied();
         if !self.is_news(change) {
             return;
         }
-        let what = match change {
-            IncidentChange::Opened(_) => "found",
-            IncidentChange::Updated(_) => "now",
-            IncidentChange::Refired(_) => "again",
-            IncidentChange::Stale(_) => "silent",
-            IncidentChange::Resolved(_) => "over",
-            IncidentChange::Rebaselined(_) => "rebaselined",
-        };
-        let _ = writeln!(
-            text,
-            "  {}  #{number:<2} {what:<9} {} on {}",
-            self.clock(now),
-            incident.incident_type,
-            incident.subject.name,
-        );
+        let what = format!("{} in {}", incident.incident_type, incident.subject.name);
+        let lasted = || about(now.since(incident.opened_at));
         match change {
-            IncidentChange::Opened(_) | IncidentChange::Updated(_) | IncidentChange::Refired(_) => {
-                self.detail(text, &sureness(incident));
-                for annotation in &incident.annotations {
-                    self.detail(text, &annotated(annotation));
-                }
-                for limit in &incident.limits_ahead {
-                    self.detail(text, &format!("if it goes on, {}", limit.in_words()));
-                }
-                if !incident.affected.is_empty() {
-                    let names: Vec<&str> = incident.affected.iter().map(|subject| subject.name.as_str()).collect();
-                    self.detail(text, &format!("suffering from it, left alone: {}", names.join(", ")));
-                }
+            IncidentChange::Opened(_) => self.line(text, now, &incident.id, Tone::Bad, "firing", &what),
+            IncidentChange::Updated(_) => self.line(text, now, &incident.id, Tone::Bad, "updated", &what),
+            IncidentChange::Refired(_) => self.line(text, now, &incident.id, Tone::Bad, "refired", &what),
+            IncidentChange::Stale(_) => {
+                self.line(text, now, &incident.id, Tone::Holding, "stale", &format!("{what}: no data"));
             }
-            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Rebaselined(_) => {}
+            IncidentChange::Resolved(_) => {
+                self.line(text, now, &incident.id, Tone::Good, "resolved", &format!("{what}, after {}", lasted()));
+            }
+            IncidentChange::Rebaselined(_) => {
+                let what = format!("{what}: the new level counts as normal now");
+                self.line(text, now, &incident.id, Tone::Holding, "rebaselined", &what);
+            }
+        }
+        match change {
+            IncidentChange::Opened(_) | IncidentChange::Updated(_) => self.facts(text, incident, before),
+            IncidentChange::Refired(_)
+            | IncidentChange::Stale(_)
+            | IncidentChange::Resolved(_)
+            | IncidentChange::Rebaselined(_) => {}
         }
     }
 
-    /// An update is worth a line when it changes what people would do: the type, who suffers, or what is known beside it.
+    /// What is known of an incident, as far as it is new.
+    fn facts(&self, text: &mut String, incident: &Incident, before: Option<Told>) {
+        let sure = words::confidence(&incident.confidence);
+        self.detail(text, &format!("confidence {sure}, score {:.1}", incident.score.value()));
+        if before.is_none_or(|before| before.incident_type != incident.incident_type) {
+            for part in incident.evidence.iter().take(2) {
+                self.detail(text, &format!("{} {:.2}, expected {:.2}", part.feature, part.observed, part.expected));
+            }
+        }
+        for annotation in incident.annotations.iter().skip(before.map_or(0, |before| before.n_annotations)) {
+            self.detail(text, &annotated(annotation));
+        }
+        for limit in &incident.limits_ahead {
+            self.detail(text, &format!("if this continues, {}", limit.in_words()));
+        }
+        if !incident.affected.is_empty() {
+            let names: Vec<&str> = incident.affected.iter().map(|subject| subject.name.as_str()).collect();
+            self.detail(text, &format!("affected, left alone: {}", names.join(", ")));
+        }
+    }
+
+    /// Tells once that a planned event covers more incidents than its first one.
+    fn tell_joined(&mut self, text: &mut String, now: Timestamp, incident: &Incident) {
+        let Some(planned) = self.planned.values_mut().find(|planned| planned.others.contains(&incident.id)) else {
+            return;
+        };
+        if std::mem::replace(&mut planned.is_told, true) {
+            return;
+        }
+        let first = planned.first.clone();
+        let what = "the same planned event covers more services: annotated, nothing is done";
+        self.line(text, now, &first, Tone::Aside, "covered", what);
+    }
+
+    /// An update is worth a line when it changes what people would do: the type, who is affected, or what else is known.
     fn is_news(&mut self, change: &IncidentChange) -> bool {
         let incident = change.incident();
         let told = Told {
@@ -144,92 +218,111 @@ impl Story {
         }
     }
 
-    fn tell_event(&self, text: &mut String, now: Timestamp, event: &DriverEvent) {
-        let mut line = |incident: &IncidentId, what: &str, rest: &str| {
-            let number = self.numbers.get(incident).copied().unwrap_or_default();
-            let _ = writeln!(text, "  {}  #{number:<2} {what:<9} {rest}", self.clock(now));
-        };
+    fn tell_event(&mut self, text: &mut String, now: Timestamp, event: &DriverEvent) {
         match event {
-            DriverEvent::Decided { incident, decision } => {
-                let action = decision.action().map_or("nothing", homeostat_core::ActionKind::name);
-                match decision {
-                    Decision::Execute(plan) => line(
-                        incident,
-                        "decided",
-                        &format!("execute {action} on {}, attempt {}", plan.target.subject.name, plan.attempt),
-                    ),
-                    Decision::Propose { .. } => line(incident, "decided", &format!("propose {action}")),
-                    Decision::Refuse { .. } => line(incident, "refused", action),
-                }
-                for refusal in decision.refusals() {
-                    self.detail(text, &format!("{}: {refusal}", refusal.code()));
-                }
-            }
+            DriverEvent::Decided { incident, decision } => self.tell_decision(text, now, incident, decision),
             DriverEvent::Applied { plan } => {
-                line(&plan.incident, "done", &format!("{} of {}", plan.action.kind(), plan.target.subject.name));
+                let what = format!("{} of {}", plan.action.kind(), plan.target.subject.name);
+                self.line(text, now, &plan.incident, Tone::Doing, "executed", &what);
             }
-            DriverEvent::ApplyFailed { plan, why, .. } => line(&plan.incident, "not done", why),
+            DriverEvent::ApplyFailed { plan, why, .. } => {
+                self.line(text, now, &plan.incident, Tone::Holding, "not done", why);
+            }
             DriverEvent::Verdict { plan, verdict } => match verdict {
                 Verdict::Pending => {}
-                Verdict::Recovered => line(&plan.incident, "verified", "recovered, by the signals that opened it"),
-                Verdict::NotRecovered { why, .. } => line(&plan.incident, "verified", &format!("not recovered: {why}")),
-                Verdict::Unknown { why } => line(&plan.incident, "verified", &format!("unknown: {why}")),
+                Verdict::Recovered => {
+                    self.helped.insert(plan.incident.clone());
+                    let what = "recovered: the signals that alarmed are normal again";
+                    self.line(text, now, &plan.incident, Tone::Good, "verified", what);
+                }
+                Verdict::NotRecovered { why, .. } => {
+                    self.line(text, now, &plan.incident, Tone::Bad, "verified", &format!("not recovered: {why}"));
+                }
+                Verdict::Unknown { why } => {
+                    self.line(text, now, &plan.incident, Tone::Holding, "verified", &format!("unknown: {why}"));
+                }
             },
-            DriverEvent::Undone { plan } => line(&plan.incident, "undone", plan.action.kind().name()),
-            DriverEvent::Stuck { plan, why } => line(&plan.incident, "stuck", why),
-            DriverEvent::PolicyFrozen { policy, why } => self.detail(text, &format!("policy {policy} frozen: {why}")),
-            DriverEvent::Escalate(escalation) => line(
-                &escalation.incident,
-                "escalated",
-                &format!("to {}, because: {}", event_log::channels(escalation), escalation.reason),
-            ),
-            DriverEvent::JournalTrouble { why } => self.detail(text, &format!("the journal doesn't work: {why}")),
+            DriverEvent::Undone { plan } => {
+                self.line(text, now, &plan.incident, Tone::Doing, "undone", plan.action.kind().name());
+            }
+            DriverEvent::Stuck { plan, why } => self.line(text, now, &plan.incident, Tone::Bad, "stuck", why),
+            DriverEvent::PolicyFrozen { policy, why } => {
+                self.detail(text, &format!("policy {policy} is frozen: {why}"));
+            }
+            DriverEvent::Escalate(escalation) => {
+                let channel = event_log::channels(escalation);
+                let what = format!("a person is called through {channel}: {}", escalation.reason);
+                self.line(text, now, &escalation.incident, Tone::Calling, "escalated", &what);
+            }
+            DriverEvent::JournalTrouble { why } => self.detail(text, &format!("the journal can't be used: {why}")),
         }
     }
 
-    /// The scorecard, against what really happened.
-    pub(super) fn ending(&self, closed: &ClosedLoop) -> String {
-        let clear = if self.is_live { "\r\x1b[K" } else { "" };
-        format!("{clear}\n{}", closed.scorecard().text())
+    fn tell_decision(&self, text: &mut String, now: Timestamp, incident: &IncidentId, decision: &Decision) {
+        if self.is_covered(incident) || (self.helped.contains(incident) && decision.plan().is_none()) {
+            return;
+        }
+        let action = decision.action().map_or("no action", homeostat_core::ActionKind::name);
+        let (tone, word, what) = match decision {
+            Decision::Execute(plan) => {
+                (Tone::Doing, "approved", format!("{action} of {}, attempt {}", plan.target.subject.name, plan.attempt))
+            }
+            Decision::Propose { .. } => (Tone::Doing, "proposed", action.to_owned()),
+            Decision::Refuse { .. } if decision.next_step() == NextStep::Wait => {
+                (Tone::Holding, "waiting", action.to_owned())
+            }
+            Decision::Refuse { .. } => (Tone::Holding, "refused", action.to_owned()),
+        };
+        self.line(text, now, incident, tone, word, &what);
+        let refusals = decision.refusals();
+        for refusal in refusals.iter().take(REASONS_MAX) {
+            self.detail(text, &format!("{}: {refusal}", refusal.code()));
+        }
+        let more: Vec<&str> = refusals.iter().skip(REASONS_MAX).map(|refusal| refusal.code()).collect();
+        if !more.is_empty() {
+            self.detail(text, &format!("also: {}", more.join(", ")));
+        }
+    }
+
+    fn line(&self, text: &mut String, now: Timestamp, id: &IncidentId, tone: Tone, word: &str, what: &str) {
+        if self.is_covered(id) {
+            return;
+        }
+        let number = self.numbers.get(id).map_or_else(String::new, |number| format!("#{number}"));
+        let head = format!("  {}  {number:<3} {}", self.clock(now), self.paint.with(tone, &format!("{word:<9}")));
+        for (idx, line) in wrapped(what, WIDTH - TEXT_AT).iter().enumerate() {
+            let head = if idx == 0 { head.clone() } else { " ".repeat(TEXT_AT - 2) };
+            let _ = writeln!(text, "{head}  {line}");
+        }
     }
 
     fn detail(&self, text: &mut String, what: &str) {
-        let _ = writeln!(text, "                       {what}");
+        for line in wrapped(what, WIDTH - TEXT_AT) {
+            let _ = writeln!(text, "{:TEXT_AT$}{}", "", self.paint.with(Tone::Aside, &line));
+        }
     }
 
-    /// Simulated hours and minutes since the show began.
+    /// Simulated hours and minutes since the demo began.
     fn clock(&self, now: Timestamp) -> String {
         let minutes = now.since(self.began).as_secs() / 60;
         format!("{:02}:{:02}", minutes / 60, minutes % 60)
     }
-}
 
-fn sureness(incident: &Incident) -> String {
-    let signals: Vec<String> = incident
-        .evidence
-        .iter()
-        .take(3)
-        .map(|part| format!("{} {:.2} (expected {:.2})", part.feature, part.observed, part.expected))
-        .collect();
-    format!(
-        "score {:.1}, confidence {:.2}, surely {:.2} (of {} like it); {}",
-        incident.score.value(),
-        incident.confidence.confidence.value(),
-        incident.confidence.lower.value(),
-        incident.confidence.n_outcomes,
-        signals.join(", ")
-    )
+    /// The first incident, to look at afterwards.
+    pub(super) fn first(&self) -> Option<&IncidentId> {
+        self.numbers.iter().min_by_key(|(_, number)| **number).map(|(id, _)| id)
+    }
 }
 
 fn annotated(annotation: &Annotation) -> String {
     match annotation {
-        Annotation::PlannedEvent { name } => format!("planned: {name}"),
-        Annotation::RecentRollout { at, revision } => format!("rolled out at {at}, revision {revision}"),
+        Annotation::PlannedEvent { name } => format!("planned event: {name}"),
+        Annotation::RecentRollout { at, revision } => format!("revision {revision} was rolled out at {at}"),
         Annotation::DependencyAffected { dependency, .. } => {
-            format!("depends on {}, which is in an incident", dependency.name)
+            format!("its dependency {} is in an incident", dependency.name)
         }
         Annotation::ReplicaOutlier { replica, since, features } => {
-            format!("replica {replica} is unlike the others since {since}: {}", features.join(", "))
+            format!("replica {replica} differs from the others since {since}: {}", features.join(", "))
         }
     }
 }

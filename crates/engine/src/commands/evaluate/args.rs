@@ -89,7 +89,7 @@ fn peer(text: &str) -> Result<Peer, String> {
     let (name, dir) = text.split_once('=').ok_or("write it as NAME=DIR")?;
     let is_usual = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || !name.chars().all(is_usual) {
-        return Err(format!("{name:?} is no name: use letters, digits, -, _ and ."));
+        return Err(format!("invalid name {name:?}: use letters, digits, -, _ and ."));
     }
     if dir.is_empty() {
         return Err("no directory after =".to_owned());

@@ -107,7 +107,7 @@ const OPTIONS: [(&str, &[Named]); 11] = [
 pub(super) fn space(wanted: &[String]) -> anyhow::Result<Space> {
     let known = || OPTIONS.iter().map(|(name, _)| *name);
     if let Some(unknown) = wanted.iter().find(|name| !known().any(|known| known == name.as_str())) {
-        bail!("--option: {unknown:?} is none of {}", known().collect::<Vec<_>>().join(", "));
+        bail!("--option: unknown {unknown:?}; use one of {}", known().collect::<Vec<_>>().join(", "));
     }
     let has = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
     let usable = |values: &&[Named]| {
@@ -182,6 +182,6 @@ mod tests {
             detection_of(&yaml(&space, &trial)).unwrap_or_else(|problems| panic!("{problems:?} {trial:?}"));
         }
         let error = super::space(&["forrest".to_owned()]).expect_err("unknown");
-        assert!(error.to_string().contains("none of detectors, forest.sample_rows_max"), "{error}");
+        assert!(error.to_string().contains("use one of detectors, forest.sample_rows_max"), "{error}");
     }
 }

@@ -70,7 +70,7 @@ fn what_is_missing_or_no_number_is_named_with_its_line() {
     assert!(message("time,a,label\n60,1,0\n").contains("\"timestamp\""));
     assert!(message("timestamp,label\n60,0\n").contains("feature"));
     assert!(message("timestamp,a,a,label\n60,1,1,0\n").contains("named"));
-    assert!(message("timestamp,a,label\n60,1,0\n120,x,0\n").contains("line 3: \"x\" is no number"));
+    assert!(message("timestamp,a,label\n60,1,0\n120,x,0\n").contains("line 3: \"x\" isn't a number"));
     assert!(message("timestamp,a,label\n60,1,2\n").contains("neither 0 nor 1"));
     assert!(message("timestamp,a,label\n60,1\n").contains("label"));
     assert!(message("timestamp,a,label\n60,1,0,0\n").contains("more than 1 features"));

@@ -1,0 +1,91 @@
+//! Pages that name tests and decisions name those that exist, and all of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::{files_below, root};
+
+fn page(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names of all functions, those of tests among them.
+fn functions() -> BTreeSet<String> {
+    let mut texts = Vec::new();
+    for dir in ["crates", "tests", "benches"] {
+        files_below(&root().join(dir), ".rs", &mut texts);
+    }
+    let mut functions = BTreeSet::new();
+    for path in texts {
+        for line in fs::read_to_string(path).expect("readable").lines() {
+            let line = line.trim_start();
+            if let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn ")) {
+                functions.extend(rest.split(['(', '<']).next().map(str::to_owned));
+            }
+        }
+    }
+    functions
+}
+
+/// What stands in backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn unknown<'a>(names: impl Iterator<Item = &'a str>, functions: &BTreeSet<String>) -> Vec<String> {
+    names.filter(|name| !functions.contains(name.rsplit("::").next().unwrap_or(name))).map(str::to_owned).collect()
+}
+
+#[test]
+fn architecture_names_tests_that_exist() {
+    let (page, functions) = (page("ARCHITECTURE.md"), functions());
+    let held: Vec<&str> =
+        page.split("*Held by*").skip(1).flat_map(|held| quoted(held.split('.').next().unwrap_or_default())).collect();
+    let wrong = unknown(held.iter().copied(), &functions);
+    assert!(wrong.is_empty(), "ARCHITECTURE.md names tests that don't exist: {wrong:?}");
+    assert!(held.len() >= 10, "ARCHITECTURE.md names only {} tests", held.len());
+}
+
+#[test]
+fn safety_names_tests_that_exist() {
+    let (page, functions) = (page("docs/safety.md"), functions());
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| I"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[1]).collect();
+    let wanted: Vec<String> = (1..=36).map(|number| format!("I{number}")).collect();
+    assert_eq!(numbers, wanted, "docs/safety.md has each invariant once, in order");
+    for row in &rows {
+        let (number, state, tests) = (row[1], row[3], row[4]);
+        let wrong = unknown(quoted(tests), &functions);
+        assert!(wrong.is_empty(), "docs/safety.md, {number}: no such tests: {wrong:?}");
+        let n_tests = quoted(tests).count();
+        match state.split(':').next() {
+            Some("held" | "partly") => assert!(n_tests > 0, "docs/safety.md, {number}: {state}, but no test is named"),
+            Some("open") => assert_eq!(n_tests, 0, "docs/safety.md, {number} is open and names tests"),
+            other => panic!("docs/safety.md, {number}: unknown state {other:?}; use one of held, partly, open"),
+        }
+    }
+}
+
+#[test]
+fn decisions_are_all_listed() {
+    let index = page("docs/decisions/README.md");
+    let mut files = Vec::new();
+    files_below(&root().join("docs/decisions"), ".md", &mut files);
+    let names = files.iter().filter_map(|path| path.file_name()?.to_str()).filter(|name| *name != "README.md");
+    let mut missing: Vec<&str> = names.filter(|name| !index.contains(&format!("({name})"))).collect();
+    missing.sort_unstable();
+    assert!(missing.is_empty(), "add a line for each to docs/decisions/README.md: {missing:?}");
+    for line in index.lines().filter(|line| line.starts_with("| [")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let file = line.split(['(', ')']).nth(1).expect("a link");
+        assert!(
+            root().join("docs/decisions").join(file).exists(),
+            "docs/decisions/README.md lists {file}, which isn't there"
+        );
+        assert!(cells[3].len() == "2026-01-31".len() && !cells[4].is_empty(), "date and status are missing: {line}");
+    }
+}
