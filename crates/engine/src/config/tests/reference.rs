@@ -34,10 +34,6 @@ fn keys_read() -> Vec<Key> {
     keys.into_iter().filter(|key| !key.path.starts_with("replicas.queries.")).collect()
 }
 
-fn described(path: &str) -> Option<&'static Described> {
-    KEYS.iter().find(|key| key.path == path)
-}
-
 #[test]
 fn every_key_that_is_read_is_described_and_every_description_is_of_a_key_that_is_read() {
     let read: BTreeSet<String> = keys_read().into_iter().map(|key| key.path).collect();
@@ -153,8 +149,9 @@ fn page() -> String {
          This page is generated from the reader (`BLESS=1 cargo test -p homeostat config::tests::reference`).\n\n\
          | key | type | default | meaning |\n| --- | --- | --- | --- |\n"
         .to_owned();
-    for key in keys_read() {
-        let Some(described) = described(&key.path) else { continue };
+    let read = keys_read();
+    for described in KEYS {
+        let Some(key) = read.iter().find(|key| key.path == described.path) else { continue };
         let default = if described.default.is_empty() { "–" } else { described.default };
         let kind = described.kind.map_or_else(|| kind_text(&key.kind), str::to_owned);
         let _ = writeln!(page, "| `{}` | {kind} | {default} | {} |", key.path, described.text);
