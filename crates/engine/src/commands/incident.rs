@@ -19,8 +19,6 @@ use crate::clock;
 use crate::outcome::print;
 use crate::words::printable;
 
-pub(super) use self::place::open;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
     /// Lists incidents, newest first.

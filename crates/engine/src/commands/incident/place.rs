@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::recorded::Recorded;
 use crate::clock;
-use crate::flags::StorageArgs;
 
 /// A person waits for it.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -95,11 +94,7 @@ async fn of_server(url: &str) -> anyhow::Result<Vec<Recorded>> {
     rows.iter().map(|row| Recorded::of(row["incident"].clone(), row["decision"].clone(), &row["actions"])).collect()
 }
 
+/// Opens the journal for reading, beside a running service.
 fn open_at(path: &Path) -> anyhow::Result<Journal> {
     Journal::open_to_read(&path.join("journal.db")).context("the journal")
-}
-
-/// Opens the journal for reading, beside a running service.
-pub(in crate::commands) fn open(storage: &StorageArgs) -> anyhow::Result<Journal> {
-    open_at(&storage.path)
 }
