@@ -148,7 +148,9 @@ pub(super) fn trained(
 /// Mean and deviation of each feature's clipped residuals.
 fn statistics(histories: &[&ExtractedFeatures], n_features: usize) -> (Vec<AutoencoderFeature>, Vec<f32>) {
     let columns = (0..n_features).map(|feature_idx| {
-        let cells = histories.iter().flat_map(|history| history.channel(CHANNEL).column(feature_idx));
+        // What was never measured deviates by nothing, which is no measurement either.
+        let measured = histories.iter().filter(move |history| !history.scaler().is_unmeasured(feature_idx));
+        let cells = measured.flat_map(move |history| history.channel(CHANNEL).column(feature_idx));
         let present = || cells.clone().filter(|value| !value.is_nan()).map(|value| clipped(*value));
         let n_present = present().count();
         let mean = present().sum::<f64>() / n_present.max(1) as f64;
