@@ -155,7 +155,7 @@ fn a_hangup_reloads_the_config_and_ends_nothing_and_probes_listen_apart() {
     assert!(told.contains("mode=recommend"), "{told}");
     write_config(room.path(), &url, "mode: recomend\n");
     service.signal("HUP");
-    service.until("the config can't be used");
+    service.until("the one before stays in force");
     let (status, why) = ask(service.port, "POST", "/-/reload");
     assert!(status == 500 && why.contains("recomend"), "{why}");
     let metrics = ask(probes, "GET", "/metrics").1;
