@@ -61,6 +61,7 @@ pub(crate) fn change_of(workload: &str, name: &str) -> IncidentChange {
         "stale" => IncidentState::Stale,
         "resolved" => IncidentState::Resolved,
         "rebaselined" => IncidentState::Rebaselined,
+        "expired" => IncidentState::Expired,
         _ => IncidentState::Open,
     };
     match name {
@@ -70,6 +71,7 @@ pub(crate) fn change_of(workload: &str, name: &str) -> IncidentChange {
         "stale" => IncidentChange::Stale(incident),
         "resolved" => IncidentChange::Resolved(incident),
         "rebaselined" => IncidentChange::Rebaselined(incident),
+        "expired" => IncidentChange::Expired(incident),
         other => panic!("no such change: {other}"),
     }
 }

@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("settings", &["core"]),
     ("ingest", &["core"]),
-    ("detect", &["core"]),
+    ("detect", &["core", "settings"]),
     ("incidents", &["core", "detect"]),
     ("simulate", &["core"]),
     ("evaluate", &["core", "detect", "incidents", "simulate"]),

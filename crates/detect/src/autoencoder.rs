@@ -11,9 +11,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homeostat_core::{Scoring, Seed};
+use homeostat_settings::Reader;
 
 use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
+use crate::fitted::{
+    DetectorBytes, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, TunedSetting,
+};
 use crate::onnx::{OnnxError, OnnxRuntime, OnnxSession};
 use crate::row_buffer::{Channel, RowBuffer};
 
@@ -35,6 +40,9 @@ pub use spec::AutoencoderSpec;
 
 /// Its stable name.
 pub(crate) const NAME: &str = "autoencoder";
+
+/// The struct and its buffers for one row, roughly.
+const OWN_BYTES: usize = 1_500;
 
 /// What it reads of each row.
 const CHANNEL: Channel = Channel::Residual20;
@@ -143,8 +151,8 @@ impl Autoencoder {
 
     /// Each feature's `(z − ẑ)²` in a row buffer of the last batch, `(n_features)`; `None` where it was a hole, or nothing was
     /// scored. Empty where the batch had no such row buffer.
-    pub fn errors_of(&self, trail_idx: usize) -> &[Option<f64>] {
-        self.batch.errors().chunks_exact(self.model.n_features()).nth(trail_idx).unwrap_or(&[])
+    pub fn errors_of(&self, row_buffer_idx: usize) -> &[Option<f64>] {
+        self.batch.errors().chunks_exact(self.model.n_features()).nth(row_buffer_idx).unwrap_or(&[])
     }
 
     /// Each feature's `(z − ẑ)²` in the row scored last by [`Detector::score`].
@@ -171,6 +179,86 @@ impl Detector for Autoencoder {
     fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         let none = || Err(ScoreError::Model { why: "a batch of one gave no score".to_owned() });
         self.score_batch([row_buffer]).first().cloned().unwrap_or_else(none)
+    }
+}
+
+impl Fitted for Autoencoder {
+    const NAME: &'static str = NAME;
+    const SHARES: bool = true;
+    const TUNED: &'static [TunedSetting] = &[
+        (
+            "autoencoder.epochs_max",
+            &[
+                ("80", &[]),
+                ("30", &[("detection.autoencoder.epochs_max", "30")]),
+                ("200", &[("detection.autoencoder.epochs_max", "200")]),
+            ],
+        ),
+        (
+            "autoencoder.learning_rate",
+            &[
+                ("0.003", &[]),
+                ("0.001", &[("detection.autoencoder.learning_rate", "0.001")]),
+                ("0.01", &[("detection.autoencoder.learning_rate", "0.01")]),
+            ],
+        ),
+    ];
+    type Spec = AutoencoderSpec;
+    /// The network's description, in postcard's format of its own.
+    type Own = Vec<u8>;
+
+    fn train(spec: &AutoencoderSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
+        Self::train(spec, history, seed)
+    }
+
+    fn train_shared(
+        spec: &AutoencoderSpec,
+        histories: &[&ExtractedFeatures],
+        seed: Seed,
+    ) -> Option<Result<Self, TrainError>> {
+        Some(Self::train_shared(spec, histories, seed))
+    }
+
+    fn score_batch<'a>(
+        &mut self,
+        row_buffers: impl Iterator<Item = &'a RowBuffer>,
+        scorings: &mut Vec<Result<Scoring, ScoreError>>,
+    ) {
+        scorings.extend_from_slice(self.score_batch(row_buffers));
+    }
+
+    fn own(&self) -> Result<Vec<u8>, RestoreError> {
+        postcard::to_allocvec(self.model.meta()).map_err(RestoreError::state)
+    }
+
+    fn file(&self) -> Result<ModelFile, RestoreError> {
+        Ok(ModelFile { bytes: self.model.onnx().to_vec(), extension: "onnx" })
+    }
+
+    fn restore(own: Vec<u8>, model: RestoredFile<'_, Self>, options: &LoadOptions) -> Result<Self, RestoreError> {
+        let meta: AutoencoderMeta = postcard::from_bytes(&own).map_err(RestoreError::state)?;
+        // The same network may be fed in another way: a user's own with other means for holes.
+        if let Some(known) = model.known.filter(|known| *known.model.meta() == meta) {
+            return Ok(known.clone());
+        }
+        Self::load(AutoencoderSaved { onnx: model.bytes.to_vec(), meta }, &options.onnx)
+            .map_err(|error| RestoreError::Network { why: error.to_string() })
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.own_bytes()
+    }
+
+    fn shared_part(&self) -> Option<SharedPart> {
+        Some(SharedPart::of(&self.model, self.model.memory_bytes()))
+    }
+
+    fn estimated_bytes(_spec: &AutoencoderSpec, shape: HistoryShape) -> DetectorBytes {
+        DetectorBytes { own: OWN_BYTES, shared: model::estimated_bytes(shape.n_features) }
+    }
+
+    fn read_options(reader: &mut Reader<'_>, files: &OptionFiles<'_>) -> Option<AutoencoderSpec> {
+        spec::read(reader, files)
     }
 }
 

@@ -9,53 +9,59 @@ use std::time::Duration;
 use homeostat_core::{Direction, Feature, Grid, Schema, Scoring, Seed, Signal, Subject, Timestamp, Window};
 use ndarray::{Array2, s};
 use rand::Rng;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::LoadOptions;
 use crate::feature_extractor::{ExtractedFeatures, FeatureExtractor};
+use crate::fitted::{Fitted, RestoredFile};
 use crate::row_buffer::Channel;
 use crate::scaler::Scaler;
 
-/// Runs the contract on one detector: a module name, and how to train it from `(&ExtractedFeatures, Seed)`. The detector must be
-/// `Detector + Clone + Serialize + DeserializeOwned` and have `memory_bytes(&self) -> usize`.
+/// Runs the contract on one detector of the list: a module's name, and its type.
 macro_rules! detector_contract {
-    ($module:ident, $train:expr) => {
+    ($module:ident, $Type:ident) => {
         mod $module {
-            #[allow(unused_imports)]
-            use super::*;
+            use super::super::$Type;
 
             #[test]
+            fn its_name_is_its_files() {
+                assert_eq!(<$Type as $crate::fitted::Fitted>::NAME, stringify!($module));
+            }
+            #[test]
             fn holes_are_scored_or_not_ready_and_never_a_failure() {
-                $crate::contract::holes(&$train);
+                $crate::contract::holes::<$Type>();
             }
             #[test]
             fn two_trainings_are_the_same_byte_for_byte() {
-                $crate::contract::deterministic(&$train);
+                $crate::contract::deterministic::<$Type>();
             }
             #[test]
             fn a_larger_fault_never_scores_lower() {
-                $crate::contract::monotone(&$train);
+                $crate::contract::monotone::<$Type>();
             }
             #[test]
             fn memory_stays_bounded() {
-                $crate::contract::bounded(&$train, |detector| detector.memory_bytes());
+                $crate::contract::bounded::<$Type>();
             }
             #[test]
             fn the_next_scores_after_save_and_load_are_the_same_bit_for_bit() {
-                $crate::contract::saved_and_loaded(&$train);
+                $crate::contract::saved_and_loaded::<$Type>();
+            }
+            #[test]
+            fn a_batch_says_of_each_subject_what_a_single_score_says() {
+                $crate::contract::batched::<$Type>();
             }
             #[test]
             fn another_number_of_features_is_refused() {
-                $crate::contract::other_shape(&$train);
+                $crate::contract::other_shape::<$Type>();
             }
             #[test]
             fn extreme_rows_are_scored() {
-                $crate::contract::extreme_rows(&$train);
+                $crate::contract::extreme_rows::<$Type>();
             }
             #[test]
             fn extreme_histories_train_or_say_why_not() {
-                $crate::contract::extreme_histories(&$train);
+                $crate::contract::extreme_histories::<$Type>();
             }
         }
     };
@@ -132,20 +138,29 @@ pub(crate) fn scored(scoring: Result<Scoring, ScoreError>) -> Option<f64> {
 }
 
 /// The usual history, an extractor at its end, a detector trained on it, and the rows that follow.
-fn usual<T: Detector>(
-    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
-) -> (T, FeatureExtractor, Array2<f64>) {
+fn usual<T: Fitted>() -> (T, FeatureExtractor, Array2<f64>) {
     let values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
     let (extractor, extracted) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
-    let detector = train(&extracted, Seed::new(7)).expect("a model of the usual history");
+    let detector = T::train(&T::Spec::default(), &extracted, Seed::new(7)).expect("a model of the usual history");
     (detector, extractor, values.slice(s![N_TRAIN.., ..]).to_owned())
 }
 
-fn bytes<T: Serialize>(detector: &T) -> Vec<u8> {
-    postcard::to_stdvec(detector).expect("bytes")
+/// A detector as it is stored: its own part, and the shared file.
+fn stored<T: Fitted>(detector: &T) -> (Vec<u8>, Vec<u8>) {
+    let own = postcard::to_stdvec(&detector.own().expect("a stored form")).expect("bytes");
+    (own, detector.file().expect("a stored form").bytes)
 }
 
-pub(crate) fn holes<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
+fn restored<T: Fitted>((own, bytes): &(Vec<u8>, Vec<u8>)) -> T {
+    let own = postcard::from_bytes(own).expect("what was saved");
+    T::restore(own, RestoredFile { bytes, known: None }, &LoadOptions::default()).expect("what was saved")
+}
+
+fn memory_bytes<T: Fitted>(detector: &T) -> usize {
+    detector.own_bytes() + detector.shared_part().map_or(0, |part| part.bytes)
+}
+
+pub(crate) fn holes<T: Fitted>() {
     let mut rng = Seed::new(21).rng();
     let mut values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
     values.mapv_inplace(|value| if rng.random::<f64>() < 0.1 { f64::NAN } else { value });
@@ -153,7 +168,7 @@ pub(crate) fn holes<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Res
     values.slice_mut(s![N_TRAIN + 50..N_TRAIN + 90, ..]).fill(f64::NAN);
     values.slice_mut(s![N_TRAIN + 120..N_TRAIN + 200, 0]).fill(f64::NAN);
     let (mut extractor, extracted) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
-    let mut detector = train(&extracted, Seed::new(7)).expect("a model despite holes");
+    let mut detector = T::train(&T::Spec::default(), &extracted, Seed::new(7)).expect("a model despite holes");
     let mut n_scored = 0;
     for (step_idx, row) in values.slice(s![N_TRAIN.., ..]).rows().into_iter().enumerate() {
         let score = scored(next_score(&mut detector, &mut extractor, &row.to_vec()));
@@ -169,16 +184,14 @@ pub(crate) fn holes<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Res
     detector.score(extractor.row_buffer()).expect("no failure");
 }
 
-pub(crate) fn deterministic<T: Detector + Serialize>(
-    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
-) {
-    let (first, ..) = usual(train);
-    let (second, ..) = usual(train);
-    assert!(bytes(&first) == bytes(&second), "the same history and seed must give the same model");
+pub(crate) fn deterministic<T: Fitted>() {
+    let (first, ..) = usual::<T>();
+    let (second, ..) = usual::<T>();
+    assert!(stored(&first) == stored(&second), "the same history and seed must give the same model");
 }
 
-pub(crate) fn monotone<T: Detector + Clone>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
-    let (mut detector, mut extractor, rows) = usual(train);
+pub(crate) fn monotone<T: Fitted>() {
+    let (mut detector, mut extractor, rows) = usual::<T>();
     let sizes = [0.0, 4.0, 8.0, 16.0];
     let mut by_size = vec![Vec::new(); sizes.len()];
     for (step_idx, row) in rows.rows().into_iter().take(120).enumerate() {
@@ -203,11 +216,8 @@ pub(crate) fn monotone<T: Detector + Clone>(train: &dyn Fn(&ExtractedFeatures, S
     assert!(medians[0] < medians[3], "a fault of 16 deviations must show: {medians:?}");
 }
 
-pub(crate) fn bounded<T: Detector>(
-    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
-    memory_bytes: impl Fn(&T) -> usize,
-) {
-    let (mut detector, mut extractor, rows) = usual(train);
+pub(crate) fn bounded<T: Fitted>() {
+    let (mut detector, mut extractor, rows) = usual::<T>();
     next_score(&mut detector, &mut extractor, &rows.row(0).to_vec()).expect("no failure");
     let at_first = memory_bytes(&detector);
     for row in rows.rows() {
@@ -217,16 +227,14 @@ pub(crate) fn bounded<T: Detector>(
     assert!((1..MEMORY_BYTES_MAX).contains(&at_first), "{at_first} bytes");
 }
 
-pub(crate) fn saved_and_loaded<T: Detector + Serialize + DeserializeOwned>(
-    train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>,
-) {
-    let (mut detector, mut extractor, rows) = usual(train);
+pub(crate) fn saved_and_loaded<T: Fitted>() {
+    let (mut detector, mut extractor, rows) = usual::<T>();
     for row in rows.rows().into_iter().take(100) {
         next_score(&mut detector, &mut extractor, &row.to_vec()).expect("no failure");
     }
-    let saved = bytes(&detector);
-    let mut loaded: T = postcard::from_bytes(&saved).expect("what was saved");
-    assert!(bytes(&loaded) == saved, "saving again must give the same bytes");
+    let saved = stored(&detector);
+    let mut loaded: T = restored(&saved);
+    assert!(stored(&loaded) == saved, "saving again must give the same bytes");
     let mut other = extractor.clone();
     for (step_idx, row) in rows.rows().into_iter().skip(100).take(50).enumerate() {
         let before = scored(next_score(&mut detector, &mut extractor, &row.to_vec()));
@@ -236,15 +244,33 @@ pub(crate) fn saved_and_loaded<T: Detector + Serialize + DeserializeOwned>(
     }
 }
 
-pub(crate) fn other_shape<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
-    let (mut detector, ..) = usual(train);
+/// Those that share a model score many subjects at once, each as if it were alone.
+pub(crate) fn batched<T: Fitted>() {
+    let (mut detector, extractor, rows) = usual::<T>();
+    let mut subjects = vec![extractor; 40];
+    for (idx, (subject, row)) in subjects.iter_mut().zip(rows.rows()).enumerate() {
+        let hole = |(feature_idx, value): (usize, &f64)| if idx % 3 == feature_idx { f64::NAN } else { *value };
+        let cells: Vec<f64> = row.iter().enumerate().map(hole).collect();
+        let at = subject.row_buffer().newest_at().expect("rows") + STEP;
+        subject.push(at, cells.into_iter());
+    }
+    let mut batch = Vec::new();
+    let mut together = detector.clone();
+    together.score_batch(subjects.iter().map(FeatureExtractor::row_buffer), &mut batch);
+    let alone: Vec<_> = subjects.iter().map(|subject| detector.score(subject.row_buffer())).collect();
+    assert_eq!(batch, alone);
+    assert_eq!(detector.shared_part().is_some(), T::SHARES);
+}
+
+pub(crate) fn other_shape<T: Fitted>() {
+    let (mut detector, ..) = usual::<T>();
     let (other, _) = history(noise(50, N_FEATURES + 1, Seed::new(1)));
     let wanted = Err(ScoreError::Shape { found: N_FEATURES + 1, wanted: N_FEATURES });
     assert_eq!(detector.score(other.row_buffer()), wanted);
 }
 
-pub(crate) fn extreme_rows<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
-    let (mut detector, mut extractor, rows) = usual(train);
+pub(crate) fn extreme_rows<T: Fitted>() {
+    let (mut detector, mut extractor, rows) = usual::<T>();
     let extremes = [1e300, -1e300, f64::MAX, f64::MIN, 5e-324, -5e-324, f64::INFINITY, 0.0];
     for (row, extreme) in rows.rows().into_iter().zip(extremes.into_iter().cycle()).take(80) {
         scored(next_score(&mut detector, &mut extractor, &[extreme, row[1], -extreme]));
@@ -255,7 +281,7 @@ pub(crate) fn extreme_rows<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed)
     assert!(last.flatten().is_some());
 }
 
-pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&ExtractedFeatures, Seed) -> Result<T, TrainError>) {
+pub(crate) fn extreme_histories<T: Fitted>() {
     let usual = noise(400, 2, Seed::new(4));
     let histories: [(&str, Array2<f64>); 9] = [
         ("one row", usual.slice(s![..1, ..]).to_owned()),
@@ -270,7 +296,7 @@ pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&ExtractedFeatures, 
     ];
     for (what, values) in histories {
         let (mut extractor, extracted) = history(values.clone());
-        let mut detector = match train(&extracted, Seed::new(7)) {
+        let mut detector = match T::train(&T::Spec::default(), &extracted, Seed::new(7)) {
             Ok(detector) => detector,
             Err(error) => {
                 assert!(!matches!(error, TrainError::BadOption { .. }), "{what}: no option is at fault: {error}");
@@ -281,13 +307,4 @@ pub(crate) fn extreme_histories<T: Detector>(train: &dyn Fn(&ExtractedFeatures, 
             next_score(&mut detector, &mut extractor, &row).unwrap_or_else(|error| panic!("{what}: {error}"));
         }
     }
-}
-
-/// The detectors of this crate that keep the contract; one that lives behind a feature adds itself in its own tests.
-mod detectors {
-    use crate::{Dbscan, DbscanSpec, Forecast, ForecastSpec, Forest, ForestSpec};
-
-    super::detector_contract!(forest, |history: &_, seed| Forest::train(&ForestSpec::default(), history, seed));
-    super::detector_contract!(dbscan, |history: &_, seed| Dbscan::train(&DbscanSpec::default(), history, seed));
-    super::detector_contract!(forecast, |history: &_, seed| Forecast::train(&ForecastSpec::default(), history, seed));
 }

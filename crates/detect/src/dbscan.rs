@@ -16,16 +16,24 @@ mod tests;
 use std::sync::Arc;
 
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
+use homeostat_settings::Reader;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cores::{clustered, distances_to_kth};
 use self::index::{CoreIndex, FixedRow};
 pub use self::spec::{DbscanSpec, Epsilon};
 use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
+use crate::fitted::{
+    DetectorBytes, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, TunedSetting,
+};
 use crate::row_buffer::{Channel, RowBuffer};
 
 const NAME: &str = "dbscan";
+
+/// The struct and the row under way, roughly.
+const OWN_BYTES: usize = 500;
 
 /// What a feature contributes to a row, in this order.
 const ROW_CHANNELS: [Channel; 3] = [Channel::Level, Channel::Residual3, Channel::Residual20];
@@ -148,11 +156,6 @@ impl Dbscan {
     pub fn own_bytes(&self) -> usize {
         size_of::<Self>() + self.row.heap_bytes()
     }
-
-    /// The trained part, one for all clones.
-    pub(crate) fn model(&self) -> &Arc<DbscanModel> {
-        &self.model
-    }
 }
 
 impl DbscanModel {
@@ -191,6 +194,57 @@ impl Detector for Dbscan {
         RawScore::new((model.cores.nearest(row) / model.epsilon_squared).ln_1p())
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
+    }
+}
+
+impl Fitted for Dbscan {
+    const NAME: &'static str = NAME;
+    const SHARES: bool = true;
+    const TUNED: &'static [TunedSetting] = spec::TUNED;
+    type Spec = DbscanSpec;
+    type Own = ();
+
+    fn train(spec: &DbscanSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
+        Self::train(spec, history, seed)
+    }
+
+    fn train_shared(
+        spec: &DbscanSpec,
+        histories: &[&ExtractedFeatures],
+        seed: Seed,
+    ) -> Option<Result<Self, TrainError>> {
+        Some(Self::train_shared(spec, histories, seed))
+    }
+
+    fn own(&self) -> Result<(), RestoreError> {
+        Ok(())
+    }
+
+    fn file(&self) -> Result<ModelFile, RestoreError> {
+        ModelFile::postcard(self)
+    }
+
+    fn restore(_own: (), model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
+        match model.known {
+            Some(known) => Ok(known.clone()),
+            None => postcard::from_bytes(model.bytes).map_err(RestoreError::state),
+        }
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.own_bytes()
+    }
+
+    fn shared_part(&self) -> Option<SharedPart> {
+        Some(SharedPart::of(&self.model, self.model.memory_bytes()))
+    }
+
+    fn estimated_bytes(spec: &DbscanSpec, shape: HistoryShape) -> DetectorBytes {
+        DetectorBytes { own: OWN_BYTES, shared: spec.core_bytes_max(shape.n_features) }
+    }
+
+    fn read_options(reader: &mut Reader<'_>, _files: &OptionFiles<'_>) -> Option<DbscanSpec> {
+        spec::read(reader)
     }
 }
 

@@ -9,30 +9,23 @@ use homeostat_core::{Assessment, DetectorVote, Fused, NotReady, Schema, Scoring,
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "onnx")]
-use crate::autoencoder::Autoencoder;
 use crate::detector::ScoreError;
+use crate::detectors::Model;
 use crate::feature_extractor::FeatureExtractor;
 use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
+use crate::fitted::SharedPart;
 use crate::forecast::KnownEffect;
 use crate::fusion::{Fusion, VOTES_MIN};
-use crate::row_buffer::BUFFER_ROWS_MAX;
-#[cfg(feature = "onnx")]
-use crate::row_buffer::RowBuffer;
+use crate::row_buffer::{BUFFER_ROWS_MAX, RowBuffer};
 use crate::tail::Tail;
 
 mod fit;
 mod group;
-mod model;
 mod saved;
 mod training;
 
 pub use fit::{DetectorFit, FitReport};
 pub use group::{Kind, SharedModels, grouped, groups, kind, shared_sample};
-pub use model::DetectorSpec;
-#[cfg(test)]
-pub(crate) use model::Scripted;
-pub(crate) use model::{Model, SharedPart};
 pub use saved::{LoadOptions, RestoreError, Restorer, SavedEnsemble, Saver};
 pub use training::EnsembleSpec;
 
@@ -97,6 +90,11 @@ pub struct MissingDetector {
     /// Why, and what would help.
     pub why: String,
 }
+
+/// A row that was begun and isn't finished: see [`Ensemble::begin`].
+#[derive(Debug)]
+#[must_use = "a row that isn't finished is lost"]
+pub(crate) struct RowUnderWay(AssessedRow);
 
 /// What is said of one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,78 +232,79 @@ impl Ensemble {
     /// Takes one row and assesses it; `None` is a row of holes. A row that isn't newer than what it has seen is left alone.
     /// Nothing is allocated but for a detector that fails.
     pub(crate) fn take(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> Option<&AssessedRow> {
-        if !self.advance(at, row, &[]) {
-            return None;
+        let mut row = self.begin(at, row, &[])?;
+        for member_idx in 0..self.members.len() {
+            self.vote_shared(&mut row, member_idx);
         }
-        #[cfg(feature = "onnx")]
-        if let Some(member_idx) = self.batched_idx() {
-            let scoring = self.members[member_idx].model.score(self.extractor.row_buffer(), &[]);
-            self.settle(member_idx, scoring);
-        }
-        self.conclude();
+        self.finish(row);
         self.last.as_ref()
     }
 
-    /// The first of three steps in taking a row: all detectors vote but the one that scores in batches. Says whether the
-    /// row was new; if not, nothing is left to do. `known` says what is known beforehand of each feature; empty is nothing.
-    pub(crate) fn advance(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>, known: &[KnownEffect]) -> bool {
+    /// Begins a row: the detectors vote that are this subject's alone. `None` if the row isn't newer than what it has seen. `known`
+    /// says what is known beforehand of each feature; empty is nothing.
+    ///
+    /// Those that share their model have yet to [`vote`](Self::vote); then the row is [finished](Self::finish).
+    pub(crate) fn begin(
+        &mut self,
+        at: Timestamp,
+        row: Option<ArrayView1<'_, f64>>,
+        known: &[KnownEffect],
+    ) -> Option<RowUnderWay> {
         if self.newest_at().is_some_and(|newest| at <= newest) {
-            return false;
+            return None;
         }
         match row {
             Some(row) => self.extractor.push(at, row.iter().copied()),
             None => self.extractor.push(at, std::iter::repeat_n(f64::NAN, self.schema.n_features())),
         };
-        let mut last = self.last.take().unwrap_or_else(|| self.blank(at));
-        last.assessment.at = at;
+        let mut row = self.last.take().unwrap_or_else(|| self.blank(at));
+        row.assessment.at = at;
         let row_buffer = self.extractor.row_buffer();
         // Members come first among the votes; what is missing says the same of every row.
-        for (member, named) in self.members.iter_mut().zip(&mut last.assessment.votes) {
-            #[cfg(feature = "onnx")]
-            if member.model.as_autoencoder().is_some() {
-                continue;
+        for (member, named) in self.members.iter_mut().zip(&mut row.assessment.votes) {
+            if member.model.shared_part().is_none() {
+                named.vote = vote(member.model.score(row_buffer, known), &member.tail);
             }
-            named.vote = vote(member.model.score(row_buffer, known), &member.tail);
         }
-        self.last = Some(last);
-        true
+        Some(RowUnderWay(row))
     }
 
-    /// The member that scores in batches, if there is one.
-    #[cfg(feature = "onnx")]
-    pub(crate) fn batched_idx(&self) -> Option<usize> {
-        self.members.iter().position(|member| member.model.as_autoencoder().is_some())
-    }
-
-    /// The autoencoder that scores in batches, if there is one.
-    #[cfg(feature = "onnx")]
-    pub(crate) fn autoencoder(&self) -> Option<&Autoencoder> {
-        self.members.iter().find_map(|member| member.model.as_autoencoder())
-    }
-
-    /// The rows as detectors see them.
-    #[cfg(feature = "onnx")]
-    pub(crate) fn row_buffer(&self) -> &RowBuffer {
-        self.extractor.row_buffer()
-    }
-
-    /// The second step: what the detector said that scores in batches.
-    #[cfg(feature = "onnx")]
-    pub(crate) fn settle(&mut self, member_idx: usize, scoring: Result<Scoring, ScoreError>) {
-        let votes = self.last.as_mut().map(|last| &mut last.assessment.votes);
-        if let (Some(member), Some(votes)) = (self.members.get(member_idx), votes)
-            && let Some(named) = votes.get_mut(member_idx)
+    /// The vote of a member whose model was scored for several subjects at once.
+    pub(crate) fn vote(&self, row: &mut RowUnderWay, member_idx: usize, scoring: Result<Scoring, ScoreError>) {
+        if let (Some(member), Some(named)) = (self.members.get(member_idx), row.0.assessment.votes.get_mut(member_idx))
         {
             named.vote = vote(scoring, &member.tail);
         }
     }
 
-    /// The last step: votes to a score, and where each feature stands.
-    pub(crate) fn conclude(&mut self) {
-        let Some(AssessedRow { assessment, features }) = &mut self.last else { return };
+    /// The same for this subject alone; nothing for a member that shares no model.
+    pub(crate) fn vote_shared(&mut self, row: &mut RowUnderWay, member_idx: usize) {
+        let Some(member) = self.members.get_mut(member_idx).filter(|member| member.model.shared_part().is_some())
+        else {
+            return;
+        };
+        let scoring = member.model.score(self.extractor.row_buffer(), &[]);
+        self.vote(row, member_idx, scoring);
+    }
+
+    /// Finishes a row: votes to a score, and where each feature stands.
+    pub(crate) fn finish(&mut self, RowUnderWay(mut row): RowUnderWay) {
+        let AssessedRow { assessment, features } = &mut row;
         // What wasn't trained has no part in the threshold either.
         assessment.fused = self.fusion.push(&assessment.votes[..self.members.len()]);
         explain(&self.extractor, &self.members, assessment, features);
+        self.last = Some(row);
+    }
+
+    /// The models that may be shared, by position among the members.
+    pub(crate) fn shared_models(&self) -> impl Iterator<Item = (usize, &Model)> {
+        let models = self.members.iter().map(|member| &member.model).enumerate();
+        models.filter(|(_, model)| model.shared_part().is_some())
+    }
+
+    /// The rows as detectors see them.
+    pub(crate) fn row_buffer(&self) -> &RowBuffer {
+        self.extractor.row_buffer()
     }
 
     /// The newest row that was assessed since it was trained or loaded.
@@ -323,11 +322,15 @@ impl Ensemble {
     /// a forest, and before the first row. For explaining, not for every row: it takes some hundred microseconds.
     pub fn forest_contributions(&self) -> Option<Vec<f64>> {
         self.newest_at()?;
-        // A copy shares the trees.
-        let mut forest = self.members.iter().find_map(|member| member.model.as_forest())?.clone();
         let mut contributions = Vec::new();
-        forest.attribute(self.extractor.row_buffer(), &mut contributions).ok()?;
-        Some(contributions)
+        self.members
+            .iter()
+            .find_map(|member| {
+                // A copy shares the trees.
+                let said = member.model.clone().contributions(self.extractor.row_buffer(), &mut contributions)?;
+                Some(said.is_ok())
+            })?
+            .then_some(contributions)
     }
 
     fn check(&self, window: &Window) -> Result<(), Misfit> {
@@ -405,7 +408,7 @@ fn explain(
     assessment: &mut Assessment,
     features: &mut Vec<FeatureState>,
 ) {
-    let forecast = members.iter().find_map(|member| member.model.as_forecast());
+    let forecast = members.iter().find_map(|member| member.model.expectations());
     feature_states(extractor, forecast, features);
     assessment.expected.clear();
     assessment.expected.extend(features.iter().map(|state| state.expected));

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::feature_extractor::FeatureExtractor;
-use crate::forecast::Forecast;
+use crate::fitted::Expectations;
 use crate::row_buffer::{CHANNELS, Channel, RowBuffer};
 
 /// A feature within so many training deviations of its training mean is back to normal. Not 3: of the noise of a healthy
@@ -47,7 +47,7 @@ pub struct FeatureState {
 /// All features at the newest row, into `states`. `forecast` has seen that row.
 pub(crate) fn feature_states(
     extractor: &FeatureExtractor,
-    forecast: Option<&Forecast>,
+    forecast: Option<&dyn Expectations>,
     states: &mut Vec<FeatureState>,
 ) {
     let row_buffer = extractor.row_buffer();
@@ -56,10 +56,7 @@ pub(crate) fn feature_states(
         let deviation = cell(row_buffer, 0, Channel::Level, idx);
         FeatureState {
             value: cell(row_buffer, 0, Channel::Raw, idx),
-            expected: forecast
-                .and_then(|forecast| forecast.expected().get(idx).copied())
-                .filter(|expected| expected.is_finite())
-                .or_else(|| mean_before(row_buffer, idx)),
+            expected: forecast.and_then(|forecast| forecast.expected(idx)).or_else(|| mean_before(row_buffer, idx)),
             deviation,
             normal: cell(row_buffer, 0, Channel::Raw, idx).is_some()
                 && deviation.is_some_and(|deviation| deviation.abs() <= NORMAL_DEVIATIONS_MAX),
@@ -77,7 +74,8 @@ pub(crate) fn strongest_deviations(row_buffer: &RowBuffer, deviations: &mut Vec<
             .into_iter()
             .filter(|channel| *channel != Channel::Raw)
             .filter_map(|channel| cell(row_buffer, 0, channel, idx))
-            .max_by(|a, b| a.abs().total_cmp(&b.abs()))
+            // Of equals the first, the level: where all of them are cut at the same bound, a residual may point the other way.
+            .reduce(|farthest, next| if next.abs() > farthest.abs() { next } else { farthest })
     }));
 }
 

@@ -4,14 +4,12 @@
 //! after an outage gives the same scores as watching live.
 
 use std::collections::BTreeMap;
-#[cfg(feature = "onnx")]
-use std::sync::Arc;
 
-use homeostat_core::{Calendar, Feature, Rollout, Schema, Subject, Timestamp, Window};
+use homeostat_core::{Calendar, Feature, Rollout, Schema, Scoring, Subject, Timestamp, Window};
 
-#[cfg(feature = "onnx")]
-use crate::autoencoder::Autoencoder;
-use crate::ensemble::{Ensemble, Misfit};
+use crate::detector::ScoreError;
+use crate::detectors::Model;
+use crate::ensemble::{Ensemble, Misfit, RowUnderWay};
 use crate::feature_state::FeatureState;
 use crate::forecast::KnownEffect;
 
@@ -25,33 +23,64 @@ use crate::forecast::KnownEffect;
 /// let fleet = Fleet::new(BTreeMap::new());
 /// assert!(fleet.ensemble(&Subject::deployment("shop", "cart")).is_none(), "nobody is watched");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Fleet {
     /// By subject, in order.
     members: Vec<Member>,
+    /// The models that subjects share, each with room for a batch.
+    shared: Vec<Model>,
     /// Those of the moment that took a row; kept for its memory.
     advanced: Vec<usize>,
-    /// What is known beforehand of the features of the row under way; kept for its memory.
-    known: Vec<KnownEffect>,
-    /// The autoencoders that subjects share, each with room for a batch.
-    #[cfg(feature = "onnx")]
-    autoencoders: Vec<Autoencoder>,
+    /// Memory for the moment under way.
+    moment: Moment,
 }
 
 #[derive(Clone, Debug)]
 struct Member {
     subject: Subject,
     ensemble: Ensemble,
-    /// Which of the autoencoders is its own, and which of its votes it is.
-    #[cfg(feature = "onnx")]
-    batch: Option<Batched>,
+    shares: Vec<Share>,
 }
 
-#[cfg(feature = "onnx")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Batched {
-    autoencoder_idx: usize,
+/// A subject's part in a shared model.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    /// Which of the shared models it is.
+    model_idx: usize,
+    /// Which of the subject's votes it has.
     member_idx: usize,
+}
+
+/// Empty between moments.
+#[derive(Debug, Default)]
+struct Moment {
+    /// What is known beforehand of the features of the row that begins.
+    known: Vec<KnownEffect>,
+    /// Rows that were begun, with their subject's position.
+    rows: Vec<(usize, RowUnderWay)>,
+    jobs: Vec<Job>,
+    scorings: Vec<Result<Scoring, ScoreError>>,
+}
+
+/// A row that a shared model has yet to score; in the order in which models take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Job {
+    model_idx: usize,
+    /// Its position among the moment's rows.
+    row_idx: usize,
+    member_idx: usize,
+}
+
+impl Clone for Fleet {
+    /// The same subjects; memory for a moment under way is its own.
+    fn clone(&self) -> Self {
+        Self {
+            members: self.members.clone(),
+            shared: self.shared.clone(),
+            advanced: self.advanced.clone(),
+            moment: Moment::default(),
+        }
+    }
 }
 
 /// A row that is due.
@@ -82,13 +111,13 @@ impl Fleet {
     pub fn new(ensembles: BTreeMap<Subject, Ensemble>) -> Self {
         let mut fleet = Self {
             members: Vec::with_capacity(ensembles.len()),
+            shared: Vec::new(),
             advanced: Vec::new(),
-            known: Vec::new(),
-            #[cfg(feature = "onnx")]
-            autoencoders: Vec::new(),
+            moment: Moment::default(),
         };
+        let mut known = BTreeMap::new();
         for (subject, ensemble) in ensembles {
-            fleet.add(subject, ensemble);
+            fleet.add(subject, ensemble, &mut known);
         }
         fleet
     }
@@ -101,29 +130,18 @@ impl Fleet {
         *self = Self::new(all);
     }
 
-    /// Adds a subject, after all those before it in order.
-    fn add(&mut self, subject: Subject, ensemble: Ensemble) {
-        #[cfg(feature = "onnx")]
-        let batch = self.batch_of(&ensemble);
-        self.members.push(Member {
-            subject,
-            ensemble,
-            #[cfg(feature = "onnx")]
-            batch,
-        });
-    }
-
-    /// Where an ensemble's autoencoder runs: with all others that have the same.
-    #[cfg(feature = "onnx")]
-    fn batch_of(&mut self, ensemble: &Ensemble) -> Option<Batched> {
-        let (own, member_idx) = (ensemble.autoencoder()?, ensemble.batched_idx()?);
-        // The last first: subjects that share one mostly stand together.
-        let known = self.autoencoders.iter().rposition(|known| Arc::ptr_eq(known.model(), own.model()));
-        let autoencoder_idx = known.unwrap_or_else(|| {
-            self.autoencoders.push(own.clone());
-            self.autoencoders.len() - 1
-        });
-        Some(Batched { autoencoder_idx, member_idx })
+    /// Adds a subject, after all those before it in order. `known` has the shared models by where they are.
+    fn add(&mut self, subject: Subject, ensemble: Ensemble, known: &mut BTreeMap<usize, usize>) {
+        let mut shares = Vec::new();
+        for (member_idx, model) in ensemble.shared_models() {
+            let Some(part) = model.shared_part() else { continue };
+            let model_idx = *known.entry(part.address).or_insert_with(|| {
+                self.shared.push(model.clone());
+                self.shared.len() - 1
+            });
+            shares.push(Share { model_idx, member_idx });
+        }
+        self.members.push(Member { subject, ensemble, shares });
     }
 
     /// Bytes of all ensembles, what they share counted once.
@@ -136,7 +154,8 @@ impl Fleet {
             .flat_map(|member| member.ensemble.shared_parts())
             .map(|part| (part.address, part.bytes))
             .collect();
-        own.sum::<usize>() + shared.into_values().sum::<usize>()
+        let batches = self.shared.iter().map(Model::own_bytes);
+        own.sum::<usize>() + shared.into_values().sum::<usize>() + batches.sum::<usize>()
     }
 
     /// Number of subjects.
@@ -202,47 +221,39 @@ impl Fleet {
     /// Scores the rows of one moment, all of them from one call of [`due`](Self::due) with the same windows. Those that took
     /// a row are [`advanced`](Self::advanced) afterwards; the row is their ensemble's [`last`](Ensemble::last).
     pub fn score(&mut self, moment: &[DueRow], windows: &[Window], calendar: &Calendar, rollouts: &[Rollout]) {
-        self.advanced.clear();
+        let Self { members, shared, advanced, moment: Moment { known, rows, jobs, scorings } } = self;
+        advanced.clear();
         for due in moment {
             let row = due.step_idx.map(|step_idx| windows[due.window_idx].row(step_idx));
-            let Member { subject, ensemble, .. } = &mut self.members[due.subject_idx];
-            fill_known(&mut self.known, (calendar, rollouts), subject, ensemble.schema(), due.at);
-            if ensemble.advance(due.at, row, &self.known) {
-                self.advanced.push(due.subject_idx);
+            let Member { subject, ensemble, shares } = &mut members[due.subject_idx];
+            fill_known(known, (calendar, rollouts), subject, ensemble.schema(), due.at);
+            let Some(row) = ensemble.begin(due.at, row, known) else { continue };
+            let row_idx = rows.len();
+            let job = |share: &Share| Job { model_idx: share.model_idx, row_idx, member_idx: share.member_idx };
+            jobs.extend(shares.iter().map(job));
+            rows.push((due.subject_idx, row));
+            advanced.push(due.subject_idx);
+        }
+        // Those of one model together: its batch.
+        jobs.sort_unstable();
+        for batch in jobs.chunk_by(|a, b| a.model_idx == b.model_idx) {
+            let Some(model) = batch.first().and_then(|job| shared.get_mut(job.model_idx)) else { continue };
+            scorings.clear();
+            model.score_batch(batch.iter().map(|job| members[rows[job.row_idx].0].ensemble.row_buffer()), scorings);
+            for (job, scoring) in batch.iter().zip(scorings.drain(..)) {
+                let (subject_idx, row) = &mut rows[job.row_idx];
+                members[*subject_idx].ensemble.vote(row, job.member_idx, scoring);
             }
         }
-        #[cfg(feature = "onnx")]
-        self.run_autoencoders();
-        for subject_idx in &self.advanced {
-            self.members[*subject_idx].ensemble.conclude();
+        jobs.clear();
+        for (subject_idx, row) in rows.drain(..) {
+            members[subject_idx].ensemble.finish(row);
         }
     }
 
     /// The subjects that took a row in the last [`score`](Self::score), by position.
     pub fn advanced(&self) -> &[usize] {
         &self.advanced
-    }
-
-    /// Runs the rows of the moment through their networks, those of one network in one batch.
-    #[cfg(feature = "onnx")]
-    fn run_autoencoders(&mut self) {
-        let Self { members, advanced, autoencoders, .. } = self;
-        advanced.sort_unstable_by_key(|subject_idx| (members[*subject_idx].batch, *subject_idx));
-        let mut rest = advanced.as_slice();
-        while let Some(first) = rest.first() {
-            let network = |idx: &usize| members[*idx].batch.map(|batch| batch.autoencoder_idx);
-            let wanted = network(first);
-            let (same, others) = rest.split_at(rest.partition_point(|idx| network(idx) == wanted));
-            rest = others;
-            let Some(autoencoder) = wanted.and_then(|idx| autoencoders.get_mut(idx)) else { continue };
-            let scorings = autoencoder.score_batch(same.iter().map(|idx| members[*idx].ensemble.row_buffer()));
-            for (subject_idx, scoring) in same.iter().zip(scorings) {
-                let Member { ensemble, batch, .. } = &mut members[*subject_idx];
-                if let Some(batch) = batch {
-                    ensemble.settle(batch.member_idx, scoring.clone());
-                }
-            }
-        }
     }
 }
 

@@ -16,10 +16,15 @@ mod within;
 use std::time::Duration;
 
 use homeostat_core::{NotReady, RawScore, Scoring, Seed, Timestamp};
+use homeostat_settings::Reader;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
+use crate::fitted::{
+    DetectorBytes, Expectations, Fitted, HistoryShape, OptionFiles, RestoredFile, TunedSetting, checked, size,
+};
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
 use feature::{FeatureForecast, Step};
@@ -28,6 +33,9 @@ use pace::Pace;
 use within::within;
 
 const NAME: &str = "forecast";
+
+/// A feature's forecast without its seasons: smoothing, errors, states and scale.
+const FEATURE_BYTES: usize = 400;
 
 /// Fewest rows with at least half of their measurements.
 const TRAIN_ROWS_MIN: usize = 32;
@@ -353,5 +361,87 @@ impl Detector for Forecast {
 
     fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         self.score_knowing(row_buffer, &[])
+    }
+}
+
+impl Expectations for Forecast {
+    fn expected(&self, feature_idx: usize) -> Option<f64> {
+        self.expected.get(feature_idx).copied().filter(|expected| expected.is_finite())
+    }
+
+    fn is_usual(&self, feature_idx: usize) -> bool {
+        self.is_usual(feature_idx)
+    }
+}
+
+impl Fitted for Forecast {
+    const NAME: &'static str = NAME;
+    const TUNED: &'static [TunedSetting] = &[
+        (
+            "forecast.season_cycles_min",
+            &[
+                ("3", &[]),
+                ("2", &[("detection.forecast.season_cycles_min", "2")]),
+                ("5", &[("detection.forecast.season_cycles_min", "5")]),
+            ],
+        ),
+        (
+            "forecast.slow_half_life",
+            &[
+                ("6h", &[]),
+                ("1h", &[("detection.forecast.slow_half_life", "1h")]),
+                ("1d", &[("detection.forecast.slow_half_life", "1d")]),
+            ],
+        ),
+        (
+            "forecast.accept_after",
+            &[
+                ("1d", &[]),
+                ("6h", &[("detection.forecast.accept_after", "6h")]),
+                ("3d", &[("detection.forecast.accept_after", "3d")]),
+            ],
+        ),
+    ];
+    type Spec = ForecastSpec;
+    type Own = Self;
+
+    fn train(spec: &ForecastSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
+        Self::train(spec, history, seed)
+    }
+
+    fn score_knowing(&mut self, row_buffer: &RowBuffer, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
+        self.score_knowing(row_buffer, known)
+    }
+
+    fn own(&self) -> Result<Self, RestoreError> {
+        Ok(self.clone())
+    }
+
+    fn restore(own: Self, _model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
+        Ok(own)
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
+
+    fn estimated_bytes(spec: &ForecastSpec, shape: HistoryShape) -> DetectorBytes {
+        let seasons = spec.season_bytes_max(shape.n_rows, shape.step_ms);
+        DetectorBytes { own: shape.n_features * (FEATURE_BYTES + seasons), shared: 0 }
+    }
+
+    fn read_options(reader: &mut Reader<'_>, _files: &OptionFiles<'_>) -> Option<ForecastSpec> {
+        let default = ForecastSpec::default();
+        let season_cycles_min = size(reader, "season_cycles_min", default.season_cycles_min());
+        let slow_half_life = reader.duration("slow_half_life");
+        let accept_after = reader.duration("accept_after");
+        let slow_half_life = slow_half_life.unwrap_or(Duration::from_millis(default.slow_half_life_ms));
+        let accept_after = accept_after.unwrap_or(Duration::from_millis(default.accept_ms));
+        let spec = ForecastSpec::new(season_cycles_min, slow_half_life);
+        checked::<Self>(reader, spec.and_then(|spec| spec.accepting_after(accept_after)))
+    }
+
+    fn expectations(&self) -> Option<&dyn Expectations> {
+        Some(self)
     }
 }

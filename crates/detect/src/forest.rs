@@ -8,7 +8,6 @@ mod grow;
 mod isolation;
 mod kernel;
 mod keys;
-mod reservoir;
 mod row;
 mod score;
 mod stored;
@@ -19,19 +18,32 @@ mod tree;
 use std::sync::Arc;
 
 use homeostat_core::{NotReady, RawScore, Scoring, Seed};
-use ndarray::{Axis, concatenate};
-use serde::{Deserialize, Serialize};
+use homeostat_settings::Reader;
+use ndarray::{ArrayView2, Axis, concatenate};
+use serde::Serialize;
 
 use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
+use crate::fitted::{
+    DetectorBytes, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, TunedSetting, checked, size,
+};
 use crate::row_buffer::RowBuffer;
 
 pub use isolation::IsolationForest;
 pub use kernel::Kernel;
-pub use reservoir::Reservoir;
 pub use score::ForestScratch;
 
 const NAME: &str = "forest";
+
+/// The struct and the row under way, roughly.
+const OWN_BYTES: usize = 1_000;
+
+/// Each leaf brings its path length and its share of the nodes, in two forms.
+const LEAF_BYTES: usize = 8;
+
+/// The fewest leaves of a tree.
+const LEAVES_MIN: usize = 256;
 
 /// Fewest usable rows to grow a forest from: below, "rare" isn't defined.
 const TRAIN_ROWS_MIN: usize = 32;
@@ -87,7 +99,7 @@ impl ForestSpec {
 /// the previous 3 rows, from that of the previous 20, and the root mean square of the former over the last 10 rows. On
 /// raw levels isolation forests are weak; on these rows they add to every other detector.
 ///
-/// The raw score is the paper's anomaly score, in (0, 1). Clones share the trees until one of them is refreshed.
+/// The raw score is the paper's anomaly score, in (0, 1). Clones share the trees.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};
@@ -117,17 +129,14 @@ impl ForestSpec {
 /// assert_eq!(contributions.len(), 2, "one a feature: why {scoring:?}");
 /// # Ok::<(), Any>(())
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Forest {
     n_features: usize,
     forest: Arc<IsolationForest>,
     /// The row under way, and what scoring works with: kept only so that scoring doesn't allocate.
-    #[serde(skip)]
     row: Vec<f64>,
-    #[serde(skip)]
     scratch: Box<ForestScratch>,
-    /// What the forest is refreshed from, once asked for.
-    reservoir: Option<Box<Reservoir>>,
+    batch: Batch,
 }
 
 impl Forest {
@@ -151,7 +160,7 @@ impl Forest {
             why: "subjects that share one must have the same features".to_owned(),
         })?;
         let forest = Arc::new(IsolationForest::fit(rows.view(), spec, seed)?);
-        Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), reservoir: None })
+        Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), batch: Batch::default() })
     }
 
     /// The trees alone, one for all clones.
@@ -160,20 +169,12 @@ impl Forest {
     }
 
     /// A forest of these trees; `Err` if they weren't grown on rows as row buffers give them.
-    pub(crate) fn from_parts(
-        forest: Arc<IsolationForest>,
-        reservoir: Option<Box<Reservoir>>,
-    ) -> Result<Self, &'static str> {
+    fn from_trees(forest: Arc<IsolationForest>) -> Result<Self, RestoreError> {
         let n_features = forest.n_columns() / row::N_MAGNITUDES;
         if n_features == 0 || forest.n_columns() != n_features * row::N_MAGNITUDES {
-            return Err("a saved forest was grown on other columns than a row_buffer gives");
+            return Err(RestoreError::state("a saved forest was grown on other columns than a row buffer gives"));
         }
-        Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), reservoir })
-    }
-
-    /// What the forest is refreshed from, if it keeps that.
-    pub(crate) fn reservoir(&self) -> Option<&Reservoir> {
-        self.reservoir.as_deref()
+        Ok(Self { n_features, forest, row: Vec::new(), scratch: Box::default(), batch: Batch::default() })
     }
 
     /// What each feature contributes to the score of the row buffer's newest row, `[n_features]`, in doublings of the score over
@@ -190,53 +191,6 @@ impl Forest {
         }
         contributions.truncate(self.n_features);
         Ok(())
-    }
-
-    /// Starts a reservoir to refresh from, beginning with the rows the forest was trained on. `rows_max` and `memory_rows` as
-    /// in [`Reservoir::new`].
-    ///
-    /// # Errors
-    /// [`TrainError::BadOption`] for a size out of range, or a history of other features.
-    pub fn keep_reservoir(
-        &mut self,
-        history: &ExtractedFeatures,
-        rows_max: usize,
-        memory_rows: usize,
-        seed: Seed,
-    ) -> Result<(), TrainError> {
-        let mut reservoir = Reservoir::new(&self.forest, rows_max, memory_rows, seed)?;
-        for row in row::training_rows(history).rows() {
-            let pushed = row.to_slice().map_or(Ok(()), |row| reservoir.push(row));
-            pushed.map_err(|error| TrainError::BadOption { detector: NAME, why: error.to_string() })?;
-        }
-        self.reservoir = Some(Box::new(reservoir));
-        Ok(())
-    }
-
-    /// Offers the row buffer's newest row to the reservoir, if there is one and at least half of the row is there. Not done by
-    /// scoring: whether a row may be learned (no incident, no partial answer) is the caller's knowledge. Allocates nothing.
-    ///
-    /// # Errors
-    /// [`ScoreError::Shape`] for another number of features.
-    pub fn remember(&mut self, row_buffer: &RowBuffer) -> Result<(), ScoreError> {
-        let n_present = self.fill_row(row_buffer)?;
-        match &mut self.reservoir {
-            Some(reservoir) if 2 * n_present >= self.row.len() => reservoir.push(&self.row),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Replaces the `n_trees` oldest trees by trees grown from the reservoir ([`IsolationForest::refresh`]). Raw scores move;
-    /// what was calibrated on them, the tail, is the caller's to fit again.
-    ///
-    /// # Errors
-    /// [`TrainError::BadOption`] without a reservoir; [`TrainError::TooFewRows`] if it has too few rows yet.
-    pub fn refresh(&mut self, n_trees: usize) -> Result<(), TrainError> {
-        let Some(reservoir) = &self.reservoir else {
-            let why = "there is no reservoir to refresh from: keep one first".into();
-            return Err(TrainError::BadOption { detector: NAME, why });
-        };
-        Arc::make_mut(&mut self.forest).refresh(reservoir, n_trees)
     }
 
     /// The row that the forest sees of a row buffer, into `self.row`; returns how many values are there.
@@ -256,9 +210,9 @@ impl Forest {
     /// The part of [`Self::memory_bytes`] that clones don't share.
     pub fn own_bytes(&self) -> usize {
         size_of::<Self>()
-            + self.reservoir.as_ref().map_or(0, |reservoir| reservoir.memory_bytes())
             + self.row.capacity() * size_of::<f64>()
             + self.scratch.memory_bytes()
+            + self.batch.memory_bytes()
     }
 }
 
@@ -269,12 +223,156 @@ impl Detector for Forest {
 
     fn score(&mut self, row_buffer: &RowBuffer) -> Result<Scoring, ScoreError> {
         let n_present = self.fill_row(row_buffer)?;
-        if 2 * n_present < self.row.len() {
-            let short = row_buffer.n_rows() < row::ROWS_NEEDED;
-            return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
+        if let Some(why) = not_ready(n_present, self.row.len(), row_buffer) {
+            return Ok(Scoring::NotReady(why));
         }
-        RawScore::new(self.forest.score_row(&self.row, &mut self.scratch)?)
-            .map(Scoring::Scored)
+        scored(self.forest.score_row(&self.row, &mut self.scratch)?)
+    }
+}
+
+/// Why a row of which so many of `n_columns` values are there can't be scored, if it can't.
+fn not_ready(n_present: usize, n_columns: usize, row_buffer: &RowBuffer) -> Option<NotReady> {
+    let is_short = row_buffer.n_rows() < row::ROWS_NEEDED;
+    (2 * n_present < n_columns).then_some(if is_short { NotReady::TooFewSteps } else { NotReady::TooManyHoles })
+}
+
+fn scored(score: f64) -> Result<Scoring, ScoreError> {
+    RawScore::new(score).map(Scoring::Scored).map_err(|error| ScoreError::Model { why: error.to_string() })
+}
+
+/// Most rows of one batch: as many as the widest kernel takes at a time, several times over; more gain nothing and cost memory.
+const BATCH_ROWS_MAX: usize = 256;
+
+/// Rows of many subjects on their way through the trees at once. What was allocated for one batch serves the next.
+#[derive(Clone, Debug, Default)]
+struct Batch {
+    /// `(n_waiting, n_columns)`.
+    rows: Vec<f64>,
+    /// Which scoring each waiting row is.
+    waiting: Vec<usize>,
+    scores: Vec<f64>,
+}
+
+impl Batch {
+    fn memory_bytes(&self) -> usize {
+        (self.rows.capacity() + self.scores.capacity()) * size_of::<f64>()
+            + self.waiting.capacity() * size_of::<usize>()
+    }
+}
+
+impl Forest {
+    /// Scores the rows that wait.
+    fn run(&mut self, scorings: &mut [Result<Scoring, ScoreError>]) {
+        let Self { forest, scratch, batch: Batch { rows, waiting, scores }, .. } = self;
+        let shape = (waiting.len(), forest.n_columns());
+        let run = ArrayView2::from_shape(shape, rows)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
+            .and_then(|rows| forest.score_rows_into(rows, scratch, scores));
+        for (idx, scoring_idx) in waiting.iter().enumerate() {
+            scorings[*scoring_idx] = match &run {
+                Ok(()) => scored(scores[idx]),
+                Err(error) => Err(error.clone()),
+            };
+        }
+        rows.clear();
+        waiting.clear();
+    }
+}
+
+impl Fitted for Forest {
+    const NAME: &'static str = NAME;
+    const SHARES: bool = true;
+    const TUNED: &'static [TunedSetting] = &[(
+        "forest.sample_rows_max",
+        &[
+            ("256", &[]),
+            ("64", &[("detection.forest.sample_rows_max", "64")]),
+            ("1024", &[("detection.forest.sample_rows_max", "1024")]),
+        ],
+    )];
+    type Spec = ForestSpec;
+    /// Always `None`; a part of the format.
+    type Own = Option<()>;
+
+    fn train(spec: &ForestSpec, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
+        Self::train(spec, history, seed)
+    }
+
+    fn train_shared(
+        spec: &ForestSpec,
+        histories: &[&ExtractedFeatures],
+        seed: Seed,
+    ) -> Option<Result<Self, TrainError>> {
+        Some(Self::train_shared(spec, histories, seed))
+    }
+
+    fn score_batch<'a>(
+        &mut self,
+        row_buffers: impl Iterator<Item = &'a RowBuffer>,
+        scorings: &mut Vec<Result<Scoring, ScoreError>>,
+    ) {
+        for row_buffer in row_buffers {
+            scorings.push(match self.fill_row(row_buffer) {
+                Err(error) => Err(error),
+                Ok(n_present) => match not_ready(n_present, self.row.len(), row_buffer) {
+                    Some(why) => Ok(Scoring::NotReady(why)),
+                    None => {
+                        self.batch.rows.extend_from_slice(&self.row);
+                        self.batch.waiting.push(scorings.len());
+                        // Replaced when the rows have run.
+                        Ok(Scoring::NotReady(NotReady::TooFewSteps))
+                    }
+                },
+            });
+            if self.batch.waiting.len() == BATCH_ROWS_MAX {
+                self.run(scorings);
+            }
+        }
+        self.run(scorings);
+    }
+
+    fn own(&self) -> Result<Option<()>, RestoreError> {
+        Ok(None)
+    }
+
+    fn file(&self) -> Result<ModelFile, RestoreError> {
+        ModelFile::postcard(&*self.forest)
+    }
+
+    fn restore(_own: Option<()>, model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
+        match model.known {
+            Some(known) => Ok(known.clone()),
+            None => Self::from_trees(Arc::new(postcard::from_bytes(model.bytes).map_err(RestoreError::state)?)),
+        }
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.own_bytes()
+    }
+
+    fn shared_part(&self) -> Option<SharedPart> {
+        Some(SharedPart::of(&self.forest, self.forest.memory_bytes()))
+    }
+
+    /// Trees are full heaps, however few rows they were grown from.
+    fn estimated_bytes(spec: &ForestSpec, shape: HistoryShape) -> DetectorBytes {
+        let rows = spec.sample_rows_max().min(shape.n_rows);
+        let leaves = rows.next_power_of_two().max(LEAVES_MIN);
+        DetectorBytes { own: OWN_BYTES, shared: spec.n_trees() * leaves * LEAF_BYTES }
+    }
+
+    fn read_options(reader: &mut Reader<'_>, _files: &OptionFiles<'_>) -> Option<ForestSpec> {
+        let default = ForestSpec::default();
+        let n_trees = size(reader, "trees", default.n_trees());
+        let sample_rows_max = size(reader, "sample_rows_max", default.sample_rows_max());
+        checked::<Self>(reader, ForestSpec::new(n_trees, sample_rows_max))
+    }
+
+    fn contributions(
+        &mut self,
+        row_buffer: &RowBuffer,
+        contributions: &mut Vec<f64>,
+    ) -> Option<Result<(), ScoreError>> {
+        Some(self.attribute(row_buffer, contributions))
     }
 }

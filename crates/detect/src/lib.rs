@@ -15,9 +15,11 @@ mod bundle;
 mod contract;
 mod dbscan;
 mod detector;
+mod detectors;
 mod ensemble;
 mod feature_extractor;
 mod feature_state;
+mod fitted;
 mod fleet;
 mod forecast;
 mod forest;
@@ -31,6 +33,8 @@ mod replica_comparison;
 mod residual;
 mod row_buffer;
 mod scaler;
+#[cfg(test)]
+mod scripted;
 mod tail;
 
 pub use alarm_threshold::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN, AlarmThreshold, InitialThreshold};
@@ -44,15 +48,20 @@ pub use bundle::{
 };
 pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
+pub use detectors::DetectorSpec;
 pub use ensemble::{
-    AssessedRow, DetectorFit, DetectorSpec, Ensemble, EnsembleSpec, FitReport, Kind, LoadOptions, Misfit,
-    MissingDetector, RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, grouped, groups, kind, shared_sample,
+    AssessedRow, DetectorFit, Ensemble, EnsembleSpec, FitReport, Kind, LoadOptions, Misfit, MissingDetector,
+    RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, grouped, groups, kind, shared_sample,
 };
 pub use feature_extractor::{ExtractedFeatures, FeatureExtractor, Pushed};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
+pub use fitted::{
+    DetectorBytes, Expectations, Fitted, HistoryShape, ModelFile, NoOptions, OptionFiles, ReadFile, RestoredFile,
+    SharedPart, TunedSetting, TunedValue,
+};
 pub use fleet::{DueRow, DueWindows, Fleet};
 pub use forecast::{Forecast, ForecastSpec, Interval, KnownEffect, ROLLOUT_SETTLES};
-pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel, Reservoir};
+pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel};
 pub use fusion::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
 pub use hysteresis::{Gate, Hysteresis};
 pub use memory::{MemoryEstimate, estimate};

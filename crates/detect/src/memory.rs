@@ -1,16 +1,14 @@
-//! What an ensemble will hold in memory, told before it is trained: formulas from its options, all in one place.
+//! What an ensemble will hold in memory, told before it is trained: from its options, by each detector's own formula.
 //!
 //! It measures nothing; [`Ensemble::memory_bytes`] says what a trained ensemble holds, and a test with a counting allocator
 //! holds both to the truth.
 
 use std::time::Duration;
 
-use crate::ensemble::{DetectorSpec, EnsembleSpec};
+use crate::ensemble::EnsembleSpec;
+use crate::fitted::{DetectorBytes, HistoryShape};
 use crate::row_buffer::{BUFFER_ROWS_MAX, CHANNEL_ROWS};
 
-/// Bytes of a float as most models keep it.
-#[cfg(feature = "onnx")]
-const F32: usize = size_of::<f32>();
 const F64: usize = size_of::<f64>();
 
 /// Each knot of a tail is two floats, and it keeps this many: see `tail`.
@@ -18,23 +16,6 @@ const TAIL_KNOTS: usize = 64;
 
 /// Rows that the extractor keeps of each feature for its means: its vectors grow in powers of two past 20.
 const RECENT_ROWS: usize = 32;
-
-/// A forest's trees are full heaps, however few rows they were grown from: each leaf brings its path length and its share of
-/// the nodes, in two forms.
-const LEAF_BYTES: usize = 8;
-
-/// The fewest leaves of a tree: see `forest`.
-const LEAVES_MIN: usize = 256;
-
-/// A feature's forecast without its seasons: smoothing, errors, states and scale.
-const FORECAST_FEATURE_BYTES: usize = 400;
-
-/// Structs and the row under way of the detectors whose models can be shared.
-const FOREST_OWN_BYTES: usize = 1_000;
-const DBSCAN_OWN_BYTES: usize = 500;
-const PCA_OWN_BYTES: usize = 100;
-#[cfg(feature = "onnx")]
-const AUTOENCODER_OWN_BYTES: usize = 1_500;
 
 /// What an ensemble is expected to hold, by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,74 +73,16 @@ pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history:
     let step_ms = usize::try_from(step.as_millis()).unwrap_or(usize::MAX).max(1);
     let n_rows = usize::try_from(history.as_millis()).unwrap_or(usize::MAX) / step_ms;
     // Fitted on two thirds of it.
-    let shape = Shape { n_features, n_rows: n_rows.saturating_mul(2) / 3, step_ms };
+    let shape = HistoryShape { n_features, n_rows: n_rows.saturating_mul(2) / 3, step_ms };
     let tail = TAIL_KNOTS.min(n_rows / 3) * 2 * F64;
     let mut parts = vec![("rows", row_buffer_bytes(n_features))];
     let mut shared_bytes = 0;
     for detector in &spec.detectors {
-        let DetectorBytes { own, shared } = detector_bytes(detector, shape);
+        let DetectorBytes { own, shared } = detector.estimated_bytes(shape);
         parts.push((detector.name(), own + shared + tail));
         shared_bytes += shared;
     }
     MemoryEstimate { n_features, parts, shared_bytes }
-}
-
-/// What sizes depend on beside options.
-#[derive(Clone, Copy)]
-struct Shape {
-    n_features: usize,
-    /// Rows that models are fitted on.
-    n_rows: usize,
-    step_ms: usize,
-}
-
-/// What a detector holds.
-struct DetectorBytes {
-    /// Each subject's own.
-    own: usize,
-    /// Once for all that share it.
-    shared: usize,
-}
-
-fn detector_bytes(spec: &DetectorSpec, shape: Shape) -> DetectorBytes {
-    let own = |own: usize| DetectorBytes { own, shared: 0 };
-    match spec {
-        DetectorSpec::Residual => own(shape.n_features * F64),
-        DetectorSpec::Forest(forest) => {
-            let rows = forest.sample_rows_max().min(shape.n_rows);
-            let leaves = rows.next_power_of_two().max(LEAVES_MIN);
-            DetectorBytes { own: FOREST_OWN_BYTES, shared: forest.n_trees() * leaves * LEAF_BYTES }
-        }
-        DetectorSpec::Dbscan(dbscan) => {
-            DetectorBytes { own: DBSCAN_OWN_BYTES, shared: dbscan.core_bytes_max(shape.n_features) }
-        }
-        DetectorSpec::Pca => {
-            let n = shape.n_features;
-            // Half of all directions at most, and a deviation for each feature; two rows of its own.
-            DetectorBytes { own: 2 * n * F64 + PCA_OWN_BYTES, shared: (n / 2 * n + n) * F64 + PCA_OWN_BYTES }
-        }
-        DetectorSpec::Forecast(forecast) => {
-            let seasons = forecast.season_bytes_max(shape.n_rows, shape.step_ms);
-            own(shape.n_features * (FORECAST_FEATURE_BYTES + seasons))
-        }
-        #[cfg(feature = "onnx")]
-        DetectorSpec::Autoencoder(_) => {
-            DetectorBytes { own: AUTOENCODER_OWN_BYTES, shared: autoencoder_bytes(shape.n_features) }
-        }
-        #[cfg(test)]
-        DetectorSpec::Scripted(_) => own(0),
-    }
-}
-
-/// The file, the runtime's two copies of its weights, and the graph (measured; see `Autoencoder::memory_bytes`).
-#[cfg(feature = "onnx")]
-fn autoencoder_bytes(n_features: usize) -> usize {
-    const GRAPH_BYTES: usize = 25_000;
-    // The architectures of the training: rows, hidden units, code.
-    let (n_rows, n_hidden, n_code) = if n_features == 1 { (20, 16, 5) } else { (8, 64, 16) };
-    let n_inputs = n_rows * n_features;
-    let weights = 2 * n_inputs * n_hidden + 2 * n_hidden * n_code + 2 * (n_inputs + n_hidden) + n_code;
-    GRAPH_BYTES + 3 * weights * F32
 }
 
 /// The row buffer's cells and stamps, the rows behind its means, and the last assessment.

@@ -13,10 +13,15 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
+use crate::fitted::{DetectorBytes, Fitted, HistoryShape, ModelFile, NoOptions, RestoredFile, SharedPart};
 use crate::row_buffer::{Channel, RowBuffer};
 
 const NAME: &str = "pca";
+
+/// Structs of a model and of what is a subject's own, roughly.
+const STRUCT_BYTES: usize = 100;
 
 /// What is rebuilt: movements, not levels, whose correlations change with every release.
 const CHANNEL: Channel = Channel::Residual5;
@@ -153,11 +158,6 @@ impl Pca {
     pub fn own_bytes(&self) -> usize {
         size_of::<Self>() + (self.row.capacity() + self.left.capacity()) * size_of::<f64>()
     }
-
-    /// The trained part, one for all clones.
-    pub(crate) fn model(&self) -> &Arc<PcaModel> {
-        &self.model
-    }
 }
 
 impl PcaModel {
@@ -243,6 +243,57 @@ impl Detector for Pca {
         RawScore::new((energy / n_present as f64).ln_1p())
             .map(Scoring::Scored)
             .map_err(|error| ScoreError::Model { why: error.to_string() })
+    }
+}
+
+impl Fitted for Pca {
+    const NAME: &'static str = NAME;
+    const SHARES: bool = true;
+    type Spec = NoOptions;
+    type Own = ();
+
+    fn train(_spec: &NoOptions, history: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
+        Self::train(history, seed)
+    }
+
+    fn train_shared(
+        _spec: &NoOptions,
+        histories: &[&ExtractedFeatures],
+        seed: Seed,
+    ) -> Option<Result<Self, TrainError>> {
+        Some(Self::train_shared(histories, seed))
+    }
+
+    fn own(&self) -> Result<(), RestoreError> {
+        Ok(())
+    }
+
+    fn file(&self) -> Result<ModelFile, RestoreError> {
+        ModelFile::postcard(self)
+    }
+
+    fn restore(_own: (), model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
+        match model.known {
+            Some(known) => Ok(known.clone()),
+            None => postcard::from_bytes(model.bytes).map_err(RestoreError::state),
+        }
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.own_bytes()
+    }
+
+    fn shared_part(&self) -> Option<SharedPart> {
+        Some(SharedPart::of(&self.model, self.model.memory_bytes()))
+    }
+
+    /// Half of all directions at most, and a deviation for each feature; two rows of its own.
+    fn estimated_bytes(_spec: &NoOptions, shape: HistoryShape) -> DetectorBytes {
+        let n = shape.n_features;
+        DetectorBytes {
+            own: 2 * n * size_of::<f64>() + STRUCT_BYTES,
+            shared: (n / 2 * n + n) * size_of::<f64>() + STRUCT_BYTES,
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! It is always trained, and a full vote: levels and windows make the others' votes, and a plain jump counts little in them.
 
-use homeostat_core::{NotReady, RawScore, Scoring};
+use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::detector::{Detector, ScoreError};
+use crate::detector::{Detector, ScoreError, TrainError};
+use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
+use crate::fitted::{DetectorBytes, Fitted, HistoryShape, NoOptions, RestoredFile};
 use crate::row_buffer::{Channel, RowBuffer};
 
 /// A single feature's part is cut here, in deviations, before squaring: one wild feature mustn't hide all others.
@@ -44,9 +46,6 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// The detector's stable name.
-    pub const NAME: &'static str = "residual";
-
     /// For row buffers like this one; the deviations come scaled.
     pub fn new(history: &ExtractedFeatures) -> Self {
         Self { n_features: history.n_features() }
@@ -74,5 +73,31 @@ impl Detector for Residual {
         }
         Ok(RawScore::new((sum / n_present as f64).powi(2))
             .map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
+    }
+}
+
+impl Fitted for Residual {
+    const NAME: &'static str = "residual";
+    type Spec = NoOptions;
+    type Own = Self;
+
+    fn train(_spec: &NoOptions, history: &ExtractedFeatures, _seed: Seed) -> Result<Self, TrainError> {
+        Ok(Self::new(history))
+    }
+
+    fn own(&self) -> Result<Self, RestoreError> {
+        Ok(self.clone())
+    }
+
+    fn restore(own: Self, _model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
+        Ok(own)
+    }
+
+    fn own_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn estimated_bytes(_spec: &NoOptions, shape: HistoryShape) -> DetectorBytes {
+        DetectorBytes { own: shape.n_features * size_of::<f64>(), shared: 0 }
     }
 }

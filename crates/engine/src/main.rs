@@ -22,7 +22,6 @@ mod serve;
 mod shop_executor;
 mod source;
 mod training;
-mod typed;
 mod web;
 mod words;
 

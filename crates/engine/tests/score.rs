@@ -155,6 +155,25 @@ fn incidents_open_by_the_configs_rule() {
 }
 
 #[test]
+fn rows_of_another_step_than_the_models_are_refused_and_not_silent() {
+    let place = Place::new();
+    let every_fifth: String = {
+        let whole = table(600, 300, 0..0);
+        let minute = |line: &str| line.split(',').next().and_then(|at| at.parse::<i64>().ok()).map(|at| at / 60);
+        let kept = whole.lines().filter(|line| minute(line).is_none_or(|minute| minute % 5 == 0));
+        kept.map(|line| format!("{line}\n")).collect()
+    };
+    let sparse = place.path("sparse.csv");
+    std::fs::write(&sparse, every_fifth).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_homeostat"));
+    let refused = command.arg("score").arg(&sparse).arg(&place.models).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("the rows are 5m apart, the models were trained on rows 1m apart"), "{said}");
+    assert!(refused.stdout.is_empty());
+}
+
+#[test]
 fn what_was_there_is_replaced_only_by_a_whole_result() {
     let place = Place::new();
     let path = place.path("scores.csv");

@@ -4,6 +4,7 @@
 //! gives the same incidents as watching live.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use homeostat_core::{Incident, IncidentChange, IncidentId, Subject, Timestamp, Window};
 use homeostat_detect::{DueRow, DueWindows, Ensemble, FeatureState, Fleet, Misfit};
@@ -67,8 +68,6 @@ pub struct Monitor {
 #[derive(Clone, Debug, Default)]
 struct Followed {
     limits: LimitWatch,
-    /// The newest row that the tracker was told of: newer models may see some rows again.
-    published_until: Option<Timestamp>,
 }
 
 impl Followed {
@@ -150,6 +149,8 @@ impl Monitor {
         let mut due = std::mem::take(&mut self.due);
         let DueWindows { n_scored, unknown_subjects, misfits } = self.fleet.due(windows, &mut due);
         let mut changes = Vec::new();
+        // How late data is shows in the newest row: what is caught up before it came too late once, and is judged as if in time.
+        let lag = due.last().map_or(Duration::ZERO, |newest| now.since(newest.at));
         for moment in due.chunk_by(|a, b| a.at == b.at) {
             let Some(at) = moment.first().map(|due| due.at) else { continue };
             self.fleet.score(moment, windows, &context.calendar, &context.rollouts);
@@ -158,16 +159,8 @@ impl Monitor {
                     followed.follow_limits(at, of, context);
                 }
             }
-            let is_new = |due: &&DueRow| self.followed[due.subject_idx].published_until.is_none_or(|told| at > told);
-            let mut rows = moment.iter().filter(is_new).peekable();
-            if rows.peek().is_some() {
-                let rows = rows.filter_map(|due| newest_row(&self.fleet, &self.followed, due.subject_idx));
-                changes.extend(self.tracker.step(at, rows, context));
-            }
-            for due in moment {
-                let published_until = &mut self.followed[due.subject_idx].published_until;
-                *published_until = (*published_until).max(Some(at));
-            }
+            let rows = moment.iter().filter_map(|due| newest_row(&self.fleet, &self.followed, due.subject_idx));
+            changes.extend(self.tracker.step_late(at, lag, rows, context));
         }
         due.clear();
         self.due = due;
@@ -189,9 +182,7 @@ impl Monitor {
             ahead.map(|(subject, ensemble)| (subject.clone(), ensemble.restarted())).collect();
         // The subjects stay the same, and so do their places.
         self.fleet.replace(restarted);
-        for followed in &mut self.followed {
-            followed.published_until = followed.published_until.map(|until| until.min(at));
-        }
+        self.tracker.rewind(at);
     }
 
     /// A subject's ensemble.

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::confidence::Calibration;
 use crate::limits::LimitWatch;
-use crate::replica_watch::OutlierReplica;
 
 mod cause;
 mod evidence;
@@ -22,13 +21,11 @@ mod published;
 mod recorded;
 mod replicas;
 mod standing;
+mod watch;
 
 use cause::Causes;
 use open::{Known, Open};
-
-/// Subjects watched at most. Beyond, a subject is left out, and [`Tracker::is_full`] says so: ten thousand workloads are
-/// more than one process scores in a scrape interval.
-pub const SUBJECTS_MAX: usize = 10_000;
+use watch::Watch;
 
 /// The tracker's options but for its [`Hysteresis`].
 ///
@@ -44,6 +41,10 @@ pub const SUBJECTS_MAX: usize = 10_000;
 pub struct TrackerTimes {
     /// Without data for so long, and for three steps, an open incident is stale. Prometheus's own staleness is 5 minutes.
     pub stale_after: Duration,
+    /// An incident that has been stale for so long has expired: it is closed without recovery. What was deleted doesn't come back,
+    /// and what comes back with its fault opens an incident of its own. An hour outlasts the restart of a Prometheus and most of its
+    /// outages.
+    pub stale_ends_after: Duration,
     /// A roll-out this long before an incident opened may be its cause.
     pub rollout_recent: Duration,
     /// For so long after a roll-out of ours the target and what depends on it can't open an incident (I35), nor can what
@@ -62,6 +63,7 @@ impl Default for TrackerTimes {
     fn default() -> Self {
         Self {
             stale_after: Duration::from_secs(300),
+            stale_ends_after: Duration::from_secs(3_600),
             rollout_recent: Duration::from_secs(1800),
             settle: Duration::from_secs(300),
             grace_rows: 3,
@@ -133,37 +135,10 @@ pub struct Tracker {
     watches: BTreeMap<Subject, Watch>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Watch {
-    gate: Gate,
-    open: Option<Open>,
-    /// Rows for which it has waited for a suspicious dependency.
-    waited_rows: u32,
-    /// Until then it can't open an incident, because what it depends on has only just recovered.
-    settles_until: Option<Timestamp>,
-    /// Its replicas that are unlike the others, and when they were compared last.
-    #[serde(default, alias = "apart")]
-    outliers: Vec<OutlierReplica>,
-    #[serde(default)]
-    compared_at: Option<Timestamp>,
-    /// The newest row that had a score.
-    #[serde(default)]
-    scored_at: Option<Timestamp>,
-    /// Rows up to this moment were counted before a restart. Pulled again, they count for nothing: the calm before an incident
-    /// would resolve it.
-    #[serde(skip)]
-    counted_until: Option<Timestamp>,
-}
-
 impl Tracker {
     /// A tracker without incidents. `hysteresis` is the rule the thresholds were trained for.
     pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
         Self { hysteresis, times, calibration, watches: BTreeMap::new() }
-    }
-
-    /// Whether it watches as many subjects as it can: any other subject gets no incidents. Shard before it comes to that.
-    pub fn is_full(&self) -> bool {
-        self.watches.len() >= SUBJECTS_MAX
     }
 
     /// Open and stale incidents, by subject.
@@ -178,43 +153,41 @@ impl Tracker {
 
     /// Takes up where the tracker that was saved stopped. On an error nothing has changed.
     pub fn restore(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        self.watches = serde_json::from_str(json)?;
-        for watch in self.watches.values_mut() {
-            let updated_at = watch.open.as_ref().map(|open| open.incident().updated_at);
-            watch.counted_until = watch.scored_at.max(updated_at);
-        }
+        let mut watches: BTreeMap<Subject, Watch> = serde_json::from_str(json)?;
+        watches.values_mut().for_each(Watch::complete);
+        self.watches = watches;
         Ok(())
     }
 
-    /// Takes the rows of one moment, at most one of each subject, and says what changed, in the order it happened.
-    /// Rows in which nothing happens allocate nothing.
+    /// Takes the rows of one moment, at most one of each subject, and says what changed, in the order it happened. Rows that
+    /// aren't newer than what was seen of their subject change nothing. Rows in which nothing happens allocate nothing.
     pub fn step<'a>(
         &mut self,
         at: Timestamp,
         rows: impl IntoIterator<Item = SubjectRow<'a>>,
         context: &ClusterContext,
     ) -> Vec<IncidentChange> {
-        let mut changes = Vec::new();
+        self.step_late(at, Duration::ZERO, rows, context)
+    }
+
+    /// The same of rows that come late: `lag` after their moment. What is stale is stale by the clock, not by the rows.
+    pub fn step_late<'a>(
+        &mut self,
+        at: Timestamp,
+        lag: Duration,
+        rows: impl IntoIterator<Item = SubjectRow<'a>>,
+        context: &ClusterContext,
+    ) -> Vec<IncidentChange> {
+        let (as_of, mut n_rows, mut n_new) = (at + lag, 0, 0);
         let mut candidates: Vec<SubjectRow<'_>> = Vec::new();
-        let (mut n_rows, mut n_counted) = (0, 0);
         for row in rows {
             n_rows += 1;
-            if self.watches.len() < SUBJECTS_MAX && !self.watches.contains_key(row.subject) {
+            if !self.watches.contains_key(row.subject) {
                 self.watches.insert(row.subject.clone(), Watch::default());
             }
-            let Some(watch) = self.watches.get_mut(row.subject) else { continue };
-            if watch.counted_until.is_some_and(|until| at <= until) {
-                continue;
-            }
-            n_counted += 1;
-            if row.row.assessment.score().is_some() {
-                watch.scored_at = watch.scored_at.max(Some(at));
-            }
-            watch.gate.push(&self.hysteresis, row.row.assessment.score().map(Score::value));
-            if let Some(open) = &mut watch.open {
-                let (opens, calm) = (watch.gate.opens(&self.hysteresis), watch.gate.is_calm(&self.hysteresis));
-                open.observe(&row, opens, calm, &self.times);
-            }
+            let Some(watch) = self.watches.get_mut(row.subject).filter(|watch| watch.is_new(at)) else { continue };
+            n_new += 1;
+            watch.take_row(&row, as_of, &self.hysteresis, &self.times);
             // What an incident that ends with this row leaves open is seen again below.
             if row.row.assessment.score().is_some_and(Score::is_alarming) && watch.gate.opens(&self.hysteresis) {
                 candidates.push(row);
@@ -222,27 +195,42 @@ impl Tracker {
                 watch.waited_rows = 0;
             }
         }
-        if n_rows > 0 && n_counted == 0 {
+        if n_rows > 0 && n_new == 0 {
             // A moment of the past, seen again.
-            return changes;
+            return Vec::new();
         }
         candidates.sort_by_key(|row| row.subject);
-        changes.extend(self.pass_time(at));
+        let mut changes = self.pass_time(as_of);
         self.resolve(at, &mut changes);
         self.open(at, candidates, context);
         self.refresh(at, context, &mut changes);
         changes
     }
 
-    /// Marks incidents whose data has been silent for too long.
+    /// Forgets that rows later than `at` were seen, to which a clock that was ahead led.
+    pub(crate) fn rewind(&mut self, at: Timestamp) {
+        self.watches.values_mut().for_each(|watch| watch.rewind(at));
+    }
+
+    /// Marks incidents whose data has been silent for too long, and ends those that nobody waits for any more.
     pub fn pass_time(&mut self, now: Timestamp) -> Vec<IncidentChange> {
-        let open = self.watches.values_mut().filter_map(|watch| watch.open.as_mut());
-        open.filter_map(|open| open.goes_stale(now)).collect()
+        let mut changes = Vec::new();
+        for watch in self.watches.values_mut() {
+            changes.extend(watch.open.as_mut().and_then(|open| open.goes_stale(now)));
+            let expires_after = self.times.stale_ends_after;
+            if let Some(open) = watch.open.take_if(|open| open.has_expired(now, expires_after)) {
+                // What comes back is judged anew.
+                watch.gate = Gate::default();
+                changes.push(IncidentChange::Expired(open.expired(now)));
+            }
+        }
+        self.watches.retain(|_, watch| !watch.is_forgotten(now));
+        changes
     }
 
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
         let mut suffered = Vec::new();
-        for watch in self.watches.values_mut() {
+        for watch in self.watches.values_mut().filter(|watch| watch.has_seen(at)) {
             if !watch.gate.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) {
                 continue;
             }
@@ -270,7 +258,8 @@ impl Tracker {
             if self.settles(row.subject, at, context) {
                 continue;
             }
-            let opening = Open::new(row, at, self.times.stale_after);
+            let is_whole = self.watches.get(row.subject).is_some_and(Watch::is_whole);
+            let opening = Open::new(row, at, self.times.stale_after, is_whole);
             if !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
                 let causes = if opening.is_load() {
                     Causes::of_callers(row.subject, &self.watches, &context.topology)
@@ -344,7 +333,9 @@ impl Tracker {
 
     /// Brings annotations, type and confidence of every open incident up to date, and tells what is worth telling.
     fn refresh(&mut self, at: Timestamp, context: &ClusterContext, changes: &mut Vec<IncidentChange>) {
-        let subjects: Vec<Subject> = self.open_incidents().map(|incident| incident.subject.clone()).collect();
+        // One that has seen later rows isn't put back to this moment.
+        let current = self.watches.values().filter(|watch| watch.has_seen(at)).filter_map(|watch| watch.open.as_ref());
+        let subjects: Vec<Subject> = current.map(|open| open.incident().subject.clone()).collect();
         for subject in &subjects {
             let causes = Causes::of(subject, &self.watches, &context.topology);
             let callers = Causes::of_callers(subject, &self.watches, &context.topology);
@@ -375,7 +366,7 @@ impl Tracker {
 fn is_flowing(state: IncidentState) -> bool {
     match state {
         IncidentState::Open => true,
-        IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined => false,
+        IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined | IncidentState::Expired => false,
     }
 }
 

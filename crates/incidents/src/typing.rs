@@ -2,7 +2,14 @@
 //!
 //! It sees which signals deviate and what else is known; whether that is an incident at all is the tracker's question.
 
-use homeostat_core::{Evidence, IncidentType, Signal};
+use homeostat_core::{Calibrated, Evidence, IncidentType, Schema, Signal};
+use homeostat_detect::AssessedRow;
+
+use crate::confidence::Calibration;
+
+mod evidence;
+
+pub(crate) use evidence::{EVIDENCE_MAX, evidence_at, evidence_of, strongest_first};
 
 /// A signal deviates from so many training deviations on.
 pub const DEVIATING_MIN: f64 = 3.0;
@@ -24,6 +31,8 @@ pub struct TypingContext {
     pub recent_rollout: bool,
     /// Something it depends on is in an incident of its own.
     pub dependency_in_incident: bool,
+    /// Its memory is on its way to its limit.
+    pub memory_fills_up: bool,
 }
 
 /// The table: the first rule that holds names the type. The order is from the most specific, and so the most telling, to
@@ -37,7 +46,10 @@ const RULES: [Rule; 12] = [
         let worse = signs.up(Signal::ErrorRatio) || signs.up(Signal::Latency) || signs.up(Signal::Restarts);
         signs.typing_context.recent_rollout && worse
     }),
-    (IncidentType::MemoryLeak, |signs| signs.up(Signal::Memory) && !signs.up(Signal::Traffic)),
+    // Traffic explains more memory, and not memory that goes on rising to its limit.
+    (IncidentType::MemoryLeak, |signs| {
+        signs.up(Signal::Memory) && (!signs.up(Signal::Traffic) || signs.typing_context.memory_fills_up)
+    }),
     (IncidentType::DependencyFailure, |signs| {
         signs.typing_context.dependency_in_incident && (signs.up(Signal::ErrorRatio) || signs.up(Signal::Latency))
     }),
@@ -78,6 +90,15 @@ type Rule = (IncidentType, fn(&Signs) -> bool);
 pub fn incident_type(evidence: &[Evidence], typing_context: TypingContext) -> IncidentType {
     let signs = Signs { evidence, typing_context };
     RULES.iter().find(|(_, holds)| holds(&signs)).map_or(IncidentType::Unknown, |(found, _)| *found)
+}
+
+/// What a scored row says by itself: which type an incident of it would have, and how sure that would be; `None` without a score.
+///
+/// A row tells nothing of rollouts and dependencies, so its type may be less sharp than that of an incident that is followed.
+pub fn row_typing(schema: &Schema, row: &AssessedRow, calibration: &Calibration) -> Option<(IncidentType, Calibrated)> {
+    let score = row.assessment.score()?;
+    let incident_type = incident_type(&evidence_of(schema, row), TypingContext::default());
+    Some((incident_type, calibration.confidence(incident_type, score)))
 }
 
 /// The type of an open incident after new evidence: the one that stands higher in the table. So it can't flap.
@@ -170,7 +191,9 @@ mod tests {
         signals.iter().map(one).collect()
     }
 
-    const PLAIN: TypingContext = TypingContext { recent_rollout: false, dependency_in_incident: false };
+    const PLAIN: TypingContext =
+        TypingContext { recent_rollout: false, dependency_in_incident: false, memory_fills_up: false };
+    const FILLING: TypingContext = TypingContext { memory_fills_up: true, ..PLAIN };
     const ROLLED_OUT: TypingContext = TypingContext { recent_rollout: true, ..PLAIN };
     const DEPENDENCY: TypingContext = TypingContext { dependency_in_incident: true, ..PLAIN };
 
@@ -183,6 +206,7 @@ mod tests {
             (&[(S::OomKills, 200.0), (S::Memory, 9.0), (S::Restarts, 200.0)], PLAIN, T::OomKilled),
             (&[(S::Memory, 9.0)], PLAIN, T::MemoryLeak),
             (&[(S::Memory, 9.0), (S::Traffic, 9.0), (S::Cpu, 5.0)], PLAIN, T::TrafficSurge),
+            (&[(S::Memory, 9.0), (S::Traffic, 9.0), (S::Cpu, 5.0)], FILLING, T::MemoryLeak),
             (&[(S::ErrorRatio, 9.0)], ROLLED_OUT, T::BadDeployment),
             (&[(S::ErrorRatio, 9.0), (S::Memory, 30.0)], ROLLED_OUT, T::BadDeployment),
             (&[(S::Cpu, 9.0)], ROLLED_OUT, T::CpuSpike),

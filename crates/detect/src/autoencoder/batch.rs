@@ -24,7 +24,7 @@ pub(super) struct Batch {
     waiting: Vec<usize>,
     /// By row buffer.
     scorings: Vec<Result<Scoring, ScoreError>>,
-    /// `(n_trails, n_features)`: until its window has run a row buffer's values, then their squared errors.
+    /// `(n_row_buffers, n_features)`: until its window has run a row buffer's values, then their squared errors.
     errors: Vec<Option<f64>>,
 }
 
@@ -48,7 +48,7 @@ impl Batch {
         &self.scorings
     }
 
-    /// Squared errors of the last batch, `(n_trails, n_features)`.
+    /// Squared errors of the last batch, `(n_row_buffers, n_features)`.
     pub(super) fn errors(&self) -> &[Option<f64>] {
         &self.errors
     }
@@ -63,7 +63,7 @@ impl Batch {
 
     fn add(&mut self, meta: &AutoencoderMeta, row_buffer: &RowBuffer) {
         let n_features = meta.features.len();
-        let trail_idx = self.scorings.len();
+        let idx = self.scorings.len();
         self.errors.resize(self.errors.len() + n_features, None);
         if row_buffer.n_features() != n_features {
             let error = ScoreError::Shape { found: row_buffer.n_features(), wanted: n_features };
@@ -79,9 +79,9 @@ impl Batch {
         }
         // Replaced when the window has run.
         self.scorings.push(Ok(Scoring::NotReady(NotReady::TooFewSteps)));
-        self.waiting.push(trail_idx);
+        self.waiting.push(idx);
         let newest = row_buffer.row(0, CHANNEL).unwrap_or(&[]);
-        let errors = &mut self.errors[trail_idx * n_features..];
+        let errors = &mut self.errors[idx * n_features..];
         for ((error, value), feature) in errors.iter_mut().zip(newest).zip(&meta.features) {
             *error = (feature.seen && !value.is_nan()).then(|| clipped(*value));
         }
@@ -94,9 +94,9 @@ impl Batch {
         }
         let ran = session.run(&self.input, self.waiting.len(), &mut self.output);
         let n_features = meta.features.len();
-        for (window_idx, trail_idx) in self.waiting.iter().enumerate() {
-            let errors = &mut self.errors[trail_idx * n_features..(trail_idx + 1) * n_features];
-            self.scorings[*trail_idx] = match &ran {
+        for (window_idx, idx) in self.waiting.iter().enumerate() {
+            let errors = &mut self.errors[idx * n_features..(idx + 1) * n_features];
+            self.scorings[*idx] = match &ran {
                 Ok(()) => {
                     let end = (window_idx + 1) * meta.n_inputs();
                     square(errors, &self.output[end - n_features..end])

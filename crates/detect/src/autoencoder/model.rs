@@ -118,3 +118,13 @@ impl AutoencoderMeta {
         Ok(())
     }
 }
+
+/// What a trained model is expected to hold: the file, the runtime's two copies of its weights, and the graph (measured; see
+/// [`AutoencoderModel::memory_bytes`]).
+pub(super) fn estimated_bytes(n_features: usize) -> usize {
+    // The architectures of the training: rows, hidden units, code.
+    let (n_rows, n_hidden, n_code) = if n_features == 1 { (20, 16, 5) } else { (8, 64, 16) };
+    let n_inputs = n_rows * n_features;
+    let weights = 2 * n_inputs * n_hidden + 2 * n_hidden * n_code + 2 * (n_inputs + n_hidden) + n_code;
+    GRAPH_BYTES + 3 * weights * size_of::<f32>()
+}

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use homeostat_settings::Reader;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::NAME;
 use super::training::WINDOWS_MIN;
+use super::{Autoencoder, NAME};
 use crate::detector::TrainError;
-use crate::onnx::{CheckedModel, OnnxError};
+use crate::fitted::{OptionFiles, checked, size};
+use crate::onnx::{CheckedModel, MODEL_BYTES_MAX, OnnxError};
 use crate::row_buffer::BUFFER_ROWS_MAX;
 
 /// Options of the autoencoder's training.
@@ -131,4 +133,22 @@ impl fmt::Debug for OwnModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnModel").field("n_columns", &self.n_columns).field("bytes", &self.onnx.len()).finish()
     }
+}
+
+/// Reads `detection.autoencoder`.
+pub(super) fn read(reader: &mut Reader<'_>, files: &OptionFiles<'_>) -> Option<AutoencoderSpec> {
+    let default = AutoencoderSpec::default();
+    let epochs_max = size(reader, "epochs_max", default.epochs_max());
+    let windows_max = size(reader, "windows_max", default.windows_max());
+    let learning_rate = reader.number("learning_rate", 0.0..=1.0).unwrap_or(default.learning_rate());
+    let spec = AutoencoderSpec::new(epochs_max, windows_max, learning_rate);
+    let model = reader.text("model");
+    let spec = checked::<Autoencoder>(reader, spec)?;
+    let Some(model) = model else { return Some(spec) };
+    let path = files.base.join(model);
+    let place = reader.place_of("model");
+    let own = (files.read)(&path, MODEL_BYTES_MAX)
+        .and_then(|onnx| spec.with_own_model(onnx.into()).map_err(|error| error.to_string()))
+        .map_err(|why| reader.problem(place, format!("detection.autoencoder.model: {}: {why}", path.display())));
+    own.ok()
 }

@@ -430,5 +430,3 @@ impl<'de> Deserialize<'de> for Autoencoder {
         Self::load(saved, &OnnxRuntime::embedded()).map_err(serde::de::Error::custom)
     }
 }
-
-crate::contract::detector_contract!(contract, |history: &_, seed| Autoencoder::train(&spec(), history, seed));

@@ -1,9 +1,11 @@
 //! Options of DBSCAN's novelty detector, checked.
 
+use homeostat_settings::{Reader, Value};
 use serde::Serialize;
 
-use super::{NAME, index};
+use super::{Dbscan, NAME, index};
 use crate::detector::TrainError;
+use crate::fitted::{TunedSetting, checked, size};
 
 /// Fewest usable rows to find dense regions in.
 pub(super) const TRAIN_ROWS_MIN: usize = 32;
@@ -95,6 +97,63 @@ impl DbscanSpec {
     /// Bytes of cores a model of so many features holds at most.
     pub fn core_bytes_max(&self, n_features: usize) -> usize {
         index::bytes_of(self.core_rows_max, super::ROW_CHANNELS.len() * n_features)
+    }
+}
+
+/// What is worth trying: where ε lies, and how many points make a core.
+pub(super) const TUNED: &[TunedSetting] = &[
+    (
+        "dbscan.epsilon",
+        &[
+            ("knee", &[]),
+            ("quantile .8", &[("detection.dbscan.epsilon", "quantile 0.8")]),
+            ("quantile .95", &[("detection.dbscan.epsilon", "quantile 0.95")]),
+            ("quantile .99", &[("detection.dbscan.epsilon", "quantile 0.99")]),
+        ],
+    ),
+    (
+        "dbscan.min_points",
+        &[
+            ("auto", &[]),
+            ("3", &[("detection.dbscan.min_points", "3")]),
+            ("12", &[("detection.dbscan.min_points", "12")]),
+        ],
+    ),
+];
+
+/// Reads `detection.dbscan`.
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<DbscanSpec> {
+    let default = DbscanSpec::default();
+    let epsilon = reader.get("epsilon", epsilon).unwrap_or(default.epsilon);
+    let min_points = reader.get("min_points", |value| match value {
+        Value::Text(text) if text == "auto" => Ok(None),
+        Value::Integer(number) => usize::try_from(*number).map(Some).map_err(|_| format!("{number} is below 0")),
+        other => Err(format!("must be `auto` or a whole number, not {}", other.kind())),
+    });
+    let sample_rows_max = size(reader, "sample_rows_max", default.sample_rows_max);
+    let core_rows_max = size(reader, "core_rows_max", default.core_rows_max.min(sample_rows_max));
+    let spec = default
+        .with_epsilon(epsilon)
+        .and_then(|spec| spec.with_rows_max(sample_rows_max, core_rows_max))
+        .and_then(|spec| match min_points.flatten() {
+            Some(min_points) => spec.with_min_points(min_points),
+            None => Ok(spec),
+        });
+    checked::<Dbscan>(reader, spec)
+}
+
+/// `knee`, `quantile 0.95`, or a distance in training deviations.
+fn epsilon(value: &Value) -> Result<Epsilon, String> {
+    let wanted = "must be `knee`, `quantile 0.95`, or a distance in training deviations";
+    match value {
+        Value::Text(text) if text == "knee" => Ok(Epsilon::Knee),
+        Value::Text(text) => {
+            let quantile = text.strip_prefix("quantile ").and_then(|number| number.trim().parse().ok());
+            quantile.map(Epsilon::Quantile).ok_or_else(|| format!("{wanted}, not {text:?}"))
+        }
+        Value::Integer(number) => Ok(Epsilon::Deviations(*number as f64)),
+        Value::Float(number) => Ok(Epsilon::Deviations(*number)),
+        other => Err(format!("{wanted}, not {}", other.kind())),
     }
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use homeostat_core::{Schema, Seed, Window};
 
-use super::model::Model;
+use super::EnsembleSpec;
 use super::training::{FIT_THIRDS, NAME, fit_part};
-use super::{DetectorSpec, EnsembleSpec};
 use crate::detector::TrainError;
+use crate::detectors::{DetectorSpec, Model};
 use crate::feature_extractor::ExtractedFeatures;
 
 /// Most histories that a group's models are fitted on, spread evenly over the group. Sixteen weeks of minutes are a hundred

@@ -9,18 +9,13 @@ use homeostat_core::Schema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Ensemble, FitReport, Member, MissingDetector, Model};
-#[cfg(feature = "onnx")]
-use crate::autoencoder::{Autoencoder, AutoencoderMeta, AutoencoderSaved};
-use crate::dbscan::Dbscan;
+use super::{Ensemble, FitReport, Member, MissingDetector};
+use crate::detectors::{Model, SavedModel};
 use crate::feature_extractor::FeatureExtractor;
-use crate::forecast::Forecast;
-use crate::forest::{Forest, IsolationForest, Reservoir};
+use crate::fitted::ModelFile;
 use crate::fusion::Fusion;
 #[cfg(feature = "onnx")]
 use crate::onnx::OnnxRuntime;
-use crate::pca::Pca;
-use crate::residual::Residual;
 use crate::tail::Tail;
 
 /// An ensemble as it is stored.
@@ -97,30 +92,11 @@ struct State {
     fit: FitReport,
 }
 
-/// The variants' order is part of the format: new ones go to the end, and a changed one needs a new format version.
-/// `file` names a model that may be shared.
-#[derive(Serialize, Deserialize)]
-enum SavedModel {
-    Residual(Residual),
-    Forest {
-        file: String,
-        reservoir: Option<Box<Reservoir>>,
-    },
-    Dbscan {
-        file: String,
-    },
-    Forecast(Forecast),
-    /// The network's description is in postcard's format of its own: a program built without networks must still be able to
-    /// read the rest, to say what is missing.
-    Autoencoder {
-        file: String,
-        meta: Vec<u8>,
-    },
-    Pca {
-        file: String,
-    },
-    #[cfg(test)]
-    Scripted(super::Scripted),
+impl RestoreError {
+    /// Of a state that can't be read or written.
+    pub(crate) fn state(why: impl ToString) -> Self {
+        Self::State { why: why.to_string() }
+    }
 }
 
 impl Ensemble {
@@ -161,7 +137,7 @@ impl<'a> Saver<'a> {
                 }
                 None => String::new(),
             };
-            members.push((saved_model(model, file)?, tail.clone()));
+            members.push((model.stored(file)?, tail.clone()));
         }
         let state = State {
             schema: (*ensemble.schema).clone(),
@@ -171,7 +147,7 @@ impl<'a> Saver<'a> {
             fusion: ensemble.fusion.clone(),
             fit: ensemble.fit.clone(),
         };
-        Ok(SavedEnsemble { state: postcard::to_allocvec(&state).map_err(unreadable)?, models })
+        Ok(SavedEnsemble { state: postcard::to_allocvec(&state).map_err(RestoreError::state)?, models })
     }
 }
 
@@ -206,42 +182,33 @@ impl<'a> Saver<'a> {
 /// ```
 #[derive(Debug)]
 pub struct Restorer<'a> {
-    #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "only networks have options"))]
     options: &'a LoadOptions,
-    forests: BTreeMap<String, Arc<IsolationForest>>,
-    dbscans: BTreeMap<String, Dbscan>,
-    pcas: BTreeMap<String, Pca>,
-    #[cfg(feature = "onnx")]
-    autoencoders: BTreeMap<String, Autoencoder>,
+    /// What was restored, by the file it came from.
+    known: BTreeMap<String, Model>,
 }
 
 impl<'a> Restorer<'a> {
     /// Nothing is loaded yet.
     pub fn new(options: &'a LoadOptions) -> Self {
-        Self {
-            options,
-            forests: BTreeMap::new(),
-            dbscans: BTreeMap::new(),
-            pcas: BTreeMap::new(),
-            #[cfg(feature = "onnx")]
-            autoencoders: BTreeMap::new(),
-        }
+        Self { options, known: BTreeMap::new() }
     }
 
     /// The ensemble these bytes were made of. Files of the same name must have the same content, as [`Saver`] names them.
     pub fn restore(&mut self, saved: &SavedEnsemble) -> Result<Ensemble, RestoreError> {
-        let state: State = postcard::from_bytes(&saved.state).map_err(unreadable)?;
+        let state: State = postcard::from_bytes(&saved.state).map_err(RestoreError::state)?;
         let n_features = state.schema.n_features();
         if !state.extractor.is_consistent()
             || !state.fusion.is_consistent()
             || state.extractor.row_buffer().n_features() != n_features
         {
-            return Err(unreadable("its parts are about different numbers of features"));
+            return Err(RestoreError::state("its parts are about different numbers of features"));
         }
         let members: Result<Vec<Member>, RestoreError> = state
             .members
             .into_iter()
-            .map(|(model, tail)| Ok(Member { model: self.model(model, &saved.models)?, tail }))
+            .map(|(model, tail)| {
+                Ok(Member { model: model.restore(&saved.models, &mut self.known, self.options)?, tail })
+            })
             .collect();
         Ok(Ensemble {
             schema: Arc::new(state.schema),
@@ -253,114 +220,12 @@ impl<'a> Restorer<'a> {
             last: None,
         })
     }
-
-    fn model(&mut self, saved: SavedModel, files: &BTreeMap<String, Arc<Vec<u8>>>) -> Result<Model, RestoreError> {
-        let bytes = |file: &str| {
-            files.get(file).ok_or_else(|| unreadable(format_args!("its model {file} is missing"))).map(|bytes| &**bytes)
-        };
-        Ok(match saved {
-            SavedModel::Residual(residual) => Model::Residual(residual),
-            SavedModel::Forest { file, reservoir } => {
-                if !self.forests.contains_key(&file) {
-                    let forest = postcard::from_bytes(bytes(&file)?).map_err(unreadable)?;
-                    self.forests.insert(file.clone(), Arc::new(forest));
-                }
-                let forest = self.forests.get(&file).ok_or_else(|| unreadable("a forest got lost"))?;
-                Model::Forest(Forest::from_parts(Arc::clone(forest), reservoir).map_err(unreadable)?)
-            }
-            SavedModel::Dbscan { file } => {
-                if !self.dbscans.contains_key(&file) {
-                    let dbscan = postcard::from_bytes(bytes(&file)?).map_err(unreadable)?;
-                    self.dbscans.insert(file.clone(), dbscan);
-                }
-                let dbscan = self.dbscans.get(&file).ok_or_else(|| unreadable("a DBSCAN model got lost"))?;
-                Model::Dbscan(dbscan.clone())
-            }
-            SavedModel::Forecast(forecast) => Model::Forecast(forecast),
-            SavedModel::Pca { file } => {
-                if !self.pcas.contains_key(&file) {
-                    let pca = postcard::from_bytes(bytes(&file)?).map_err(unreadable)?;
-                    self.pcas.insert(file.clone(), pca);
-                }
-                let pca = self.pcas.get(&file).ok_or_else(|| unreadable("a PCA got lost"))?;
-                Model::Pca(pca.clone())
-            }
-            SavedModel::Autoencoder { file, meta } => self.autoencoder(&file, &meta, bytes(&file))?,
-            #[cfg(test)]
-            SavedModel::Scripted(scripted) => Model::Scripted(scripted),
-        })
-    }
-
-    #[cfg(feature = "onnx")]
-    fn autoencoder(
-        &mut self,
-        file: &str,
-        meta: &[u8],
-        onnx: Result<&Vec<u8>, RestoreError>,
-    ) -> Result<Model, RestoreError> {
-        let meta: AutoencoderMeta = postcard::from_bytes(meta).map_err(unreadable)?;
-        // The same network may be fed in another way: a user's own with other means for holes.
-        if let Some(known) = self.autoencoders.get(file).filter(|known| *known.model().meta() == meta) {
-            return Ok(Model::Autoencoder(Box::new(known.clone())));
-        }
-        let Ok(onnx) = onnx else {
-            return Err(RestoreError::Network { why: "its ONNX file is missing: fetch the bundle again".to_owned() });
-        };
-        let loaded = Autoencoder::load(AutoencoderSaved { onnx: onnx.clone(), meta }, &self.options.onnx)
-            .map_err(|error| RestoreError::Network { why: error.to_string() })?;
-        self.autoencoders.insert(file.to_owned(), loaded.clone());
-        Ok(Model::Autoencoder(Box::new(loaded)))
-    }
-
-    #[cfg(not(feature = "onnx"))]
-    fn autoencoder(
-        &mut self,
-        _file: &str,
-        _meta: &[u8],
-        _onnx: Result<&Vec<u8>, RestoreError>,
-    ) -> Result<Model, RestoreError> {
-        let why = "this program was built without ONNX: use one built with the feature onnx, or train again";
-        Err(RestoreError::Network { why: why.to_owned() })
-    }
-}
-
-fn unreadable(why: impl ToString) -> RestoreError {
-    RestoreError::State { why: why.to_string() }
 }
 
 /// The model that can be shared as a file; named by its content, so that two of a name are the same.
 fn file_of(model: &Model) -> Result<(String, Arc<Vec<u8>>), RestoreError> {
-    let (bytes, extension) = match model {
-        Model::Forest(forest) => (postcard::to_allocvec(&**forest.forest()), "postcard"),
-        Model::Dbscan(dbscan) => (postcard::to_allocvec(dbscan), "postcard"),
-        Model::Pca(pca) => (postcard::to_allocvec(pca), "postcard"),
-        #[cfg(feature = "onnx")]
-        Model::Autoencoder(autoencoder) => (Ok(autoencoder.model().onnx().to_vec()), "onnx"),
-        Model::Residual(_) | Model::Forecast(_) => (Ok(Vec::new()), "postcard"),
-        #[cfg(test)]
-        Model::Scripted(_) => (Ok(Vec::new()), "postcard"),
-    };
-    let bytes = bytes.map_err(unreadable)?;
+    let ModelFile { bytes, extension } = model.file()?;
     // 32 digits: what differs never has the same name.
     let digits: String = Sha256::digest(&bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     Ok((format!("{}-{digits}.{extension}", model.name()), Arc::new(bytes)))
-}
-
-/// What is the subject's own of a model; `file` names what may be shared.
-#[cfg_attr(not(feature = "onnx"), expect(clippy::unnecessary_wraps))]
-fn saved_model(model: &Model, file: String) -> Result<SavedModel, RestoreError> {
-    Ok(match model {
-        Model::Residual(residual) => SavedModel::Residual(residual.clone()),
-        Model::Forest(forest) => SavedModel::Forest { file, reservoir: forest.reservoir().cloned().map(Box::new) },
-        Model::Dbscan(_) => SavedModel::Dbscan { file },
-        Model::Pca(_) => SavedModel::Pca { file },
-        Model::Forecast(forecast) => SavedModel::Forecast(forecast.clone()),
-        #[cfg(feature = "onnx")]
-        Model::Autoencoder(autoencoder) => {
-            let meta = postcard::to_allocvec(autoencoder.model().meta()).map_err(unreadable)?;
-            SavedModel::Autoencoder { file, meta }
-        }
-        #[cfg(test)]
-        Model::Scripted(scripted) => SavedModel::Scripted(scripted.clone()),
-    })
 }

@@ -7,6 +7,9 @@ use rand::Rng;
 
 use super::*;
 use crate::detector::TrainError;
+use crate::detectors::DetectorSpec;
+use crate::fitted::NoOptions;
+use crate::scripted::Script;
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -39,7 +42,7 @@ fn spec(detectors: Vec<DetectorSpec>) -> EnsembleSpec {
 }
 
 fn two() -> EnsembleSpec {
-    spec(vec![DetectorSpec::Residual, DetectorSpec::Scripted(Scripted::level())])
+    spec(vec![DetectorSpec::Residual(NoOptions {}), DetectorSpec::Scripted(Script::default())])
 }
 
 fn trained(spec: &EnsembleSpec, n_rows: usize) -> Ensemble {
@@ -105,11 +108,11 @@ fn a_row_that_is_not_there_yet_is_taken_when_it_comes() {
 
 #[test]
 fn a_detector_that_breaks_is_a_missing_vote() {
-    let breaking = Scripted { fails_after: 610, ..Scripted::level() };
+    let breaking = Script { fails_after: 610, ..Script::default() };
     let mut ensemble = trained(
         &spec(vec![
-            DetectorSpec::Residual,
-            DetectorSpec::Scripted(Scripted::level()),
+            DetectorSpec::Residual(NoOptions {}),
+            DetectorSpec::Scripted(Script::default()),
             DetectorSpec::Scripted(breaking),
         ]),
         600,
@@ -122,14 +125,14 @@ fn a_detector_that_breaks_is_a_missing_vote() {
 
 #[test]
 fn a_detector_that_cannot_be_trained_is_listed_and_votes_failed() {
-    let untrainable = Scripted { untrainable: true, ..Scripted::level() };
+    let untrainable = Script { untrainable: true, ..Script::default() };
     let mut three = two();
     three.detectors.insert(0, DetectorSpec::Scripted(untrainable.clone()));
     let mut ensemble = trained(&three, 600);
     assert_eq!(ensemble.missing().len(), 1);
     let votes = ensemble.assess(&live(600, 5, 0..0)).votes;
     assert!(votes.iter().any(|named| matches!(&named.vote, Vote::Failed { why } if why.contains("not trained"))));
-    let too_few = spec(vec![DetectorSpec::Residual, DetectorSpec::Scripted(untrainable)]);
+    let too_few = spec(vec![DetectorSpec::Residual(NoOptions {}), DetectorSpec::Scripted(untrainable)]);
     let error = Ensemble::train(&too_few, &window(0, noise(1, 600)), Seed::new(3));
     assert!(matches!(error, Err(TrainError::Failed { detector: "ensemble", .. })));
 }

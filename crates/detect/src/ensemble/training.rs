@@ -6,12 +6,12 @@ use homeostat_core::{Assessment, DetectorVote, RawScore, Scoring, Seed, Timestam
 use serde::Serialize;
 
 use super::{
-    AssessedRow, DetectorFit, DetectorSpec, Ensemble, FitReport, Member, MissingDetector, Model, SharedModels, explain,
-    missing_vote, vote,
+    AssessedRow, DetectorFit, Ensemble, FitReport, Member, MissingDetector, SharedModels, explain, missing_vote, vote,
 };
 use crate::alarm_threshold::AlarmThreshold;
 use crate::budget::{FalseAlarmBudget, initial_threshold};
 use crate::detector::{ScoreError, TrainError};
+use crate::detectors::{DetectorSpec, Model};
 use crate::feature_extractor::{ExtractedFeatures, FeatureExtractor};
 use crate::fusion::{Fusion, VOTES_MIN, fused_nats};
 use crate::hysteresis::Hysteresis;

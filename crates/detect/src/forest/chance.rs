@@ -1,5 +1,4 @@
-//! The forest's own generator: fast, eight bytes of state, saved with the forest so that refreshing goes on where fitting
-//! stopped.
+//! The forest's own generator: fast, eight bytes of state.
 
 use homeostat_core::Seed;
 use serde::{Deserialize, Serialize};

@@ -60,7 +60,7 @@ impl Grower {
         }
     }
 
-    /// Where chance is now: for growing more trees later.
+    /// Where chance is now.
     pub(super) fn chance(&self) -> Chance {
         self.chance
     }

@@ -1,4 +1,4 @@
-//! An isolation forest (Liu, Ting and Zhou: Isolation Forest, ICDM 2008) on plain rows: fitting, refreshing, its bounds.
+//! An isolation forest (Liu, Ting and Zhou: Isolation Forest, ICDM 2008) on plain rows: fitting, its bounds.
 //!
 //! No holes are filled in: where a value is absent, the score is the expectation over both branches, weighted by how the
 //! tree's own sample split. Scoring is in `score`, the memory layout in `tree`, values as integers in `keys`.
@@ -11,7 +11,6 @@ use super::chance::Chance;
 use super::grow::{Grower, Place, Shape};
 use super::kernel::Workbench;
 use super::keys::Keying;
-use super::reservoir::Reservoir;
 use super::stored::Stored;
 use super::tree::{ColumnBits, LEVELS_MIN, PATH_PARTS, Trees};
 use super::{ForestSpec, NAME};
@@ -49,10 +48,8 @@ pub struct IsolationForest {
     /// Rows each tree was grown from.
     pub(super) n_sampled: usize,
     pub(super) n_levels: usize,
-    /// Goes on where fitting stopped, for refreshing.
+    /// Where fitting stopped: a part of the stored form.
     pub(super) chance: Chance,
-    /// The tree that the next refresh replaces first: the oldest.
-    pub(super) oldest: usize,
     /// `[tree][2^n_levels]`.
     pub(super) nodes: Vec<u32>,
     /// `[tree][2^n_levels]`, how many rows of the sample are in the leaves to the left of this one, in the same tree.
@@ -107,31 +104,6 @@ impl IsolationForest {
         Ok(forest)
     }
 
-    /// Replaces the `n_trees` oldest trees (all of them at most) by trees grown from the reservoir's rows; the others and
-    /// the scale of scores stay. The same forest and reservoir give the same trees.
-    ///
-    /// # Errors
-    /// [`TrainError::BadOption`] if the reservoir belongs to another forest; [`TrainError::TooFewRows`] if it has fewer
-    /// rows than a tree is grown from: what changed isn't known yet, so nothing is changed.
-    pub fn refresh(&mut self, reservoir: &Reservoir, n_trees: usize) -> Result<(), TrainError> {
-        if *reservoir.keying() != self.keying {
-            let why = "the reservoir belongs to another forest: make one with this forest".into();
-            return Err(TrainError::BadOption { detector: NAME, why });
-        }
-        if reservoir.n_rows() < self.n_sampled {
-            let found = reservoir.n_rows();
-            return Err(TrainError::TooFewRows { detector: NAME, found, needed: self.n_sampled });
-        }
-        let mut grower = Grower::new(self.shape(), reservoir.n_rows(), self.chance);
-        let path_means = path_lengths_mean(self.n_sampled);
-        for _ in 0..n_trees.min(self.n_trees()) {
-            self.grow(self.oldest, &path_means, &mut grower, &mut |row, keys| keys.copy_from_slice(reservoir.row(row)));
-            self.oldest = (self.oldest + 1) % self.n_trees();
-        }
-        self.chance = grower.chance();
-        Ok(())
-    }
-
     /// Columns of the rows it was grown from.
     pub fn n_columns(&self) -> usize {
         self.keying.n_columns()
@@ -172,7 +144,6 @@ impl IsolationForest {
             n_sampled,
             n_levels,
             chance: Chance::new(seed.fork(NAME)),
-            oldest: 0,
             nodes: vec![0; n_places],
             before: vec![0; n_places],
             leaves: vec![0; n_places + 1],

@@ -14,6 +14,7 @@ pub(super) struct Stored {
     keying: Keying,
     n_sampled: usize,
     chance: Chance,
+    /// Always 0: what a forest that replaces its trees would replace first. A part of the format.
     oldest: usize,
     nodes: Vec<u32>,
     before: Vec<u16>,
@@ -26,8 +27,8 @@ pub(super) struct Damaged;
 
 impl From<IsolationForest> for Stored {
     fn from(forest: IsolationForest) -> Self {
-        let IsolationForest { keying, n_sampled, chance, oldest, nodes, before, .. } = forest;
-        Self { keying, n_sampled, chance, oldest, nodes, before }
+        let IsolationForest { keying, n_sampled, chance, nodes, before, .. } = forest;
+        Self { keying, n_sampled, chance, oldest: 0, nodes, before }
     }
 }
 
@@ -60,7 +61,7 @@ impl TryFrom<Stored> for IsolationForest {
             return Err(Damaged);
         }
         let leaves = vec![0; nodes.len() + 1];
-        let mut forest = Self { keying, column_bits, n_sampled, n_levels, chance, oldest, nodes, before, leaves };
+        let mut forest = Self { keying, column_bits, n_sampled, n_levels, chance, nodes, before, leaves };
         let path_means = path_lengths_mean(n_sampled);
         (0..n_trees).for_each(|tree| forest.fill_leaves(tree, &path_means));
         Ok(forest)

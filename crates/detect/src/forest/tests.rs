@@ -1,7 +1,6 @@
 mod attribution;
 mod exact;
 mod kernels;
-mod refresh;
 mod sklearn;
 
 use homeostat_core::Seed;
@@ -155,24 +154,42 @@ fn how_a_column_is_scaled_and_shifted_hardly_matters() {
 }
 
 #[test]
-fn a_detector_explains_remembers_and_refreshes() {
-    let values = crate::contract::noise(1_100, 3, Seed::new(5));
-    let (mut extractor, history) = crate::contract::history(values.slice(ndarray::s![..1_000, ..]).to_owned());
+fn a_detector_explains_its_score() {
+    let values = crate::contract::noise(1_000, 3, Seed::new(5));
+    let (mut extractor, history) = crate::contract::history(values);
     let mut forest = Forest::train(&ForestSpec::default(), &history, Seed::new(7)).expect("a forest");
-    assert!(matches!(forest.refresh(10), Err(TrainError::BadOption { .. })), "nothing to refresh from");
-    forest.keep_reservoir(&history, 512, 20_160, Seed::new(7)).expect("a reservoir");
-    let bytes = forest.memory_bytes();
-    for row in values.slice(ndarray::s![1_000.., ..]).rows() {
-        crate::contract::next_score(&mut forest, &mut extractor, &row.to_vec()).expect("a score");
-        forest.remember(extractor.row_buffer()).expect("a row");
-    }
-    forest.refresh(10).expect("a refreshed forest");
-    assert!(forest.memory_bytes() <= bytes + 4_096, "only the scratch grew");
     crate::contract::next_score(&mut forest, &mut extractor, &[0.0, 25.0, 0.0]).expect("a score");
     let mut parts = Vec::new();
     forest.attribute(extractor.row_buffer(), &mut parts).expect("parts");
     assert_eq!(parts.len(), 3);
     assert!(parts[1] > parts[0] && parts[1] > parts[2] && parts[1] > 0.0, "{parts:?}");
+}
+
+#[test]
+fn a_batch_says_of_each_subject_what_a_single_score_says() {
+    let values = crate::contract::noise(1_060, 3, Seed::new(5));
+    let (extractor, history) = crate::contract::history(values.slice(ndarray::s![..1_000, ..]).to_owned());
+    let mut forest = Forest::train(&ForestSpec::default(), &history, Seed::new(7)).expect("a forest");
+    // Enough of them for a block of the kernel, one with a hole, one with nothing at all, one of another width.
+    let mut row_buffers = Vec::new();
+    for row in 0..60 {
+        let mut one = extractor.clone();
+        let mut cells = values.row(1_000 + row).to_vec();
+        if row == 7 {
+            cells[1] = f64::NAN;
+        } else if row == 9 {
+            cells.fill(f64::NAN);
+        }
+        let at = one.row_buffer().newest_at().map_or_else(Default::default, |newest| newest + one.step());
+        one.push(at, cells.into_iter());
+        row_buffers.push(one);
+    }
+    row_buffers.push(crate::contract::history(crate::contract::noise(50, 4, Seed::new(1))).0);
+    let mut batch = Vec::new();
+    Fitted::score_batch(&mut forest, row_buffers.iter().map(|one| one.row_buffer()), &mut batch);
+    let alone: Vec<_> = row_buffers.iter().map(|one| forest.score(one.row_buffer())).collect();
+    assert_eq!(batch, alone);
+    assert!(matches!(batch[9], Ok(Scoring::NotReady(_))) && matches!(batch[60], Err(ScoreError::Shape { .. })));
 }
 
 proptest::proptest! {

@@ -2,9 +2,7 @@ use homeostat_core::Seed;
 use ndarray::{Array2, s};
 
 use super::*;
-use crate::contract::{detector_contract, history, next_score, noise, scored};
-
-detector_contract!(contract, |history: &ExtractedFeatures, seed: Seed| Pca::train(history, seed));
+use crate::contract::{history, next_score, noise, scored};
 
 /// Requests, and CPU that follows them but for a little noise; the third feature goes its own way.
 fn coupled(n_rows: usize) -> Array2<f64> {

@@ -56,6 +56,6 @@ fn the_estimate_is_what_a_trained_ensemble_holds() {
     assert!(within(0.2, estimated.subject_bytes(), held), "estimated {estimated:?}, held {held} bytes");
 
     // And the estimate follows the options.
-    let small = EnsembleSpec { detectors: vec![DetectorSpec::Residual], ..all };
+    let small = EnsembleSpec { detectors: DetectorSpec::by_name("residual").into_iter().collect(), ..all };
     assert!(estimate(&small, N_FEATURES, STEP, span).subject_bytes() < estimated.subject_bytes() / 4);
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Fused, Schema, Subject, Window};
 use homeostat_detect::{Bundle, Ensemble, LoadOptions};
-use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
+use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes, row_typing};
 use homeostat_ingest::UNNAMED;
 
 use super::serve::calibration_of;
@@ -26,7 +26,6 @@ mod parquet;
 mod row;
 mod whole_file;
 
-use crate::typed::typed;
 use output::Output;
 use row::ScoredRow;
 
@@ -220,8 +219,8 @@ fn score(
         for row in &rows {
             let subject = row.subject();
             // A row of holes gives the assessment of an earlier row again: it has none of its own.
-            let newest = monitor.ensemble(subject).and_then(Ensemble::last).map(|last| &last.assessment);
-            let assessment = newest.filter(|assessment| assessment.at == at);
+            let newest = monitor.ensemble(subject).and_then(Ensemble::last).filter(|last| last.assessment.at == at);
+            let assessment = newest.map(|last| &last.assessment);
             output.write(&ScoredRow {
                 subject,
                 at,
@@ -230,7 +229,7 @@ fn score(
                     Fused::Scored { smoothed_score, .. } => Some(smoothed_score.value()),
                     Fused::TooFewVotes { .. } => None,
                 }),
-                typed: assessment.and_then(|one| typed(row.schema(), row.last_row(), one, calibration)),
+                typed: newest.and_then(|newest| row_typing(row.schema(), newest, calibration)),
                 alert: called.contains(subject),
                 open: open.contains(subject),
                 votes: assessment.map_or(&[], |assessment| &assessment.votes),

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
-use homeostat_detect::FalseAlarmBudget;
+use homeostat_detect::{DetectorSpec, FalseAlarmBudget};
 use homeostat_incidents::Calibration;
 use homeostat_settings::{Findings, Problem, Reader, parse_documents};
 
 use super::options::Options;
 
 /// The detectors there are, in the order of their votes.
-pub(crate) const DETECTORS: [&str; 6] = ["residual", "forest", "dbscan", "forecast", "pca", "autoencoder"];
-/// What votes unless the config says otherwise: all of them.
-const DETECTORS_DEFAULT: [&str; 6] = DETECTORS;
+pub(crate) const DETECTORS: &[&str] = DetectorSpec::NAMES;
+
+/// What votes unless the config says otherwise.
+fn detectors_default() -> Vec<&'static str> {
+    DetectorSpec::all_default().iter().map(DetectorSpec::name).collect()
+}
 
 /// How to detect.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +43,7 @@ impl Default for Detection {
     /// All detectors on the embedded backend, the default budget.
     fn default() -> Self {
         Self {
-            detectors: DETECTORS_DEFAULT.to_vec(),
+            detectors: detectors_default(),
             options: Options::default(),
             budget: FalseAlarmBudget::default(),
             calibration: None,
@@ -68,7 +71,9 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
     let place = reader.node("detectors").map_or(reader.place(), |node| node.place);
     let mut detectors = Vec::new();
     let mut has_unknown = false;
-    for name in reader.texts("detectors").unwrap_or_else(|| DETECTORS_DEFAULT.map(str::to_owned).to_vec()) {
+    for name in
+        reader.texts("detectors").unwrap_or_else(|| detectors_default().into_iter().map(str::to_owned).collect())
+    {
         match DETECTORS.iter().find(|known| **known == name) {
             Some(known) if detectors.contains(known) => {
                 reader.problem(place, format!("detectors: {known} is named twice"));
@@ -76,15 +81,19 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
             Some(known) => detectors.push(*known),
             None => {
                 has_unknown = true;
+                if let Some((absent, feature)) = DetectorSpec::LEFT_OUT.iter().find(|(absent, _)| *absent == name) {
+                    reader.problem(
+                        place,
+                        format!("detectors: this homeostat was built without `{feature}`, leave {absent} out"),
+                    );
+                    continue;
+                }
                 reader.problem(place, format!("detectors: unknown {name:?}; use one of {}", DETECTORS.join(", ")));
             }
         }
     }
     if detectors.is_empty() && !has_unknown {
         reader.problem(place, format!("detectors: name at least one of {}", DETECTORS.join(", ")));
-    }
-    if detectors.contains(&"autoencoder") && !cfg!(feature = "onnx") {
-        reader.problem(place, "detectors: this homeostat was built without `onnx`, leave autoencoder out");
     }
     let incidents = reader.section("incidents", |incidents| {
         (incidents.parsed::<FalseAlarmBudget>("false_alarm_budget"), read_calibration(incidents, base))

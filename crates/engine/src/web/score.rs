@@ -13,12 +13,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Bytes};
 use homeostat_core::{Assessment, Fused, Grid, NotReady, Subject, Timestamp, Vote, Window, parse_duration};
 use homeostat_detect::Ensemble;
+use homeostat_incidents::row_typing;
 use ndarray::Array2;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Api, busy, problem};
-use crate::typed::typed;
 
 /// Largest body of a request: [`VALUES_MAX`] numbers of up to 24 characters, with their commas, are under 1 MiB.
 pub(super) const BODY_BYTES_MAX: usize = 2 << 20;
@@ -103,7 +103,7 @@ fn scored(api: &Api, body: &Bytes) -> Result<Value, Box<Response>> {
 
 /// The answer, everything with its name.
 fn shown(api: &Api, subject: &Subject, window: &Window, ensemble: &Ensemble, assessment: &Assessment) -> Value {
-    let typed = typed(window.schema(), window.last_row(), assessment, &api.shared.calibration);
+    let typed = ensemble.last().and_then(|row| row_typing(window.schema(), row, &api.shared.calibration));
     let mut data = json!({
         "subject": subject,
         "at": assessment.at,

@@ -31,7 +31,7 @@ impl Monitor {
         let followed = self.fleet.iter().map(|(subject, ensemble)| {
             // Limits were checked when they were given.
             let limits = || LimitWatch::new(ensemble.schema(), ensemble.step(), &self.limits).unwrap_or_default();
-            known.remove(subject).unwrap_or_else(|| Followed { limits: limits(), published_until: None })
+            known.remove(subject).unwrap_or_else(|| Followed { limits: limits() })
         });
         self.followed = followed.collect();
         kept

@@ -197,7 +197,8 @@ fn subjects_that_share_a_network_are_scored_in_one_batch_as_each_alone() {
 #[test]
 fn what_is_planned_surprises_the_forecast_less_and_failures_as_much_as_ever() {
     let forecast = DetectorSpec::by_name("forecast").expect("a detector");
-    let detectors = vec![DetectorSpec::Residual, forecast];
+    let residual = DetectorSpec::by_name("residual").expect("a detector");
+    let detectors = vec![residual, forecast];
     let spec = EnsembleSpec { detectors, ..EnsembleSpec::default() };
     let history = window("cart", 0, TRAINED_ROWS, 0..0);
     let ensemble = Ensemble::train(&spec, &history, Seed::new(7)).expect("enough history");
@@ -287,4 +288,24 @@ fn a_subject_in_an_incident_keeps_its_models() {
     assert_eq!(monitor_of_redis.renew(ensembles(&["quiet", "redis"])), [subject("redis")]);
     assert_eq!(monitor_of_redis.ensemble(&subject("redis")).and_then(Ensemble::newest_at), before);
     assert_eq!(monitor_of_redis.open_incidents().count(), 1);
+}
+
+/// Nobody looked for longer than a window is; when somebody looks again, the fault has been there all the time.
+#[test]
+fn a_fault_that_began_in_a_pause_longer_than_a_window_is_published() {
+    let history = window("cart", 0, 1_440, 0..0);
+    let ensemble = Ensemble::train(&EnsembleSpec::default(), &history, Seed::new(7)).expect("enough history");
+    for pause in [20, 60, 72, 200, 1_000] {
+        let tracker = Tracker::new(Hysteresis::default(), TrackerTimes::default(), Calibration::unknown());
+        let mut monitor = Monitor::new(BTreeMap::from([(subject("cart"), ensemble.clone())]), tracker);
+        let before = window("cart", 1_440, 60, 0..0);
+        assert!(monitor.observe(before.grid().end(), &[before], &context()).changes.is_empty());
+        let mut found = Vec::new();
+        // The newest 60 rows at every look.
+        for look in 0..30 {
+            let after = window("cart", 1_500 + pause, 90, 0..90).slice_steps(look, look + 60).expect("rows");
+            found.extend(monitor.observe(after.grid().end(), &[after], &context()).changes);
+        }
+        assert_eq!(names(&found).first(), Some(&("opened", "cart")), "after a pause of {pause} rows");
+    }
 }

@@ -1,21 +1,9 @@
-//! Which features of a row are evidence, and how evidence grows while an incident is open.
+//! How evidence grows while an incident is open.
 
 use homeostat_core::Evidence;
 
 use super::SubjectRow;
-use crate::typing::DEVIATING_MIN;
-
-/// Features of evidence kept: what a person reads at night, and what must recover before the incident is over.
-const EVIDENCE_MAX: usize = 8;
-
-/// The row's deviating features, strongest first; if none deviates by itself, the strongest of all.
-pub(super) fn evidence_of(row: &SubjectRow<'_>) -> Vec<Evidence> {
-    let mut all: Vec<Evidence> = (0..row.schema.n_features()).filter_map(|idx| evidence_at(row, idx)).collect();
-    strongest_first(&mut all);
-    let n_deviating = all.iter().filter(|one| one.deviation.abs() >= DEVIATING_MIN).count();
-    all.truncate(n_deviating.clamp(1, EVIDENCE_MAX));
-    all
-}
+use crate::typing::{DEVIATING_MIN, EVIDENCE_MAX, evidence_at, evidence_of, strongest_first};
 
 /// Adds what deviates in this row more strongly than before, or for the first time.
 ///
@@ -25,20 +13,15 @@ pub(super) fn evidence_of(row: &SubjectRow<'_>) -> Vec<Evidence> {
 pub(super) fn merge(evidence: &mut Vec<Evidence>, row: &SubjectRow<'_>) {
     let deviates = |evidence: &[Evidence]| evidence.iter().any(|one| one.deviation.abs() >= DEVIATING_MIN);
     if !deviates(evidence) {
-        let first = evidence_of(row);
+        let first = evidence_of(row.schema, row.row);
         if deviates(&first) {
             *evidence = first;
         }
         return;
     }
     for idx in 0..row.schema.n_features() {
-        let Some(new) = evidence_at(row, idx) else { continue };
-        let off_level = row
-            .row
-            .features
-            .get(idx)
-            .is_some_and(|state| !state.normal && state.deviation.is_some_and(|level| level * new.deviation > 0.0));
-        if new.deviation.abs() < DEVIATING_MIN || !off_level {
+        let Some(new) = evidence_at(row.schema, row.row, idx) else { continue };
+        if !is_off_level(row, idx, &new) {
             continue;
         }
         match evidence.iter_mut().find(|one| one.feature == new.feature) {
@@ -51,15 +34,36 @@ pub(super) fn merge(evidence: &mut Vec<Evidence>, row: &SubjectRow<'_>) {
     evidence.truncate(EVIDENCE_MAX);
 }
 
-fn strongest_first(evidence: &mut [Evidence]) {
-    // A stable sort: equal deviations stay in the schema's order.
-    evidence.sort_by(|a, b| b.deviation.abs().total_cmp(&a.deviation.abs()));
+/// What stands out in this row for longer than a jump: the features whose level is off as well, and to the same side.
+pub(super) fn lasting(row: &SubjectRow<'_>) -> Vec<Evidence> {
+    let one = |idx: usize| evidence_at(row.schema, row.row, idx).filter(|one| is_off_level(row, idx, one));
+    (0..row.schema.n_features()).filter_map(one).collect()
 }
 
-fn evidence_at(row: &SubjectRow<'_>, idx: usize) -> Option<Evidence> {
-    let feature = row.schema.features().get(idx)?;
-    let observed = row.row.features.get(idx)?.value?;
-    let deviation = row.row.assessment.deviations.get(idx).copied().flatten()?;
-    let expected = row.row.assessment.expected.get(idx).copied().flatten().unwrap_or(observed);
-    Some(Evidence { feature: feature.name.clone(), signal: feature.signal, observed, expected, deviation })
+fn is_off_level(row: &SubjectRow<'_>, idx: usize, one: &Evidence) -> bool {
+    let off = row
+        .row
+        .features
+        .get(idx)
+        .is_some_and(|state| !state.normal && state.deviation.is_some_and(|level| level * one.deviation > 0.0));
+    one.deviation.abs() >= DEVIATING_MIN && off
+}
+
+/// Brings the numbers of evidence up to this row; what the row doesn't have keeps its last.
+pub(super) fn bring_up_to(evidence: &mut [Evidence], row: &SubjectRow<'_>) {
+    for one in evidence {
+        let newest = row.schema.position(&one.feature).and_then(|idx| newest_at(row, idx));
+        if let Some((observed, expected, deviation)) = newest {
+            (one.observed, one.expected, one.deviation) = (observed, expected, deviation);
+        }
+    }
+}
+
+/// What was measured and expected, and how far that is: where the numbers contradict each other, from the training level.
+fn newest_at(row: &SubjectRow<'_>, idx: usize) -> Option<(f64, f64, f64)> {
+    if let Some(one) = evidence_at(row.schema, row.row, idx) {
+        return Some((one.observed, one.expected, one.deviation));
+    }
+    let state = row.row.features.get(idx)?;
+    Some((state.value?, state.expected.or(state.value)?, state.deviation?))
 }

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use homeostat_core::{
     Annotation, Calibrated, CorrelationId, Evidence, Fused, Incident, IncidentChange, IncidentId, IncidentState,
-    IncidentType, Score, Subject, Timestamp,
+    IncidentType, Score, Signal, Subject, Timestamp,
 };
 use homeostat_detect::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Causes;
-use super::evidence::{evidence_of, merge};
+use super::evidence::{bring_up_to, lasting, merge};
 use super::published::Published;
 use super::{ClusterContext, SubjectRow, TrackerTimes, is_flowing};
 use crate::confidence::Calibration;
 use crate::replica_watch::OutlierReplica;
-use crate::typing::{TypingContext, fits_rollout, incident_type, is_its_own, is_load, sharpened};
+use crate::typing::{
+    DEVIATING_MIN, TypingContext, evidence_of, fits_rollout, incident_type, is_its_own, is_load, sharpened,
+};
 
 /// Subjects listed as affected: a page that lists more helps nobody, and it bounds the incident's size.
 const AFFECTED_MAX: usize = 64;
@@ -23,8 +25,27 @@ const AFFECTED_MAX: usize = 64;
 /// Roll-outs listed. Of more than four in half an hour the earliest four are as good a hint.
 const ROLLOUTS_MAX: usize = 4;
 
+/// A stale incident is open again when its data is at most this share of the staleness time old: where data always lags by about
+/// that time, an incident must not go stale and come back at every step.
+const FRESH_SHARE: (u32, u32) = (3, 4);
+
+/// An incident is of another type once another fault has stood out alone for so many rows: as many as close one.
+const OTHER_ROWS: u32 = 5;
+
 /// With a step longer than the staleness time, a row that is merely due must not look like silence.
 const STALE_STEPS_MIN: u32 = 3;
+
+/// What the next row means for an incident, beside what it measures.
+pub(super) struct RowMeans {
+    /// It would open an incident if there were none.
+    pub(super) alarms: bool,
+    /// There were enough calm rows to close one.
+    pub(super) calm: bool,
+    /// No gap in the subject's data is near enough to matter.
+    pub(super) is_whole: bool,
+    /// The moment at which the row is looked at: later than its own where data lags.
+    pub(super) as_of: Timestamp,
+}
 
 /// What is known of an incident's subject beside its own rows.
 pub(super) struct Known<'a> {
@@ -34,10 +55,29 @@ pub(super) struct Known<'a> {
     pub(super) outliers: &'a [OutlierReplica],
 }
 
-/// An open incident, and what was told of it.
+/// An open incident, and what was published of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Open {
+    /// Its evidence has the numbers of the newest row.
     pub(super) incident: Incident,
+    /// The same evidence as it was when it stood out most: what types it.
+    #[serde(default)]
+    peaks: Vec<Evidence>,
+    /// The features that stood out first: while one of them does, the fault goes on.
+    #[serde(default)]
+    first: Vec<String>,
+    /// Rows for which nothing of that and something else has stood out.
+    #[serde(default)]
+    other_rows: u32,
+    /// The highest score among rows with no gap shortly before them.
+    #[serde(default)]
+    whole_peak: Option<Score>,
+    /// Whether its memory is on its way to its limit.
+    #[serde(default)]
+    memory_fills_up: bool,
+    /// Since when it has been stale.
+    #[serde(default)]
+    stale_at: Option<Timestamp>,
     /// Silence for longer than this is stale.
     silence_max: Duration,
     /// The newest row that had a score and something of the evidence.
@@ -72,11 +112,12 @@ pub(super) struct Open {
 
 impl Open {
     /// An incident that opens with this row; neither annotated nor announced yet.
-    pub(super) fn new(row: SubjectRow<'_>, at: Timestamp, stale_after: Duration) -> Self {
+    pub(super) fn new(row: SubjectRow<'_>, at: Timestamp, stale_after: Duration, is_whole: bool) -> Self {
         let score = row.row.assessment.score().unwrap_or(Score::ZERO);
         let silence_max = stale_after.max(row.step.saturating_mul(STALE_STEPS_MIN));
-        let mut open = Self::with(row.subject, at, silence_max, score, evidence_of(&row));
+        let mut open = Self::with(row.subject, at, silence_max, score, evidence_of(row.schema, row.row));
         open.incident.votes.clone_from(&row.row.assessment.votes);
+        open.whole_peak = is_whole.then_some(score);
         open.follow_limits(&row);
         open
     }
@@ -98,7 +139,9 @@ impl Open {
     /// An incident that a record has and this tracker hasn't. What was published of it is what the record says.
     pub(super) fn of_record(incident: Incident, silence_max: Duration) -> Self {
         let fresh = Self::with(&incident.subject, incident.updated_at, silence_max, incident.score, Vec::new());
-        Self { published: Some(Published::of(&incident, None)), incident, ..fresh }
+        let mut open = Self { published: Some(Published::of(&incident, None)), incident, ..fresh };
+        open.complete();
+        open
     }
 
     /// Takes a record's state over where it is the newer one.
@@ -106,6 +149,8 @@ impl Open {
         if recorded.updated_at > self.incident.updated_at {
             self.published = Some(Published::of(&recorded, self.published.as_ref()));
             self.incident = recorded;
+            self.peaks.clear();
+            self.complete();
         }
     }
 
@@ -128,7 +173,13 @@ impl Open {
             limits_ahead: Vec::new(),
         };
         Self {
+            peaks: incident.evidence.clone(),
             incident,
+            first: Vec::new(),
+            other_rows: 0,
+            whole_peak: None,
+            memory_fills_up: false,
+            stale_at: None,
             silence_max,
             fresh_at: at,
             normal_rows: 0,
@@ -143,60 +194,122 @@ impl Open {
         }
     }
 
+    /// Fills in what a record, or a checkpoint of an earlier version, doesn't have.
+    pub(super) fn complete(&mut self) {
+        if self.peaks.is_empty() {
+            self.peaks.clone_from(&self.incident.evidence);
+        }
+        if self.incident.confidence != Calibrated::UNKNOWN {
+            self.whole_peak = self.whole_peak.or(Some(self.incident.score_peak));
+        }
+    }
+
+    /// The newest row that had a score and something of the evidence.
+    pub(super) fn fresh_at(&self) -> Timestamp {
+        self.fresh_at
+    }
+
     pub(super) fn incident(&self) -> &Incident {
         &self.incident
     }
 
     /// Whether a failing dependency wouldn't explain it: it is shared by all replicas.
     pub(super) fn is_its_own(&self) -> bool {
-        self.by_replicas || is_its_own(&self.incident.evidence)
+        self.by_replicas || is_its_own(&self.peaks)
     }
 
     /// Whether it is load that callers pass down.
     pub(super) fn is_load(&self) -> bool {
-        is_load(&self.incident.evidence)
+        is_load(&self.peaks)
     }
 
     /// Whether a roll-out of the subject shortly before it opened explains it.
     pub(super) fn is_of_rollout(&self, context: &ClusterContext, times: &TrackerTimes) -> bool {
-        fits_rollout(&self.incident.evidence) && !rollouts(&self.incident, context, times).is_empty()
+        fits_rollout(&self.peaks) && !rollouts(&self.incident, context, times).is_empty()
     }
 
-    /// Takes the next row. `alarms`: it would open an incident if there were none; `calm`: enough calm rows to close one.
-    pub(super) fn observe(&mut self, row: &SubjectRow<'_>, alarms: bool, calm: bool, times: &TrackerTimes) {
+    /// Takes the next row.
+    pub(super) fn observe(&mut self, row: &SubjectRow<'_>, means: &RowMeans, times: &TrackerTimes) {
         let at = row.row.assessment.at;
-        self.subsided |= calm;
+        self.subsided |= means.calm;
         let lasts = at.since(self.notified_at) >= ALARM_UNIT.max(row.step.saturating_mul(ALARM_UNIT_ROWS_MIN));
-        self.notifies = alarms && (self.subsided || lasts);
+        self.notifies = means.alarms && (self.subsided || lasts);
         self.follow_limits(row);
         let some_there = self.judge_evidence(row, times);
         let Fused::Scored { score, .. } = row.row.assessment.fused else {
             return;
         };
         if some_there {
-            self.is_fresh(at);
+            self.is_fresh(at, means.as_of);
         }
         self.incident.score = score;
         if score.is_alarming() {
             self.by_replicas = false;
-            merge(&mut self.incident.evidence, row);
+            merge(&mut self.peaks, row);
         }
+        self.look_for_another(row);
+        self.list_evidence(row);
         if score > self.incident.score_peak {
             self.incident.score_peak = score;
             self.incident.votes.clone_from(&row.row.assessment.votes);
         }
+        if means.is_whole && self.whole_peak.is_none_or(|peak| score > peak) {
+            self.whole_peak = Some(score);
+        }
     }
 
-    /// Data of its evidence came in.
-    fn is_fresh(&mut self, at: Timestamp) {
+    /// Whether another fault stands out while nothing is left of this one: then it is of that type, and notifies again, because
+    /// whoever knows of the first doesn't know of this one.
+    fn look_for_another(&mut self, row: &SubjectRow<'_>) {
+        if self.first.is_empty() {
+            self.first = deviating(&self.peaks);
+        }
+        let now = lasting(row);
+        let typing_context = TypingContext { memory_fills_up: self.memory_fills_up, ..TypingContext::default() };
+        let found = incident_type(&now, typing_context);
+        // What only replicas have, a workload's row says nothing of.
+        let goes_on = self.first.is_empty()
+            || !self.replica_features.is_empty()
+            || now.iter().any(|one| self.first.contains(&one.feature));
+        if goes_on || found == IncidentType::Unknown {
+            self.other_rows = 0;
+            return;
+        }
+        self.other_rows += 1;
+        if self.other_rows < OTHER_ROWS {
+            return;
+        }
+        (self.incident.incident_type, self.other_rows) = (found, 0);
+        self.first = deviating(&now);
+        self.peaks.retain(|peak| {
+            let state = row.schema.position(&peak.feature).and_then(|idx| row.row.features.get(idx));
+            state.is_none_or(|state| !state.normal)
+        });
+        merge(&mut self.peaks, row);
+        self.notifies = true;
+    }
+
+    /// Lists its evidence with the numbers of this row.
+    fn list_evidence(&mut self, row: &SubjectRow<'_>) {
+        let known = std::mem::take(&mut self.incident.evidence);
+        let newest = |peak: &Evidence| known.iter().find(|one| one.feature == peak.feature).unwrap_or(peak).clone();
+        self.incident.evidence = self.peaks.iter().map(newest).collect();
+        bring_up_to(&mut self.incident.evidence, row);
+    }
+
+    /// Data of its evidence came in, which is looked at as of `as_of`.
+    fn is_fresh(&mut self, at: Timestamp, as_of: Timestamp) {
         self.fresh_at = self.fresh_at.max(at);
-        self.incident.state = IncidentState::Open;
+        let (share, of) = FRESH_SHARE;
+        if self.incident.state == IncidentState::Stale && as_of.since(self.fresh_at) <= self.silence_max * share / of {
+            self.incident.state = IncidentState::Open;
+        }
     }
 
     /// Its replicas were compared at `at`: whether some are unlike the others, is told by annotations.
     pub(super) fn compared(&mut self, at: Timestamp) {
         if self.by_replicas {
-            self.is_fresh(at);
+            self.is_fresh(at, at);
         }
     }
 
@@ -205,6 +318,9 @@ impl Open {
         let Incident { evidence, limits_ahead, .. } = &mut self.incident;
         limits_ahead.clear();
         limits_ahead.extend(evidence.iter().filter_map(|one| row.limits.ahead(&one.feature, row.row.assessment.at)));
+        let memory = row.schema.features().iter().filter(|feature| feature.signal == Signal::Memory);
+        let mut ahead = memory.filter_map(|feature| row.limits.ahead(&feature.name, row.row.assessment.at));
+        self.memory_fills_up = ahead.next().is_some();
     }
 
     /// Whether its evidence has been back to normal, on fresh data, for so many rows.
@@ -241,6 +357,22 @@ impl Open {
             Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
             Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } => false,
         })
+    }
+
+    /// Whether it has been stale for so long that nobody waits for its data any more.
+    pub(super) fn has_expired(&mut self, now: Timestamp, expires_after: Duration) -> bool {
+        if self.incident.state != IncidentState::Stale {
+            self.stale_at = None;
+            return false;
+        }
+        now.since(*self.stale_at.get_or_insert(now)) > expires_after
+    }
+
+    pub(super) fn expired(mut self, now: Timestamp) -> Incident {
+        self.incident.state = IncidentState::Expired;
+        self.incident.limits_ahead.clear();
+        self.incident.updated_at = now;
+        self.incident
     }
 
     /// The change, if its data has been silent for too long and that wasn't told.
@@ -285,17 +417,19 @@ impl Open {
             dependency: cause.dependency.clone(),
             incident: cause.incident.clone(),
         });
-        let typing_context =
-            TypingContext { recent_rollout: !rollouts.is_empty(), dependency_in_incident: !causes.is_empty() };
+        let typing_context = TypingContext {
+            recent_rollout: !rollouts.is_empty(),
+            dependency_in_incident: !causes.is_empty(),
+            memory_fills_up: self.memory_fills_up,
+        };
         let outliers = outliers.iter().map(OutlierReplica::annotation);
         incident.annotations = event.into_iter().chain(rollouts).chain(dependencies).chain(outliers).collect();
-        let found = incident_type(&incident.evidence, typing_context);
+        let found = incident_type(&self.peaks, typing_context);
         incident.incident_type = sharpened(incident.incident_type, found);
-        // Calibration knows the detectors' scores, not the comparing of replicas.
-        incident.confidence = if self.by_replicas {
-            Calibrated::UNKNOWN
-        } else {
-            calibration.confidence(incident.incident_type, incident.score_peak)
+        // Calibration knows the detectors' scores of whole rows: not the comparing of replicas, and not what a gap stirs up.
+        incident.confidence = match self.whole_peak {
+            Some(score) if !self.by_replicas => calibration.confidence(incident.incident_type, score),
+            Some(_) | None => Calibrated::UNKNOWN,
         };
     }
 
@@ -322,6 +456,12 @@ impl Open {
             Some(_) => None,
         }
     }
+}
+
+/// The features that deviate.
+fn deviating(evidence: &[Evidence]) -> Vec<String> {
+    let deviating = evidence.iter().filter(|one| one.deviation.abs() >= DEVIATING_MIN);
+    deviating.map(|one| one.feature.clone()).collect()
 }
 
 /// The roll-outs that may have caused it: those known so far, and those of the subject, not by us, shortly before it opened.

@@ -20,7 +20,7 @@ impl Tracker {
     ) -> Vec<Incident> {
         for watch in self.watches.values_mut() {
             // A clock that was ahead when the state was saved must not make rows count for nothing from now on.
-            watch.counted_until = watch.counted_until.map(|until| until.min(now));
+            watch.rewind(now);
             watch.open.take_if(|open| is_over(&open.incident().id));
         }
         let mut ended = Vec::new();
@@ -36,7 +36,7 @@ impl Tracker {
                 }
                 None => {
                     // Rows from before what is known of it would make it look calm.
-                    watch.counted_until = watch.counted_until.max(Some(incident.updated_at.min(now)));
+                    watch.has_been_seen_until(incident.updated_at.min(now));
                     watch.open = Some(Open::of_record(incident, self.times.stale_after));
                 }
             }

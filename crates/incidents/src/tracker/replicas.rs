@@ -3,7 +3,7 @@
 use homeostat_core::{IncidentChange, Subject, Timestamp};
 
 use super::open::Open;
-use super::{ClusterContext, Tracker, TrackerTimes, Watch};
+use super::{ClusterContext, Tracker};
 use crate::replica_watch::OutlierReplica;
 
 impl Tracker {
@@ -29,15 +29,5 @@ impl Tracker {
         let mut changes = Vec::new();
         self.refresh(at, context, &mut changes);
         changes
-    }
-}
-
-impl Watch {
-    /// Whether replicas that are unlike the others keep its incident open. What they alone opened stays until they were seen to be
-    /// well; another incident isn't held open by a comparison of long ago.
-    pub(super) fn is_held_by_replicas(&self, at: Timestamp, times: &TrackerTimes) -> bool {
-        let by_replicas = self.open.as_ref().is_some_and(Open::is_by_replicas);
-        let is_recent = self.compared_at.is_some_and(|compared_at| at.since(compared_at) <= times.stale_after);
-        !self.outliers.is_empty() && (by_replicas || is_recent)
     }
 }

@@ -44,6 +44,10 @@ impl Open {
             all_usual &= may_be_usual(one.signal) && state.is_some_and(|state| state.usual);
             some_there |= state.is_some_and(|state| state.value.is_some());
         }
+        // Where nothing speaks for it, any measurement is data.
+        if self.incident.evidence.is_empty() {
+            some_there = row.row.features.iter().any(|state| state.value.is_some());
+        }
         self.normal_rows = if all_normal { self.normal_rows.saturating_add(1) } else { 0 };
         let all_usual = all_usual && !self.by_replicas && self.incident.limits_ahead.is_empty();
         self.usual_rows = if all_usual {

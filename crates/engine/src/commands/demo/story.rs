@@ -154,13 +154,17 @@ impl Story {
                 let what = format!("{what}: the new level counts as normal now");
                 self.line(text, now, &incident.id, Tone::Holding, "rebaselined", &what);
             }
+            IncidentChange::Expired(_) => {
+                self.line(text, now, &incident.id, Tone::Holding, "expired", &format!("{what}: no data for too long"));
+            }
         }
         match change {
             IncidentChange::Opened(_) | IncidentChange::Updated(_) => self.facts(text, incident, before),
             IncidentChange::Refired(_)
             | IncidentChange::Stale(_)
             | IncidentChange::Resolved(_)
-            | IncidentChange::Rebaselined(_) => {}
+            | IncidentChange::Rebaselined(_)
+            | IncidentChange::Expired(_) => {}
         }
     }
 
@@ -214,7 +218,8 @@ impl Story {
             | IncidentChange::Refired(_)
             | IncidentChange::Stale(_)
             | IncidentChange::Resolved(_)
-            | IncidentChange::Rebaselined(_) => true,
+            | IncidentChange::Rebaselined(_)
+            | IncidentChange::Expired(_) => true,
         }
     }
 

@@ -1,94 +1,33 @@
 //! The options that are searched: their names, their values, and each value as config.
 
 use anyhow::bail;
+use homeostat_detect::{DetectorSpec, TunedSetting, TunedValue};
 use homeostat_evaluate::{Space, Trial, TunedOption};
 
-/// A value's name, and what it writes into the config: a path and its YAML.
-type Named = (&'static str, &'static [(&'static str, &'static str)]);
+/// One of the options: its name, and its values. The first of these is the default and writes nothing.
+struct Tuned {
+    name: &'static str,
+    values: Vec<Value>,
+}
 
-/// What is searched. The first value of each is the default and writes nothing.
-///
-/// Only what has a reason to depend on the data is here: how many rows or trees a model may have is a question of memory,
-/// and what a model was measured to be indifferent to would only dilute the search.
-const OPTIONS: [(&str, &[Named]); 11] = [
-    (
-        "detectors",
-        &[
-            ("all six", &[]),
-            ("forest+dbscan+forecast+autoencoder", &[("detectors", "[forest, dbscan, forecast, autoencoder]")]),
-            ("no forest", &[("detectors", "[residual, dbscan, forecast, pca, autoencoder]")]),
-            ("no dbscan", &[("detectors", "[residual, forest, forecast, pca, autoencoder]")]),
-            ("no forecast", &[("detectors", "[residual, forest, dbscan, pca, autoencoder]")]),
-            ("no autoencoder", &[("detectors", "[residual, forest, dbscan, forecast, pca]")]),
-            ("no pca", &[("detectors", "[residual, forest, dbscan, forecast, autoencoder]")]),
-            ("residual+dbscan+forecast", &[("detectors", "[residual, dbscan, forecast]")]),
-        ],
-    ),
-    (
-        "forest.sample_rows_max",
-        &[
-            ("256", &[]),
-            ("64", &[("detection.forest.sample_rows_max", "64")]),
-            ("1024", &[("detection.forest.sample_rows_max", "1024")]),
-        ],
-    ),
-    (
-        "dbscan.epsilon",
-        &[
-            ("knee", &[]),
-            ("quantile .8", &[("detection.dbscan.epsilon", "quantile 0.8")]),
-            ("quantile .95", &[("detection.dbscan.epsilon", "quantile 0.95")]),
-            ("quantile .99", &[("detection.dbscan.epsilon", "quantile 0.99")]),
-        ],
-    ),
-    (
-        "dbscan.min_points",
-        &[
-            ("auto", &[]),
-            ("3", &[("detection.dbscan.min_points", "3")]),
-            ("12", &[("detection.dbscan.min_points", "12")]),
-        ],
-    ),
-    (
-        "forecast.season_cycles_min",
-        &[
-            ("3", &[]),
-            ("2", &[("detection.forecast.season_cycles_min", "2")]),
-            ("5", &[("detection.forecast.season_cycles_min", "5")]),
-        ],
-    ),
-    (
-        "forecast.slow_half_life",
-        &[
-            ("6h", &[]),
-            ("1h", &[("detection.forecast.slow_half_life", "1h")]),
-            ("1d", &[("detection.forecast.slow_half_life", "1d")]),
-        ],
-    ),
-    (
-        "forecast.accept_after",
-        &[
-            ("1d", &[]),
-            ("6h", &[("detection.forecast.accept_after", "6h")]),
-            ("3d", &[("detection.forecast.accept_after", "3d")]),
-        ],
-    ),
-    (
-        "autoencoder.epochs_max",
-        &[
-            ("80", &[]),
-            ("30", &[("detection.autoencoder.epochs_max", "30")]),
-            ("200", &[("detection.autoencoder.epochs_max", "200")]),
-        ],
-    ),
-    (
-        "autoencoder.learning_rate",
-        &[
-            ("0.003", &[]),
-            ("0.001", &[("detection.autoencoder.learning_rate", "0.001")]),
-            ("0.01", &[("detection.autoencoder.learning_rate", "0.01")]),
-        ],
-    ),
+/// A value's name, and what it writes into the config: paths and their YAML.
+struct Value {
+    name: String,
+    writes: Vec<(&'static str, String)>,
+}
+
+impl Tuned {
+    fn of((name, values): &TunedSetting) -> Self {
+        let value = |(name, writes): &TunedValue| Value {
+            name: (*name).to_owned(),
+            writes: writes.iter().map(|(path, yaml)| (*path, (*yaml).to_owned())).collect(),
+        };
+        Self { name, values: values.iter().map(value).collect() }
+    }
+}
+
+/// When incidents open.
+const OPENING: [TunedSetting; 2] = [
     (
         "opening.rows",
         &[
@@ -103,31 +42,60 @@ const OPTIONS: [(&str, &[Named]); 11] = [
     ),
 ];
 
-/// The options of these names, or all; what this program was built without is left out.
+/// Which detectors vote: all, all but one, and the smaller sets that have done well.
+fn detectors() -> Tuned {
+    let all: Vec<&str> = DetectorSpec::all_default().iter().map(DetectorSpec::name).collect();
+    let value = |name: String, detectors: &[&str]| Value {
+        name,
+        writes: vec![("detectors", format!("[{}]", detectors.join(", ")))],
+    };
+    let few: [&[&str]; 2] = [&["forest", "dbscan", "forecast", "autoencoder"], &["residual", "dbscan", "forecast"]];
+    let few = few.iter().filter(|few| few.iter().all(|name| all.contains(name)));
+    let without = all.iter().map(|left_out| {
+        let others: Vec<&str> = all.iter().copied().filter(|name| name != left_out).collect();
+        value(format!("no {left_out}"), &others)
+    });
+    let default = Value { name: "all".to_owned(), writes: Vec::new() };
+    let values = std::iter::once(default).chain(without).chain(few.map(|few| value(few.join("+"), few)));
+    Tuned { name: "detectors", values: values.collect() }
+}
+
+/// What is searched.
+///
+/// Only what has a reason to depend on the data is here: how many rows or trees a model may have is a question of memory,
+/// and what a model was measured to be indifferent to would only dilute the search.
+fn tuned() -> Vec<Tuned> {
+    let of_detectors = DetectorSpec::tuned().into_iter().flatten();
+    std::iter::once(detectors()).chain(of_detectors.chain(&OPENING).map(Tuned::of)).collect()
+}
+
+/// The options of these names, or all.
 pub(super) fn space(wanted: &[String]) -> anyhow::Result<Space> {
-    let known = || OPTIONS.iter().map(|(name, _)| *name);
-    if let Some(unknown) = wanted.iter().find(|name| !known().any(|known| known == name.as_str())) {
-        bail!("--option: unknown {unknown:?}; use one of {}", known().collect::<Vec<_>>().join(", "));
+    let known = tuned();
+    if let Some(unknown) = wanted.iter().find(|name| !known.iter().any(|known| known.name == name.as_str())) {
+        let names: Vec<&str> = known.iter().map(|known| known.name).collect();
+        bail!("--option: unknown {unknown:?}; use one of {}", names.join(", "));
     }
     let has = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
-    let usable = |values: &&[Named]| {
-        cfg!(feature = "onnx") || !values.iter().any(|value| value.1.iter().any(|set| set.1.contains("autoencoder")))
-    };
-    let options = OPTIONS.iter().filter(|(name, values)| has(name) && usable(values)).map(|(name, values)| {
-        let values = values.iter().map(|value| value.0.to_owned()).collect();
-        TunedOption { name: (*name).to_owned(), values }
+    let options = known.into_iter().filter(|option| has(option.name)).map(|option| TunedOption {
+        name: option.name.to_owned(),
+        values: option.values.into_iter().map(|value| value.name).collect(),
     });
     Ok(Space::new(options.collect()))
 }
 
 /// The config's top-level keys that a trial writes, as YAML; nothing for the defaults.
 pub(super) fn yaml(space: &Space, trial: &Trial) -> String {
+    let known = tuned();
     let mut settings: Vec<(&str, &str)> = Vec::new();
     for (idx, option) in space.options().iter().enumerate() {
-        let values = OPTIONS.iter().find(|(name, _)| *name == option.name).map_or(&[][..], |(_, values)| values);
-        settings.extend(values.get(trial.value_idx(idx)).map_or(&[][..], |value| value.1));
+        let value = known
+            .iter()
+            .find(|known| known.name == option.name)
+            .and_then(|known| known.values.get(trial.value_idx(idx)));
+        settings.extend(value.iter().flat_map(|value| &value.writes).map(|(path, yaml)| (*path, yaml.as_str())));
     }
-    // In the order of OPTIONS, settings of one section are neighbours.
+    // In the order of `tuned`, settings of one section are neighbours.
     let mut text = String::new();
     let mut open: Vec<&str> = Vec::new();
     for (path, value) in settings {
@@ -152,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_value_of_every_option_is_a_config_of_its_own() {
-        for (name, values) in OPTIONS {
+        for Tuned { name, values } in tuned() {
             let space = space(&[name.to_owned()]).expect("a known option");
             let trials = space.draw(values.len(), Seed::new(1));
             assert_eq!(trials.len(), values.len(), "{name}");

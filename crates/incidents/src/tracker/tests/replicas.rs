@@ -63,7 +63,7 @@ fn silence_of_the_replicas_is_stale_and_never_resolved() {
     let mut play = Play::new();
     play.steps(10, &[given("cart", 0.2, CALM)]);
     play.compare(&[sick("cart-c")]);
-    let changes = play.steps(120, &[given("cart", 0.2, CALM)]);
+    let changes = play.steps(50, &[given("cart", 0.2, CALM)]);
     assert_eq!(names(&changes), [("stale", "cart".to_owned())]);
     assert_eq!(play.open().len(), 1);
 }
