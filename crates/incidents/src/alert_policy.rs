@@ -59,9 +59,11 @@ impl AlertPolicy {
         for nats in &history {
             alarm_threshold.push(*nats);
         }
+        // Without evidence an incident is stale from its first minutes on: it must go on all the same.
+        let times = TrackerTimes { stale_ends_after: Duration::MAX, ..TrackerTimes::default() };
         Self {
             alarm_threshold: alarm_threshold.restarted(),
-            tracker: Tracker::new(hysteresis, TrackerTimes::default(), Calibration::unknown()),
+            tracker: Tracker::new(hysteresis, times, Calibration::unknown()),
             subject: of.subject().clone(),
             schema: Arc::clone(of.schema()),
             step,
