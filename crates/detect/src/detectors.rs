@@ -61,16 +61,18 @@ macro_rules! detectors {
                 match self { $($(#[$meta])* Self::$Type(_) => <$Type as Fitted>::BY_DEFAULT,)+ }
             }
 
-            /// Each detector with its options of the config: a section a detector. What is absent or wrong keeps its default.
+            /// Each detector with its options of the config: a section a detector that has any. What is absent or wrong keeps its default.
             pub fn read_all(reader: &mut Reader<'_>, files: &OptionFiles<'_>) -> Vec<Self> {
                 vec![$(
                     $(#[$meta])*
-                    Self::$Type(
+                    Self::$Type(if size_of::<<$Type as Fitted>::Spec>() == 0 {
+                        Default::default()
+                    } else {
                         reader
                             .section(<$Type as Fitted>::NAME, |reader| <$Type as Fitted>::read_options(reader, files))
                             .flatten()
-                            .unwrap_or_default(),
-                    ),
+                            .unwrap_or_default()
+                    }),
                 )+]
             }
 
