@@ -7,12 +7,14 @@ use homeostat_settings::Reader;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::training::WINDOWS_MIN;
 use super::{Autoencoder, NAME};
 use crate::detector::TrainError;
 use crate::fitted::{OptionFiles, checked, size};
 use crate::onnx::{CheckedModel, MODEL_BYTES_MAX, OnnxError};
 use crate::row_buffer::BUFFER_ROWS_MAX;
+
+/// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
+pub(super) const WINDOWS_MIN: usize = 120;
 
 /// Options of the autoencoder's training.
 #[derive(Clone, Debug, PartialEq, Serialize)]

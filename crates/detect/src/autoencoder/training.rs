@@ -10,13 +10,11 @@ use rand::seq::SliceRandom;
 
 use super::export::onnx_bytes;
 use super::net::{Adam, Net};
+use super::spec::WINDOWS_MIN;
 use super::window::{Coverage, clipped, put_row};
 use super::{AutoencoderFeature, AutoencoderMeta, AutoencoderSaved, AutoencoderSpec, CHANNEL, INPUTS_MAX, NAME};
 use crate::detector::TrainError;
 use crate::feature_extractor::ExtractedFeatures;
-
-/// Fewest usable windows: two hours of minutes. Below, the net learns them by heart and calls everything else unusual.
-pub(super) const WINDOWS_MIN: usize = 120;
 
 /// Windows in a mini-batch, fewest and most: large ones spend less on Adam, whose step costs the same for any; a short
 /// history gets small ones, so that an epoch still takes many steps.

@@ -9,12 +9,10 @@ use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
+use super::MODEL_BYTES_MAX;
 use super::shape::{Shape, Shapes};
 use super::wire::message_count;
 use super::{INPUT_NAME, OUTPUT_NAME, OnnxError};
-
-/// Largest model file read. A 600–64–16–64–600 autoencoder is 0.3 MB; the widest we train (4096 inputs) is 2.1 MB.
-pub const MODEL_BYTES_MAX: usize = 4 << 20;
 
 /// Most nodes, and most weights tensors. Ours has 11 and 10; a model of 32 layers still fits.
 const NODES_MAX: usize = 100;
