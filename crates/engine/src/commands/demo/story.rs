@@ -158,9 +158,6 @@ impl Story {
                 let what = format!("{what}: the new level counts as normal now");
                 self.line(text, now, &incident.id, Tone::Holding, "rebaselined", &what);
             }
-            IncidentChange::Expired(_) => {
-                self.line(text, now, &incident.id, Tone::Holding, "expired", &format!("{what}: no data for too long"));
-            }
         }
         match change {
             IncidentChange::Opened(_) | IncidentChange::Updated(_) => self.facts(text, incident, before),
