@@ -129,7 +129,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context).with_data_lag(config.offset);
     let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config)));
-    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer) };
+    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch };
     let mut service = Service::new(
         Arc::clone(&config),
         source,
@@ -137,7 +137,6 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         Arc::clone(&monitor),
         Arc::clone(&announcer),
         metrics,
-        switch,
         around,
     )?;
     tokio::select! {

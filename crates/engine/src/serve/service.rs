@@ -89,6 +89,8 @@ pub(crate) struct Around {
     pub(crate) publisher: Publisher,
     /// Makes models anew.
     pub(crate) trainer: Arc<dyn Trainer>,
+    /// Whether remediation is stopped.
+    pub(crate) switch: Arc<kill_switch::Watch>,
 }
 
 impl Service {
@@ -100,10 +102,9 @@ impl Service {
         monitor: SharedMonitor,
         announcer: Arc<Announcer>,
         metrics: Arc<Metrics>,
-        switch: Arc<kill_switch::Watch>,
         around: Around,
     ) -> anyhow::Result<Self> {
-        let Around { clock, live, publisher, trainer } = around;
+        let Around { clock, live, publisher, trainer, switch } = around;
         let feed = Feed::new(FeedConfig {
             queries: config.queries.clone(),
             rule: config.subjects.clone(),

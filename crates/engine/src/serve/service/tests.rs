@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::clock::testing::FakeClock;
+use crate::kill_switch;
 use crate::no_executor::NoExecutor;
 use crate::serve::live::Live;
 use crate::serve::snapshot::SnapshotReader;
@@ -205,13 +206,14 @@ fn service(
         tracker.restore(&state).expect("what was saved");
     }
     let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker)));
+    let switch = kill_switch::Watch::new(kill_switch::Files::new(&data), Arc::clone(&journal), crate::clock::now);
     let driver = Driver::new(Arc::new(NoExecutor), journal, Vec::new(), SafetyLimits::default());
     let cycle = Cycle::new(Arc::clone(&monitor), driver, Mode::Observe, ClusterContext::default());
     let (sender, live) = watch::channel(Arc::new(Live::of(config)));
     let (publisher, snapshot) = Publisher::new();
     let clock = Arc::new(CorrectedClock::new(Arc::clone(clock) as _));
     let trainer = Arc::new(OwnProcess { config: Arc::clone(config), source: source(config) });
-    let around = Around { clock, live, publisher, trainer };
+    let around = Around { clock, live, publisher, trainer, switch: Arc::new(switch) };
     let announcer = Arc::new(announcer.expect("an outbox"));
     let metrics = Arc::new(Metrics::new());
     let mut service = Service::new(Arc::clone(config), source(config), cycle, monitor, announcer, metrics, around)
