@@ -299,7 +299,7 @@ async fn wrong_windows_are_told_what_is_wrong() {
         (
             r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"fast","features":{"latency":[1]}}"#,
             400,
-            "no duration",
+            "invalid duration",
         ),
         (
             r#"{"subject":"shop/deployment/cart","end":"1970-01-01T10:00:00Z","step":"60s","features":{}}"#,

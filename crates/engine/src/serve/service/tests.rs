@@ -313,19 +313,6 @@ async fn empty_answers_resolve_nothing_and_make_it_not_ready_until_there_is_data
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_prometheus_is_caught_up_on() {
-    let mut scene = Scene::at_noon().await;
-    scene.minutes(5).await;
-    scene.change(|behaviour| behaviour.is_down = true);
-    scene.fault(10);
-    scene.minutes(3).await;
-    scene.change(|behaviour| behaviour.is_down = false);
-    // The same ten rows as without an outage, and the same incident.
-    scene.minutes(7).await;
-    assert_eq!(scene.incidents(), [IncidentState::Open]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_with_a_fault_going_on_tells_nothing_twice_and_nothing_false() {
     let mut scene = Scene::at_noon().await;
     scene.minutes(5).await;
