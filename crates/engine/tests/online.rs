@@ -67,7 +67,7 @@ fn run(dir: &Path, args: &[&str]) -> (Output, String) {
 
 fn config(dir: &Path, queries: &str) {
     let text = format!(
-        "datasources: [{{url: '{}'}}]\nglobal: {{step: 1s, history: 10m}}\nqueries: {{{queries}}}\ndetectors: [residual]\n",
+        "datasources: [{{url: '{}'}}]\nglobal: {{step: 1s, history: 10m}}\nqueries: {{{queries}}}\ndetectors: [residual, forest]\n",
         serve()
     );
     std::fs::write(dir.join("c.yml"), text).expect("written");
