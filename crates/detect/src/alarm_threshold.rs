@@ -94,7 +94,7 @@ pub struct InitialThreshold {
 /// wilder, too. Incidents, which are rare, hardly move it.
 ///
 /// The shift follows the false alarms of the last two weeks. Nobody says which alarms are false, so each counts by how false it
-/// looks: an alarm whose highest [opening level](Hysteresis::opening_level) (the same as the initial threshold is fitted to: a single far
+/// looks: an alarm whose highest opening level (the same as the initial threshold is fitted to: a single far
 /// row counts a quarter) is the excess x above the threshold counts `w = 3 S(x)²`, S being the survival function of the
 /// generalized Pareto distribution, `(1 + ξx/β)^(-1/ξ)`. If alarms come from the tail of normal rows, S is uniform on (0, 1) and w has the mean 1:
 /// false alarms are counted without bias. An incident four scales out counts 3/81.

@@ -124,7 +124,7 @@ const UNSEEN_SHARE: f64 = 0.4;
 ///
 /// `fused` are the fused surprisals of consecutive rows that nothing was fitted on, one a `step`; `None` is a row without
 /// a score. Peaks over threshold (Davison & Smith 1990; declustering by runs: Leadbetter 1991): each row gets its
-/// [opening level](Hysteresis::opening_level), so that "an incident opens at threshold u" is "the level reaches u"; runs of levels above a base
+/// opening level, so that "an incident opens at threshold u" is "the level reaches u"; runs of levels above a base
 /// level are clusters, a cluster ending after `close_rows` rows below it; their peaks' excesses over the base level are
 /// taken as exponential. With n clusters at a rate λ and a mean excess β, the predictive tail, β being itself uncertain,
 /// is `P(excess > x) = (1 + x / (nβ))^-n`, so that the rate of openings is the budget B at
@@ -132,7 +132,7 @@ const UNSEEN_SHARE: f64 = 0.4;
 ///
 /// It is fitted to each half of the rows and to all of them, and the highest counts: a service isn't equally restless
 /// every day, and the budget must hold on the restless ones. Where the budget is tight for the length of the history, it
-/// is put further out: see [`ALLOWED_MIN`].
+/// is put further out: see `ALLOWED_MIN`.
 pub fn initial_threshold(
     fused: &[Option<f64>],
     step: Duration,

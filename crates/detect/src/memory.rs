@@ -67,7 +67,7 @@ impl MemoryEstimate {
 /// assert_eq!(estimate.group_bytes(1), estimate.subject_bytes());
 /// // A group shares its largest models.
 /// assert!(estimate.group_bytes(10) < 5 * estimate.subject_bytes());
-/// assert_eq!(estimate.parts()[0].0, "row buffer");
+/// assert_eq!(estimate.parts()[0].0, "rows");
 /// ```
 pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history: Duration) -> MemoryEstimate {
     let step_ms = usize::try_from(step.as_millis()).unwrap_or(usize::MAX).max(1);

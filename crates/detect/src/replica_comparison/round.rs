@@ -24,7 +24,9 @@ const NAMED_MIN: f64 = 3.0;
 /// use homeostat_detect::{Outlier, ReplicaRound, ReplicasNotReady};
 ///
 /// let sick = |round: ReplicaRound| match round {
-///     ReplicaRound::Together { apart } | ReplicaRound::Split { apart, .. } => apart.into_iter().map(|one| one.replica).collect(),
+///     ReplicaRound::Together { outliers } | ReplicaRound::Split { outliers, .. } => {
+///         outliers.into_iter().map(|one| one.replica).collect()
+///     }
 ///     ReplicaRound::NotReady(_) => vec![],
 /// };
 /// let outliers = vec![Outlier { replica: "cart-c".into(), degree: 2.5, features: vec![(0, 9.0)] }];

@@ -74,7 +74,7 @@ fn what_is_missing_or_no_number_is_named_with_its_line() {
     assert!(message("timestamp,a,label\n60,1,2\n").contains("neither 0 nor 1"));
     assert!(message("timestamp,a,label\n60,1\n").contains("label"));
     assert!(message("timestamp,a,label\n60,1,0,0\n").contains("more than 1 features"));
-    assert!(message("timestamp,a,label\nNaN,1,0\n").contains("moment"));
+    assert!(message("timestamp,a,label\nNaN,1,0\n").contains("isn't a time"));
     assert!(message("").contains("empty"));
     assert!(message("timestamp,a,label\n").contains("0 rows"));
 }
