@@ -1,7 +1,7 @@
 //! The HTTP API: scoring, incidents, metrics, health. Loopback only, as there is no authentication yet; probes and metrics
 //! may be served apart on any address.
 //!
-//! It reads the last [`Snapshot`](crate::serve::snapshot::Snapshot) and never the journal. Only scoring looks at the models,
+//! It reads the last [`Snapshot`] and never the journal. Only scoring looks at the models,
 //! for as long as it takes to copy one.
 
 mod health;
