@@ -2,20 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::name_pattern::NamePattern;
 use crate::subject::Subject;
 use crate::timestamp::Timestamp;
 
 /// A planned event, such as a marketing campaign.
 ///
 /// ```
-/// use homeostat_core::{PlannedEvent, Subject, Timestamp};
+/// use homeostat_core::{NamePattern, PlannedEvent, Subject, Timestamp};
 ///
 /// let (start, end) = (Timestamp::from_secs(100), Timestamp::from_secs(200));
-/// let (namespaces, workloads) = (vec!["shop".into()], vec!["cart".into()]);
+/// let (namespaces, workloads) = (vec!["shop*".parse()?], vec![NamePattern::exactly("cart")]);
 /// let sale = PlannedEvent { name: "sale".into(), start, end, namespaces, workloads };
 /// assert!(sale.covers(&Subject::deployment("shop", "cart"), start));
 /// assert!(!sale.covers(&Subject::deployment("shop", "cart"), end), "it is over");
 /// assert!(!sale.covers(&Subject::deployment("shop", "db"), start), "another workload");
+/// # Ok::<(), homeostat_core::NotAPattern>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,16 +30,17 @@ pub struct PlannedEvent {
     pub end: Timestamp,
     /// Namespaces it touches; empty means every namespace.
     #[serde(default)]
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<NamePattern>,
     /// Workload names it touches; empty means every workload of those namespaces.
     #[serde(default)]
-    pub workloads: Vec<String>,
+    pub workloads: Vec<NamePattern>,
 }
 
 impl PlannedEvent {
     /// Whether it touches this subject at this moment. The end is exclusive.
     pub fn covers(&self, subject: &Subject, at: Timestamp) -> bool {
-        let in_scope = |list: &[String], name: &String| list.is_empty() || list.contains(name);
+        let in_scope =
+            |list: &[NamePattern], name: &str| list.is_empty() || list.iter().any(|pattern| pattern.matches(name));
         self.start <= at
             && at < self.end
             && in_scope(&self.namespaces, &subject.namespace)
@@ -48,13 +51,13 @@ impl PlannedEvent {
 /// All planned events.
 ///
 /// ```
-/// use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp};
+/// use homeostat_core::{Calendar, NamePattern, PlannedEvent, Subject, Timestamp};
 ///
 /// let sale = PlannedEvent {
 ///     name: "sale".into(),
 ///     start: Timestamp::from_secs(100),
 ///     end: Timestamp::from_secs(200),
-///     namespaces: vec!["shop".into()],
+///     namespaces: vec![NamePattern::exactly("shop")],
 ///     workloads: vec![], // all of them
 /// };
 /// let calendar = Calendar { events: vec![sale] };
@@ -86,7 +89,7 @@ mod tests {
             name: "sale".into(),
             start: Timestamp::from_secs(100),
             end: Timestamp::from_secs(200),
-            namespaces: vec!["shop".into()],
+            namespaces: vec!["sh*".parse().unwrap()],
             workloads: vec![],
         };
         let cart = Subject::deployment("shop", "cart");

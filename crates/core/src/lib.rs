@@ -19,6 +19,7 @@ mod incident;
 mod incident_type;
 mod limit_ahead;
 mod mode;
+mod name_pattern;
 mod plan;
 mod prom_duration;
 mod replica_window;
@@ -44,6 +45,7 @@ pub use incident::{Annotation, Evidence, Incident, IncidentChange, IncidentId, I
 pub use incident_type::{IncidentType, UnknownIncidentType};
 pub use limit_ahead::LimitAhead;
 pub use mode::{Mode, UnknownMode};
+pub use name_pattern::{NamePattern, NotAPattern};
 pub use plan::{Inverse, Plan, PlanId, Target, VerifySpec};
 pub use prom_duration::{NotADuration, format_duration, parse_duration};
 pub use replica_window::ReplicaWindow;

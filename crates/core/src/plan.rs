@@ -52,7 +52,7 @@ impl fmt::Display for PlanId {
 /// use homeostat_core::{Subject, Target};
 ///
 /// let subject = Subject::deployment("shop", "cart");
-/// let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into() };
+/// let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into(), generation: Some(3) };
 /// let made_anew = Target { uid: "d702".into(), ..target.clone() };
 /// assert_eq!(made_anew.subject, target.subject);
 /// assert_ne!(made_anew, target, "the same name, another object");
@@ -65,6 +65,10 @@ pub struct Target {
     pub uid: String,
     /// The object's version that was looked at when deciding (I8).
     pub resource_version: String,
+    /// The number of its desired state that was looked at, where it has one: unlike the version it stays when only the
+    /// status changes. `None` also in plans of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
 }
 
 /// How to take an action back, captured before it is done (I16).
@@ -134,7 +138,7 @@ pub struct VerifySpec {
 ///
 /// # let (subject, at) = (Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
 /// # let (incident, correlation) = (IncidentId::of(&subject, at), CorrelationId::of(&subject, at));
-/// # let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into() };
+/// # let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into(), generation: Some(3) };
 /// # let (window, settle) = (Duration::from_secs(600), Duration::from_secs(90));
 /// # let (features, fresh_points_min, traffic_floor, replicas_before) = (vec!["memory".into()], 5, 0.5, 3);
 /// # let verify = VerifySpec { features, window, settle, fresh_points_min, traffic_floor, replicas_before };
@@ -228,7 +232,7 @@ mod tests {
             incident_type: IncidentType::BadDeployment,
             policy: "undo".into(),
             attempt: 1,
-            target: Target { subject, uid: "u".into(), resource_version: "1".into() },
+            target: Target { subject, uid: "u".into(), resource_version: "1".into(), generation: None },
             action: Action::RolloutUndo { to_revision: "6".into() },
             inverse: Inverse::RolloutUndo { to_revision: "7".into() },
             undo_if_failed: true,

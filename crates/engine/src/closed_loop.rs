@@ -10,10 +10,9 @@ use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
 use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Policy, SafetyLimits, Verdict};
+use homeostat_remediate::{KillSwitch, Policy, SafetyLimits, Verdict};
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
-use crate::control::Switch;
 use crate::serve::cycle::{Cycle, Tick};
 use crate::shop_executor::SharedShop;
 use crate::training::{self, Trained};
@@ -138,7 +137,7 @@ impl ClosedLoop {
             let replicas = if self.compares_replicas { shop.replica_windows(WINDOW_ROWS) } else { Vec::new() };
             (shop.now(), shop.windows(WINDOW_ROWS), replicas)
         };
-        let tick = self.cycle.tick(now, &windows, &replicas, &Switch::Released).await;
+        let tick = self.cycle.tick(now, &windows, &replicas, &KillSwitch::default()).await;
         self.changes.extend(tick.changes.iter().cloned());
         for event in &tick.events {
             self.note_action(event, now);
@@ -178,7 +177,7 @@ impl ClosedLoop {
                         Verdict::Recovered => Verification::Recovered,
                         Verdict::NotRecovered { made_worse: false, .. } => Verification::NotRecovered,
                         Verdict::NotRecovered { made_worse: true, .. } => Verification::MadeWorse,
-                        Verdict::Unknown { .. } => Verification::Unknown,
+                        Verdict::Overridden | Verdict::Unknown { .. } => Verification::Unknown,
                     };
                 }
             }

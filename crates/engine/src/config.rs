@@ -86,6 +86,10 @@ pub(crate) struct KubernetesConfig {
     pub(crate) context: Option<String>,
     /// Longest wait for one answer.
     pub(crate) timeout: Duration,
+    /// What gives the creation time of Deployments, which proves that Prometheus watches this cluster.
+    pub(crate) identity_query: String,
+    /// Act without that proof.
+    pub(crate) assume_same_cluster: bool,
 }
 
 #[cfg(test)]

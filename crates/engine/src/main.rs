@@ -9,9 +9,9 @@ mod clock;
 mod closed_loop;
 mod commands;
 mod config;
-mod control;
 mod flags;
 mod inputs;
+mod kill_switch;
 mod logging;
 mod no_executor;
 mod outcome;
@@ -24,6 +24,7 @@ mod source;
 mod training;
 mod typed;
 mod web;
+mod witness;
 mod words;
 
 fn main() -> ExitCode {

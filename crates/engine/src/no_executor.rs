@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use homeostat_core::{ActionKind, Plan, Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{InspectError, Inspected, Progress};
+use homeostat_remediate::{Disruption, InspectError, Inspected, Progress};
 
 /// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
 pub(crate) struct NoExecutor;
@@ -28,14 +28,14 @@ impl Executor for NoExecutor {
     }
 
     async fn inspect(&self, _subject: &Subject, _now: Timestamp) -> Result<Inspected, InspectError> {
-        Err(InspectError::Unavailable { why: WHY.to_owned() })
+        Err(InspectError::NotConfigured { why: WHY.to_owned() })
     }
 
     async fn outcome_of_write(&self, _plan: &Plan) -> Result<WriteOutcome, InspectError> {
-        Err(InspectError::Unavailable { why: WHY.to_owned() })
+        Err(InspectError::NotConfigured { why: WHY.to_owned() })
     }
 
-    async fn apply(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {
+    async fn apply(&self, _plan: &Journaled, _resource_version: &str) -> Result<Applied, ApplyError> {
         Err(ApplyError::Rejected { why: WHY.to_owned() })
     }
 
@@ -44,7 +44,7 @@ impl Executor for NoExecutor {
     }
 
     async fn progress(&self, _plan: &Plan) -> Result<Progress, InspectError> {
-        Err(InspectError::Unavailable { why: WHY.to_owned() })
+        Err(InspectError::NotConfigured { why: WHY.to_owned() })
     }
 }
 
@@ -71,16 +71,21 @@ impl Executor for PretendExecutor {
         Ok(Inspected {
             uid: format!("replay-{subject}"),
             resource_version: "0".to_owned(),
+            generation: None,
             kind: subject.kind,
+            created_at: None,
             seen_at: now,
             revision: Some("2".to_owned()),
             revision_previous: Some("1".to_owned()),
             replicas_wanted: 1,
             replicas_available: 1,
             rollout_in_progress: false,
+            rollout_failed: None,
             paused: false,
             autoscaler: None,
-            gitops: None,
+            owner: None,
+            marker: None,
+            disruption: Disruption::default(),
             has_persistent_volume: false,
         })
     }
@@ -89,7 +94,7 @@ impl Executor for PretendExecutor {
         Ok(WriteOutcome::NotApplied)
     }
 
-    async fn apply(&self, _plan: &Journaled) -> Result<Applied, ApplyError> {
+    async fn apply(&self, _plan: &Journaled, _resource_version: &str) -> Result<Applied, ApplyError> {
         Err(ApplyError::Rejected { why: "a replay does nothing".to_owned() })
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use homeostat_core::{Action, ActionKind, Inverse, Plan, Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{InspectError, Inspected, Progress};
+use homeostat_remediate::{Disruption, InspectError, Inspected, Progress};
 use homeostat_simulate::{Shop, ShopProgress, ShopTrace, WriteError, Written};
 
 /// A shop that several parts of the program look at: the loop advances it, the executor acts on it.
@@ -51,16 +51,21 @@ impl Executor for SharedShop {
         Ok(Inspected {
             uid: object.uid,
             resource_version: object.resource_version,
+            generation: None,
             kind: subject.kind,
+            created_at: None,
             seen_at: now,
             revision: Some(object.revision),
             revision_previous: object.revision_previous,
             replicas_wanted: object.replicas_wanted,
             replicas_available: object.replicas_available,
             rollout_in_progress: object.rollout_in_progress,
+            rollout_failed: None,
             paused: false,
             autoscaler: None,
-            gitops: None,
+            owner: None,
+            marker: None,
+            disruption: Disruption::default(),
             has_persistent_volume: false,
         })
     }
@@ -76,10 +81,10 @@ impl Executor for SharedShop {
         })
     }
 
-    async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
+    async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
         let plan = plan.plan();
         let target = &plan.target;
-        let (uid, version, marker) = (&target.uid, &target.resource_version, plan.id.as_str());
+        let (uid, version, marker) = (&target.uid, resource_version, plan.id.as_str());
         let mut shop = self.lock();
         let written = match &plan.action {
             Action::RolloutRestart { .. } => shop.restart(&target.subject, uid, version, marker),
@@ -117,7 +122,7 @@ impl Executor for SharedShop {
 
 fn applied(written: Result<Written, WriteError>) -> Result<Applied, ApplyError> {
     match written {
-        Ok(written) => Ok(Applied { resource_version: written.resource_version }),
+        Ok(written) => Ok(Applied { resource_version: written.resource_version, altered: None }),
         Err(error @ WriteError::Stale { .. }) => Err(ApplyError::Stale { why: error.to_string() }),
         Err(error @ (WriteError::NotFound(_) | WriteError::NoSuchRevision { .. })) => {
             Err(ApplyError::Rejected { why: error.to_string() })

@@ -5,6 +5,8 @@ mod actions;
 mod call;
 mod consider;
 mod event;
+mod look;
+mod storm;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +18,10 @@ use homeostat_core::{ActionKind, Calendar, Incident, IncidentId, Mode, PlanId, S
 use homeostat_journal::{Journal, JournalError, Note};
 use homeostat_remediate::{KillSwitch, Observation, Policy, SafetyLimits};
 
+use crate::clock::{Clock, SetClock};
 use crate::executor::Executor;
+use crate::stop_switch::StopSwitch;
+use crate::witness::Witness;
 
 /// Observations kept for one action: 20 features at 15 s over the longest window and settling (4 h). More are dropped,
 /// oldest first; verification reads the newest.
@@ -35,14 +40,15 @@ pub struct SubjectSignals {
 }
 
 /// Everything one cycle knows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TickInput<'a> {
     /// Every incident that isn't resolved. An incident that isn't here any more counts as resolved.
     pub incidents: &'a [Incident],
     /// What is measured, by subject.
     pub signals: &'a BTreeMap<Subject, SubjectSignals>,
-    /// Whether any source says to stop. An engaged switch stays engaged until [`Driver::resume`] (I11).
-    pub kill_switch: &'a KillSwitch,
+    /// Whether any source says to stop; read anew before every write. An engaged switch stays engaged until
+    /// [`Driver::resume`] (I11).
+    pub kill_switch: &'a dyn StopSwitch,
     /// How far homeostat may go.
     pub mode: Mode,
     /// Who depends on whom.
@@ -57,6 +63,8 @@ struct Considered {
     facts: String,
     at: Timestamp,
     again_at: Timestamp,
+    /// Since when the decision has been to wait, if it is.
+    waits_since: Option<Timestamp>,
 }
 
 type Pause = Arc<dyn Fn(PausePoint) + Send + Sync>;
@@ -70,9 +78,15 @@ pub struct Driver {
     limits: SafetyLimits,
     supported: Vec<ActionKind>,
     pause: Option<Pause>,
+    witness: Option<Arc<dyn Witness>>,
+    clock: Arc<dyn Clock>,
+    /// Set by each tick, where no other clock was given: then time stands still during a tick.
+    standing: Arc<SetClock>,
     considered: BTreeMap<IncidentId, Considered>,
     observed: BTreeMap<PlanId, BTreeMap<(Timestamp, String), Observation>>,
-    storm_until: Option<Timestamp>,
+    storm: Option<storm::StormWatch>,
+    /// Why a write under way couldn't be sent or accepted last, for its end.
+    held_up_by: BTreeMap<PlanId, String>,
     /// Calls that went out while the journal couldn't be written.
     called_unjournaled: BTreeSet<(IncidentId, String)>,
 }
@@ -86,6 +100,7 @@ impl Driver {
         limits: SafetyLimits,
     ) -> Self {
         let supported = ActionKind::ALL.into_iter().filter(|kind| executor.supports(*kind)).collect();
+        let standing = Arc::new(SetClock::new(Timestamp::from_millis(0)));
         Self {
             executor,
             journal,
@@ -93,9 +108,13 @@ impl Driver {
             limits,
             supported,
             pause: None,
+            witness: None,
+            clock: Arc::clone(&standing) as _,
+            standing,
             considered: BTreeMap::new(),
             observed: BTreeMap::new(),
-            storm_until: None,
+            storm: None,
+            held_up_by: BTreeMap::new(),
             called_unjournaled: BTreeSet::new(),
         }
     }
@@ -104,6 +123,20 @@ impl Driver {
     #[must_use]
     pub fn with_pause(mut self, pause: Arc<dyn Fn(PausePoint) + Send + Sync>) -> Self {
         self.pause = Some(pause);
+        self
+    }
+
+    /// Lets time go on during a tick. Without it, the moment that a tick is given lasts as long as the tick: for replays.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Asks this witness whether a target is the one that is measured, and doesn't act on it while that isn't proven.
+    #[must_use]
+    pub fn with_witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
         self
     }
 
@@ -151,7 +184,9 @@ impl Driver {
     /// human that nobody has taken over. Never writes to a target: that is left to [`tick`](Self::tick), which knows
     /// whether the incident goes on and whether the kill switch is engaged.
     pub async fn recover(&mut self, now: Timestamp) -> Vec<DriverEvent> {
+        self.standing.set(now);
         let mut events = Vec::new();
+        self.recall_storm(now);
         match self.journal.escalations_undelivered() {
             Ok(calls) => events.extend(calls.into_iter().map(DriverEvent::Escalate)),
             Err(error) => events.push(DriverEvent::JournalTrouble { why: error.to_string() }),
@@ -159,74 +194,68 @@ impl Driver {
         match self.journal.in_flight() {
             Ok(in_flight) => {
                 for journaled in in_flight {
-                    self.recover_one(&journaled, now, &mut events).await;
+                    self.recover_one(&journaled, &mut events).await;
                 }
             }
             Err(error) => events.push(DriverEvent::JournalTrouble { why: error.to_string() }),
         }
-        self.call_for_ends(now, &mut events);
+        self.call_for_ends(self.now(), &mut events);
         events
     }
 
     /// One cycle: carries every action in flight one step on, then decides on incidents that changed or whose wait ran out.
+    ///
+    /// Dropping the future ends it at the next answer it waits for; whatever it was doing is found again in the journal.
     pub async fn tick(&mut self, now: Timestamp, input: &TickInput<'_>) -> Vec<DriverEvent> {
+        self.standing.set(now);
+        let now = self.now();
         let mut events = Vec::new();
         self.watch_for_storm(input, now, &mut events);
-        let kill_switch = self.kill_switch(input, now, &mut events);
-        let input = TickInput { kill_switch: &kill_switch, ..*input };
+        self.record_stop(input, now, &mut events);
         let in_flight = match self.journal.in_flight() {
             Ok(in_flight) => in_flight,
             Err(error) => {
-                self.refuse_all(&input, &error, now, &mut events);
+                self.refuse_all(input, &error, now, &mut events);
                 return events;
             }
         };
         for journaled in &in_flight {
-            self.carry_on(journaled, &input, now, &mut events).await;
+            self.carry_on(journaled, input, &mut events).await;
         }
         let busy: BTreeSet<&IncidentId> = in_flight.iter().map(|journaled| &journaled.plan().incident).collect();
-        for incident in input.incidents {
-            if !busy.contains(&incident.id) {
-                self.consider(incident, &input, now, &mut events).await;
-            }
-        }
-        self.forget(&input);
+        let free: Vec<&Incident> = input.incidents.iter().filter(|incident| !busy.contains(&incident.id)).collect();
+        self.consider_all(&free, input, &mut events).await;
+        self.forget(input);
         events
     }
 
-    /// The switch as it is in force: engaged by this cycle's sources, or engaged before and not resumed by a human. If the
-    /// journal can't say, it is engaged (I11).
-    fn kill_switch(&self, input: &TickInput<'_>, now: Timestamp, events: &mut Vec<DriverEvent>) -> KillSwitch {
-        if input.kill_switch.engaged
-            && let Err(error) = self.journal.note(&Note::KillSwitch(input.kill_switch.clone()), now)
+    /// Now, by the clock that goes on during a tick.
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn record_stop(&self, input: &TickInput<'_>, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let switch = input.kill_switch.read();
+        if switch.engaged
+            && let Err(error) = self.journal.note(&Note::KillSwitch(switch), now)
         {
             events.push(DriverEvent::JournalTrouble { why: error.to_string() });
         }
-        match self.journal.kill_switch() {
-            Ok(_) if input.kill_switch.engaged => input.kill_switch.clone(),
-            Ok(switch) => switch,
-            Err(error) => KillSwitch { engaged: true, why: error.to_string() },
-        }
     }
 
-    /// A storm lasts until there were few enough incidents for a while. One call is made for all of it (I18), on the
-    /// incident that opened first.
-    fn watch_for_storm(&mut self, input: &TickInput<'_>, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        let n_open = input.incidents.len();
-        if n_open > self.limits.open_max {
-            let begins = self.storm_until.is_none();
-            self.storm_until = Some(now + self.limits.storm_clear);
-            let first = input.incidents.iter().min_by_key(|incident| (incident.opened_at, &incident.id));
-            if let Some(first) = first.filter(|_| begins) {
-                let message = format!(
-                    "{n_open} incidents are open, more than {}: nothing is done about any of them until that has passed",
-                    self.limits.open_max
-                );
-                self.escalate(first, None, "storm", message, now, events);
-            }
-        } else if self.storm_until.is_some_and(|until| until <= now) {
-            self.storm_until = None;
+    /// The switch as it is in force at this moment: engaged by its sources, or engaged before and not resumed by a human. If
+    /// the journal can't say, it is engaged (I11).
+    fn stopped(&self, input: &TickInput<'_>) -> KillSwitch {
+        let switch = input.kill_switch.read();
+        if switch.engaged {
+            return switch;
         }
+        self.journal.kill_switch().unwrap_or_else(|error| KillSwitch { engaged: true, why: error.to_string() })
+    }
+
+    /// Whether a write may leave at this moment.
+    fn may_write(&self, input: &TickInput<'_>) -> bool {
+        input.mode == Mode::Execute && !self.stopped(input).engaged
     }
 
     /// What was kept for incidents and actions that are over.
@@ -235,7 +264,9 @@ impl Driver {
         self.considered.retain(|incident, _| open.contains(incident));
         self.called_unjournaled.retain(|(incident, _)| open.contains(incident));
         if let Ok(in_flight) = self.journal.in_flight() {
-            self.observed.retain(|plan, _| in_flight.iter().any(|journaled| &journaled.plan().id == plan));
+            let is_in_flight = |plan: &PlanId| in_flight.iter().any(|journaled| &journaled.plan().id == plan);
+            self.observed.retain(|plan, _| is_in_flight(plan));
+            self.held_up_by.retain(|plan, _| is_in_flight(plan));
         }
     }
 

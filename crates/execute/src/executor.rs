@@ -17,15 +17,21 @@ pub trait Executor: Send + Sync {
     /// The exact write that applying the plan will send, for the journal. A pure function of the plan (I5, I7).
     fn payload(&self, plan: &Plan) -> String;
 
+    /// Whether it can be worked with now, for health and metrics; the error says why not.
+    async fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Looks at the subject's object. `now` only stamps the answer.
     async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError>;
 
     /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
     async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError>;
 
-    /// Does what the plan says, with the target's UID and version as preconditions (I8) and the plan's id as a marker in
-    /// the same write (I6). Applying twice is applying once (I7).
-    async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError>;
+    /// Does what the plan says, with the target's UID and this version as preconditions (I8) and the plan's id as a marker in
+    /// the same write (I6). Applying twice is applying once (I7). The version is the plan's own at first, and after an
+    /// [`ApplyError::Conflict`] the one that it names.
+    async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError>;
 
     /// Takes it back, only while the target is still as the plan left it (I16). Undoing twice is undoing once (I7): the driver
     /// sends it again when it doesn't know whether the first one arrived, so an undo that is done already answers `Ok`.
@@ -40,6 +46,8 @@ pub trait Executor: Send + Sync {
 pub struct Applied {
     /// The object's version after the write.
     pub resource_version: String,
+    /// What was changed of the write on its way, if something was: it took effect, but not as it was sent.
+    pub altered: Option<String>,
 }
 
 /// What became of an action whose outcome isn't known.
@@ -62,6 +70,21 @@ pub enum ApplyError {
     #[error("the target changed since the decision: {why}")]
     Stale {
         /// What differs.
+        why: String,
+    },
+    /// Only the target's status changed since the decision: nothing was written; look whether it may still be done, then try
+    /// again at this version.
+    #[error("the target's status changed meanwhile: {why}")]
+    Conflict {
+        /// The version to try next.
+        resource_version: String,
+        /// The cluster's answer.
+        why: String,
+    },
+    /// Nothing was written, and the same write may be accepted later: try again in the next cycle.
+    #[error("it can't be written now: {why}")]
+    NotNow {
+        /// What has to pass first.
         why: String,
     },
     /// The write was refused for good (no right, invalid, wrong kind): nothing was written; escalate.

@@ -4,14 +4,23 @@
 //! order. Only what is `Journaled` can be applied, and only a journal makes that. The driver keeps nothing of its own that
 //! the journal doesn't have, so it may die at any moment.
 //!
-//! Not here: reading a clock (`now` comes in), judging (`homeostat-remediate`), and delivering calls for a human.
+//! Not here: reading the wall clock (a [`Clock`] comes in), judging (`homeostat-remediate`), and delivering calls for a human.
 
+mod clock;
 mod driver;
 mod executor;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 
+mod stop_switch;
+mod witness;
+
+pub use clock::{Clock, SetClock};
 pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
 #[cfg(feature = "kubernetes")]
-pub use kubernetes::{ACTION_ID, CORRELATION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
+pub use kubernetes::{
+    ACT_IN_PLACE, ACTION_ID, CORRELATION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT,
+};
+pub use stop_switch::StopSwitch;
+pub use witness::Witness;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use homeostat_core::{Calendar, IncidentType, Mode, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, SubjectSignals, TickInput};
 use homeostat_journal::Journal;
-use homeostat_remediate::{KillSwitch, SafetyLimits, load_policies};
+use homeostat_remediate::{KillSwitch, SafetyLimits, Stage, load_policies};
 use proptest::prelude::*;
 use support::{SimulatedExecutor, Trouble, block_on, incident};
 
@@ -81,10 +81,11 @@ impl World {
         let _ = block_on(self.driver.tick(now, &input));
     }
 
-    /// Moments of intents, by type.
+    /// Moments of intents that may have written something, by type: those that surely didn't cost nothing.
     fn intents(&self, now: Timestamp) -> Vec<(Timestamp, IncidentType)> {
         let history = self.journal.history(now).unwrap();
-        history.actions.iter().map(|action| (action.intended_at, action.plan.incident_type)).collect()
+        let may_have_written = history.actions.iter().filter(|action| action.stage != Stage::NotApplied);
+        may_have_written.map(|action| (action.intended_at, action.plan.incident_type)).collect()
     }
 }
 

@@ -93,14 +93,14 @@ fn policies() -> Vec<Policy> {
 }
 
 /// What a window that ends now says, as the engine would pull it anew after a restart.
-fn window(incident: &Incident, story: Story, now: Timestamp) -> SubjectSignals {
+fn window(incident: &Incident, is_cured: bool, now: Timestamp) -> SubjectSignals {
     let step = Duration::from_secs(30);
     let moments = std::iter::successors(Some(now.align_down(step)), |at| Some(*at - step));
     let observations = moments.take_while(|at| *at > incident.opened_at).map(|at| Observation {
         feature: incident.evidence[0].feature.clone(),
         at,
         value: Some(1.0),
-        normal: story == Story::Recovers,
+        normal: is_cured,
     });
     SubjectSignals { observations: observations.collect(), ..Default::default() }
 }
@@ -149,7 +149,9 @@ fn process(
         while now < end {
             let mut open = incident(IncidentType::BadDeployment, &subject, opened_at);
             open.updated_at = now;
-            let signals = BTreeMap::from([(subject.clone(), window(&open, story, now))]);
+            // Nothing gets well before something was done about it.
+            let is_cured = story == Story::Recovers && executor.n_writes() > 0;
+            let signals = BTreeMap::from([(subject.clone(), window(&open, is_cured, now))]);
             let incidents = [open];
             let input = TickInput {
                 incidents: &incidents,

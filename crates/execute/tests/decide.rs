@@ -15,9 +15,7 @@ use std::time::Duration;
 use homeostat_core::{Calendar, Calibrated, Incident, IncidentState, Mode, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
 use homeostat_journal::Journal;
-use homeostat_remediate::{
-    Decision, GitOpsOwner, KillSwitch, Observation, Refusal, SafetyLimits, Verdict, load_policies,
-};
+use homeostat_remediate::{Decision, KillSwitch, Observation, Owner, Refusal, SafetyLimits, Verdict, load_policies};
 use support::{SimulatedExecutor, Trouble, block_on, confidence, incident};
 
 /// The driver's usual cycle.
@@ -137,6 +135,9 @@ impl World {
             }),
             ["object", subject, what] => self.object(&subject.parse().unwrap(), what),
             ["trouble", "lost-answer"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::LostAnswer),
+            ["trouble", "not-now"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::NotNow),
+            ["trouble", "altered"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::Altered),
+            ["trouble", "conflict", n] => self.executor.0.lock().unwrap().conflicts = n.parse().unwrap(),
             ["trouble", "forbidden"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::Forbidden),
             ["restart"] => {
                 self.driver = Self::driver(&self.executor, &self.journal, &self.policies);
@@ -184,11 +185,15 @@ impl World {
     fn object(&mut self, subject: &Subject, what: &str) {
         self.executor.add(subject);
         self.executor.change(subject, |object| match what {
-            "argo-cd" => object.gitops = Some(GitOpsOwner::ArgoCd),
+            "argo-cd" => object.owner = Some(Owner { name: "Argo CD".into(), seen_by: "a label".into() }),
+            "rolling" => object.rollout_in_progress = true,
+            "hung" => object.rollout_failed = Some("ProgressDeadlineExceeded".into()),
+            "recreate" => object.disruption.is_recreate = true,
             "volume" => object.has_persistent_volume = true,
             "paused" => object.paused = true,
             "edited" => {
                 object.version += 1;
+                object.generation += 1;
                 object.marker = None;
             }
             "first-revision" => object.revision_previous = None,
@@ -219,6 +224,7 @@ impl World {
                 Verdict::Pending => "pending".to_owned(),
                 Verdict::Recovered => "recovered".to_owned(),
                 Verdict::NotRecovered { why, .. } => format!("not-recovered: {why}"),
+                Verdict::Overridden => "overridden".to_owned(),
                 Verdict::Unknown { why } => format!("unknown: {why}"),
             },
             DriverEvent::Undone { .. } => "undone".to_owned(),

@@ -193,10 +193,15 @@ fn the_kill_switch_holds_a_plan_that_is_journaled_already() {
 }
 
 #[test]
-fn an_unreachable_cluster_is_a_refusal_and_a_call() {
+fn an_unreachable_cluster_is_waited_for_and_then_a_call() {
     let mut world = World::new(SOUND);
     world.executor.0.lock().unwrap().is_down = true;
-    assert_eq!(reasons(&world.tick(0)), ["not-inspected"]);
+    let mut calls = Vec::new();
+    for cycle in 0..10 {
+        calls.extend(reasons(&world.tick(30 * cycle)).iter().map(|reason| (*reason).to_owned()));
+    }
+    assert!(calls.is_empty(), "an API server that restarts calls nobody: {calls:?}");
+    assert_eq!(reasons(&world.tick(300)), ["cluster-unavailable"]);
     assert!(world.stages().is_empty(), "an attempt that couldn't begin costs no budget");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use homeostat_core::{Escalation, IncidentId, Plan, PlanId};
-use homeostat_remediate::{DecisionRecord, JournalEvent, KillSwitch};
+use homeostat_remediate::{DecisionRecord, JournalEvent, KillSwitch, Storm};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,8 +26,15 @@ pub(crate) enum Entry {
     Delivered(Delivered),
     PolicyFrozen(PolicyNote),
     PolicyReleased(PolicyNote),
+    Storm(StormNote),
     KillSwitch(KillSwitch),
     Archived(Archived),
+}
+
+/// The storm as it is now; `None` when it has cleared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StormNote {
+    pub(crate) storm: Option<Storm>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +84,7 @@ impl Entry {
             Note::PolicyReleased { policy, why } => {
                 Self::PolicyReleased(PolicyNote { policy: policy.clone(), why: why.clone() })
             }
+            Note::Storm { storm } => Self::Storm(StormNote { storm: storm.clone() }),
             Note::KillSwitch(switch) => Self::KillSwitch(switch.clone()),
         })
     }
@@ -92,6 +100,7 @@ impl Entry {
             Self::Delivered(_) => "escalation-delivered",
             Self::PolicyFrozen(_) => "policy-frozen",
             Self::PolicyReleased(_) => "policy-released",
+            Self::Storm(_) => "storm",
             Self::KillSwitch(_) => "kill-switch",
             Self::Archived(_) => "archived",
         }
@@ -107,6 +116,7 @@ impl Entry {
             | Self::Delivered(_)
             | Self::PolicyFrozen(_)
             | Self::PolicyReleased(_)
+            | Self::Storm(_)
             | Self::KillSwitch(_)
             | Self::Archived(_) => true,
             Self::Incident(_) | Self::Decision(_) => false,
@@ -129,6 +139,7 @@ impl Entry {
             }),
             Self::Delivered(delivered) => serde_json::to_value(delivered),
             Self::PolicyFrozen(note) | Self::PolicyReleased(note) => serde_json::to_value(note),
+            Self::Storm(note) => serde_json::to_value(note),
             Self::KillSwitch(switch) => serde_json::to_value(switch),
             Self::Archived(archived) => serde_json::to_value(archived),
         };
@@ -170,7 +181,9 @@ impl Entry {
             Self::PolicyFrozen(note) | Self::PolicyReleased(note) => {
                 About { policy: note.policy.clone(), ..About::default() }
             }
-            Self::Intent(_) | Self::Step { .. } | Self::KillSwitch(_) | Self::Archived(_) => About::default(),
+            Self::Intent(_) | Self::Step { .. } | Self::Storm(_) | Self::KillSwitch(_) | Self::Archived(_) => {
+                About::default()
+            }
         }
     }
 
@@ -203,6 +216,7 @@ impl Entry {
             "escalation-delivered" => Self::Delivered(read(body)?),
             "policy-frozen" => Self::PolicyFrozen(read(body)?),
             "policy-released" => Self::PolicyReleased(read(body)?),
+            "storm" => Self::Storm(read(body)?),
             "kill-switch" => Self::KillSwitch(read(body)?),
             "archived" => Self::Archived(read(body)?),
             // The rest are steps of an action, each under its event's name.

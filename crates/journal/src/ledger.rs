@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homeostat_core::{Escalation, IncidentId, Plan, PlanId, Timestamp};
-use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction};
+use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, Storm};
 
 use crate::entry::Entry;
 use crate::error::FoldError;
@@ -42,6 +42,7 @@ pub(crate) struct Ledger {
     calls: BTreeMap<(IncidentId, String), Call>,
     /// By policy: the row that says so, and why.
     frozen: BTreeMap<String, (i64, String)>,
+    storm: (i64, Option<Storm>),
     kill_switch: (i64, KillSwitch),
     n_not_understood: u64,
 }
@@ -69,6 +70,7 @@ impl Ledger {
             }
             Entry::PolicyFrozen(note) => Ok(!self.frozen.contains_key(&note.policy)),
             Entry::PolicyReleased(note) => Ok(self.frozen.contains_key(&note.policy)),
+            Entry::Storm(note) => Ok(self.storm.1 != note.storm),
             Entry::KillSwitch(switch) => Ok(&self.kill_switch.1 != switch),
             Entry::Archived(_) => Ok(true),
         }
@@ -130,6 +132,7 @@ impl Ledger {
             Entry::PolicyReleased(note) => {
                 self.frozen.remove(&note.policy);
             }
+            Entry::Storm(note) => self.storm = (seq, note.storm),
             Entry::KillSwitch(switch) => self.kill_switch = (seq, switch),
             Entry::Archived(_) => {}
         }
@@ -157,6 +160,7 @@ impl Ledger {
             | Entry::Delivered(_)
             | Entry::PolicyFrozen(_)
             | Entry::PolicyReleased(_)
+            | Entry::Storm(_)
             | Entry::KillSwitch(_)
             | Entry::Archived(_) => None,
         }
@@ -172,7 +176,11 @@ impl Ledger {
 
     pub(crate) fn history(&self, now: Timestamp) -> History {
         let frozen = self.frozen.iter().map(|(policy, (_, why))| (policy.clone(), why.clone())).collect();
-        History { actions: self.actions.since(now, |incident| self.incidents.is_open(incident)), frozen }
+        History {
+            actions: self.actions.since(now, |incident| self.incidents.is_open(incident)),
+            frozen,
+            storm: self.storm.1.clone(),
+        }
     }
 
     /// Oldest first.

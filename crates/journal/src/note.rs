@@ -1,7 +1,7 @@
 //! What the journal keeps beside actions: incidents, decisions, calls for a human, switches.
 
 use homeostat_core::{Escalation, Incident, IncidentId};
-use homeostat_remediate::{DecisionRecord, KillSwitch};
+use homeostat_remediate::{DecisionRecord, KillSwitch, Storm};
 
 /// Anything the journal keeps that isn't an action's own step.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,11 @@ pub enum Note {
         /// Who, and why.
         why: String,
     },
+    /// A storm began, called more channels, or cleared (I18).
+    Storm {
+        /// As it is now; `None` when it has cleared.
+        storm: Option<Storm>,
+    },
     /// Automation was stopped or resumed.
     KillSwitch(KillSwitch),
 }
@@ -47,6 +52,7 @@ impl Note {
             Self::EscalationDelivered { .. } => "escalation-delivered",
             Self::PolicyFrozen { .. } => "policy-frozen",
             Self::PolicyReleased { .. } => "policy-released",
+            Self::Storm { .. } => "storm",
             Self::KillSwitch(_) => "kill-switch",
         }
     }

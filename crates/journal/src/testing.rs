@@ -34,7 +34,7 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
         incident_type: IncidentType::OomKilled,
         policy: "restart".into(),
         attempt: 1,
-        target: Target { subject, uid: "u".into(), resource_version: "1".into() },
+        target: Target { subject, uid: "u".into(), resource_version: "1".into(), generation: None },
         action: Action::RolloutRestart { restarted_at: at },
         inverse: Inverse::NothingToUndo,
         undo_if_failed: false,

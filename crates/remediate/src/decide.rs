@@ -6,11 +6,12 @@ mod tests;
 use std::time::Duration;
 
 use homeostat_core::{
-    Action, ActionKind, Calendar, Incident, Inverse, Mode, Plan, PlanId, Target, Timestamp, Topology, VerifySpec,
+    Action, ActionKind, Calendar, Incident, IncidentState, Inverse, Mode, Plan, PlanId, Target, Timestamp, Topology,
+    VerifySpec,
 };
 
 use crate::decision_record::{DecisionOutcome, DecisionRecord, Reason};
-use crate::guardrails;
+use crate::guardrails::{self, SameCluster};
 use crate::history::History;
 use crate::inspect_error::InspectError;
 use crate::inspected::Inspected;
@@ -60,6 +61,10 @@ pub struct DecisionContext<'a> {
     pub open: &'a [Incident],
     /// Whether a storm that began earlier hasn't cleared yet.
     pub is_storm: bool,
+    /// Whether the newest measurements of everything that opened the incident are normal.
+    pub signals_normal: bool,
+    /// Whether what is measured and what would be acted on are in one cluster.
+    pub same_cluster: &'a SameCluster,
     /// Who depends on whom.
     pub topology: &'a Topology,
     /// Planned events.
@@ -207,6 +212,7 @@ fn plan(facts: &Facts<'_>, policy: &Policy, seen: &Inspected) -> Option<Plan> {
             subject: incident.subject.clone(),
             uid: seen.uid.clone(),
             resource_version: seen.resource_version.clone(),
+            generation: seen.generation,
         },
         action,
         inverse,
@@ -230,8 +236,13 @@ pub(crate) fn ends_within(policy: &Policy, limits: &SafetyLimits) -> Duration {
     limits.apply_within + policy.verification_settle + policy.verification_window + limits.undo_within
 }
 
+/// How many incidents go on. Those that went silent don't count: a hundred deleted previews are no storm.
+pub fn n_going_on(incidents: &[Incident]) -> usize {
+    incidents.iter().filter(|incident| incident.state == IncidentState::Open).count()
+}
+
 /// The features that opened the incident, strongest first, each once.
-pub(crate) fn features(incident: &Incident) -> Vec<String> {
+pub fn features(incident: &Incident) -> Vec<String> {
     let mut features: Vec<String> = Vec::new();
     for evidence in &incident.evidence {
         if !features.contains(&evidence.feature) {

@@ -1,6 +1,6 @@
 //! What was done before, as far as deciding and verifying need it. Plain data; the journal fills it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ pub struct PastAction {
     pub applied_at: Option<Timestamp>,
     /// Why it is in this stage, where the journal says so.
     pub why: Option<String>,
+    /// Why the same write would be refused again, if the cluster, or an admission check, refused or changed it.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// Requests a second before the action.
     pub traffic_before: Option<f64>,
 }
@@ -35,7 +38,16 @@ pub struct PastAction {
 impl PastAction {
     /// An action whose intent was just journaled.
     pub fn intended(plan: Plan, traffic_before: Option<f64>, at: Timestamp) -> Self {
-        Self { plan, intended_at: at, stage: Stage::Planned, stage_at: at, applied_at: None, why: None, traffic_before }
+        Self {
+            plan,
+            intended_at: at,
+            stage: Stage::Planned,
+            stage_at: at,
+            applied_at: None,
+            why: None,
+            refused: None,
+            traffic_before,
+        }
     }
 
     /// Goes to the next stage.
@@ -47,6 +59,22 @@ impl PastAction {
         }
         if let Some(why) = event.why() {
             self.why = Some(why.to_owned());
+        }
+        match event {
+            JournalEvent::NotApplied { why, refused: true } | JournalEvent::Applied { altered: Some(why), .. } => {
+                self.refused = Some(why.clone());
+            }
+            JournalEvent::NotApplied { refused: false, .. }
+            | JournalEvent::Applied { altered: None, .. }
+            | JournalEvent::ApplyStarted
+            | JournalEvent::Recovered
+            | JournalEvent::NotRecovered { .. }
+            | JournalEvent::OutcomeUnknown { .. }
+            | JournalEvent::Overridden { .. }
+            | JournalEvent::UndoStarted
+            | JournalEvent::UndoApplied { .. }
+            | JournalEvent::Undone
+            | JournalEvent::Stuck { .. } => {}
         }
         Ok(())
     }
@@ -66,6 +94,15 @@ impl PastAction {
     }
 }
 
+/// Many incidents at once (I18).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storm {
+    /// When there were too many for the first time.
+    pub began_at: Timestamp,
+    /// Channels that were called because of it.
+    pub called: BTreeSet<String>,
+}
+
 /// What was done before.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct History {
@@ -74,6 +111,9 @@ pub struct History {
     pub actions: Vec<Arc<PastAction>>,
     /// Policies that were stopped because they made something worse, and why (I17).
     pub frozen: BTreeMap<String, String>,
+    /// The storm that hadn't cleared yet, if there is one.
+    #[serde(default)]
+    pub storm: Option<Storm>,
 }
 
 impl History {
@@ -97,10 +137,18 @@ impl History {
         self.count(window, now, |_| true)
     }
 
+    /// Attempts for this incident of which it is certain that they wrote nothing. They cost no budget, but aren't made
+    /// without end either.
+    pub fn not_applied(&self, incident: &IncidentId) -> u32 {
+        let n = self.of_incident(incident).filter(|action| action.stage == Stage::NotApplied).count();
+        u32::try_from(n).unwrap_or(u32::MAX)
+    }
+
     /// A clock that steps back makes `now` earlier and the count larger, never smaller: stricter (I28). An intent in the
-    /// future counts.
+    /// future counts. What surely wrote nothing doesn't.
     fn count(&self, window: Duration, now: Timestamp, counts: impl Fn(&PastAction) -> bool) -> u32 {
-        let n = self.actions.iter().filter(|action| action.intended_at + window > now && counts(action)).count();
+        let in_window = |action: &&PastAction| action.stage != Stage::NotApplied && action.intended_at + window > now;
+        let n = self.actions.iter().map(Arc::as_ref).filter(in_window).filter(|action| counts(action)).count();
         u32::try_from(n).unwrap_or(u32::MAX)
     }
 

@@ -29,6 +29,15 @@ pub enum InspectError {
         /// What was asked about.
         subject: Subject,
     },
+    /// There is nothing to look with: refuse, and tell the operator what to configure.
+    #[error("{why}")]
+    NotConfigured {
+        /// What is missing.
+        why: String,
+    },
+    /// Nobody looked, because other reasons speak against acting anyway.
+    #[error("the target wasn't looked at: there are other reasons not to act")]
+    NotAsked,
     /// It can't be reached or answers nonsense: refuse now, ask again in the next cycle.
     #[error("the cluster can't be asked: {why}")]
     Unavailable {

@@ -9,8 +9,12 @@ pub struct Inspected {
     pub uid: String,
     /// The version that was looked at.
     pub resource_version: String,
+    /// The number of its desired state, where it has one; a change of the status alone leaves it.
+    pub generation: Option<i64>,
     /// What kind of workload it is.
     pub kind: WorkloadKind,
+    /// When the object was created, by the cluster's clock, where it says so.
+    pub created_at: Option<Timestamp>,
     /// When it was looked at, by the caller's clock.
     pub seen_at: Timestamp,
     /// Current revision of the template, as the cluster names it.
@@ -24,12 +28,19 @@ pub struct Inspected {
     /// A roll-out is going on: it isn't observed yet, not all replicas are updated, or the updated ones aren't available
     /// for the first time yet. Pods that fail *after* their roll-out had completed are an incident, not a roll-out.
     pub rollout_in_progress: bool,
+    /// Why the newest roll-out failed, if the cluster gave up on it: it won't end by itself, and only another one, or going
+    /// back, helps.
+    pub rollout_failed: Option<String>,
     /// Roll-outs are paused: a restart would do nothing until somebody resumes.
     pub paused: bool,
     /// An autoscaler targets it, or may do so. `None` means that somebody looked and there is none.
     pub autoscaler: Option<Autoscaler>,
-    /// A GitOps controller manages it.
-    pub gitops: Option<GitOpsOwner>,
+    /// Somebody keeps it as it is and would put back what is changed in place.
+    pub owner: Option<Owner>,
+    /// Which action of homeostat was the last to write it.
+    pub marker: Option<Marker>,
+    /// What rolling it out would take down.
+    pub disruption: Disruption,
     /// A persistent volume claim is mounted.
     pub has_persistent_volume: bool,
 }
@@ -54,11 +65,40 @@ pub enum Autoscaler {
     },
 }
 
-/// Who keeps the object as Git says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GitOpsOwner {
-    /// Argo CD's tracking annotation or label is on it.
-    ArgoCd,
-    /// Flux's kustomize or helm labels are on it.
-    Flux,
+/// Who keeps an object as it is, and would put back what is changed in place (I22).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Its name, such as "Argo CD" or "the controller of Shop eu".
+    pub name: String,
+    /// The trace that says so.
+    pub seen_by: String,
+}
+
+/// The trace of an action on its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// The action's plan. It is the journal that knows whose.
+    pub action: String,
+    /// When it was written, by the cluster's clock; `None` when that isn't told.
+    pub at: Option<Timestamp>,
+}
+
+/// What a roll-out would take down before new pods are there (I19, I20).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disruption {
+    /// All pods are taken down first, and new ones started then.
+    pub is_recreate: bool,
+    /// Pods that may be missing at once.
+    pub unavailable_max: u32,
+    /// The disruption budget that allows least, if one covers the pods and may be looked at.
+    pub budget: Option<DisruptionBudget>,
+}
+
+/// A disruption budget as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisruptionBudget {
+    /// Its object's name.
+    pub name: String,
+    /// Pods that may be taken down now.
+    pub allowed: u32,
 }

@@ -21,17 +21,18 @@ mod stage;
 mod test_plan;
 mod verify;
 
-pub use decide::{Decision, DecisionContext, Proposal, decide};
+pub use decide::{Decision, DecisionContext, Proposal, decide, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
 pub use escalation::Escalation;
-pub use history::{History, LOOK_BACK_MAX, PastAction};
+pub use guardrails::SameCluster;
+pub use history::{History, LOOK_BACK_MAX, PastAction, Storm};
 pub use inspect_error::InspectError;
-pub use inspected::{Autoscaler, GitOpsOwner, Inspected};
+pub use inspected::{Autoscaler, Disruption, DisruptionBudget, Inspected, Marker, Owner};
 pub use kill_switch::KillSwitch;
 pub use limits::{ACTIONS_IN_FLIGHT_MAX, NotALimit, SafetyLimits};
 pub use policy::{
     ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action, lint, load_policies,
-    policy_for,
+    overlap, policy_for,
 };
 pub use progress::Progress;
 pub use refusal::{NextStep, Refusal};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use homeostat_core::{ActionKind, Confidence, Incident, IncidentType, Mode, Subject};
 
 pub use lint::lint;
-pub use load::load_policies;
+pub use load::{load_policies, overlap};
 pub use scope::Scope;
 
 /// Attempts that a policy may ask for at most. With the shortest window of [`ATTEMPTS_WINDOW_MIN`] it bounds what any

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use homeostat_core::{
-    ActionKind, Confidence, IncidentId, IncidentState, IncidentType, Mode, PlanId, Subject, format_duration,
+    ActionKind, Confidence, IncidentId, IncidentState, IncidentType, Mode, PlanId, Subject, Timestamp, format_duration,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,14 +40,23 @@ pub enum Refusal {
     StartLimit { n_starts: u32, starts_max: u32, window_s: u64 },
     Storm { n_open: usize, open_max: usize },
     NotInspected { why: String },
+    ClusterUnavailable { why: String },
+    SignalsNormal,
     TargetNotFound { why: String },
     TargetChanged { why: String },
     StaleDecision { why: String },
     ScaledToZero,
     RolloutInProgress,
+    RolloutFailed { why: String },
     Paused,
-    GitopsManaged { owner: String },
+    GitopsManaged { owner: String, seen_by: String },
     NoPreviousRevision,
+    Overridden { after: PlanId },
+    WriteRefused { after: PlanId, why: String, same_incident: bool },
+    AnotherInstance { action: String, at: Option<Timestamp> },
+    TakesAllDown { why: String },
+    DisruptionBudget { name: String },
+    ClusterUnproven { why: String },
 }
 
 /// What follows from a refusal.
@@ -93,14 +102,23 @@ impl Refusal {
             Self::StartLimit { .. } => "start-limit",
             Self::Storm { .. } => "storm",
             Self::NotInspected { .. } => "not-inspected",
+            Self::ClusterUnavailable { .. } => "cluster-unavailable",
+            Self::SignalsNormal => "signals-normal",
             Self::TargetNotFound { .. } => "target-not-found",
             Self::TargetChanged { .. } => "target-changed",
             Self::StaleDecision { .. } => "stale-decision",
             Self::ScaledToZero => "scaled-to-zero",
             Self::RolloutInProgress => "rollout-in-progress",
+            Self::RolloutFailed { .. } => "rollout-failed",
             Self::Paused => "paused",
             Self::GitopsManaged { .. } => "gitops-managed",
             Self::NoPreviousRevision => "no-previous-revision",
+            Self::Overridden { .. } => "overridden",
+            Self::WriteRefused { .. } => "write-refused",
+            Self::AnotherInstance { .. } => "another-instance",
+            Self::TakesAllDown { .. } => "takes-all-down",
+            Self::DisruptionBudget { .. } => "disruption-budget",
+            Self::ClusterUnproven { .. } => "cluster-unproven",
         }
     }
 
@@ -115,12 +133,18 @@ impl Refusal {
             Self::PlannedEvent { .. } | Self::DependencyFirst { mutual: false, .. } => NextStep::Note,
             // It is verified, and only waits to close; should it not, the end of the cooldown asks again.
             Self::JustRecovered { .. } => NextStep::Note,
+            // How the attempt ended was told.
+            Self::WriteRefused { same_incident: true, .. } => NextStep::Note,
             // One call for the whole storm, which the driver makes when it begins (I18).
             Self::Storm { .. } => NextStep::Note,
             // The next attempt for the same incident comes when the cooldown is over; its last one called somebody already.
             Self::CooldownActive { same_incident: true, .. }
             | Self::InFlight { .. }
             | Self::RolloutInProgress
+            // An API server that restarts is back in a minute; one that isn't calls somebody when the wait is over.
+            | Self::ClusterUnavailable { .. }
+            // It is about to close.
+            | Self::SignalsNormal
             // Its signals are about to say what it is; a call for "unknown" would be a call too early.
             | Self::NotTypedYet { .. }
             | Self::TargetChanged { .. }
@@ -150,9 +174,16 @@ impl Refusal {
             | Self::NotInspected { .. }
             | Self::TargetNotFound { .. }
             | Self::ScaledToZero
+            | Self::RolloutFailed { .. }
             | Self::Paused
             | Self::GitopsManaged { .. }
-            | Self::NoPreviousRevision => NextStep::Escalate,
+            | Self::NoPreviousRevision
+            | Self::Overridden { .. }
+            | Self::WriteRefused { same_incident: false, .. }
+            | Self::AnotherInstance { .. }
+            | Self::TakesAllDown { .. }
+            | Self::DisruptionBudget { .. }
+            | Self::ClusterUnproven { .. } => NextStep::Escalate,
         }
     }
 
@@ -165,7 +196,11 @@ impl Refusal {
             | Self::NeverAuto { .. }
             | Self::AutoExecuteOff { .. }
             | Self::LowConfidence { .. }
-            | Self::TooFewOutcomes { .. } => true,
+            | Self::TooFewOutcomes { .. }
+            | Self::Overridden { .. }
+            | Self::TakesAllDown { .. }
+            | Self::DisruptionBudget { .. }
+            | Self::ClusterUnproven { .. } => true,
             Self::KillSwitch { .. }
             | Self::JournalUnavailable { .. }
             | Self::IncidentNotOpen { .. }
@@ -191,10 +226,15 @@ impl Refusal {
             | Self::TargetChanged { .. }
             | Self::StaleDecision { .. }
             | Self::ScaledToZero
+            | Self::ClusterUnavailable { .. }
+            | Self::SignalsNormal
             | Self::RolloutInProgress
+            | Self::RolloutFailed { .. }
             | Self::Paused
             | Self::GitopsManaged { .. }
-            | Self::NoPreviousRevision => false,
+            | Self::NoPreviousRevision
+            | Self::WriteRefused { .. }
+            | Self::AnotherInstance { .. } => false,
         }
     }
 }
@@ -274,8 +314,30 @@ impl fmt::Display for Refusal {
             Self::ScaledToZero => f.write_str("the target is scaled to zero"),
             Self::RolloutInProgress => f.write_str("a roll-out of the target is going on"),
             Self::Paused => f.write_str("roll-outs of the target are paused"),
-            Self::GitopsManaged { owner } => write!(f, "{owner} manages the target and would put it back: act in Git"),
+            Self::RolloutFailed { why } => write!(f, "the newest roll-out failed, a restart won't mend that: {why}"),
+            Self::GitopsManaged { owner, seen_by } => write!(
+                f,
+                "{owner} manages the target ({seen_by}) and would put it back: act there, or set the annotation \
+                 homeostat.io/act-in-place: \"true\" if changes in place are accepted"
+            ),
             Self::NoPreviousRevision => f.write_str("there is no previous revision to go back to"),
+            Self::ClusterUnavailable { why } => write!(f, "the target can't be looked at now: {why}"),
+            Self::SignalsNormal => f.write_str("its newest measurements are normal"),
+            Self::Overridden { after } => {
+                write!(f, "somebody put back what {after} wrote; doing it again would be a fight")
+            }
+            Self::WriteRefused { after, why, .. } => write!(f, "{after} was refused, and would be again: {why}"),
+            Self::AnotherInstance { action, at } => {
+                write!(f, "another homeostat instance acts on the target: {action}")?;
+                at.map_or(Ok(()), |at| write!(f, " at {at}"))
+            }
+            Self::TakesAllDown { why } => write!(f, "a roll-out would take all replicas down at once: {why}"),
+            Self::DisruptionBudget { name } => {
+                write!(f, "the disruption budget {name:?} allows no pod to be taken down now")
+            }
+            Self::ClusterUnproven { why } => {
+                write!(f, "it isn't proven that the datasource watches the cluster that would be acted on: {why}")
+            }
         }
     }
 }
@@ -297,7 +359,9 @@ mod tests {
             Refusal::NotVerifiable,
             Refusal::ScaledToZero,
             Refusal::RolloutInProgress,
-            Refusal::GitopsManaged { owner: why() },
+            Refusal::GitopsManaged { owner: why(), seen_by: why() },
+            Refusal::AnotherInstance { action: why(), at: None },
+            Refusal::ClusterUnproven { why: why() },
             Refusal::NoPreviousRevision,
             Refusal::TooFewOutcomes { n_outcomes: 1, outcomes_min: 2 },
             Refusal::LowConfidence {

@@ -28,6 +28,8 @@ pub enum Stage {
     NotRecovered,
     /// End: nobody can say whether it helped.
     Unknown,
+    /// End: somebody put back what was written.
+    Overridden,
     /// End: it didn't help and was taken back.
     Undone,
     /// End: it couldn't be taken back; a human must look.
@@ -44,11 +46,17 @@ pub enum JournalEvent {
     Applied {
         /// The object's version after it, if known.
         resource_version: String,
+        /// What was changed of it on its way, if something was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        altered: Option<String>,
     },
     /// It is certain that nothing was written.
     NotApplied {
         /// Why not.
         why: String,
+        /// Whether the cluster refused the write for good, so that it would refuse it again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
     },
     /// Verification: recovered.
     Recovered,
@@ -62,6 +70,11 @@ pub enum JournalEvent {
     /// Nobody can say whether it was written, or whether it helped.
     OutcomeUnknown {
         /// What is missing.
+        why: String,
+    },
+    /// Somebody put back what was written.
+    Overridden {
+        /// What was seen.
         why: String,
     },
     /// The write that takes it back is about to be sent. Journaled before it is.
@@ -90,7 +103,7 @@ pub struct IllegalEvent {
 
 impl Stage {
     /// Every stage.
-    pub const ALL: [Stage; 12] = [
+    pub const ALL: [Stage; 13] = [
         Self::Planned,
         Self::Applying,
         Self::Verifying,
@@ -101,6 +114,7 @@ impl Stage {
         Self::Recovered,
         Self::NotRecovered,
         Self::Unknown,
+        Self::Overridden,
         Self::Undone,
         Self::Stuck,
     ];
@@ -117,6 +131,7 @@ impl Stage {
             (Self::Verifying, Event::NotRecovered { undo: true, .. }) => Some(Self::UndoDue),
             (Self::Verifying, Event::NotRecovered { undo: false, .. }) => Some(Self::NotRecovered),
             (Self::Applying | Self::Verifying, Event::OutcomeUnknown { .. }) => Some(Self::Unknown),
+            (Self::Verifying, Event::Overridden { .. }) => Some(Self::Overridden),
             (Self::UndoDue | Self::Undoing, Event::UndoStarted) => Some(Self::Undoing),
             (Self::Undoing, Event::UndoApplied { .. }) => Some(Self::Settling),
             (Self::Settling, Event::Undone) => Some(Self::Undone),
@@ -132,6 +147,7 @@ impl Stage {
                 | Self::Recovered
                 | Self::NotRecovered
                 | Self::Unknown
+                | Self::Overridden
                 | Self::Undone
                 | Self::Stuck,
                 _,
@@ -144,9 +160,13 @@ impl Stage {
     pub const fn is_end(self) -> bool {
         match self {
             Self::Planned | Self::Applying | Self::Verifying | Self::UndoDue | Self::Undoing | Self::Settling => false,
-            Self::NotApplied | Self::Recovered | Self::NotRecovered | Self::Unknown | Self::Undone | Self::Stuck => {
-                true
-            }
+            Self::NotApplied
+            | Self::Recovered
+            | Self::NotRecovered
+            | Self::Unknown
+            | Self::Overridden
+            | Self::Undone
+            | Self::Stuck => true,
         }
     }
 
@@ -163,6 +183,7 @@ impl Stage {
             Self::Recovered => "recovered",
             Self::NotRecovered => "not-recovered",
             Self::Unknown => "unknown",
+            Self::Overridden => "overridden",
             Self::Undone => "undone",
             Self::Stuck => "stuck",
         }
@@ -185,6 +206,7 @@ impl JournalEvent {
             Self::Recovered => "recovered",
             Self::NotRecovered { .. } => "not-recovered",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
+            Self::Overridden { .. } => "overridden",
             Self::UndoStarted => "undo-started",
             Self::UndoApplied { .. } => "undo-applied",
             Self::Undone => "undone",
@@ -195,16 +217,13 @@ impl JournalEvent {
     /// Why it happened, where that isn't in its name.
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::NotApplied { why }
+            Self::NotApplied { why, .. }
+            | Self::Overridden { why }
             | Self::NotRecovered { why, .. }
             | Self::OutcomeUnknown { why }
             | Self::Stuck { why } => Some(why),
-            Self::ApplyStarted
-            | Self::Applied { .. }
-            | Self::Recovered
-            | Self::UndoStarted
-            | Self::UndoApplied { .. }
-            | Self::Undone => None,
+            Self::Applied { altered, .. } => altered.as_deref(),
+            Self::ApplyStarted | Self::Recovered | Self::UndoStarted | Self::UndoApplied { .. } | Self::Undone => None,
         }
     }
 }
@@ -217,12 +236,13 @@ mod tests {
         let why = || "because".to_owned();
         vec![
             JournalEvent::ApplyStarted,
-            JournalEvent::Applied { resource_version: "2".into() },
-            JournalEvent::NotApplied { why: why() },
+            JournalEvent::Applied { resource_version: "2".into(), altered: None },
+            JournalEvent::NotApplied { why: why(), refused: false },
             JournalEvent::Recovered,
             JournalEvent::NotRecovered { why: why(), undo: false },
             JournalEvent::NotRecovered { why: why(), undo: true },
             JournalEvent::OutcomeUnknown { why: why() },
+            JournalEvent::Overridden { why: why() },
             JournalEvent::UndoStarted,
             JournalEvent::UndoApplied { resource_version: "3".into() },
             JournalEvent::Undone,
@@ -234,7 +254,7 @@ mod tests {
     const LEGAL: &str = "
         planned       apply-started>applying not-applied>not-applied
         applying      apply-started>applying applied>verifying not-applied>not-applied outcome-unknown>unknown
-        verifying     recovered>recovered not-recovered>not-recovered not-recovered>undo-due outcome-unknown>unknown
+        verifying     recovered>recovered not-recovered>not-recovered not-recovered>undo-due outcome-unknown>unknown overridden>overridden
         undo-due      undo-started>undoing stuck>stuck
         undoing       undo-started>undoing undo-applied>settling stuck>stuck
         settling      undone>undone stuck>stuck
@@ -242,6 +262,7 @@ mod tests {
         recovered
         not-recovered
         unknown
+        overridden
         undone
         stuck
     ";

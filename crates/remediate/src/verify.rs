@@ -57,6 +57,8 @@ pub enum Verdict {
         /// Whether it made things worse than before (I17).
         made_worse: bool,
     },
+    /// Somebody put back what was written: doing it again would be a fight (I22).
+    Overridden,
     /// Nobody can say.
     Unknown {
         /// What is missing.
@@ -79,8 +81,7 @@ pub fn verify(plan: &Plan, input: &VerifyInput<'_>, now: Timestamp) -> Verdict {
     }
     match input.progress {
         Some(Progress::Failed { why }) => return not_recovered(format!("the roll-out failed: {why}")),
-        // A retry would fight whoever overwrote it (I22).
-        Some(Progress::Overridden) => return unknown("somebody overwrote what was applied"),
+        Some(Progress::Overridden) => return Verdict::Overridden,
         Some(Progress::Gone) => return unknown("the target is gone"),
         Some(Progress::Rolling { .. } | Progress::Complete { .. }) | None => {}
     }

@@ -13,12 +13,11 @@ use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, read_export};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Decision, SafetyLimits};
+use homeostat_remediate::{Decision, KillSwitch, SafetyLimits};
 use serde_json::json;
 
 use super::serve::calibration_of;
 use crate::config::{self, Config};
-use crate::control::Switch;
 use crate::flags::ConfigArgs;
 use crate::inputs::{self, Answers, FilesArgs};
 use crate::no_executor::PretendExecutor;
@@ -85,7 +84,7 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
             feed.push_scrapes(scrapes, at);
         }
         let windows: Vec<Window> = feed.windows_at(at)?;
-        let tick = cycle.tick(at, &windows, &[], &Switch::Released).await;
+        let tick = cycle.tick(at, &windows, &[], &KillSwitch::default()).await;
         totals.count(&tick);
         print(&lines(at, &tick)?);
         at = at + config.step;

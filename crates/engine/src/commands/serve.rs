@@ -14,13 +14,14 @@ use homeostat_execute::{Driver, Executor, PausePoint};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_journal::Journal;
-use homeostat_remediate::SafetyLimits;
+use homeostat_remediate::{KillSwitch, SafetyLimits};
 use tokio::task::JoinHandle;
 
 use crate::clock::{self, CorrectedClock, WallClock};
 use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::no_executor::NoExecutor;
+use crate::kill_switch;
 use crate::serve::cycle::Cycle;
 use crate::serve::live::Reloader;
 use crate::serve::metrics::Metrics;
@@ -30,11 +31,15 @@ use crate::source::{self, NotTrained};
 use crate::training::Trained;
 use crate::training::child::{ChildTrainer, Trainer};
 use crate::web::{self, Api, listen};
+use crate::witness::PrometheusWitness;
 
 /// The first wait for a Prometheus or an API server that isn't there yet, and the longest: a second costs nobody anything,
 /// and half a minute is the longest that anyone should wait after it came.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How often the API server is asked for its version: twice a scrape interval of a minute, and no load.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// The calibration that ships with homeostat, measured on simulated faults.
 const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
@@ -84,6 +89,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     // one left goes out now, however long training takes.
     let (end_deliveries, ended) = tokio::sync::oneshot::channel::<()>();
     let deliveries = tokio::spawn(Arc::clone(&announcer).run(async move { drop(ended.await) }));
+    let switch = watch_kill_switch(&config.storage, &journal, &metrics)?;
     let calibration = calibration_of(&config)?;
     let clock = Arc::new(CorrectedClock::new(Arc::new(WallClock)));
     let (reloader, reload, live) =
@@ -106,7 +112,18 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     // Without models at first: what was under way when the process before this one ended is looked after before training,
     // which may take long.
     let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?));
-    let driver = driver(args, &config, executor, journal);
+    let _watching = config.kubernetes.as_ref().map(|_| {
+        AbortOnDrop(tokio::spawn(watch_cluster(Arc::clone(&executor), Arc::clone(&metrics))))
+    });
+    let mut driver = driver(args, &config, executor, journal).with_clock(Arc::clone(&clock) as _);
+    if let Some(kubernetes) = &config.kubernetes {
+        if kubernetes.assume_same_cluster {
+            tracing::warn!("kubernetes.assume_same_cluster: it isn't proven that Prometheus watches this cluster");
+        } else {
+            let query = kubernetes.identity_query.clone();
+            driver = driver.with_witness(Arc::new(PrometheusWitness::new(source.clone(), query, clock::now)));
+        }
+    }
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context).with_data_lag(config.offset);
@@ -119,9 +136,13 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         Arc::clone(&monitor),
         Arc::clone(&announcer),
         metrics,
+        switch,
         around,
     )?;
-    service.recover().await;
+    tokio::select! {
+        () = &mut end => return Ok(()),
+        () = service.recover() => {}
+    }
     let trained = tokio::select! {
         () = &mut end => return Ok(()),
         trained = models(&config, &*trainer, &service) => trained?,
@@ -166,6 +187,48 @@ async fn listen(args: &ServeArgs, config: &Config, api: &Api) -> anyhow::Result<
     }
     tracing::info!(api = %address, probes = probes.map(ToString::to_string).unwrap_or_default(), "listening");
     Ok(servers)
+}
+
+/// The kill switch is obeyed and measured from the first moment on, and stops by SIGUSR1 too.
+fn watch_kill_switch(
+    storage: &Path,
+    journal: &Arc<Journal>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Arc<kill_switch::Watch>> {
+    let files = kill_switch::Files::new(storage);
+    let switch = Arc::new(kill_switch::Watch::new(files, Arc::clone(journal), clock::now));
+    let stopped = metrics.stopped.clone();
+    let measure = move |switch: &KillSwitch| {
+        stopped.set(i64::from(switch.engaged));
+    };
+    switch.spawn(measure).context("the kill switch can't be watched")?;
+    let mut signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1())
+        .context("SIGUSR1 can't be watched for")?;
+    let signalled = Arc::clone(&switch);
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            signalled.stop_by_signal();
+        }
+    });
+    Ok(switch)
+}
+
+/// Keeps asking whether the API server answers, so that a metric says so before an incident needs it. Logs changes.
+async fn watch_cluster(executor: Arc<dyn Executor>, metrics: Arc<Metrics>) {
+    let mut was_up = true;
+    loop {
+        let checked = executor.check().await;
+        metrics.kubernetes_up.set(i64::from(checked.is_ok()));
+        match &checked {
+            Err(why) if was_up => {
+                tracing::error!(why, "the Kubernetes API server can't be used; nothing can be executed")
+            }
+            Ok(()) if !was_up => tracing::info!("the Kubernetes API server answers again"),
+            Ok(()) | Err(_) => {}
+        }
+        was_up = checked.is_ok();
+        tokio::time::sleep(CHECK_EVERY).await;
+    }
 }
 
 fn load(args: &ServeArgs) -> anyhow::Result<Config> {

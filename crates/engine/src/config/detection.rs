@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use homeostat_core::{Calendar, PlannedEvent, Subject, Timestamp, Topology};
+use homeostat_core::{Calendar, NamePattern, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::FalseAlarmBudget;
 use homeostat_incidents::Calibration;
 use homeostat_settings::{Findings, Problem, Reader, parse_documents};
@@ -140,6 +140,18 @@ pub(super) fn read_topology(reader: &mut Reader<'_>) -> Topology {
     topology
 }
 
+/// Names or globs. What can match nothing is a problem: a freeze that matches nothing freezes nothing.
+fn read_patterns(entry: &mut Reader<'_>, key: &'static str) -> Vec<NamePattern> {
+    let mut patterns = Vec::new();
+    for text in entry.texts(key).unwrap_or_default() {
+        match text.parse::<NamePattern>() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => entry.reject(key, error),
+        }
+    }
+    patterns
+}
+
 pub(super) fn read_calendar(reader: &mut Reader<'_>) -> Calendar {
     let file = reader.file();
     let mut events = Vec::new();
@@ -151,8 +163,8 @@ pub(super) fn read_calendar(reader: &mut Reader<'_>) -> Calendar {
         let start = entry.require("start", start);
         let end = entry.parsed::<Timestamp>("end");
         let end = entry.require("end", end);
-        let namespaces = entry.texts("namespaces").unwrap_or_default();
-        let workloads = entry.texts("workloads").unwrap_or_default();
+        let namespaces = read_patterns(&mut entry, "namespaces");
+        let workloads = read_patterns(&mut entry, "workloads");
         if let (Some(name), Some(start), Some(end)) = (name, start, end) {
             if end <= start {
                 let place = entry.node("end").map_or(item.place, |node| node.place);

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use homeostat_announce::Channels;
 use homeostat_core::{Mode, Subject};
-use homeostat_remediate::{Policy, lint, load_policies};
+use homeostat_remediate::{Policy, lint, load_policies, overlap};
 use homeostat_settings::Reader;
 
 use super::KubernetesConfig;
+use crate::witness::IDENTITY_QUERY_DEFAULT;
 
 /// What the config says about remediation.
 pub(super) struct Remediation {
@@ -25,6 +26,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
         timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
+        identity_query: kubernetes.text("identity_query").unwrap_or_else(|| IDENTITY_QUERY_DEFAULT.to_owned()),
+        assume_same_cluster: kubernetes.flag("assume_same_cluster").unwrap_or(false),
     });
     let policies_place = reader.place_of("policies");
     for policy in &policies {
@@ -64,6 +67,11 @@ fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String
         match std::fs::read_to_string(&path) {
             Ok(text) => match load_policies(&text, &file) {
                 Ok(loaded) => {
+                    for policy in &loaded {
+                        if let Some(overlap) = policies.iter().find_map(|earlier| overlap(earlier, policy)) {
+                            reader.reject("policies", format_args!("{file}: {overlap}"));
+                        }
+                    }
                     warnings.extend(lint(&loaded).into_iter().map(|warning| format!("{file}: {warning}")));
                     policies.extend(loaded);
                 }

@@ -100,6 +100,7 @@ server:
   listen_address: 0.0.0.0:9476
 calendar:
   - {name: sale, start: 2026-12-02T00:00:00Z, end: 2026-12-01T00:00:00Z}
+  - {name: freeze, start: 2026-12-01T00:00:00Z, end: 2026-12-02T00:00:00Z, namespaces: ['shop-.*']}
 channels:
   slack: {type: slack}
 detectors: [forrest]
@@ -113,8 +114,9 @@ detectors: [forrest]
         ("9:29:", "unknown signal \"memori\""),
         ("11:19:", "isn't loopback"),
         ("13:52:", "must be after the start"),
-        ("15:17:", "unknown kind of channel \"slack\"; known are: log, webhook"),
-        ("16:12:", "unknown \"forrest\""),
+        ("14:88:", "\"shop-.*\" matches no name: it is a regular expression"),
+        ("16:17:", "unknown kind of channel \"slack\"; known are: log, webhook"),
+        ("17:12:", "unknown \"forrest\""),
     ] {
         assert!(
             problems.iter().any(|problem| problem.starts_with(place) && problem.contains(part)),

@@ -11,14 +11,13 @@ use homeostat_core::{
     Window,
 };
 use homeostat_detect::{Misfit, ReplicaComparisonError};
-use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
+use homeostat_execute::{Driver, DriverEvent, StopSwitch, SubjectSignals, TickInput};
 use homeostat_incidents::{ClusterContext, Monitor};
 use homeostat_journal::JournalError;
-use homeostat_remediate::{KillSwitch, Observation};
+use homeostat_remediate::Observation;
 
 use super::live::Live;
 use super::rollouts::RolloutWatch;
-use crate::control::Switch;
 use crate::serve::recording::Recording;
 
 /// The models, shared with the HTTP API, which scores windows with them.
@@ -111,7 +110,7 @@ impl Cycle {
         now: Timestamp,
         windows: &[Window],
         replicas: &[ReplicaWindow],
-        switch: &Switch,
+        switch: &dyn StopSwitch,
     ) -> Tick {
         let mut tick = self.observe(now, windows, replicas);
         self.act(now, windows, switch, &mut tick).await;
@@ -147,16 +146,12 @@ impl Cycle {
     }
 
     /// The tick's second half: carries actions on and decides on what [`observe`](Self::observe) found.
-    pub(crate) async fn act(&mut self, now: Timestamp, windows: &[Window], switch: &Switch, tick: &mut Tick) {
+    pub(crate) async fn act(&mut self, now: Timestamp, windows: &[Window], switch: &dyn StopSwitch, tick: &mut Tick) {
         let signals = self.signals(windows);
-        let kill_switch = match switch {
-            Switch::Engaged { reason } => KillSwitch { engaged: true, why: reason.clone() },
-            Switch::Released => KillSwitch::default(),
-        };
         let input = TickInput {
             incidents: &tick.open,
             signals: &signals,
-            kill_switch: &kill_switch,
+            kill_switch: switch,
             mode: self.mode,
             topology: &self.context.topology,
             calendar: &self.context.calendar,

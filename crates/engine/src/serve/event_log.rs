@@ -82,6 +82,7 @@ fn log_event(event: &DriverEvent, open: &[Incident]) {
             Verdict::NotRecovered { why, made_worse } => {
                 log_plan(plan, if *made_worse { "verified: made worse" } else { "verified: not recovered" }, why);
             }
+            Verdict::Overridden => log_plan(plan, "verified: overridden", "somebody put back what was written"),
             Verdict::Unknown { why } => log_plan(plan, "verified: unknown", why),
         },
         DriverEvent::Undone { plan } => log_plan(plan, "undone", ""),
@@ -139,6 +140,7 @@ pub(crate) fn event_name(event: &DriverEvent) -> &'static str {
             Verdict::Recovered => "recovered",
             Verdict::NotRecovered { made_worse: false, .. } => "not-recovered",
             Verdict::NotRecovered { made_worse: true, .. } => "made-worse",
+            Verdict::Overridden => "overridden",
             Verdict::Unknown { .. } => "unknown",
         },
         DriverEvent::Undone { .. } => "undone",

@@ -82,6 +82,8 @@ pub(crate) struct Metrics {
     config_last_reload_successful: Gauge,
     /// When it was.
     config_last_reload_success_timestamp_seconds: Gauge,
+    /// 1 while the API server answers and accepts the credentials; 0 also without a cluster.
+    pub(crate) kubernetes_up: Gauge,
 }
 
 impl Metrics {
@@ -111,6 +113,7 @@ impl Metrics {
             clock_correction_seconds: Gauge::default(),
             config_last_reload_successful: Gauge::default(),
             config_last_reload_success_timestamp_seconds: Gauge::default(),
+            kubernetes_up: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -184,6 +187,11 @@ impl Metrics {
             "When the config was last read without a problem, Unix time",
             seconds,
             metrics.config_last_reload_success_timestamp_seconds.clone(),
+        );
+        registry.register(
+            "kubernetes_up",
+            "1 while the Kubernetes API server answers and accepts the credentials",
+            metrics.kubernetes_up.clone(),
         );
         Self { registry, ..metrics }
     }

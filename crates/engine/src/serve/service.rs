@@ -13,7 +13,7 @@ use homeostat_ingest::{Feed, FeedConfig, FetchError, Matrix, PrometheusSource, P
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
-use crate::control::{Control, Switch};
+use crate::kill_switch;
 use crate::serve::archiving::Archiving;
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
@@ -39,6 +39,9 @@ pub(crate) const WINDOW_ROWS: usize = 64;
 pub(crate) const OVERLAP_STEPS: u32 = 3;
 /// Rows ahead of the clock that are waited for: a small step back is made up for within a few cycles.
 const AHEAD_STEPS_MAX: u32 = 2;
+/// How long a cycle under way may go on after the end was asked for: enough for an answer that is due anyway, and the
+/// service ends within five seconds also when an API server hangs.
+const END_GRACE: Duration = Duration::from_secs(3);
 /// The tracker's state between runs.
 const TRACKER_FILE: &str = "tracker.json";
 
@@ -52,10 +55,9 @@ pub(crate) struct Service {
     cycle: Cycle,
     monitor: SharedMonitor,
     announcer: Arc<Announcer>,
-    control: Control,
+    switch: Arc<kill_switch::Watch>,
     metrics: Arc<Metrics>,
     archiving: Archiving,
-    was_stopped: bool,
     tracker_file: PathBuf,
     clock: Arc<CorrectedClock>,
     timeline: Timeline,
@@ -98,6 +100,7 @@ impl Service {
         monitor: SharedMonitor,
         announcer: Arc<Announcer>,
         metrics: Arc<Metrics>,
+        switch: Arc<kill_switch::Watch>,
         around: Around,
     ) -> anyhow::Result<Self> {
         let Around { clock, live, publisher, trainer } = around;
@@ -121,10 +124,9 @@ impl Service {
             clock,
             live,
             publisher,
-            control: Control::new(&config.storage),
+            switch,
             tracker_file: tracker_file(&config.storage),
             archiving: Archiving::new(config.journal_retention),
-            was_stopped: false,
             config,
             source,
             feed,
@@ -160,13 +162,23 @@ impl Service {
                 _ = ticker.tick() => {}
             }
             let at = self.begin_cycle().await;
-            // Asking changes nothing, so the end needn't wait for a slow answer. What follows isn't cut off: a write under
-            // way would be found again at the next start, but it is better to know now.
+            // Asking changes nothing, so the end needn't wait for a slow answer. What follows is given a moment: a write under
+            // way is found again at the next start, but it is better to know now.
             let pulled = tokio::select! {
                 () = &mut end => return,
                 pulled = self.pull_all(at) => pulled,
             };
-            self.cycle_once(at, pulled).await;
+            let cycle = self.cycle_once(at, pulled);
+            tokio::pin!(cycle);
+            tokio::select! {
+                () = &mut end => {
+                    if tokio::time::timeout(END_GRACE, cycle).await.is_err() {
+                        tracing::warn!("the cycle under way was cut short; the next start finds out what became of it");
+                    }
+                    return;
+                }
+                () = &mut cycle => {}
+            }
         }
     }
 
@@ -332,8 +344,7 @@ impl Service {
         let mut tick = self.cycle.observe(now, &windows, &replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
-        let switch = self.switch();
-        self.cycle.act(now, &windows, &switch, &mut tick).await;
+        self.cycle.act(now, &windows, self.switch.as_ref(), &mut tick).await;
         event_log::log(&tick);
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
@@ -419,27 +430,6 @@ impl Service {
         Ok(self.feed.windows_at(at)?)
     }
 
-    /// Reads the kill switch, and records that a human released it.
-    fn switch(&mut self) -> Switch {
-        let switch = self.control.read();
-        let is_stopped = matches!(switch, Switch::Engaged { .. });
-        match &switch {
-            Switch::Engaged { reason } if !self.was_stopped => tracing::warn!(reason, "remediation is stopped"),
-            Switch::Released => {
-                let journal_says_stopped = self.cycle.driver().journal().kill_switch().is_ok_and(|known| known.engaged);
-                if journal_says_stopped && let Some(note) = self.control.last_resume() {
-                    match self.cycle.driver().resume(&note.reason, note.at) {
-                        Ok(()) => tracing::warn!(reason = note.reason, "remediation goes on"),
-                        Err(error) => tracing::error!(%error, "the release of the kill switch couldn't be recorded"),
-                    }
-                }
-            }
-            Switch::Engaged { .. } => {}
-        }
-        self.was_stopped = is_stopped;
-        switch
-    }
-
     /// Keeps the tracker's state: a restart must not forget an open incident.
     fn save_tracker(&self) {
         let state = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).tracker().save();
@@ -471,7 +461,6 @@ impl Service {
         metrics.subjects_without_model.set(tick.without_model.len() as i64);
         metrics.subjects_misfit.set(tick.misfits.len() as i64);
         metrics.incidents_open.set(tick.open.len() as i64);
-        metrics.stopped.set(i64::from(self.was_stopped));
         for change in &tick.changes {
             let labels = ChangeLabels { r#type: change.incident().incident_type.name(), change: change.name() };
             metrics.incident_changes.get_or_create(&labels).inc();

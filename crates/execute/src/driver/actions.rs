@@ -4,15 +4,51 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{IncidentState, Plan, Timestamp};
+use homeostat_core::{Incident, IncidentState, Plan, Timestamp};
 use homeostat_journal::{Journaled, Note};
 use homeostat_remediate::{JournalEvent, Observation, PastAction, Stage, Verdict, VerifyInput, verify};
 
+use tokio::time::timeout;
+
+use super::consider::signals_normal;
 use super::{Driver, DriverEvent, OBSERVATIONS_MAX, PausePoint, TickInput};
-use crate::executor::{ApplyError, WriteOutcome};
+use crate::executor::{Applied, ApplyError, WriteOutcome};
 
 /// Why an action is cancelled that nobody needs to be called for.
 const NOT_OPEN: &str = "the incident isn't open any more";
+
+/// The same: its signals became normal while it waited.
+const NORMAL_AGAIN: &str = "the signals that opened the incident are normal again";
+
+/// Waits between writes that met a change of the status only. A busy workload's status is written a few times a second;
+/// together they take three seconds, and the next cycle tries again.
+const CONFLICT_WAITS: [Duration; 8] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+];
+
+/// One question about an action in flight. It is asked again in the next cycle, so a hung API server needn't be waited for.
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+
+/// What follows from an action that surely wrote nothing.
+struct Ending {
+    /// A human is called.
+    call: bool,
+    /// The same write would be refused again.
+    refused: bool,
+}
+
+impl Ending {
+    const QUIET: Self = Self { call: false, refused: false };
+    const CALLED: Self = Self { call: true, refused: false };
+    const REFUSED: Self = Self { call: true, refused: true };
+}
 
 /// How far back a restart looks for ended actions that nobody was called for. Dying between an end and its call is a
 /// matter of milliseconds; a day covers the longest outage after which a call still makes sense.
@@ -24,30 +60,30 @@ impl Driver {
         &mut self,
         journaled: &Journaled,
         input: &TickInput<'_>,
-        now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
         let Some(action) = self.action(journaled, events) else { return };
         match action.stage {
-            Stage::Planned => self.apply_if_still_right(journaled, input, now, events).await,
+            Stage::Planned => self.apply_if_still_right(journaled, input, events).await,
             Stage::Applying => {
-                if self.find_out(journaled, now, events).await == Some(WriteOutcome::NotApplied) {
-                    self.apply_if_still_right(journaled, input, now, events).await;
+                if self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied) {
+                    self.apply_if_still_right(journaled, input, events).await;
                 }
             }
             Stage::Verifying => {
-                self.verify(&action, input, now, events).await;
+                self.verify(&action, input, events).await;
                 // What didn't help, or hurt, is taken back without waiting for the next cycle.
                 if self.action(journaled, events).is_some_and(|action| action.stage == Stage::UndoDue) {
-                    self.undo(journaled, Stage::UndoDue, input, now, events).await;
+                    self.undo(journaled, Stage::UndoDue, input, events).await;
                 }
             }
-            Stage::UndoDue | Stage::Undoing => self.undo(journaled, action.stage, input, now, events).await,
-            Stage::Settling => self.settle(journaled, now, events).await,
+            Stage::UndoDue | Stage::Undoing => self.undo(journaled, action.stage, input, events).await,
+            Stage::Settling => self.settle(journaled, events).await,
             Stage::NotApplied
             | Stage::Recovered
             | Stage::NotRecovered
             | Stage::Unknown
+            | Stage::Overridden
             | Stage::Undone
             | Stage::Stuck => {}
         }
@@ -81,11 +117,11 @@ impl Driver {
     }
 
     /// After start: what became of a write that was under way. Planned actions have sent nothing yet.
-    pub(super) async fn recover_one(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
+    pub(super) async fn recover_one(&mut self, journaled: &Journaled, events: &mut Vec<DriverEvent>) {
         let Some(action) = self.action(journaled, events) else { return };
         let may_still_be_applied = match action.stage {
             Stage::Planned => true,
-            Stage::Applying => self.find_out(journaled, now, events).await == Some(WriteOutcome::NotApplied),
+            Stage::Applying => self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied),
             Stage::Verifying
             | Stage::UndoDue
             | Stage::Undoing
@@ -94,11 +130,12 @@ impl Driver {
             | Stage::Recovered
             | Stage::NotRecovered
             | Stage::Unknown
+            | Stage::Overridden
             | Stage::Undone
             | Stage::Stuck => false,
         };
-        if may_still_be_applied && !is_in_time(journaled.plan(), now) {
-            self.give_up(journaled.plan(), "it wasn't applied in time", true, now, events);
+        if may_still_be_applied && !is_in_time(journaled.plan(), self.now()) {
+            self.not_in_time(journaled.plan(), events);
         }
     }
 
@@ -108,8 +145,8 @@ impl Driver {
         for action in history.actions.iter().filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {
             let why = action.why.clone().unwrap_or_default();
             let calls = match action.stage {
-                Stage::NotRecovered | Stage::Unknown | Stage::Undone | Stage::Stuck => true,
-                Stage::NotApplied => why != NOT_OPEN,
+                Stage::NotRecovered | Stage::Unknown | Stage::Overridden | Stage::Undone | Stage::Stuck => true,
+                Stage::NotApplied => why != NOT_OPEN && why != NORMAL_AGAIN,
                 Stage::Planned
                 | Stage::Applying
                 | Stage::Verifying
@@ -128,38 +165,44 @@ impl Driver {
 
     /// Looks for the plan's marker on its target (I6). Read only; what it means is journaled, but for `NotApplied`, which
     /// leaves the choice to the caller.
-    async fn find_out(
-        &mut self,
-        journaled: &Journaled,
-        now: Timestamp,
-        events: &mut Vec<DriverEvent>,
-    ) -> Option<WriteOutcome> {
+    async fn find_out(&mut self, journaled: &Journaled, events: &mut Vec<DriverEvent>) -> Option<WriteOutcome> {
         let plan = journaled.plan();
-        let outcome = match self.executor.outcome_of_write(plan).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                // Asked again in the next cycle, up to the deadline (I15).
-                if now >= plan.deadline {
-                    self.end_unknown(plan, &format!("whether it was applied can't be found out: {error}"), now, events);
-                }
-                return None;
-            }
+        let asked = timeout(ASK_WITHIN, self.executor.outcome_of_write(plan)).await;
+        let now = self.now();
+        let outcome = match asked {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => return self.not_found_out(plan, &error.to_string(), now, events),
+            Err(_) => return self.not_found_out(plan, &format!("no answer within {ASK_WITHIN:?}"), now, events),
         };
         match outcome {
             WriteOutcome::AppliedByUs => {
                 // The version isn't asked for: the marker says that it is our write.
-                let event = JournalEvent::Applied { resource_version: String::new() };
+                let event = JournalEvent::Applied { resource_version: String::new(), altered: None };
                 if self.append(plan, &event, now, events).is_some() {
                     events.push(DriverEvent::Applied { plan: plan.clone() });
                 }
             }
             WriteOutcome::NotApplied => {}
             WriteOutcome::ChangedByOther => {
-                self.end_unknown(plan, "somebody else changed the target meanwhile", now, events)
+                self.end_unknown(plan, "somebody else changed the target meanwhile", now, events);
             }
             WriteOutcome::Gone => self.end_unknown(plan, "the target is gone", now, events),
         }
         Some(outcome)
+    }
+
+    /// Asked again in the next cycle, up to the deadline (I15).
+    fn not_found_out(
+        &mut self,
+        plan: &Plan,
+        why: &str,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) -> Option<WriteOutcome> {
+        if now >= plan.deadline {
+            self.end_unknown(plan, &format!("whether it was applied can't be found out: {why}"), now, events);
+        }
+        None
     }
 
     fn end_unknown(&mut self, plan: &Plan, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
@@ -170,56 +213,100 @@ impl Driver {
         }
     }
 
-    /// Applies, unless it is too late, the incident is over, or automation is stopped (I8, I11).
+    /// Applies, unless it is too late, the incident is over or about to be, or automation is stopped (I8, I11).
     async fn apply_if_still_right(
         &mut self,
         journaled: &Journaled,
         input: &TickInput<'_>,
-        now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
-        let plan = journaled.plan();
-        let is_open =
-            |incident: &homeostat_core::Incident| incident.id == plan.incident && incident.state == IncidentState::Open;
+        let (plan, now) = (journaled.plan(), self.now());
+        let is_open = |incident: &Incident| incident.id == plan.incident && incident.state == IncidentState::Open;
         if !input.incidents.iter().any(is_open) {
-            self.give_up(plan, NOT_OPEN, false, now, events);
+            self.give_up(plan, NOT_OPEN, Ending::QUIET, now, events);
         } else if !is_in_time(plan, now) {
-            self.give_up(plan, "it wasn't applied in time", true, now, events);
-        } else if input.kill_switch.engaged || input.mode < homeostat_core::Mode::Execute {
-            // Held until it is too late or automation is resumed.
+            self.not_in_time(plan, events);
+        } else if signals_normal(&plan.verify.features, &plan.target.subject, input) {
+            self.give_up(plan, NORMAL_AGAIN, Ending::QUIET, now, events);
         } else {
-            self.apply(journaled, now, events).await;
+            // Held while automation is stopped, until it is too late or automation is resumed.
+            self.apply(journaled, input, events).await;
         }
     }
 
-    fn give_up(&mut self, plan: &Plan, why: &str, call: bool, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        let Some(stage) = self.append(plan, &JournalEvent::NotApplied { why: why.to_owned() }, now, events) else {
-            return;
+    fn not_in_time(&mut self, plan: &Plan, events: &mut Vec<DriverEvent>) {
+        let why = match self.held_up_by.remove(&plan.id) {
+            Some(held_up_by) => format!("it wasn't applied in time: {held_up_by}"),
+            None => "it wasn't applied in time".to_owned(),
         };
+        self.give_up(plan, &why, Ending::CALLED, self.now(), events);
+    }
+
+    fn give_up(&mut self, plan: &Plan, why: &str, ending: Ending, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        let event = JournalEvent::NotApplied { why: why.to_owned(), refused: ending.refused };
+        let Some(stage) = self.append(plan, &event, now, events) else { return };
         events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage, why: why.to_owned() });
-        if call {
+        if ending.call {
             self.escalate_end(plan, stage, why, now, events);
         }
     }
 
-    /// Journals the start, sends the write, journals the answer.
-    pub(super) async fn apply(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
+    /// Journals the start, sends the write, journals the answer. The clock and the kill switch are read anew right before
+    /// each request that writes.
+    pub(super) async fn apply(&mut self, journaled: &Journaled, input: &TickInput<'_>, events: &mut Vec<DriverEvent>) {
         let plan = journaled.plan();
-        if self.append(plan, &JournalEvent::ApplyStarted, now, events).is_none() {
-            return;
+        let mut version = plan.target.resource_version.clone();
+        for wait in CONFLICT_WAITS {
+            if !self.may_write(input) {
+                return;
+            }
+            if self.append(plan, &JournalEvent::ApplyStarted, self.now(), events).is_none() {
+                return;
+            }
+            self.pause_at(PausePoint::AfterJournal);
+            // Again: making it durable takes time, and so does a paused machine.
+            if !is_in_time(plan, self.now()) {
+                return self.not_in_time(plan, events);
+            }
+            if !self.may_write(input) {
+                return;
+            }
+            match self.executor.apply(journaled, &version).await {
+                // Only the status moved on: nothing was written, and the decision holds as long as it is in time.
+                Err(ApplyError::Conflict { resource_version, why }) => {
+                    self.held_up_by.insert(plan.id.clone(), format!("the target's status keeps changing ({why})"));
+                    version = resource_version;
+                    tokio::time::sleep(wait).await;
+                }
+                answer => return self.take_answer(plan, answer, events),
+            }
         }
-        self.pause_at(PausePoint::AfterJournal);
-        match self.executor.apply(journaled).await {
+    }
+
+    fn take_answer(&mut self, plan: &Plan, answer: Result<Applied, ApplyError>, events: &mut Vec<DriverEvent>) {
+        let now = self.now();
+        match answer {
             Ok(applied) => {
                 self.pause_at(PausePoint::AfterApply);
-                let event = JournalEvent::Applied { resource_version: applied.resource_version };
+                if let Some(altered) = &applied.altered {
+                    tracing::warn!(plan = %plan.id, altered, "the write took effect, but not as it was sent");
+                }
+                let Applied { resource_version, altered } = applied;
                 // If this can't be journaled, the next cycle finds the marker and tries again.
-                if self.append(plan, &event, now, events).is_some() {
+                if self.append(plan, &JournalEvent::Applied { resource_version, altered }, now, events).is_some() {
                     events.push(DriverEvent::Applied { plan: plan.clone() });
                 }
             }
-            Err(error @ (ApplyError::Stale { .. } | ApplyError::Rejected { .. })) => {
-                self.give_up(plan, &error.to_string(), true, now, events);
+            Err(error @ ApplyError::Stale { .. }) => {
+                self.give_up(plan, &error.to_string(), Ending::CALLED, now, events)
+            }
+            Err(error @ ApplyError::Rejected { .. }) => {
+                self.give_up(plan, &error.to_string(), Ending::REFUSED, now, events);
+            }
+            Err(error @ (ApplyError::NotNow { .. } | ApplyError::Conflict { .. })) => {
+                let why = error.to_string();
+                self.held_up_by.insert(plan.id.clone(), why.clone());
+                events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
             }
             Err(error @ ApplyError::Unknown { .. }) => {
                 let why = error.to_string();
@@ -228,18 +315,13 @@ impl Driver {
         }
     }
 
-    async fn verify(
-        &mut self,
-        action: &PastAction,
-        input: &TickInput<'_>,
-        now: Timestamp,
-        events: &mut Vec<DriverEvent>,
-    ) {
+    async fn verify(&mut self, action: &PastAction, input: &TickInput<'_>, events: &mut Vec<DriverEvent>) {
         let plan = &action.plan;
         let applied_at = action.applied_at.unwrap_or(action.stage_at);
         let signals = input.signals.get(&plan.target.subject).cloned().unwrap_or_default();
         let observations = self.observe(plan, applied_at, signals.observations);
-        let progress = self.executor.progress(plan).await.ok();
+        let progress = timeout(ASK_WITHIN, self.executor.progress(plan)).await.ok().and_then(Result::ok);
+        let now = self.now();
         let verdict = verify(
             plan,
             &VerifyInput {
@@ -290,6 +372,13 @@ impl Driver {
                 } else if stage.is_end() {
                     self.escalate_end(plan, stage, &why, now, events);
                 }
+            }
+            Verdict::Overridden => {
+                let why = "somebody put back what was written; it isn't tried again".to_owned();
+                let event = JournalEvent::Overridden { why: why.clone() };
+                let Some(stage) = self.append(plan, &event, now, events) else { return };
+                events.push(DriverEvent::Verdict { plan: plan.clone(), verdict });
+                self.escalate_end(plan, stage, &why, now, events);
             }
             Verdict::Unknown { why } => self.end_unknown(plan, &why.clone(), now, events),
         }

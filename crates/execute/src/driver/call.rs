@@ -1,5 +1,7 @@
 //! Calling a human, once for each incident and reason.
 
+use std::collections::BTreeSet;
+
 use homeostat_core::{CorrelationId, Incident, IncidentId, Plan, Subject, Timestamp};
 use homeostat_journal::Note;
 use homeostat_remediate::{Escalation, Stage};
@@ -40,19 +42,32 @@ impl Driver {
         now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
+        let channel = policy
+            .and_then(|name| self.policies.iter().find(|policy| policy.name == name))
+            .and_then(|policy| policy.escalation_channel.clone());
+        self.escalate_to(about, channel.into_iter().collect(), reason, message, now, events);
+    }
+
+    /// The same for these channels; none means the default one.
+    pub(super) fn escalate_to<'a>(
+        &mut self,
+        about: impl Into<About<'a>>,
+        channels: BTreeSet<String>,
+        reason: &str,
+        message: String,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) {
         let about = about.into();
         let key = (about.incident.clone(), reason.to_owned());
         if self.called_unjournaled.contains(&key) {
             return;
         }
-        let channels = policy
-            .and_then(|name| self.policies.iter().find(|policy| policy.name == name))
-            .and_then(|policy| policy.escalation_channel.clone());
         let escalation = Escalation {
             incident: about.incident.clone(),
             correlation: about.correlation.clone(),
             subject: about.subject.clone(),
-            channels: channels.into_iter().collect(),
+            channels,
             reason: reason.to_owned(),
             message,
             history: self.history_lines(about.incident, now),

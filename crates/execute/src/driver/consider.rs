@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use homeostat_core::{Incident, Timestamp};
+use homeostat_core::{Incident, Subject, Timestamp};
 use homeostat_journal::{Intent, Note, ReadError};
-use homeostat_remediate::{Decision, DecisionContext, History, InspectError, NextStep, Proposal, Refusal, decide};
+use homeostat_remediate::{
+    Decision, DecisionContext, History, InspectError, NextStep, Proposal, Refusal, SameCluster, decide, features,
+};
 
+use super::look::Look;
 use super::{Considered, Driver, DriverEvent, TickInput};
 
 /// How soon to ask again when a reason passes by itself: one usual cycle.
@@ -15,55 +18,125 @@ const AGAIN_AFTER_WAIT: Duration = Duration::from_secs(30);
 /// minutes is no load on an API server.
 const AGAIN_ANYWAY: Duration = Duration::from_secs(300);
 
+/// How long a decision may wait before a human is called all the same (I15): the deadline that Kubernetes gives a roll-out by
+/// default, and half of it again.
+const WAIT_MAX: Duration = Duration::from_secs(900);
+
+/// How long that is while the cluster can't be asked: an API server is restarted within a minute or two, and without one
+/// nobody but a human can act.
+const UNAVAILABLE_MAX: Duration = Duration::from_secs(300);
+
 impl Driver {
-    pub(super) async fn consider(
+    /// Decides on those whose facts changed or whose wait ran out. What can be decided without looking at a target comes
+    /// first, and nothing is asked for it.
+    pub(super) async fn consider_all(
         &mut self,
-        incident: &Incident,
+        incidents: &[&Incident],
         input: &TickInput<'_>,
-        now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
+        let now = self.now();
         let history = match self.journal.history(now) {
             Ok(history) => history,
-            Err(error) => return self.refuse(incident, &error.to_string(), now, events),
+            Err(error) => {
+                for incident in incidents {
+                    self.refuse(incident, &error.to_string(), now, events);
+                }
+                return;
+            }
         };
-        let facts = self.facts(incident, input, &history);
-        let is_settled = |before: &Considered| before.facts == facts && before.at <= now && now < before.again_at;
-        if self.considered.get(&incident.id).is_some_and(is_settled) {
-            return;
-        }
         // Cloned, because deciding borrows them while the driver writes down what was decided.
         let policies = self.policies.clone();
-        let proposal = Proposal::new(incident, &policies);
-        let decision = self.decision(&proposal, input, &history, now).await;
-        let wait = if passes_by_itself(&decision) { AGAIN_AFTER_WAIT } else { AGAIN_ANYWAY };
-        self.considered.insert(incident.id.clone(), Considered { facts, at: now, again_at: now + wait });
-        self.follow(&proposal, decision, input, now, events).await;
+        let mut to_look_at: Vec<Proposal<'_>> = Vec::new();
+        for incident in incidents {
+            if self.is_settled(incident, &self.facts(incident, input, &history), now) {
+                continue;
+            }
+            let proposal = Proposal::new(incident, &policies);
+            let unseen = Look { seen: Err(InspectError::NotAsked), same_cluster: SameCluster::Proven };
+            let decision = self.decide_on(&proposal, &unseen, &history, input);
+            // What a human may overrule is proposed, and a proposal names its target.
+            if decision.refusals().iter().all(Refusal::is_approvable) {
+                to_look_at.push(proposal);
+            } else {
+                self.conclude_on(&proposal, decision, &history, input, events).await;
+            }
+        }
+        let subjects = to_look_at.iter().map(|proposal| proposal.incident.subject.clone()).collect();
+        let looks = self.look(subjects).await;
+        for proposal in to_look_at {
+            let Some(look) = looks.get(&proposal.incident.subject) else { continue };
+            // Read again: the one before may have acted.
+            match self.journal.history(self.now()) {
+                Ok(history) => {
+                    let decision = self.decide_on(&proposal, look, &history, input);
+                    self.conclude_on(&proposal, decision, &history, input, events).await;
+                }
+                Err(error) => self.refuse(proposal.incident, &error.to_string(), self.now(), events),
+            }
+        }
     }
 
-    async fn decision(
-        &self,
+    fn is_settled(&self, incident: &Incident, facts: &str, now: Timestamp) -> bool {
+        let before = self.considered.get(&incident.id);
+        before.is_some_and(|before| before.facts == facts && before.at <= now && now < before.again_at)
+    }
+
+    async fn conclude_on(
+        &mut self,
         proposal: &Proposal<'_>,
+        decision: Decision,
+        history: &History,
         input: &TickInput<'_>,
+        events: &mut Vec<DriverEvent>,
+    ) {
+        let (incident, now) = (proposal.incident, self.now());
+        let wait = if passes_by_itself(&decision) { AGAIN_AFTER_WAIT } else { AGAIN_ANYWAY };
+        let waits_since = self.waits_since(incident, &decision, history, now);
+        let considered =
+            Considered { facts: self.facts(incident, input, history), at: now, again_at: now + wait, waits_since };
+        self.considered.insert(incident.id.clone(), considered);
+        self.follow(proposal, decision, input, events).await;
+    }
+
+    /// Since when the decision has been to wait. After a restart that is as long as it can have been.
+    fn waits_since(
+        &self,
+        incident: &Incident,
+        decision: &Decision,
         history: &History,
         now: Timestamp,
-    ) -> Decision {
+    ) -> Option<Timestamp> {
+        if decision.next_step() != NextStep::Wait {
+            return None;
+        }
+        if let Some(before) = self.considered.get(&incident.id) {
+            return before.waits_since.or(Some(now));
+        }
+        let codes: Vec<&str> = decision.refusals().iter().map(Refusal::code).collect();
+        let waited_before = self.journal.decision(&incident.id).ok().flatten().is_some_and(|before| {
+            before.refusals.iter().map(|reason| reason.code.as_str()).eq(codes.iter().copied())
+        });
+        let last_end = history.of_incident(&incident.id).map(|action| action.stage_at).max();
+        let earliest = last_end.map_or(incident.opened_at, |end| end.max(incident.opened_at));
+        Some(if waited_before { earliest.min(now) } else { now })
+    }
+
+    fn decide_on(&self, proposal: &Proposal<'_>, look: &Look, history: &History, input: &TickInput<'_>) -> Decision {
+        let incident = proposal.incident;
+        let kill_switch = self.stopped(input);
         let context = DecisionContext {
             mode: input.mode,
-            kill_switch: input.kill_switch,
+            kill_switch: &kill_switch,
             open: input.incidents,
-            is_storm: self.storm_until.is_some(),
+            is_storm: self.storm.is_some(),
+            signals_normal: signals_normal(&features(incident), &incident.subject, input),
+            same_cluster: &look.same_cluster,
             topology: input.topology,
             calendar: input.calendar,
             supported: &self.supported,
         };
-        let subject = &proposal.incident.subject;
-        let seen = match proposal.policy {
-            Some(_) => self.executor.inspect(subject, now).await,
-            // Nothing would be done: don't look.
-            None => Err(InspectError::Unsupported { subject: subject.clone() }),
-        };
-        decide(proposal, seen.as_ref(), history, &context, &self.limits, now)
+        decide(proposal, look.seen.as_ref(), history, &context, &self.limits, self.now())
     }
 
     /// Writes the decision down, then does what it says (I32).
@@ -72,10 +145,9 @@ impl Driver {
         proposal: &Proposal<'_>,
         decision: Decision,
         input: &TickInput<'_>,
-        now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
-        let incident = proposal.incident;
+        let (incident, now) = (proposal.incident, self.now());
         let is_new = match self.journal.note(&Note::Decision(decision.record(proposal)), now) {
             Ok(is_new) => is_new,
             Err(error) => return self.refuse(incident, &error.to_string(), now, events),
@@ -93,7 +165,7 @@ impl Driver {
                     traffic_before: signals.and_then(|signals| signals.traffic),
                 };
                 match self.journal.record(&intent, now) {
-                    Ok(journaled) => self.apply(&journaled, now, events).await,
+                    Ok(journaled) => self.apply(&journaled, input, events).await,
                     Err(error) => self.refuse(incident, &error.to_string(), now, events),
                 }
             }
@@ -110,19 +182,25 @@ impl Driver {
         now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
-        if decision.next_step() != NextStep::Escalate {
-            return;
-        }
-        let Some(first) = decision.refusals().iter().find(|reason| reason.next_step() == NextStep::Escalate) else {
-            return;
+        let since = self.considered.get(&proposal.incident.id).and_then(|considered| considered.waits_since);
+        let step = match decision.next_step() {
+            NextStep::Escalate => NextStep::Escalate,
+            NextStep::Wait if since.is_some_and(|since| has_waited_too_long(decision, now.since(since))) => {
+                NextStep::Wait
+            }
+            NextStep::Wait | NextStep::Note => return,
         };
+        let Some(first) = decision.refusals().iter().find(|reason| reason.next_step() == step) else { return };
         let suggested = match (decision, decision.action()) {
             (Decision::Propose { plan, .. }, Some(action)) => format!("proposed: {action} ({})", plan.id),
             (_, Some(action)) => format!("would have been: {action}"),
             (_, None) => "no action is known".to_owned(),
         };
-        let reasons: Vec<String> =
+        let mut reasons: Vec<String> =
             decision.refusals().iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
+        if let (NextStep::Wait, Some(since)) = (step, since) {
+            reasons.push(format!("waiting since {since}"));
+        }
         let incident = proposal.incident;
         let message = format!(
             "{} on {}: not done automatically, {suggested}. {}",
@@ -170,11 +248,33 @@ impl Driver {
             (
                 (incident.incident_type, incident.state, &incident.annotations, incident.evidence.is_empty()),
                 (incident.confidence.lower.value(), incident.confidence.n_outcomes),
-                (input.mode, input.kill_switch.engaged, self.storm_until.is_some()),
+                (input.mode, self.stopped(input).engaged, self.storm.is_some()),
+                signals_normal(&features(incident), &incident.subject, input),
                 (stages, history.in_flight().count(), history.frozen.len()),
             )
         )
     }
+}
+
+/// Whether the newest measurement of each of these features is there, and normal.
+pub(super) fn signals_normal(features: &[String], subject: &Subject, input: &TickInput<'_>) -> bool {
+    let Some(signals) = input.signals.get(subject) else { return false };
+    let newest = |feature: &String| {
+        let seen = signals.observations.iter().filter(|seen| &seen.feature == feature);
+        seen.max_by_key(|seen| seen.at)
+    };
+    let is_normal = |feature: &String| newest(feature).is_some_and(|seen| seen.normal && seen.value.is_some());
+    !features.is_empty() && features.iter().all(is_normal)
+}
+
+/// Whether a decision to wait has waited for so long that a human must know (I15). A cooldown of the same incident ends by
+/// itself, and how the attempt before it ended was told.
+fn has_waited_too_long(decision: &Decision, waited: Duration) -> bool {
+    decision.refusals().iter().any(|refusal| match refusal {
+        Refusal::CooldownActive { same_incident: true, .. } => false,
+        Refusal::ClusterUnavailable { .. } => waited >= UNAVAILABLE_MAX,
+        refusal => refusal.next_step() == NextStep::Wait && waited >= WAIT_MAX,
+    })
 }
 
 /// Whether time alone may change the decision soon: something is to be waited for, or a cooldown runs.

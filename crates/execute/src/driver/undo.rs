@@ -1,6 +1,8 @@
 //! Taking an action back, once, and only while the target is as the action left it (I16).
 
-use homeostat_core::{Mode, Plan, Timestamp};
+use std::collections::BTreeSet;
+
+use homeostat_core::{Plan, Timestamp};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{JournalEvent, Stage};
 
@@ -15,20 +17,25 @@ impl Driver {
         journaled: &Journaled,
         stage: Stage,
         input: &TickInput<'_>,
-        now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
-        let plan = journaled.plan();
+        let (plan, now) = (journaled.plan(), self.now());
         if now >= plan.deadline {
             return self.stuck(plan, "it wasn't taken back before its deadline", now, events);
         }
-        if input.kill_switch.engaged || input.mode < Mode::Execute {
+        if !self.may_write(input) {
             return;
         }
         if stage == Stage::UndoDue && self.append(plan, &JournalEvent::UndoStarted, now, events).is_none() {
             return;
         }
-        match self.executor.undo(journaled).await {
+        // Again: making it durable takes time.
+        if !self.may_write(input) {
+            return;
+        }
+        let answer = self.executor.undo(journaled).await;
+        let now = self.now();
+        match answer {
             Ok(applied) => {
                 let event = JournalEvent::UndoApplied { resource_version: applied.resource_version };
                 // Unjournaled, it is sent again in the next cycle, which changes nothing.
@@ -38,14 +45,20 @@ impl Driver {
                 self.stuck(plan, &error.to_string(), now, events);
             }
             // Sent again in the next cycle, up to the deadline.
-            Err(ApplyError::Unknown { why }) => tracing::warn!(plan = %plan.id, %why, "no answer to the undo"),
+            Err(ApplyError::Unknown { why } | ApplyError::NotNow { why } | ApplyError::Conflict { why, .. }) => {
+                tracing::warn!(plan = %plan.id, %why, "no answer to the undo")
+            }
         }
     }
 
     /// Waits for the roll-out back to be complete.
-    pub(super) async fn settle(&mut self, journaled: &Journaled, now: Timestamp, events: &mut Vec<DriverEvent>) {
+    pub(super) async fn settle(&mut self, journaled: &Journaled, events: &mut Vec<DriverEvent>) {
         let plan = journaled.plan();
-        let is_complete = match self.executor.inspect(&plan.target.subject, now).await {
+        let subject = &plan.target.subject;
+        let looks = self.look(BTreeSet::from([subject.clone()])).await;
+        let now = self.now();
+        let Some(look) = looks.get(subject) else { return };
+        let is_complete = match &look.seen {
             Ok(seen) if seen.uid != plan.target.uid => {
                 return self.stuck(plan, "the object was made anew meanwhile", now, events);
             }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -11,6 +12,8 @@ use kube::core::Request;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
+use super::connect::{self, ConnectSpec};
+
 /// Who we are in an object's `managedFields`.
 pub(super) const FIELD_MANAGER: &str = "homeostat";
 
@@ -19,10 +22,16 @@ pub(super) const FIELD_MANAGER: &str = "homeostat";
 const PAGE_OBJECTS: u32 = 500;
 const PAGES_MAX: usize = 20;
 
+/// Waits between attempts to read: an API server that restarts, or sheds load, is back within a second more often than
+/// not. A read that still fails then is asked again in the next cycle.
+const READ_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
 /// A client that never waits for ever.
 #[derive(Clone)]
 pub(super) struct ApiServer {
-    client: Client,
+    /// Replaced when its credentials aren't accepted any more.
+    client: Arc<RwLock<Client>>,
+    spec: ConnectSpec,
     timeout: Duration,
 }
 
@@ -37,20 +46,48 @@ pub(super) enum CallError {
     NoAnswer { why: String },
 }
 
+impl CallError {
+    /// Whether the same read may well be answered a moment later.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Answered { code, .. } => matches!(code, 429 | 500..=599),
+            Self::NoAnswer { .. } => true,
+        }
+    }
+}
+
 impl ApiServer {
-    pub(super) fn new(client: Client, timeout: Duration) -> Self {
-        Self { client, timeout }
+    pub(super) fn new(client: Client, spec: &ConnectSpec) -> Self {
+        Self { client: Arc::new(RwLock::new(client)), spec: spec.clone(), timeout: spec.timeout }
+    }
+
+    fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the configuration and its tokens again: they are rotated while we run.
+    async fn reload(&self) {
+        match connect::client(&self.spec).await {
+            Ok((client, _)) => {
+                tracing::info!("the API server doesn't accept the credentials; they are loaded anew");
+                *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the API server doesn't accept the credentials, and no new ones can be loaded")
+            }
+        }
     }
 
     /// The server's version, as it calls it.
     pub(super) async fn version(&self) -> Result<String, CallError> {
-        self.within_time(self.client.apiserver_version()).await.map(|info| info.git_version)
+        let version = |client: Client| async move { client.apiserver_version().await };
+        self.read(version).await.map(|info| info.git_version)
     }
 
     /// One Deployment.
     pub(super) async fn deployment(&self, namespace: &str, name: &str) -> Result<Deployment, CallError> {
-        let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
-        let deployment = self.within_time(api.get(name)).await?;
+        let get = |client: Client| async move { Api::<Deployment>::namespaced(client, namespace).get(name).await };
+        let deployment = self.read(get).await?;
         // Any JSON object reads as a Deployment in which everything is missing; an object without a UID is none.
         if deployment.metadata.uid.as_deref().is_none_or(str::is_empty) {
             return Err(CallError::NoAnswer { why: "the answer is no Deployment: it has no UID".to_owned() });
@@ -76,7 +113,12 @@ impl ApiServer {
         *request.uri_mut() = uri.parse().map_err(|error| unsendable(&error))?;
         // The journaled text itself, byte by byte, not what a serialiser would make of it.
         *request.body_mut() = patch.as_bytes().to_vec();
-        self.within_time(self.client.request(request)).await
+        let client = self.client();
+        let written = self.within_time(client.request(request)).await;
+        if let Err(CallError::Answered { code: 401, .. }) = written {
+            self.reload().await;
+        }
+        written
     }
 
     /// All objects of a kind in a namespace, page by page.
@@ -85,11 +127,12 @@ impl ApiServer {
         K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
         K::DynamicType: Default,
     {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let mut params = params.limit(PAGE_OBJECTS);
         let mut objects = Vec::new();
         for _ in 0..PAGES_MAX {
-            let page = self.within_time(api.list(&params)).await?;
+            let page_params = &params;
+            let list = |client: Client| async move { Api::<K>::namespaced(client, namespace).list(page_params).await };
+            let page = self.read(list).await?;
             objects.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
@@ -99,8 +142,45 @@ impl ApiServer {
         Err(CallError::NoAnswer { why: format!("more than {} objects", PAGE_OBJECTS as usize * PAGES_MAX) })
     }
 
+    /// Reads, again after a short wait where that may help, all within one time limit.
+    async fn read<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        let mut waits = READ_AGAIN_AFTER.into_iter();
+        let mut is_reloaded = false;
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        loop {
+            let error = match self.until(deadline, call(self.client())).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if let CallError::Answered { code: 401, .. } = error
+                && !is_reloaded
+            {
+                is_reloaded = true;
+                self.reload().await;
+                continue;
+            }
+            match waits.next() {
+                Some(wait) if error.may_pass() && tokio::time::Instant::now() + wait < deadline => {
+                    tokio::time::sleep(wait).await;
+                }
+                Some(_) | None => return Err(error),
+            }
+        }
+    }
+
     async fn within_time<T>(&self, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
-        let Ok(answered) = tokio::time::timeout(self.timeout, call).await else {
+        self.until(tokio::time::Instant::now() + self.timeout, call).await
+    }
+
+    async fn until<T>(
+        &self,
+        deadline: tokio::time::Instant,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CallError> {
+        let Ok(answered) = tokio::time::timeout_at(deadline, call).await else {
             return Err(CallError::NoAnswer { why: format!("no answer within {:?}", self.timeout) });
         };
         answered.map_err(|error| {

@@ -7,17 +7,16 @@ use super::api::{ApiServer, CallError};
 use super::{inspect, restart};
 use crate::executor::{Applied, ApplyError};
 
-/// Sends the plan's write once.
+/// Sends the plan's write once, for the object at this version.
 ///
-/// **Which version counts (I8).** The object must be at exactly the `resourceVersion` that was decided on. Its controller
-/// raises that with every status it reports, so a change that matters to nobody can make a write stale. That is
-/// safe, and live enough: between inspecting and writing there is one journal record, a few milliseconds, so the next
-/// cycle's decision has as good a chance again. Comparing "the relevant fields" instead would mean to decide here,
-/// without the guardrails, which fields those are.
-pub(super) async fn apply(api: &ApiServer, plan: &Plan) -> Result<Applied, ApplyError> {
+/// **Which version counts (I8).** The API server writes only at exactly this `resourceVersion`. Its controller raises that
+/// with every status it reports, which a workload in trouble does all the time. So a conflict is looked into: when the
+/// object is as decided on but for its status (see [`inspect::is_as_decided`]) the answer is [`ApplyError::Conflict`] with
+/// the version to try next; nothing else of the write changes.
+pub(super) async fn apply(api: &ApiServer, plan: &Plan, resource_version: &str) -> Result<Applied, ApplyError> {
     let rejected = |why: String| ApplyError::Rejected { why };
     let subject = &plan.target.subject;
-    let patch = restart::patch_of(plan).map_err(rejected)?;
+    let patch = restart::patch_at(plan, resource_version).map_err(rejected)?;
     inspect::check_subject(subject).map_err(|error| rejected(error.to_string()))?;
     match api.patch_deployment(&subject.namespace, &subject.name, &patch).await {
         Ok(deployment) => accepted(&deployment, plan),
@@ -28,6 +27,12 @@ pub(super) async fn apply(api: &ApiServer, plan: &Plan) -> Result<Applied, Apply
                 // The precondition failed, or the UID differs, which the API server takes for an invalid change.
                 409 | 422 => after_refusal(api, plan, code, answer).await,
                 404 => Err(ApplyError::Stale { why: format!("{subject} is gone") }),
+                _ if is_webhook_down(&message) => {
+                    Err(ApplyError::NotNow { why: format!("an admission webhook is unavailable ({answer})") })
+                }
+                // Nobody looked at the write: the credentials are loaded anew, and may be good then.
+                401 => Err(ApplyError::NotNow { why: format!("the credentials aren't accepted ({answer})") }),
+                403 if is_denial(&message) => Err(rejected(denied(&answer))),
                 403 => Err(rejected(format!(
                     "not allowed to patch deployments.apps in namespace {}, or an admission check forbids it ({answer}): \
                      grant the right (see `homeostat rbac`) or take the policy out",
@@ -42,16 +47,33 @@ pub(super) async fn apply(api: &ApiServer, plan: &Plan) -> Result<Applied, Apply
     }
 }
 
-/// The object in a 2xx answer must show our write: an admission webhook can take annotations away, and an effect without a
-/// marker couldn't be found again.
+/// What the API server says when a webhook that must be asked can't be: admission comes before storing, so nothing was.
+fn is_webhook_down(message: &str) -> bool {
+    message.contains("failed calling webhook")
+}
+
+/// What webhooks and admission policies say when they deny, in their two wordings.
+fn is_denial(message: &str) -> bool {
+    message.contains("denied the request") || message.contains("denied request")
+}
+
+fn denied(answer: &str) -> String {
+    format!("denied by admission ({answer}): the same write would be denied again")
+}
+
+/// The object in a 2xx answer must show our write: admission can change it on its way.
 fn accepted(deployment: &Deployment, plan: &Plan) -> Result<Applied, ApplyError> {
-    let unknown = |why: &str| ApplyError::Unknown { why: format!("the write was accepted, but {why}") };
-    if !restart::is_marked(deployment, &plan.id) || !restart::is_in_effect(deployment, plan) {
-        return Err(unknown("the object in the answer doesn't carry it; an admission webhook may have changed it"));
+    if !restart::is_in_effect(deployment, plan) {
+        let why = "changed by admission: the write was accepted, but the restart was taken out of it".to_owned();
+        return Err(ApplyError::Rejected { why });
     }
+    let altered = (!restart::is_marked(deployment, &plan.id))
+        .then(|| "changed by admission: the write was accepted, but homeostat's marker was taken out of it".to_owned());
     match deployment.metadata.resource_version.clone() {
-        Some(resource_version) => Ok(Applied { resource_version }),
-        None => Err(unknown("the answer names no resourceVersion")),
+        Some(resource_version) => Ok(Applied { resource_version, altered }),
+        None => Err(ApplyError::Unknown {
+            why: "the write was accepted, but the answer names no resourceVersion".to_owned(),
+        }),
     }
 }
 
@@ -71,7 +93,7 @@ async fn after_refusal(api: &ApiServer, plan: &Plan, code: u16, answer: String) 
         }
     };
     let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
-    let resource_version = deployment.metadata.resource_version.as_deref().unwrap_or_default();
+    let resource_version = deployment.metadata.resource_version.clone().unwrap_or_default();
     if uid != target.uid {
         return Err(ApplyError::Stale {
             why: format!("another object has the name: UID was {}, is {uid}", target.uid),
@@ -79,17 +101,21 @@ async fn after_refusal(api: &ApiServer, plan: &Plan, code: u16, answer: String) 
     }
     if restart::is_marked(&deployment, &plan.id) {
         if restart::is_in_effect(&deployment, plan) {
-            return Ok(Applied { resource_version: resource_version.to_owned() });
+            return Ok(Applied { resource_version, altered: None });
         }
         return Err(ApplyError::Unknown {
             why: format!("{answer}; it was written before and has been overwritten since"),
         });
     }
-    if code == 409 {
-        let was = &target.resource_version;
-        return Err(ApplyError::Stale { why: format!("resourceVersion was {was}, is {resource_version} ({answer})") });
+    if code != 409 {
+        let why = if is_denial(&answer) { denied(&answer) } else { answer };
+        return Err(ApplyError::Rejected { why });
     }
-    Err(ApplyError::Rejected { why: answer })
+    if inspect::is_as_decided(&deployment, plan) && !resource_version.is_empty() {
+        return Err(ApplyError::Conflict { resource_version, why: answer });
+    }
+    let was = &target.resource_version;
+    Err(ApplyError::Stale { why: format!("resourceVersion was {was}, is {resource_version} ({answer})") })
 }
 
 #[cfg(test)]

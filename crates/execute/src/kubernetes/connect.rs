@@ -61,10 +61,8 @@ pub enum ConnectError {
 
 /// Loads the configuration, builds a client and asks the API server for its version.
 pub(super) async fn connect(spec: &ConnectSpec) -> Result<ApiServer, ConnectError> {
-    let config = tuned(load(spec).await?, spec.timeout);
-    let url = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(|error| ConnectError::NoConfig { why: chain(&error) })?;
-    let api = ApiServer::new(client, spec.timeout);
+    let (client, url) = client(spec).await?;
+    let api = ApiServer::new(client, spec);
     match api.version().await {
         Ok(version) => {
             tracing::info!(url, version, "connected to the Kubernetes API server");
@@ -78,6 +76,14 @@ pub(super) async fn connect(spec: &ConnectSpec) -> Result<ApiServer, ConnectErro
             Err(ConnectError::Unreachable { url, why: error.to_string() })
         }
     }
+}
+
+/// A client from the configuration as it is now, and the URL that it asks.
+pub(super) async fn client(spec: &ConnectSpec) -> Result<(Client, String), ConnectError> {
+    let config = tuned(load(spec).await?, spec.timeout);
+    let url = config.cluster_url.to_string();
+    let client = Client::try_from(config).map_err(|error| ConnectError::NoConfig { why: chain(&error) })?;
+    Ok((client, url))
 }
 
 async fn load(spec: &ConnectSpec) -> Result<Config, ConnectError> {

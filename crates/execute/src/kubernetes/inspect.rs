@@ -4,11 +4,12 @@ use homeostat_core::{Plan, Subject, Timestamp, WorkloadKind};
 use homeostat_remediate::{Autoscaler, InspectError, Inspected, Progress};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::Selector;
 
 use super::api::{ApiServer, CallError};
-use super::{ownership, restart, rollout};
+use super::{effect, owner, ownership, restart, rollout};
 use crate::executor::WriteOutcome;
 
 /// How far the API server's clock may be behind ours before we would take a change after the decision for one before it.
@@ -64,19 +65,30 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
             why: format!("{subject}: the answer names no UID or no resourceVersion"),
         });
     };
+    // At once: on a slow API server one after the other would take three times as long.
+    let (revision_previous, autoscaler, budgets) = tokio::try_join!(
+        revision_previous(api, subject, &deployment),
+        autoscaler(api, subject),
+        budgets(api, subject),
+    )?;
     Ok(Inspected {
         uid,
         resource_version,
+        generation: metadata.generation,
         kind: WorkloadKind::Deployment,
+        created_at: metadata.creation_timestamp.as_ref().map(|time| Timestamp::from_millis(time.0.as_millisecond())),
         seen_at: now,
         revision: ownership::revision(&deployment).map(|revision| revision.to_string()),
-        revision_previous: revision_previous(api, subject, &deployment).await?,
+        revision_previous,
         replicas_wanted: rollout::replicas_wanted(&deployment),
         replicas_available: rollout::replicas_available(&deployment),
         rollout_in_progress: rollout::is_in_progress(&deployment),
+        rollout_failed: rollout::failure(&deployment),
         paused: deployment.spec.paused.unwrap_or(false),
-        autoscaler: autoscaler(api, subject).await?,
-        gitops: ownership::gitops_owner(metadata),
+        autoscaler,
+        owner: owner::owner(metadata),
+        marker: restart::marker(&deployment),
+        disruption: effect::disruption(&deployment, budgets.as_deref()),
         has_persistent_volume: ownership::has_persistent_volume(&deployment),
     })
 }
@@ -113,6 +125,20 @@ async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Option<Autosca
     }
 }
 
+/// The namespace's disruption budgets, or `None` when we may not look: without that right a budget can't be heeded, and the
+/// strategy alone says what a roll-out takes down.
+async fn budgets(api: &ApiServer, subject: &Subject) -> Result<Option<Vec<PodDisruptionBudget>>, InspectError> {
+    let listed = api.list::<PodDisruptionBudget>(&subject.namespace, ListParams::default()).await;
+    match listed.map_err(|error| inspect_error(error, subject, "list", "poddisruptionbudgets.policy")) {
+        Ok(budgets) => Ok(Some(budgets)),
+        Err(error @ InspectError::Forbidden { .. }) => {
+            tracing::debug!(%subject, %error, "disruption budgets can't be seen, so they aren't heeded");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// What became of the plan, from the object as it is now (I6).
 ///
 /// Without our marker and with another version, only `managedFields` can tell a change of the object from its own
@@ -123,13 +149,26 @@ pub(super) fn outcome_of_write(deployment: &Deployment, plan: &Plan) -> WriteOut
         WriteOutcome::Gone
     } else if restart::is_marked(deployment, &plan.id) {
         WriteOutcome::AppliedByUs
-    } else if metadata.resource_version.as_deref() == Some(plan.target.resource_version.as_str())
-        || is_untouched_since(deployment, plan.decided_at)
-    {
+    } else if is_as_decided(deployment, plan) {
         WriteOutcome::NotApplied
     } else {
         WriteOutcome::ChangedByOther
     }
+}
+
+/// Whether the object is, in all that matters, the one that was decided on: only its status may have changed since.
+pub(super) fn is_as_decided(deployment: &Deployment, plan: &Plan) -> bool {
+    let (metadata, target) = (&deployment.metadata, &plan.target);
+    metadata.uid.as_deref() == Some(target.uid.as_str())
+        && metadata.deletion_timestamp.is_none()
+        && match target.generation {
+            // Spec and annotations, so also paused, replicas and the marks of others: the API server counts both.
+            Some(generation) => metadata.generation == Some(generation),
+            None => {
+                metadata.resource_version.as_deref() == Some(target.resource_version.as_str())
+                    || is_untouched_since(deployment, plan.decided_at)
+            }
+        }
 }
 
 /// How far the plan's roll-out has come.

@@ -3,15 +3,17 @@
 //! Every call is one attempt with a time limit. The write carries its own preconditions and its own marker
 //! (see [`restart`]); whatever its answer leaves open is [`ApplyError::Unknown`], to be settled by [`Executor::outcome_of_write`].
 //!
-//! Rights it needs in the namespaces of its targets: `get` and `patch` on `deployments.apps`. With `list` on `replicasets.apps`
-//! and `horizontalpodautoscalers.autoscaling` it sees more, and it says so where it doesn't.
+//! Rights it needs in the namespaces of its targets: `get` and `patch` on `deployments.apps`. With `list` on `replicasets.apps`,
+//! `horizontalpodautoscalers.autoscaling` and `poddisruptionbudgets.policy` it sees more, and it says so where it doesn't.
 //!
 //! It doesn't decide, retry, wait, or know about incidents, and it can't return to an earlier revision yet.
 
 mod api;
 mod apply;
 mod connect;
+mod effect;
 mod inspect;
+mod owner;
 mod ownership;
 mod restart;
 mod rollout;
@@ -25,9 +27,10 @@ use homeostat_journal::Journaled;
 use homeostat_remediate::{InspectError, Inspected, Progress};
 
 pub use self::connect::{ConnectError, ConnectSpec};
+pub use self::owner::ACT_IN_PLACE;
 pub use self::restart::{ACTION_ID, CORRELATION_ID, RESTARTED_AT};
 
-use self::api::ApiServer;
+use self::api::{ApiServer, CallError};
 use crate::executor::{Applied, ApplyError, Executor, WriteOutcome};
 
 /// Restarts Deployments.
@@ -66,6 +69,14 @@ impl Executor for KubernetesExecutor {
         restart::patch_of(plan).unwrap_or_default()
     }
 
+    async fn check(&self) -> Result<(), String> {
+        match self.api.version().await {
+            // Not everybody may ask for the version, but whoever is told so is known.
+            Ok(_) | Err(CallError::Answered { code: 403, .. }) => Ok(()),
+            Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => Err(error.to_string()),
+        }
+    }
+
     async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
         inspect::inspect(&self.api, subject, now).await
     }
@@ -78,8 +89,8 @@ impl Executor for KubernetesExecutor {
         }
     }
 
-    async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
-        apply::apply(&self.api, plan.plan()).await
+    async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
+        apply::apply(&self.api, plan.plan(), resource_version).await
     }
 
     /// Always [`ApplyError::Rejected`], with the reason: a restart leaves nothing to put back.

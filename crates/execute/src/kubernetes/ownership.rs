@@ -1,39 +1,12 @@
-//! Who else writes a Deployment: GitOps controllers, autoscalers; and which ReplicaSets are its own. Pure.
+//! What belongs to a Deployment: autoscalers that target it, ReplicaSets that are its own, volumes. Pure.
 
-use homeostat_remediate::{Autoscaler, GitOpsOwner};
+use homeostat_remediate::Autoscaler;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Argo CD's tracking annotation and its dedicated tracking label have this prefix, and so have the hints it takes
-/// from manifests (sync waves and the like), which nobody writes without it.
-const ARGO_CD: &str = "argocd.argoproj.io/";
-/// How Argo CD's field managers begin (`argocd-controller`, `argocd-application-controller`).
-const ARGO_CD_MANAGER: &str = "argocd-";
-/// What Flux's two controllers put on everything they apply.
-const FLUX: [&str; 2] = ["kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/"];
 /// The Deployment controller's number of a template.
 const REVISION: &str = "deployment.kubernetes.io/revision";
-
-/// The GitOps controller that keeps the object as Git says, if one left a trace.
-///
-/// The label `app.kubernetes.io/instance` alone proves nothing, though Argo CD can track by it: every Helm chart sets
-/// it. Argo CD's field manager settles that case.
-pub(super) fn gitops_owner(metadata: &ObjectMeta) -> Option<GitOpsOwner> {
-    let marked = |prefix: &str| {
-        let keys = metadata.labels.iter().chain(metadata.annotations.iter()).flat_map(|map| map.keys());
-        keys.into_iter().any(|key| key.starts_with(prefix))
-    };
-    let managed = metadata.managed_fields.iter().flatten();
-    let mut managers = managed.filter_map(|entry| entry.manager.as_deref());
-    if marked(ARGO_CD) || managers.any(|manager| manager.starts_with(ARGO_CD_MANAGER)) {
-        Some(GitOpsOwner::ArgoCd)
-    } else if FLUX.into_iter().any(marked) {
-        Some(GitOpsOwner::Flux)
-    } else {
-        None
-    }
-}
 
 /// The autoscaler that targets the Deployment of this name, if one of them does. KEDA's come as these, too.
 pub(super) fn autoscaler_of(name: &str, autoscalers: &[HorizontalPodAutoscaler]) -> Option<Autoscaler> {

@@ -6,9 +6,12 @@
 //! itself: the API server answers 409 when `metadata.resourceVersion` isn't the object's, and 422 when
 //! `metadata.uid` isn't (it can't be changed). Either way nothing is written.
 
-use homeostat_core::{Action, Plan, PlanId, WorkloadKind};
+use homeostat_core::{Action, Plan, PlanId, Timestamp, WorkloadKind};
+use homeostat_remediate::Marker;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
+
+use super::api::FIELD_MANAGER;
 
 /// The annotation on the pod template that makes the Deployment replace its pods: `kubectl rollout restart`'s own, which
 /// people, dashboards and Argo CD's health checks already know.
@@ -26,6 +29,11 @@ pub const CORRELATION_ID: &str = "homeostat.io/correlation-id";
 
 /// The exact patch for the plan, or why this executor can't do it. The same text for the same plan, always.
 pub(super) fn patch_of(plan: &Plan) -> Result<String, String> {
+    patch_at(plan, &plan.target.resource_version)
+}
+
+/// The same patch for a later version of the object, which differs from the plan's in its status only.
+pub(super) fn patch_at(plan: &Plan, resource_version: &str) -> Result<String, String> {
     match plan.target.subject.kind {
         WorkloadKind::Deployment => {}
         kind @ (WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::External) => {
@@ -42,7 +50,7 @@ pub(super) fn patch_of(plan: &Plan) -> Result<String, String> {
             return Err("this executor can't go back to an earlier revision; use `kubectl rollout undo`".to_owned());
         }
     };
-    if plan.target.uid.is_empty() || plan.target.resource_version.is_empty() {
+    if plan.target.uid.is_empty() || resource_version.is_empty() {
         // An empty resourceVersion in a patch means "whatever it is now": a write without a precondition.
         return Err("the plan names no UID or no resourceVersion, so nothing would guard the write".to_owned());
     }
@@ -50,7 +58,7 @@ pub(super) fn patch_of(plan: &Plan) -> Result<String, String> {
     Ok(json!({
         "metadata": {
             "annotations": { ACTION_ID: plan.id.as_str(), CORRELATION_ID: plan.correlation.as_str() },
-            "resourceVersion": plan.target.resource_version,
+            "resourceVersion": resource_version,
             "uid": plan.target.uid,
         },
         "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: restarted_at.to_string() } } } },
@@ -69,6 +77,15 @@ pub(super) fn is_in_effect(deployment: &Deployment, plan: &Plan) -> bool {
         Action::RolloutRestart { restarted_at } => restart_of(deployment) == Some(restarted_at.to_string().as_str()),
         Action::RolloutUndo { .. } => false,
     }
+}
+
+/// The trace that an action left on the Deployment, with the time of our field manager's latest write.
+pub(super) fn marker(deployment: &Deployment) -> Option<Marker> {
+    let action = annotation(deployment, ACTION_ID)?.to_owned();
+    let entries = deployment.metadata.managed_fields.iter().flatten();
+    let ours = entries.filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
+    let at = ours.filter_map(|entry| entry.time.as_ref()).map(|time| time.0.as_millisecond()).max();
+    Some(Marker { action, at: at.map(Timestamp::from_millis) })
 }
 
 fn annotation<'a>(deployment: &'a Deployment, key: &str) -> Option<&'a str> {

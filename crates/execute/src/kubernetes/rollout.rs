@@ -41,8 +41,17 @@ pub(super) fn is_in_progress(deployment: &Deployment) -> bool {
     match judge(deployment) {
         Progress::Complete { .. } => false,
         Progress::Rolling { .. } => !(is_observed(deployment) && only_pods_are_missing(deployment)),
-        // A roll-out that ran out of time isn't over: the controller goes on trying.
-        Progress::Failed { .. } | Progress::Overridden | Progress::Gone => true,
+        // One that ran out of time may hang for ever: waiting for it would be waiting without end.
+        Progress::Failed { .. } => false,
+        Progress::Overridden | Progress::Gone => true,
+    }
+}
+
+/// Why the newest roll-out failed, if the controller says that it did.
+pub(super) fn failure(deployment: &Deployment) -> Option<String> {
+    match judge(deployment) {
+        Progress::Failed { why } => Some(why),
+        Progress::Complete { .. } | Progress::Rolling { .. } | Progress::Overridden | Progress::Gone => None,
     }
 }
 

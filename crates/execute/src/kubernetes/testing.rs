@@ -78,7 +78,7 @@ pub(super) fn plan() -> Plan {
         incident_type: IncidentType::OomKilled,
         policy: "restart-on-oom".into(),
         attempt: 1,
-        target: Target { subject, uid: UID.into(), resource_version: "2741".into() },
+        target: Target { subject, uid: UID.into(), resource_version: "2741".into(), generation: Some(3) },
         action: Action::RolloutRestart { restarted_at: noon },
         inverse: Inverse::NothingToUndo,
         undo_if_failed: false,
@@ -177,9 +177,15 @@ impl FakeApi {
         self.connect("token").await.unwrap()
     }
 
-    /// Connects with this token, by a kubeconfig file.
-    pub(super) async fn connect(&self, token: &str) -> Result<KubernetesExecutor, ConnectError> {
+    /// A kubeconfig file with this token.
+    pub(super) fn kubeconfig(&self, token: &str) -> tempfile::NamedTempFile {
         let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        self.write_kubeconfig(&kubeconfig, token);
+        kubeconfig
+    }
+
+    /// Puts another token into the file.
+    pub(super) fn write_kubeconfig(&self, kubeconfig: &tempfile::NamedTempFile, token: &str) {
         let text = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "fake",
             "clusters": [{ "name": "fake", "cluster": { "server": format!("http://{}", self.address) } }],
@@ -187,6 +193,11 @@ impl FakeApi {
             "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "fake" } }],
         });
         std::fs::write(kubeconfig.path(), text.to_string()).unwrap();
+    }
+
+    /// Connects with this token, by a kubeconfig file.
+    pub(super) async fn connect(&self, token: &str) -> Result<KubernetesExecutor, ConnectError> {
+        let kubeconfig = self.kubeconfig(token);
         let spec = ConnectSpec { kubeconfig: Some(kubeconfig.path().into()), context: None, timeout: TIMEOUT };
         KubernetesExecutor::connect(&spec).await
     }

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use homeostat_core::{
@@ -19,7 +20,7 @@ use homeostat_core::{
 };
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{InspectError, Inspected, Progress};
+use homeostat_remediate::{Disruption, InspectError, Inspected, Marker, Owner, Progress};
 
 /// What the next write does instead of working.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,16 +31,26 @@ pub enum Trouble {
     LostAnswer,
     /// A clear no.
     Forbidden,
+    /// It can't be written now, and nothing was.
+    NotNow,
+    /// It was written, and changed on its way.
+    Altered,
 }
 
 #[derive(Clone, Debug)]
 pub struct Object {
     pub uid: String,
     pub version: u64,
+    /// Raised by every change but one of the status.
+    pub generation: i64,
     pub revision: u32,
     pub revision_previous: Option<u32>,
     pub replicas: u32,
-    pub gitops: Option<homeostat_remediate::GitOpsOwner>,
+    pub owner: Option<Owner>,
+    pub disruption: Disruption,
+    pub created_at: Option<Timestamp>,
+    pub rollout_in_progress: bool,
+    pub rollout_failed: Option<String>,
     pub has_persistent_volume: bool,
     pub paused: bool,
     pub marker: Option<PlanId>,
@@ -57,6 +68,12 @@ pub struct Cluster {
     pub requests: usize,
     pub trouble: Option<Trouble>,
     pub is_down: bool,
+    /// Every call waits so long for its answer.
+    pub delay: Duration,
+    /// Calls that looked at something, in order.
+    pub looks: Vec<Subject>,
+    /// So many writes find that only the status moved on.
+    pub conflicts: usize,
 }
 
 /// A simulated cluster that keeps the executor's contract.
@@ -76,10 +93,15 @@ impl SimulatedExecutor {
         let object = Object {
             uid: format!("uid-{}", subject.name),
             version: 1,
+            generation: 1,
             revision: 7,
             revision_previous: Some(6),
             replicas: 3,
-            gitops: None,
+            owner: None,
+            disruption: Disruption::default(),
+            created_at: None,
+            rollout_in_progress: false,
+            rollout_failed: None,
             has_persistent_volume: false,
             paused: false,
             marker: None,
@@ -101,12 +123,21 @@ impl SimulatedExecutor {
     }
 }
 
+impl SimulatedExecutor {
+    async fn wait(&self) {
+        let delay = self.0.lock().unwrap().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
 impl Cluster {
     fn reach(&self) -> Result<(), InspectError> {
         if self.is_down { Err(InspectError::Unavailable { why: "connection refused".into() }) } else { Ok(()) }
     }
 
-    fn write(&mut self, plan: &Plan, is_undo: bool) -> Result<Applied, ApplyError> {
+    fn write(&mut self, plan: &Plan, resource_version: &str, is_undo: bool) -> Result<Applied, ApplyError> {
         self.requests += 1;
         if self.is_down {
             return Err(ApplyError::Unknown { why: "connection refused".into() });
@@ -115,16 +146,25 @@ impl Cluster {
         match trouble {
             Some(Trouble::LostRequest) => return Err(ApplyError::Unknown { why: "timed out".into() }),
             Some(Trouble::Forbidden) => return Err(ApplyError::Rejected { why: "forbidden".into() }),
-            Some(Trouble::LostAnswer) | None => {}
+            Some(Trouble::NotNow) => {
+                return Err(ApplyError::NotNow { why: "an admission webhook is unavailable".into() });
+            }
+            Some(Trouble::LostAnswer | Trouble::Altered) | None => {}
         }
         let subject = plan.target.subject.clone();
         let object = self.objects.get_mut(&subject).ok_or(ApplyError::Stale { why: "it is gone".into() })?;
+        if self.conflicts > 0 {
+            self.conflicts -= 1;
+            object.version += 1;
+            let resource_version = object.version.to_string();
+            return Err(ApplyError::Conflict { resource_version, why: "409".into() });
+        }
         let done = if is_undo { &object.undone } else { &object.marker };
         if done.as_ref() != Some(&plan.id) {
             let expected = if is_undo {
                 object.marker == Some(plan.id.clone())
             } else {
-                object.uid == plan.target.uid && object.version.to_string() == plan.target.resource_version
+                object.uid == plan.target.uid && object.version.to_string() == resource_version
             };
             if !expected {
                 return Err(ApplyError::Stale { why: format!("version {}", object.version) });
@@ -139,6 +179,7 @@ impl Cluster {
                 object.revision = to.parse().unwrap();
             }
             object.version += 1;
+            object.generation += 1;
             if is_undo {
                 object.undone = Some(plan.id.clone());
                 self.undos.push((subject.clone(), plan.id.clone()));
@@ -150,7 +191,8 @@ impl Cluster {
         if trouble == Some(Trouble::LostAnswer) {
             return Err(ApplyError::Unknown { why: "connection reset".into() });
         }
-        Ok(Applied { resource_version: self.objects[&subject].version.to_string() })
+        let altered = (trouble == Some(Trouble::Altered)).then(|| "changed by admission".to_owned());
+        Ok(Applied { resource_version: self.objects[&subject].version.to_string(), altered })
     }
 }
 
@@ -169,22 +211,29 @@ impl Executor for SimulatedExecutor {
     }
 
     async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
-        let cluster = self.0.lock().unwrap();
+        self.wait().await;
+        let mut cluster = self.0.lock().unwrap();
+        cluster.looks.push(subject.clone());
         cluster.reach()?;
         let object = cluster.objects.get(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
         Ok(Inspected {
             uid: object.uid.clone(),
             resource_version: object.version.to_string(),
+            generation: Some(object.generation),
             kind: subject.kind,
+            created_at: object.created_at,
             seen_at: now,
             revision: Some(object.revision.to_string()),
             revision_previous: object.revision_previous.map(|revision| revision.to_string()),
             replicas_wanted: object.replicas,
             replicas_available: object.replicas,
-            rollout_in_progress: false,
+            rollout_in_progress: object.rollout_in_progress,
+            rollout_failed: object.rollout_failed.clone(),
             paused: object.paused,
             autoscaler: None,
-            gitops: object.gitops,
+            owner: object.owner.clone(),
+            marker: object.marker.as_ref().map(|plan| Marker { action: plan.to_string(), at: None }),
+            disruption: object.disruption.clone(),
             has_persistent_volume: object.has_persistent_volume,
         })
     }
@@ -196,20 +245,23 @@ impl Executor for SimulatedExecutor {
             None => WriteOutcome::Gone,
             Some(object) if object.uid != plan.target.uid => WriteOutcome::Gone,
             Some(object) if object.marker.as_ref() == Some(&plan.id) => WriteOutcome::AppliedByUs,
-            Some(object) if object.version.to_string() == plan.target.resource_version => WriteOutcome::NotApplied,
+            Some(object) if Some(object.generation) == plan.target.generation => WriteOutcome::NotApplied,
             Some(_) => WriteOutcome::ChangedByOther,
         })
     }
 
-    async fn apply(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
-        self.0.lock().unwrap().write(plan.plan(), false)
+    async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
+        self.wait().await;
+        self.0.lock().unwrap().write(plan.plan(), resource_version, false)
     }
 
     async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
-        self.0.lock().unwrap().write(plan.plan(), true)
+        self.wait().await;
+        self.0.lock().unwrap().write(plan.plan(), "", true)
     }
 
     async fn progress(&self, plan: &Plan) -> Result<Progress, InspectError> {
+        self.wait().await;
         let cluster = self.0.lock().unwrap();
         cluster.reach()?;
         Ok(match cluster.objects.get(&plan.target.subject) {
@@ -223,7 +275,7 @@ impl Executor for SimulatedExecutor {
 
 /// Runs a future to its end on this thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
 pub fn confidence(value: f64) -> Confidence {

@@ -218,7 +218,7 @@ fn what_is_planned_surprises_the_forecast_less_and_failures_as_much_as_ever() {
         start,
         end,
         namespaces: Vec::new(),
-        workloads: workloads.iter().map(|name| (*name).to_owned()).collect(),
+        workloads: workloads.iter().map(|name| homeostat_core::NamePattern::exactly(*name)).collect(),
     };
     let mut planned = ClusterContext::default();
     planned.calendar.events.push(event(&["cart"]));

@@ -29,6 +29,7 @@ impl Ledger {
             Entry::PolicyFrozen(note) => self.frozen.get(&note.policy).is_some_and(|(seq, _)| *seq == row.seq),
             // The freezing that it takes back goes, too.
             Entry::PolicyReleased(_) | Entry::Archived(_) => false,
+            Entry::Storm(_) => self.storm.0 == row.seq,
             Entry::KillSwitch(_) => self.kill_switch.0 == row.seq,
         }
     }

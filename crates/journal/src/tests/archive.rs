@@ -35,7 +35,7 @@ fn fill(journal: &Journal) {
         journal.record(&intent(&name, day(n)), day(n)).unwrap();
         let id = plan(&name, day(n)).id;
         journal.append(&id, &JournalEvent::ApplyStarted, day(n)).unwrap();
-        journal.append(&id, &JournalEvent::Applied { resource_version: "2".into() }, day(n)).unwrap();
+        journal.append(&id, &JournalEvent::Applied { resource_version: "2".into(), altered: None }, day(n)).unwrap();
         journal.append(&id, &JournalEvent::Recovered, day(n)).unwrap();
         journal.note(&noted(&name, day(n), IncidentState::Resolved, day(n)), day(n)).unwrap();
     }
@@ -83,7 +83,7 @@ fn what_counts_is_the_same_after_old_rows_went() {
         .unwrap();
     assert!(n_kept < 110, "{n_kept} rows are left");
     // It goes on, and what was carried takes its next steps.
-    let applied = JournalEvent::Applied { resource_version: "3".into() };
+    let applied = JournalEvent::Applied { resource_version: "3".into(), altered: None };
     journal.append(&plan("long", day(0)).id, &applied, day(41)).unwrap();
     assert_eq!(journal.archive(day(30), day(41)).unwrap(), 0, "nothing more is old enough");
     // What was wanted no more goes with the next rows.

@@ -90,7 +90,7 @@ fn keeps_the_contract(journal: &Journal) {
     assert!(matches!(journal.record(&intent("cart", at(5)), at(5)), Err(JournalError::NotWritten { .. })));
 
     // Only what the stage machine allows is taken.
-    let applied = JournalEvent::Applied { resource_version: "2".into() };
+    let applied = JournalEvent::Applied { resource_version: "2".into(), altered: None };
     assert!(matches!(journal.append(&cart.id, &applied, at(1)), Err(JournalError::NotWritten { .. })));
     assert_eq!(journal.append(&cart.id, &JournalEvent::ApplyStarted, at(1)).unwrap(), Stage::Applying);
     assert_eq!(journal.append(&cart.id, &applied, at(2)).unwrap(), Stage::Verifying);

@@ -21,7 +21,7 @@ fn story() -> Vec<Step> {
         note(noted("cart", at(0), IncidentState::Open, at(0))),
         Box::new(|journal| journal.record(&intent("cart", at(0)), at(1)).map(|_| ())),
         event(JournalEvent::ApplyStarted),
-        event(JournalEvent::Applied { resource_version: "2".into() }),
+        event(JournalEvent::Applied { resource_version: "2".into(), altered: None }),
         event(JournalEvent::Recovered),
         note(call("cart", at(0), "drill")),
         note(noted("cart", at(0), IncidentState::Resolved, at(9))),

@@ -31,7 +31,7 @@ fn attempts_of_an_open_incident_are_known_however_old_they_are() {
     let plan = intent("cart", at(0)).plan;
     journal.note(&noted("cart", at(0), homeostat_core::IncidentState::Open, at(0)), at(0)).unwrap();
     journal.record(&intent("cart", at(0)), at(0)).unwrap();
-    journal.append(&plan.id, &JournalEvent::NotApplied { why: "drill".into() }, at(1)).unwrap();
+    journal.append(&plan.id, &JournalEvent::NotApplied { why: "drill".into(), refused: false }, at(1)).unwrap();
     let later = at(10) + LOOK_BACK_MAX;
     assert_eq!(journal.history(later).unwrap().next_attempt(&plan.incident), 2);
     journal.note(&noted("cart", at(0), homeostat_core::IncidentState::Resolved, at(5)), at(5)).unwrap();

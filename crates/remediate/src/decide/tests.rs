@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use homeostat_core::{
     Annotation, Calibrated, Confidence, CorrelationId, Evidence, IncidentId, IncidentState, IncidentType, PlannedEvent,
@@ -8,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::history::PastAction;
-use crate::inspected::GitOpsOwner;
+use crate::inspected::{Disruption, DisruptionBudget, Marker, Owner};
 use crate::policy::{Scope, load_policies};
 use crate::stage::{JournalEvent, Stage};
 use crate::test_plan::plan as restart_of;
@@ -23,6 +24,8 @@ struct Case {
     kill_switch: KillSwitch,
     others: Vec<Incident>,
     is_storm: bool,
+    signals_normal: bool,
+    same_cluster: SameCluster,
     topology: Topology,
     calendar: Calendar,
     supported: Vec<ActionKind>,
@@ -77,16 +80,21 @@ remediation_policies:
         seen: Ok(Inspected {
             uid: "u".into(),
             resource_version: "1".into(),
+            generation: Some(4),
             kind: WorkloadKind::Deployment,
+            created_at: None,
             seen_at: NOW,
             revision: Some("7".into()),
             revision_previous: Some("6".into()),
             replicas_wanted: 3,
             replicas_available: 1,
             rollout_in_progress: false,
+            rollout_failed: None,
             paused: false,
             autoscaler: None,
-            gitops: None,
+            owner: None,
+            marker: None,
+            disruption: Disruption { is_recreate: false, unavailable_max: 1, budget: None },
             has_persistent_volume: false,
         }),
         history: History::default(),
@@ -94,6 +102,8 @@ remediation_policies:
         kill_switch: KillSwitch::default(),
         others: vec![],
         is_storm: false,
+        signals_normal: false,
+        same_cluster: SameCluster::Proven,
         topology: Topology::new(),
         calendar: Calendar::default(),
         supported: ActionKind::ALL.to_vec(),
@@ -111,6 +121,8 @@ impl Case {
             kill_switch: &self.kill_switch,
             open: &open,
             is_storm: self.is_storm,
+            signals_normal: self.signals_normal,
+            same_cluster: &self.same_cluster,
             topology: &self.topology,
             calendar: &self.calendar,
             supported: &self.supported,
@@ -124,13 +136,32 @@ impl Case {
     }
 }
 
-/// An ended action of this workload `ago_s` seconds before [`NOW`].
+fn shared(actions: impl IntoIterator<Item = PastAction>) -> Vec<Arc<PastAction>> {
+    actions.into_iter().map(Arc::new).collect()
+}
+
+/// An action of this workload that ended `ago_s` seconds before [`NOW`].
 fn ended(name: &str, kind: IncidentType, ago_s: i64) -> PastAction {
+    let unknown = JournalEvent::OutcomeUnknown { why: "test".into() };
+    ended_by(name, kind, ago_s, &[JournalEvent::ApplyStarted, unknown])
+}
+
+fn ended_by(name: &str, kind: IncidentType, ago_s: i64, events: &[JournalEvent]) -> PastAction {
     let at = Timestamp::from_secs(100_000 - ago_s);
     let mut plan = restart_of(name, at);
     plan.incident_type = kind;
     let mut action = PastAction::intended(plan, None, at);
-    action.step(&JournalEvent::NotApplied { why: "test".into() }, at).unwrap();
+    for event in events {
+        action.step(event, at).unwrap();
+    }
+    action
+}
+
+/// An attempt that surely wrote nothing.
+fn not_applied(ago_s: i64, refused: bool) -> PastAction {
+    let event = JournalEvent::NotApplied { why: "denied".into(), refused };
+    let mut action = ended_by("cart", IncidentType::OomKilled, ago_s, &[event]);
+    action.plan.incident = IncidentId::of(&cart(), NOW);
     action
 }
 
@@ -210,33 +241,56 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         ("too-few-outcomes", |case| case.incident.confidence.n_outcomes = 19),
         ("not-verifiable", |case| case.incident.evidence.clear()),
         ("max-attempts", |case| {
-            case.history.actions =
-                vec![ended("cart", IncidentType::OomKilled, 3599), ended("cart", IncidentType::OomKilled, 1000)];
+            case.history.actions = shared([
+                ended("cart", IncidentType::OomKilled, 3599),
+                ended("cart", IncidentType::OomKilled, 1000),
+            ]);
         }),
         ("target-attempts", |case| {
-            case.history.actions = (0..4).map(|idx| ended("cart", IncidentType::CpuSpike, 1000 + idx)).collect();
+            case.history.actions = shared((0..4).map(|idx| ended("cart", IncidentType::CpuSpike, 1000 + idx)));
         }),
         ("start-limit", |case| {
-            case.history.actions = (0..6).map(|idx| ended(&format!("s{idx}"), IncidentType::OomKilled, 5)).collect();
+            case.history.actions = shared((0..6).map(|idx| ended(&format!("s{idx}"), IncidentType::OomKilled, 5)));
         }),
-        ("cooldown-active", |case| case.history.actions = vec![ended("cart", IncidentType::CpuSpike, 599)]),
+        ("cooldown-active", |case| case.history.actions = shared([ended("cart", IncidentType::CpuSpike, 599)])),
         ("in-flight", |case| {
-            case.history.actions = vec![PastAction::intended(restart_of("other", NOW), None, NOW)];
+            case.history.actions = shared([PastAction::intended(restart_of("other", NOW), None, NOW)]);
         }),
         ("storm", |case| case.is_storm = true),
-        ("not-inspected", |case| case.seen = Err(InspectError::Unavailable { why: "down".into() })),
+        ("signals-normal", |case| case.signals_normal = true),
+        ("not-inspected", |case| case.seen = Err(InspectError::NotConfigured { why: "nothing to look with".into() })),
+        ("cluster-unavailable", |case| case.seen = Err(InspectError::Unavailable { why: "down".into() })),
         ("target-not-found", |case| case.seen = Err(InspectError::NotFound { subject: cart() })),
         ("target-changed", |case| case.see().kind = WorkloadKind::DaemonSet),
         ("target-changed", |case| {
             let mut before = ended("cart", IncidentType::CpuSpike, 5000);
             before.plan.incident = case.incident.id.clone();
             before.plan.target.uid = "an earlier object".into();
-            case.history.actions = vec![before];
+            case.history.actions = shared([before]);
         }),
         ("scaled-to-zero", |case| case.see().replicas_wanted = 0),
         ("rollout-in-progress", |case| case.see().rollout_in_progress = true),
+        ("rollout-failed", |case| case.see().rollout_failed = Some("ProgressDeadlineExceeded".into())),
         ("paused", |case| case.see().paused = true),
-        ("gitops-managed", |case| case.see().gitops = Some(GitOpsOwner::Flux)),
+        ("gitops-managed", |case| {
+            case.see().owner = Some(Owner { name: "Flux".into(), seen_by: "a label".into() });
+        }),
+        ("overridden", |case| {
+            let applied = JournalEvent::Applied { resource_version: "2".into(), altered: None };
+            let events = [JournalEvent::ApplyStarted, applied, JournalEvent::Overridden { why: "put back".into() }];
+            case.history.actions = shared([ended_by("cart", IncidentType::CpuSpike, 5000, &events)]);
+        }),
+        ("write-refused", |case| case.history.actions = shared([not_applied(5000, true)])),
+        ("another-instance", |case| {
+            case.see().marker = Some(Marker { action: "act-theirs".into(), at: Some(Timestamp::from_secs(99_000)) });
+        }),
+        ("another-instance", |case| case.see().marker = Some(Marker { action: "act-theirs".into(), at: None })),
+        ("takes-all-down", |case| case.see().disruption.is_recreate = true),
+        ("takes-all-down", |case| case.see().disruption.unavailable_max = 3),
+        ("disruption-budget", |case| {
+            case.see().disruption.budget = Some(DisruptionBudget { name: "cart".into(), allowed: 0 });
+        }),
+        ("cluster-unproven", |case| case.same_cluster = SameCluster::Unproven { why: "two clusters".into() }),
         ("no-previous-revision", |case| {
             case.incident.incident_type = IncidentType::BadDeployment;
             case.see().revision_previous = None;
@@ -269,7 +323,7 @@ fn every_reason_is_listed_with_its_values_and_the_action_still_shown() {
     let mut case = case();
     case.kill_switch = KillSwitch { engaged: true, why: "drill by ada".into() };
     case.incident.confidence.lower = Confidence::new(0.61).unwrap();
-    case.history.actions = vec![ended("cart", IncidentType::CpuSpike, 240)];
+    case.history.actions = shared([ended("cart", IncidentType::CpuSpike, 240)]);
     let decision = case.decide();
     assert_eq!(decision.action(), Some(ActionKind::RolloutRestart));
     let told: Vec<String> = decision.refusals().iter().map(ToString::to_string).collect();
@@ -285,7 +339,7 @@ fn every_end_starts_the_cooldown() {
         let mut case = case();
         let mut action = ended("cart", IncidentType::CpuSpike, 10);
         action.stage = stage;
-        case.history.actions = vec![action];
+        case.history.actions = shared([action]);
         assert_eq!(case.decide().refusals()[0].code(), "cooldown-active", "{stage}");
     }
 }
@@ -296,13 +350,55 @@ fn the_longer_of_two_policies_cooldowns_holds() {
     case.policies[1].cooldown_after_action = Duration::from_secs(3600);
     let mut long_ago = ended("cart", IncidentType::BadDeployment, 3000);
     long_ago.plan.policy = "bad-deployment".into();
-    case.history.actions = vec![long_ago, ended("cart", IncidentType::CpuSpike, 2000)];
+    case.history.actions = shared([long_ago, ended("cart", IncidentType::CpuSpike, 2000)]);
     let expected = [Refusal::CooldownActive {
         remaining_s: 600,
         after: case.history.actions[0].plan.id.clone(),
         same_incident: false,
     }];
     assert_eq!(case.decide().refusals(), expected);
+}
+
+#[test]
+fn what_wrote_nothing_costs_no_attempt_but_isnt_tried_without_end() {
+    let mut case = case();
+    case.history.actions = shared([not_applied(1000, false), not_applied(61, false)]);
+    assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
+    case.history.actions.push(Arc::new(not_applied(59, false)));
+    let codes: Vec<&str> = case.decide().refusals().iter().map(Refusal::code).collect();
+    assert_eq!(codes, ["cooldown-active", "max-attempts"]);
+}
+
+#[test]
+fn a_hung_roll_out_may_be_undone() {
+    let mut case = case();
+    case.incident.incident_type = IncidentType::BadDeployment;
+    case.see().rollout_failed = Some("ProgressDeadlineExceeded".into());
+    assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
+}
+
+#[test]
+fn incidents_that_went_silent_make_no_storm() {
+    let mut case = case();
+    case.others = (0..11)
+        .map(|idx| incident(&Subject::deployment("preview", format!("p{idx}")), IncidentType::Unknown))
+        .collect();
+    assert_eq!(case.decide().refusals()[0].code(), "storm");
+    for other in &mut case.others {
+        other.state = IncidentState::Stale;
+    }
+    assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
+}
+
+#[test]
+fn our_own_mark_and_an_old_one_of_another_instance_dont_count() {
+    let mut case = case();
+    let ours = ended("cart", IncidentType::CpuSpike, 5000);
+    case.see().marker = Some(Marker { action: ours.plan.id.to_string(), at: None });
+    case.history.actions = shared([ours]);
+    assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
+    case.see().marker = Some(Marker { action: "act-theirs".into(), at: Some(Timestamp::from_secs(96_000)) });
+    assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
 }
 
 #[test]
@@ -320,7 +416,7 @@ proptest! {
     ) {
         let names = ["cart", "web", "db"];
         let mut case = case();
-        case.history.actions = ago.iter().map(|(idx, ago_s)| ended(names[*idx], IncidentType::OomKilled, *ago_s)).collect();
+        case.history.actions = shared(ago.iter().map(|(idx, ago_s)| ended(names[*idx], IncidentType::OomKilled, *ago_s)));
         let budget = ["max-attempts", "target-attempts", "start-limit", "cooldown-active", "in-flight"];
         let codes = |case: &Case| -> BTreeSet<&'static str> {
             case.decide().refusals().iter().map(Refusal::code).filter(|code| budget.contains(code)).collect()

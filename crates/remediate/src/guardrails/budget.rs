@@ -14,6 +14,13 @@ use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::stage::Stage;
 
+/// The cooldown after an attempt that surely wrote nothing: two usual cycles, so that what was in its way has changed.
+const NOT_APPLIED_COOLDOWN: Duration = Duration::from_secs(60);
+
+/// Attempts for one incident that wrote nothing. They cost no budget; but what failed three times in a row to be written
+/// won't be written by trying on.
+const NOT_APPLIED_MAX: u32 = 3;
+
 /// Whether there is budget left.
 pub(super) fn left(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let subject = &facts.proposal.incident.subject;
@@ -52,7 +59,10 @@ fn cooldown(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut V
     let over_at = |action: &PastAction| {
         let own = facts.proposal.policies.iter().find(|other| other.name == action.plan.policy);
         let own = own.map_or(Duration::ZERO, |other| other.cooldown_after_action);
-        action.stage_at + own.max(policy.cooldown_after_action)
+        let cooldown = own.max(policy.cooldown_after_action);
+        // What wrote nothing changed nothing that would have to settle.
+        let cooldown = if action.stage == Stage::NotApplied { cooldown.min(NOT_APPLIED_COOLDOWN) } else { cooldown };
+        action.stage_at + cooldown
     };
     let Some(last) = facts.history.ended(subject).max_by_key(|action| over_at(action)) else { return };
     if over_at(last) > facts.now {
@@ -69,7 +79,11 @@ fn cooldown(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut V
 
 fn attempts(facts: &Facts<'_>, policy: &Policy, subject: &Subject, found: &mut Vec<Refusal>) {
     let kind = facts.proposal.incident.incident_type;
-    let n_attempts = facts.history.attempts(subject, kind, policy.attempts_window, facts.now);
+    let mut n_attempts = facts.history.attempts(subject, kind, policy.attempts_window, facts.now);
+    let n_not_applied = facts.history.not_applied(&facts.proposal.incident.id);
+    if n_not_applied >= NOT_APPLIED_MAX {
+        n_attempts = n_attempts.saturating_add(n_not_applied).max(policy.max_attempts);
+    }
     if n_attempts >= policy.max_attempts {
         found.push(Refusal::MaxAttempts {
             n_attempts,

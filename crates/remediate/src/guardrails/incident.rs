@@ -2,7 +2,7 @@
 
 use homeostat_core::{Annotation, Incident, IncidentState};
 
-use crate::decide::{Facts, ends_within};
+use crate::decide::{Facts, ends_within, n_going_on};
 use crate::refusal::Refusal;
 
 /// Reasons that stop everything, whatever the incident: kill switch (I11), storm (I18); and an incident that isn't open.
@@ -11,7 +11,7 @@ pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     if context.kill_switch.engaged {
         found.push(Refusal::KillSwitch { why: context.kill_switch.why.clone() });
     }
-    let (n_open, open_max) = (context.open.len(), facts.limits.open_max);
+    let (n_open, open_max) = (n_going_on(context.open), facts.limits.open_max);
     if context.is_storm || n_open > open_max {
         found.push(Refusal::Storm { n_open, open_max });
     }
@@ -21,6 +21,14 @@ pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
         state @ (IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined) => {
             found.push(Refusal::IncidentNotOpen { state });
         }
+    }
+}
+
+/// Whatever made the incident open, its newest rows are normal: it is about to close by itself, or its cause was mended by
+/// somebody while a decision waited.
+pub(super) fn goes_on(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
+    if facts.context.signals_normal {
+        found.push(Refusal::SignalsNormal);
     }
 }
 

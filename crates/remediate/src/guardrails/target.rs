@@ -4,7 +4,7 @@ use homeostat_core::ActionKind;
 
 use crate::decide::Facts;
 use crate::inspect_error::InspectError;
-use crate::inspected::{GitOpsOwner, Inspected};
+use crate::inspected::Inspected;
 use crate::refusal::Refusal;
 
 /// Whether what was seen of the target allows acting on it.
@@ -21,7 +21,9 @@ pub(super) fn ready(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
         }
         Err(error) => found.push(match error {
             InspectError::NotFound { .. } => Refusal::TargetNotFound { why: error.to_string() },
-            InspectError::Forbidden { .. } | InspectError::Unsupported { .. } | InspectError::Unavailable { .. } => {
+            InspectError::NotAsked => return,
+            InspectError::Unavailable { .. } => Refusal::ClusterUnavailable { why: error.to_string() },
+            InspectError::Forbidden { .. } | InspectError::Unsupported { .. } | InspectError::NotConfigured { .. } => {
                 Refusal::NotInspected { why: error.to_string() }
             }
         }),
@@ -56,15 +58,18 @@ fn still(facts: &Facts<'_>, seen: &Inspected, found: &mut Vec<Refusal>) {
     if seen.rollout_in_progress {
         found.push(Refusal::RolloutInProgress);
     }
+    // Going back is what helps then; a restart would only start a second one that hangs.
+    if let Some(why) = &seen.rollout_failed
+        && facts.proposal.action() != Some(ActionKind::RolloutUndo)
+    {
+        found.push(Refusal::RolloutFailed { why: why.clone() });
+    }
     if seen.paused {
         found.push(Refusal::Paused);
     }
-    if let Some(owner) = seen.gitops {
-        let owner = match owner {
-            GitOpsOwner::ArgoCd => "Argo CD",
-            GitOpsOwner::Flux => "Flux",
-        };
-        found.push(Refusal::GitopsManaged { owner: owner.to_owned() });
+    if let Some(owner) = &seen.owner {
+        let (owner, seen_by) = (owner.name.clone(), owner.seen_by.clone());
+        found.push(Refusal::GitopsManaged { owner, seen_by });
     }
     if facts.proposal.action() == Some(ActionKind::RolloutUndo) && seen.revision_previous.is_none() {
         found.push(Refusal::NoPreviousRevision);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use homeostat_core::{ActionKind, Confidence, IncidentType, Mode};
+use homeostat_core::{ActionKind, Confidence, IncidentType, Mode, NamePattern};
 use homeostat_settings::{Findings, Place, Problem, Reader, nearest, parse_documents};
 
 use super::{ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action};
@@ -55,20 +55,30 @@ fn check_together(file: &str, policies: &[(Place, Policy)], problems: &mut Vec<P
     }
     for (idx, (place, policy)) in policies.iter().enumerate() {
         for (_, earlier) in &policies[..idx] {
-            if earlier.name == policy.name {
-                add(*place, format!("two policies are named {:?}; names must differ", policy.name));
-            }
-            if earlier.incident_type == policy.incident_type && earlier.scope.overlaps(&policy.scope) {
-                add(
-                    *place,
-                    format!(
-                        "policies {:?} and {:?} are both for {} and their scopes overlap; make the scopes disjoint",
-                        earlier.name, policy.name, policy.incident_type
-                    ),
-                );
+            for overlap in overlaps(earlier, policy) {
+                add(*place, overlap);
             }
         }
     }
+}
+
+/// Why two policies can't be in force together, if so: of one file, or of two.
+pub fn overlap(earlier: &Policy, policy: &Policy) -> Option<String> {
+    overlaps(earlier, policy).into_iter().next()
+}
+
+fn overlaps(earlier: &Policy, policy: &Policy) -> Vec<String> {
+    let mut found = Vec::new();
+    if earlier.name == policy.name {
+        found.push(format!("two policies are named {:?}; names must differ", policy.name));
+    }
+    if earlier.incident_type == policy.incident_type && earlier.scope.overlaps(&policy.scope) {
+        found.push(format!(
+            "policies {:?} and {:?} are both for {} and their scopes overlap; make the scopes disjoint",
+            earlier.name, policy.name, policy.incident_type
+        ));
+    }
+    found
 }
 
 /// Reads one policy. Every key is read even when an earlier one was wrong. `None` without an incident type, which then is
@@ -192,11 +202,15 @@ fn read_scope(reader: &mut Reader<'_>, auto_execute: Option<bool>) -> Scope {
     scope.unwrap_or(Scope::Unstated)
 }
 
-/// Names, each written out.
+/// Names, each written out: what acts is named, and what could match no name is a slip.
 fn read_names(scope: &mut Reader<'_>, key: &'static str) -> Option<BTreeSet<String>> {
     let names: BTreeSet<String> = scope.texts(key)?.into_iter().collect();
-    if let Some(pattern) = names.iter().find(|name| name.is_empty() || name.contains(['*', '?', '['])) {
-        scope.reject(key, format_args!("{pattern:?} is a pattern; name each one, patterns match too much"));
+    for name in &names {
+        match name.parse::<NamePattern>() {
+            Ok(pattern) if pattern.is_name() => {}
+            Ok(_) => scope.reject(key, format_args!("{name:?} is a pattern; name each one, patterns match too much")),
+            Err(error) => scope.reject(key, error),
+        }
     }
     Some(names)
 }

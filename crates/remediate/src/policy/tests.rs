@@ -74,7 +74,15 @@ fn what_is_missing_is_named_with_an_example() {
 
 #[test]
 fn an_empty_or_match_all_scope_is_refused() {
-    for scope in ["{}", "{namespaces: []}", "{namespaces: ['*']}", "{namespaces: ['shop-*']}", "{workloads: [cart]}"] {
+    for scope in [
+        "{}",
+        "{namespaces: []}",
+        "{namespaces: ['*']}",
+        "{namespaces: ['shop-*']}",
+        "{namespaces: ['shop-.+']}",
+        "{namespaces: [Shop]}",
+        "{workloads: [cart]}",
+    ] {
         let text = format!("{}  scope: {scope}\n", LESSON);
         assert!(!problems(&text).is_empty(), "{scope}");
     }

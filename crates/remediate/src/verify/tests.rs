@@ -78,7 +78,7 @@ fn the_rollout_has_its_say() {
     assert_eq!(judged(&well(), rolling.clone(), 200), Verdict::Pending);
     assert!(matches!(judged(&well(), rolling, 360), Verdict::NotRecovered { .. }));
     assert!(matches!(judged(&well(), None, 360), Verdict::Unknown { .. }));
-    assert!(matches!(judged(&well(), Some(Progress::Overridden), 100), Verdict::Unknown { .. }));
+    assert!(matches!(judged(&well(), Some(Progress::Overridden), 100), Verdict::Overridden));
     assert!(matches!(judged(&well(), Some(Progress::Gone), 100), Verdict::Unknown { .. }));
     let failed = Some(Progress::Failed { why: "deadline".into() });
     assert!(matches!(judged(&well(), failed, 100), Verdict::NotRecovered { .. }));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_core::{IncidentType, PlannedEvent, Subject, Timestamp};
+use homeostat_core::{IncidentType, NamePattern, PlannedEvent, Subject, Timestamp};
 
 use super::Shop;
 use crate::ailment::ActiveFault;
@@ -63,8 +63,8 @@ impl Shop {
                 name: format!("campaign on {}", fault.subject.name),
                 start: fault.start,
                 end: fault.runs_until(),
-                namespaces: vec![fault.subject.namespace.clone()],
-                workloads,
+                namespaces: vec![NamePattern::exactly(fault.subject.namespace.as_str())],
+                workloads: workloads.into_iter().map(NamePattern::exactly).collect(),
             });
         }
         self.scheduled.push(fault);

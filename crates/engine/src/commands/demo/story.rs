@@ -238,6 +238,10 @@ impl Story {
                 Verdict::NotRecovered { why, .. } => {
                     self.line(text, now, &plan.incident, Tone::Bad, "verified", &format!("not recovered: {why}"));
                 }
+                Verdict::Overridden => {
+                    let what = "overridden: somebody put it back";
+                    self.line(text, now, &plan.incident, Tone::Holding, "verified", what);
+                }
                 Verdict::Unknown { why } => {
                     self.line(text, now, &plan.incident, Tone::Holding, "verified", &format!("unknown: {why}"));
                 }

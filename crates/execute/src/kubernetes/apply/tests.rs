@@ -47,8 +47,8 @@ fn a_plan_without_preconditions_has_no_write() {
 async fn the_journaled_write_is_what_is_sent_once() {
     let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(written(&plan())))).await;
     let executor = fake.executor().await;
-    let applied = executor.apply(&journaled()).await.unwrap();
-    assert_eq!(applied, Applied { resource_version: "2800".into() });
+    let applied = executor.apply(&journaled(), "2741").await.unwrap();
+    assert_eq!(applied, Applied { resource_version: "2800".into(), altered: None });
     let requests = fake.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].body, executor.payload(&plan()));
@@ -65,14 +65,17 @@ async fn the_journaled_write_is_what_is_sent_once() {
 async fn outcome(write: Reply, look: Reply) -> (Result<Applied, ApplyError>, usize) {
     let fake =
         FakeApi::start(move |request| if request.method == "PATCH" { write.clone() } else { look.clone() }).await;
-    let result = fake.executor().await.apply(&journaled()).await;
+    let result = fake.executor().await.apply(&journaled(), "2741").await;
     let n_writes = fake.requests().iter().filter(|request| request.method == "PATCH").count();
     (result, n_writes)
 }
 
 fn kind_of(result: &Result<Applied, ApplyError>) -> &'static str {
     match result {
-        Ok(_) => "applied",
+        Ok(Applied { altered: None, .. }) => "applied",
+        Ok(Applied { altered: Some(_), .. }) => "altered",
+        Err(ApplyError::Conflict { .. }) => "conflict",
+        Err(ApplyError::NotNow { .. }) => "not now",
         Err(ApplyError::Stale { .. }) => "stale",
         Err(ApplyError::Rejected { .. }) => "rejected",
         Err(ApplyError::Unknown { .. }) => "unknown",
@@ -84,6 +87,15 @@ async fn every_answer_has_its_meaning_and_none_is_followed_by_a_second_write() {
     let object = |changes: Value| Reply::Json(200, deployment_json(changes));
     let unchanged = || object(json!({}));
     let moved_on = || object(json!({ "metadata": { "resourceVersion": "2790" } }));
+    let edited = || object(json!({ "metadata": { "resourceVersion": "2790", "generation": 4 } }));
+    let unmarked = || {
+        let mut changes = written(&plan());
+        changes["metadata"]["annotations"][ACTION_ID] = Value::Null;
+        object(changes)
+    };
+    let by_webhook = "admission webhook \"x\" denied the request: no";
+    let by_policy = "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: change management";
+    let webhook_down = "Internal error occurred: failed calling webhook \"x\": connection refused";
     let recreated = || object(json!({ "metadata": { "uid": "another" } }));
     let ours = || object(written(&plan()));
     let overwritten = || object(json!({ "metadata": { "annotations": { ACTION_ID: plan().id.as_str() } } }));
@@ -92,8 +104,25 @@ async fn every_answer_has_its_meaning_and_none_is_followed_by_a_second_write() {
     let invalid = || Reply::status(422, "Invalid", "metadata.uid: field is immutable");
     let cases = [
         ("accepted", ours(), unchanged(), "applied", ""),
-        ("accepted, but the answer shows nothing of it", unchanged(), unchanged(), "unknown", "admission webhook"),
-        ("another version", conflict(), moved_on(), "stale", "resourceVersion was 2741, is 2790"),
+        ("accepted, but the restart was stripped", unchanged(), unchanged(), "rejected", "changed by admission"),
+        ("accepted, but the marker was stripped", unmarked(), unmarked(), "altered", ""),
+        (
+            "a webhook denies",
+            Reply::status(403, "Forbidden", by_webhook),
+            unchanged(),
+            "rejected",
+            "denied by admission",
+        ),
+        ("a policy denies", Reply::status(422, "Invalid", by_policy), unchanged(), "rejected", "denied by admission"),
+        (
+            "a webhook is down",
+            Reply::status(500, "InternalError", webhook_down),
+            unchanged(),
+            "not now",
+            "webhook is unavailable",
+        ),
+        ("only the status changed", conflict(), moved_on(), "conflict", "the object has been modified"),
+        ("another desired state", conflict(), edited(), "stale", "resourceVersion was 2741, is 2790"),
         ("another object", conflict(), recreated(), "stale", "another object has the name"),
         ("another object, refused as invalid", invalid(), recreated(), "stale", "another object has the name"),
         ("deleted in between", conflict(), gone(), "stale", "is gone"),
@@ -113,7 +142,7 @@ async fn every_answer_has_its_meaning_and_none_is_followed_by_a_second_write() {
             "no credentials",
             Reply::status(401, "Unauthorized", "who?"),
             unchanged(),
-            "rejected",
+            "not now",
             "401 Unauthorized: who?",
         ),
         ("too big", Reply::Text(413, "too big"), unchanged(), "rejected", "413"),
@@ -139,11 +168,22 @@ async fn every_answer_has_its_meaning_and_none_is_followed_by_a_second_write() {
 }
 
 #[tokio::test]
+async fn after_a_conflict_only_the_version_of_the_write_differs() {
+    let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(written(&plan())))).await;
+    fake.executor().await.apply(&journaled(), "2790").await.unwrap();
+    let sent: Value = serde_json::from_str(&fake.requests()[0].body).unwrap();
+    let mut decided: Value = serde_json::from_str(&restart::patch_of(&plan()).unwrap()).unwrap();
+    assert_ne!(sent, decided);
+    decided["metadata"]["resourceVersion"] = json!("2790");
+    assert_eq!(sent, decided);
+}
+
+#[tokio::test]
 async fn a_refused_connection_leaves_the_outcome_open() {
     let fake = FakeApi::start(|_| Reply::HangUp).await;
     let executor = fake.executor().await;
     fake.stop().await;
-    let result = executor.apply(&journaled()).await;
+    let result = executor.apply(&journaled(), "2741").await;
     assert_eq!(kind_of(&result), "unknown", "{result:?}");
 }
 
@@ -182,7 +222,7 @@ async fn nothing_is_sent_for_what_this_executor_cant_do() {
     let mut elsewhere = plan();
     elsewhere.target.subject = Subject::deployment("shop", "../../kube-system/deployments/coredns");
     for plan in [undo, stateful, elsewhere] {
-        let result = executor.apply(&journal(plan)).await;
+        let result = executor.apply(&journal(plan), "2741").await;
         assert_eq!(kind_of(&result), "rejected", "{result:?}");
     }
     for inverse in [Inverse::NothingToUndo, Inverse::RolloutUndo { to_revision: "1".into() }, Inverse::Irreversible] {

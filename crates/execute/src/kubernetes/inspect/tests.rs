@@ -1,12 +1,15 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use homeostat_core::{Action, Inverse, WorkloadKind};
-use homeostat_remediate::GitOpsOwner;
+use homeostat_remediate::{Disruption, DisruptionBudget, Marker, Owner};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::executor::Executor;
-use crate::kubernetes::testing::{FakeApi, Reply, Request, UID, deployment, deployment_json, plan, written};
-use crate::kubernetes::{ACTION_ID, RESTARTED_AT};
+use crate::kubernetes::testing::{FakeApi, Reply, Request, TIMEOUT, UID, deployment, deployment_json, plan, written};
+use crate::kubernetes::{ACTION_ID, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
 
 fn noon() -> Timestamp {
     plan().decided_at
@@ -19,6 +22,15 @@ fn recorded(request: &Request, changes: Value) -> Reply {
         list(include_str!("../fixtures/replica_sets.json"))
     } else if request.path.contains("/horizontalpodautoscalers?") {
         list(include_str!("../fixtures/autoscalers.json"))
+    } else if request.path.contains("/poddisruptionbudgets?") {
+        let budget = json!({ "metadata": { "name": "pay", "generation": 1 },
+            "spec": { "selector": { "matchLabels": { "app": "payment-api" } } },
+            "status": { "currentHealthy": 6, "desiredHealthy": 5, "disruptionsAllowed": 1, "expectedPods": 6,
+                "observedGeneration": 1 } });
+        Reply::Json(
+            200,
+            json!({ "kind": "PodDisruptionBudgetList", "apiVersion": "policy/v1", "metadata": {}, "items": [budget] }),
+        )
     } else {
         Reply::Json(200, deployment_json(changes))
     }
@@ -26,30 +38,40 @@ fn recorded(request: &Request, changes: Value) -> Reply {
 
 #[tokio::test]
 async fn a_deployment_is_seen_as_it_is() {
-    let changes = json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x" } },
+    let changes = json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:x",
+            ACTION_ID: "act-other" }, "managedFields": [{ "manager": "homeostat", "operation": "Update", "time": "2026-01-31T11:58:00Z" }] },
         "spec": { "paused": true }, "status": { "availableReplicas": 5 } });
     let fake = FakeApi::start(move |request| recorded(request, changes.clone())).await;
     let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
     let expected = Inspected {
         uid: UID.into(),
         resource_version: "2741".into(),
+        generation: Some(3),
         kind: WorkloadKind::Deployment,
+        created_at: Some("2026-01-05T08:00:00Z".parse().unwrap()),
         seen_at: noon(),
         revision: Some("2".into()),
         revision_previous: Some("1".into()),
         replicas_wanted: 6,
         replicas_available: 5,
         rollout_in_progress: false,
+        rollout_failed: None,
         paused: true,
         autoscaler: Some(Autoscaler::Seen { name: "payment".into(), replicas_min: 3, replicas_max: 12 }),
-        gitops: Some(GitOpsOwner::ArgoCd),
+        owner: Some(Owner { name: "Argo CD".into(), seen_by: "argocd.argoproj.io/tracking-id".into() }),
+        marker: Some(Marker { action: "act-other".into(), at: Some(noon() - Duration::from_secs(120)) }),
+        disruption: Disruption {
+            is_recreate: false,
+            unavailable_max: 1,
+            budget: Some(DisruptionBudget { name: "pay".into(), allowed: 1 }),
+        },
         has_persistent_volume: false,
     };
     assert_eq!(seen, expected);
     let requests = fake.requests();
     assert!(requests.iter().all(|request| request.method == "GET"), "looking changes nothing: {requests:?}");
     assert!(requests.iter().all(|request| request.head.contains("user-agent: homeostat/")), "{requests:?}");
-    assert!(requests[1].path.contains("labelSelector=app%3Dpayment-api"), "{}", requests[1].path);
+    assert!(requests.iter().any(|request| request.path.contains("labelSelector=app%3Dpayment-api")), "{requests:?}");
 }
 
 #[tokio::test]
@@ -84,24 +106,52 @@ async fn lists_are_read_to_their_last_page() {
 #[tokio::test]
 async fn what_cant_be_looked_at_is_sorted_by_the_next_step() {
     let cases = [
-        (Reply::status(404, "NotFound", "no"), "isn't in the cluster"),
-        (Reply::status(403, "Forbidden", "no"), "not allowed to get deployments.apps in namespace shop"),
-        (Reply::status(500, "InternalError", "etcd"), "the cluster can't be asked: get deployments.apps"),
-        (Reply::status(429, "TooManyRequests", "slow down"), "slow down"),
-        (Reply::Text(502, "<html>"), "502"),
-        (Reply::Json(200, json!({})), "no UID"),
-        (Reply::Text(200, "not json"), "the cluster can't be asked"),
-        (Reply::Half, "the cluster can't be asked"),
-        (Reply::HangUp, "the cluster can't be asked"),
-        (Reply::Silence, "no answer within"),
+        (Reply::status(404, "NotFound", "no"), "isn't in the cluster", 1),
+        (Reply::status(403, "Forbidden", "no"), "not allowed to get deployments.apps in namespace shop", 1),
+        (Reply::status(500, "InternalError", "etcd"), "the cluster can't be asked: get deployments.apps", 3),
+        (Reply::status(429, "TooManyRequests", "slow down"), "slow down", 3),
+        (Reply::Text(502, "<html>"), "502", 3),
+        (Reply::Json(200, json!({})), "no UID", 1),
+        (Reply::Text(200, "not json"), "the cluster can't be asked", 3),
+        (Reply::Half, "the cluster can't be asked", 3),
+        (Reply::HangUp, "the cluster can't be asked", 3),
+        (Reply::Silence, "no answer within", 1),
     ];
-    for (reply, expected) in cases {
+    for (reply, expected, n_attempts) in cases {
         let name = format!("{reply:?}");
         let fake = FakeApi::start(move |_| reply.clone()).await;
         let error = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{name}: {error}");
-        assert_eq!(fake.requests().len(), 1, "{name}: one attempt");
+        assert_eq!(fake.requests().len(), n_attempts, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_read_that_fails_for_a_moment_is_read_again() {
+    let n_refused = AtomicUsize::new(0);
+    let fake = FakeApi::start(move |request| {
+        let is_first = n_refused.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { Reply::status(503, "ServiceUnavailable", "later") } else { recorded(request, json!({})) }
+    })
+    .await;
+    assert!(fake.executor().await.inspect(&plan().target.subject, noon()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_loaded_from_the_same_file() {
+    let fake = FakeApi::start(|request| {
+        let is_new = request.head.contains("bearer new");
+        if is_new { recorded(request, json!({})) } else { Reply::status(401, "Unauthorized", "Unauthorized") }
+    })
+    .await;
+    let kubeconfig = fake.kubeconfig("old");
+    let spec = ConnectSpec { kubeconfig: Some(kubeconfig.path().into()), context: None, timeout: TIMEOUT };
+    let executor = KubernetesExecutor::connect(&spec).await.unwrap();
+    let subject = plan().target.subject;
+    let error = executor.inspect(&subject, noon()).await.unwrap_err();
+    assert!(error.to_string().contains("401"), "{error}");
+    fake.write_kubeconfig(&kubeconfig, "new");
+    assert!(executor.inspect(&subject, noon()).await.is_ok());
 }
 
 #[tokio::test]
@@ -155,18 +205,34 @@ proptest! {
 #[test]
 fn the_marker_tells_what_became_of_a_half_done_action() {
     let plan = plan();
-    let status_only = json!({ "metadata": { "resourceVersion": "2790" } });
-    let by_other = |time: &str| {
-        json!({ "metadata": { "resourceVersion": "2790",
-            "managedFields": [{ "manager": "kubectl-edit", "operation": "Update", "time": time }] } })
-    };
+    let at_generation =
+        |generation: i64| json!({ "metadata": { "resourceVersion": "2790", "generation": generation } });
     let mut restarted_again = written(&plan);
     restarted_again["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT] = json!("2026-01-31T12:03:00Z");
     let cases = [
         ("ours", written(&plan), WriteOutcome::AppliedByUs),
         ("ours, and somebody restarted since", restarted_again, WriteOutcome::AppliedByUs),
         ("exactly as it was", json!({}), WriteOutcome::NotApplied),
-        ("only its status moved on", status_only, WriteOutcome::NotApplied),
+        ("only its status moved on", at_generation(3), WriteOutcome::NotApplied),
+        ("edited", at_generation(4), WriteOutcome::ChangedByOther),
+        ("deleted and created anew", json!({ "metadata": { "uid": "another" } }), WriteOutcome::Gone),
+    ];
+    for (name, changes, expected) in cases {
+        assert_eq!(outcome_of_write(&deployment(changes), &plan), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_plan_of_an_older_version_is_compared_by_who_wrote_when() {
+    let mut plan = plan();
+    plan.target.generation = None;
+    let by_other = |time: &str| {
+        json!({ "metadata": { "resourceVersion": "2790",
+            "managedFields": [{ "manager": "kubectl-edit", "operation": "Update", "time": time }] } })
+    };
+    let cases = [
+        ("exactly as it was", json!({}), WriteOutcome::NotApplied),
+        ("only its status moved on", json!({ "metadata": { "resourceVersion": "2790" } }), WriteOutcome::NotApplied),
         ("edited after the decision", by_other("2026-01-31T12:00:05Z"), WriteOutcome::ChangedByOther),
         (
             "edited so shortly before that clocks may differ",
@@ -179,13 +245,6 @@ fn the_marker_tells_what_became_of_a_half_done_action() {
             json!({ "metadata": { "resourceVersion": "2790", "managedFields": null } }),
             WriteOutcome::ChangedByOther,
         ),
-        (
-            "another plan's marker",
-            json!({ "metadata": { "resourceVersion": "2790", "annotations": { ACTION_ID: "act-other" },
-                "managedFields": [{ "manager": "homeostat", "operation": "Update", "time": "2026-01-31T12:00:01Z" }] } }),
-            WriteOutcome::ChangedByOther,
-        ),
-        ("deleted and created anew", json!({ "metadata": { "uid": "another" } }), WriteOutcome::Gone),
     ];
     for (name, changes, expected) in cases {
         assert_eq!(outcome_of_write(&deployment(changes), &plan), expected, "{name}");

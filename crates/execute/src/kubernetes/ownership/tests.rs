@@ -7,28 +7,6 @@ const REPLICA_SETS: &str = include_str!("../fixtures/replica_sets.json");
 const AUTOSCALERS: &str = include_str!("../fixtures/autoscalers.json");
 
 #[test]
-fn gitops_is_known_by_its_traces() {
-    let manager = |name: &str| json!({ "metadata": { "managedFields": [{ "manager": name, "operation": "Update" }] } });
-    let label = |key: &str| json!({ "metadata": { "labels": { key: "x" } } });
-    let annotation = |key: &str| json!({ "metadata": { "annotations": { key: "x" } } });
-    let cases: [(Value, Option<GitOpsOwner>); 9] = [
-        (json!({}), None),
-        (annotation("argocd.argoproj.io/tracking-id"), Some(GitOpsOwner::ArgoCd)),
-        (label("argocd.argoproj.io/instance"), Some(GitOpsOwner::ArgoCd)),
-        (manager("argocd-controller"), Some(GitOpsOwner::ArgoCd)),
-        (label("kustomize.toolkit.fluxcd.io/name"), Some(GitOpsOwner::Flux)),
-        (label("helm.toolkit.fluxcd.io/name"), Some(GitOpsOwner::Flux)),
-        // Every Helm chart sets it, so it proves no Argo CD.
-        (label("app.kubernetes.io/instance"), None),
-        (label("my.argocd.argoproj.io.example/x"), None),
-        (manager("kubectl-client-side-apply"), None),
-    ];
-    for (changes, expected) in cases {
-        assert_eq!(gitops_owner(&deployment(changes.clone()).metadata), expected, "{changes}");
-    }
-}
-
-#[test]
 fn the_autoscaler_is_the_one_of_this_kind_and_name() {
     let autoscalers: Vec<HorizontalPodAutoscaler> = items(AUTOSCALERS);
     let expected = Autoscaler::Seen { name: "payment".into(), replicas_min: 3, replicas_max: 12 };

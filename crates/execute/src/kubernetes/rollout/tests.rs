@@ -42,7 +42,7 @@ fn pods_that_fail_after_their_rollout_are_no_rollout() {
         ("five of six died later", seen(3, 6, 6, 1, COMPLETED), false),
         ("the new ones never came up", seen(3, 6, 6, 1, "ReplicaSetUpdated"), true),
         ("a new spec isn't observed yet", seen(2, 6, 6, 1, COMPLETED), true),
-        ("a stuck roll-out", seen(3, 6, 6, 1, DEADLINE_EXCEEDED), true),
+        ("a hung roll-out", seen(3, 6, 6, 1, DEADLINE_EXCEEDED), false),
         ("scaled up, pods are still missing", seen(3, 4, 4, 4, COMPLETED), true),
         ("old pods are still there", seen(3, 6, 7, 6, COMPLETED), true),
         ("no status at all", json!({ "status": null }), true),
@@ -50,6 +50,14 @@ fn pods_that_fail_after_their_rollout_are_no_rollout() {
     for (name, changes, expected) in cases {
         assert_eq!(is_in_progress(&deployment(changes)), expected, "{name}");
     }
+}
+
+#[test]
+fn a_hung_roll_out_is_a_failed_one() {
+    let why = failure(&deployment(seen(3, 2, 7, 5, DEADLINE_EXCEEDED)));
+    assert_eq!(why.as_deref(), Some("ProgressDeadlineExceeded: why"));
+    assert_eq!(failure(&deployment(seen(3, 4, 7, 6, "ReplicaSetUpdated"))), None);
+    assert_eq!(failure(&deployment(seen(2, 2, 7, 5, DEADLINE_EXCEEDED))), None, "of an older spec");
 }
 
 #[test]
