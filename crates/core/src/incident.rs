@@ -72,6 +72,8 @@ pub enum IncidentState {
     /// Over without recovery: its level has lasted for so long that it is taken for the new usual. Never said of failures.
     #[serde(alias = "accepted")]
     Rebaselined,
+    /// Over without a known end: its data has been silent for so long that it doesn't come back, as when its workload is gone.
+    Expired,
 }
 
 impl IncidentState {
@@ -86,7 +88,7 @@ impl IncidentState {
     pub const fn is_over(self) -> bool {
         match self {
             Self::Open | Self::Stale => false,
-            Self::Resolved | Self::Rebaselined => true,
+            Self::Resolved | Self::Rebaselined | Self::Expired => true,
         }
     }
 }
@@ -269,6 +271,8 @@ pub enum IncidentChange {
     /// Its level is taken for the new usual: closed, not recovered.
     #[serde(alias = "accepted")]
     Rebaselined(Incident),
+    /// Its data never came back: closed, not recovered.
+    Expired(Incident),
 }
 
 impl IncidentChange {
@@ -280,7 +284,8 @@ impl IncidentChange {
             | Self::Refired(incident)
             | Self::Stale(incident)
             | Self::Resolved(incident)
-            | Self::Rebaselined(incident) => incident,
+            | Self::Rebaselined(incident)
+            | Self::Expired(incident) => incident,
         }
     }
 
@@ -288,7 +293,7 @@ impl IncidentChange {
     pub const fn notifies(&self) -> bool {
         match self {
             Self::Opened(_) | Self::Refired(_) => true,
-            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) | Self::Rebaselined(_) => false,
+            Self::Updated(_) | Self::Stale(_) | Self::Resolved(_) | Self::Rebaselined(_) | Self::Expired(_) => false,
         }
     }
 
@@ -301,6 +306,7 @@ impl IncidentChange {
             Self::Stale(_) => "stale",
             Self::Resolved(_) => "resolved",
             Self::Rebaselined(_) => "rebaselined",
+            Self::Expired(_) => "expired",
         }
     }
 }

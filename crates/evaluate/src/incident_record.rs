@@ -20,7 +20,9 @@ impl IncidentRecord {
         for change in changes {
             let incident = change.incident().clone();
             let resolved_at = match change {
-                IncidentChange::Resolved(incident) | IncidentChange::Rebaselined(incident) => Some(incident.updated_at),
+                IncidentChange::Resolved(incident)
+                | IncidentChange::Rebaselined(incident)
+                | IncidentChange::Expired(incident) => Some(incident.updated_at),
                 IncidentChange::Opened(_)
                 | IncidentChange::Updated(_)
                 | IncidentChange::Refired(_)

@@ -44,6 +44,9 @@ pub const SUBJECTS_MAX: usize = 10_000;
 pub struct TrackerTimes {
     /// Without data for so long, and for three steps, an open incident is stale. Prometheus's own staleness is 5 minutes.
     pub stale_after: Duration,
+    /// Without data for so long a stale incident is closed as expired: a workload that is gone would else stay in an incident
+    /// for ever. An hour outlasts a restart or an upgrade of Prometheus; a fault that goes on after a longer outage opens anew.
+    pub expire_after: Duration,
     /// A roll-out this long before an incident opened may be its cause.
     pub rollout_recent: Duration,
     /// For so long after a roll-out of ours the target and what depends on it can't open an incident (I35), nor can what
@@ -62,6 +65,7 @@ impl Default for TrackerTimes {
     fn default() -> Self {
         Self {
             stale_after: Duration::from_secs(300),
+            expire_after: Duration::from_secs(3600),
             rollout_recent: Duration::from_secs(1800),
             settle: Duration::from_secs(300),
             grace_rows: 3,
@@ -234,10 +238,14 @@ impl Tracker {
         changes
     }
 
-    /// Marks incidents whose data has been silent for too long.
+    /// Marks incidents whose data has been silent for too long, and closes those whose data doesn't come back.
     pub fn pass_time(&mut self, now: Timestamp) -> Vec<IncidentChange> {
-        let open = self.watches.values_mut().filter_map(|watch| watch.open.as_mut());
-        open.filter_map(|open| open.goes_stale(now)).collect()
+        let expire_after = self.times.expire_after;
+        let change = |watch: &mut Watch| match watch.open.take_if(|open| open.is_expired(now, expire_after)) {
+            Some(open) => Some(IncidentChange::Expired(open.expired(now))),
+            None => watch.open.as_mut()?.goes_stale(now),
+        };
+        self.watches.values_mut().filter_map(change).collect()
     }
 
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
@@ -375,7 +383,7 @@ impl Tracker {
 fn is_flowing(state: IncidentState) -> bool {
     match state {
         IncidentState::Open => true,
-        IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined => false,
+        IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined | IncidentState::Expired => false,
     }
 }
 

@@ -128,7 +128,9 @@ impl Refusal {
             // In observe mode nothing leaves; a proposal in recommend mode is for a human to see.
             Self::Mode { mode: Mode::Observe } => NextStep::Note,
             // A silent incident is no recovered one.
-            Self::IncidentNotOpen { state: IncidentState::Resolved | IncidentState::Rebaselined | IncidentState::Open } => NextStep::Note,
+            Self::IncidentNotOpen {
+                state: IncidentState::Resolved | IncidentState::Rebaselined | IncidentState::Expired | IncidentState::Open,
+            } => NextStep::Note,
             // Expected, or called for by the dependency's own incident.
             Self::PlannedEvent { .. } | Self::DependencyFirst { mutual: false, .. } => NextStep::Note,
             // It is verified, and only waits to close; should it not, the end of the cooldown asks again.

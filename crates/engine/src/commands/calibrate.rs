@@ -82,7 +82,10 @@ fn when_typed(changes: &[IncidentChange]) -> Vec<Incident> {
             IncidentChange::Opened(incident)
             | IncidentChange::Updated(incident)
             | IncidentChange::Refired(incident) => incident,
-            IncidentChange::Stale(_) | IncidentChange::Resolved(_) | IncidentChange::Rebaselined(_) => continue,
+            IncidentChange::Stale(_)
+            | IncidentChange::Resolved(_)
+            | IncidentChange::Rebaselined(_)
+            | IncidentChange::Expired(_) => continue,
         };
         if !typed.iter().any(|known| known.id == incident.id && known.incident_type == incident.incident_type) {
             typed.push(incident.clone());

@@ -228,6 +228,17 @@ impl Open {
         self.incident
     }
 
+    /// Whether it is silent for so long that its data won't come back.
+    pub(super) fn is_expired(&self, now: Timestamp, expire_after: Duration) -> bool {
+        self.incident.state == IncidentState::Stale && now.since(self.fresh_at) > expire_after
+    }
+
+    pub(super) fn expired(mut self, at: Timestamp) -> Incident {
+        self.incident.state = IncidentState::Expired;
+        self.incident.updated_at = at;
+        self.incident
+    }
+
     pub(super) fn resolved(mut self, at: Timestamp) -> Incident {
         self.incident.state = IncidentState::Resolved;
         self.incident.limits_ahead.clear();

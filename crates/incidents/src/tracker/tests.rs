@@ -194,7 +194,7 @@ fn silence_is_stale_not_resolved() {
     assert!(play.tracker.pass_time(last + Duration::from_secs(300)).is_empty());
     let changes = play.tracker.pass_time(last + Duration::from_secs(301));
     assert_eq!(names(&changes), [("stale", "cart".into())]);
-    assert!(play.tracker.pass_time(last + Duration::from_secs(99_999)).is_empty(), "told once");
+    assert!(play.tracker.pass_time(last + Duration::from_secs(3_600)).is_empty(), "told once");
     assert_eq!(play.open()[0].state, IncidentState::Stale);
     // Rows without a score, and rows without the evidence, are silence, too.
     play.minute += 10;
@@ -202,6 +202,19 @@ fn silence_is_stale_not_resolved() {
     assert!(play.steps(20, &[given("cart", 0.0, [f64::NAN, 0.0, 0.0, 0.0])]).is_empty());
     let back = play.steps(5, &[given("cart", 0.1, CALM)]);
     assert_eq!(names(&back), [("updated", "cart".into()), ("resolved", "cart".into())]);
+}
+
+#[test]
+fn an_incident_whose_data_never_comes_back_ends_and_is_told_once() {
+    let mut play = Play::new();
+    play.steps(2, &[given("cart", 1.5, SLOW)]);
+    let last = play.now();
+    play.tracker.pass_time(last + Duration::from_secs(301));
+    let changes = play.tracker.pass_time(last + Duration::from_secs(3_601));
+    assert_eq!(names(&changes), [("expired", "cart".into())]);
+    assert_eq!(changes[0].incident().state, IncidentState::Expired);
+    assert!(play.open().is_empty());
+    assert!(play.tracker.pass_time(last + Duration::from_secs(99_999)).is_empty());
 }
 
 #[test]

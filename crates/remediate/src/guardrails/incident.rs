@@ -18,7 +18,10 @@ pub(super) fn stopped(facts: &Facts<'_>, found: &mut Vec<Refusal>) {
     let incident = facts.proposal.incident;
     match incident.state {
         IncidentState::Open => too_old(facts, incident, found),
-        state @ (IncidentState::Stale | IncidentState::Resolved | IncidentState::Rebaselined) => {
+        state @ (IncidentState::Stale
+        | IncidentState::Resolved
+        | IncidentState::Rebaselined
+        | IncidentState::Expired) => {
             found.push(Refusal::IncidentNotOpen { state });
         }
     }

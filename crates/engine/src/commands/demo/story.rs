@@ -150,6 +150,10 @@ impl Story {
             IncidentChange::Resolved(_) => {
                 self.line(text, now, &incident.id, Tone::Good, "resolved", &format!("{what}, after {}", lasted()));
             }
+            IncidentChange::Expired(_) => {
+                let what = format!("{what}: its data never came back");
+                self.line(text, now, &incident.id, Tone::Holding, "expired", &what);
+            }
             IncidentChange::Rebaselined(_) => {
                 let what = format!("{what}: the new level counts as normal now");
                 self.line(text, now, &incident.id, Tone::Holding, "rebaselined", &what);
@@ -160,7 +164,8 @@ impl Story {
             IncidentChange::Refired(_)
             | IncidentChange::Stale(_)
             | IncidentChange::Resolved(_)
-            | IncidentChange::Rebaselined(_) => {}
+            | IncidentChange::Rebaselined(_)
+            | IncidentChange::Expired(_) => {}
         }
     }
 
@@ -214,7 +219,8 @@ impl Story {
             | IncidentChange::Refired(_)
             | IncidentChange::Stale(_)
             | IncidentChange::Resolved(_)
-            | IncidentChange::Rebaselined(_) => true,
+            | IncidentChange::Rebaselined(_)
+            | IncidentChange::Expired(_) => true,
         }
     }
 
