@@ -405,6 +405,7 @@ fn end_of(incident: Incident) -> Option<IncidentChange> {
         IncidentState::Open | IncidentState::Stale => None,
         IncidentState::Resolved => Some(IncidentChange::Resolved(incident)),
         IncidentState::Rebaselined => Some(IncidentChange::Rebaselined(incident)),
+        IncidentState::Expired => Some(IncidentChange::Expired(incident)),
     }
 }
 
