@@ -112,9 +112,10 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     // Without models at first: what was under way when the process before this one ended is looked after before training,
     // which may take long.
     let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?));
-    let _watching = config.kubernetes.as_ref().map(|_| {
-        AbortOnDrop(tokio::spawn(watch_cluster(Arc::clone(&executor), Arc::clone(&metrics))))
-    });
+    let _watching = config
+        .kubernetes
+        .as_ref()
+        .map(|_| AbortOnDrop(tokio::spawn(watch_cluster(Arc::clone(&executor), Arc::clone(&metrics)))));
     let mut driver = driver(args, &config, executor, journal).with_clock(Arc::clone(&clock) as _);
     if let Some(kubernetes) = &config.kubernetes {
         if kubernetes.assume_same_cluster {

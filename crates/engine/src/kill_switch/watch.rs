@@ -181,7 +181,7 @@ impl From<JournalError> for Trouble {
 
 #[cfg(test)]
 mod tests {
-        use super::*;
+    use super::*;
 
     struct World {
         dir: tempfile::TempDir,

@@ -114,9 +114,10 @@ impl Driver {
             return before.waits_since.or(Some(now));
         }
         let codes: Vec<&str> = decision.refusals().iter().map(Refusal::code).collect();
-        let waited_before = self.journal.decision(&incident.id).ok().flatten().is_some_and(|before| {
-            before.refusals.iter().map(|reason| reason.code.as_str()).eq(codes.iter().copied())
-        });
+        let waited_before =
+            self.journal.decision(&incident.id).ok().flatten().is_some_and(|before| {
+                before.refusals.iter().map(|reason| reason.code.as_str()).eq(codes.iter().copied())
+            });
         let last_end = history.of_incident(&incident.id).map(|action| action.stage_at).max();
         let earliest = last_end.map_or(incident.opened_at, |end| end.max(incident.opened_at));
         Some(if waited_before { earliest.min(now) } else { now })

@@ -241,10 +241,8 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         ("too-few-outcomes", |case| case.incident.confidence.n_outcomes = 19),
         ("not-verifiable", |case| case.incident.evidence.clear()),
         ("max-attempts", |case| {
-            case.history.actions = shared([
-                ended("cart", IncidentType::OomKilled, 3599),
-                ended("cart", IncidentType::OomKilled, 1000),
-            ]);
+            case.history.actions =
+                shared([ended("cart", IncidentType::OomKilled, 3599), ended("cart", IncidentType::OomKilled, 1000)]);
         }),
         ("target-attempts", |case| {
             case.history.actions = shared((0..4).map(|idx| ended("cart", IncidentType::CpuSpike, 1000 + idx)));
