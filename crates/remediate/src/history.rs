@@ -112,7 +112,6 @@ pub struct History {
     /// Policies that were stopped because they made something worse, and why (I17).
     pub frozen: BTreeMap<String, String>,
     /// The storm that hadn't cleared yet, if there is one.
-    #[serde(default)]
     pub storm: Option<Storm>,
 }
 

@@ -324,6 +324,12 @@ pub(super) const KEYS: &[Described] = &[
     ),
     key("kubernetes.context", "the kubeconfig's current context", "The context in it."),
     key("kubernetes.timeout", "`10s`", "Longest wait for one answer of the API server."),
+    key(
+        "kubernetes.identity_query",
+        "`kube_deployment_created`",
+        "What gives the creation time of Deployments, by which it is proven that Prometheus watches this cluster.",
+    ),
+    key("kubernetes.assume_same_cluster", "`false`", "Act without the proof that Prometheus watches this cluster."),
     of_kind("own_workload", "`namespace/kind/name`", "none", "homeostat's own workload, on which it never acts."),
     key("storage", "", "Where homeostat keeps its state."),
     of_kind(
