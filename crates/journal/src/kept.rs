@@ -60,11 +60,7 @@ impl KeptIncident {
 
     /// Whether it is over. A state that this version doesn't know isn't.
     pub fn is_over(&self) -> bool {
-<<<<<<< HEAD
         self.is_over
-=======
-        matches!(self.state.as_str(), "resolved" | "rebaselined" | "accepted" | "expired")
->>>>>>> d0bad31 (Expired incidents are over for the journal)
     }
 
     /// The whole incident as JSON, as it was recorded.
