@@ -142,6 +142,7 @@ impl Journal {
             | Note::EscalationDelivered { .. }
             | Note::PolicyFrozen { .. }
             | Note::PolicyReleased { .. }
+            | Note::Storm { .. }
             | Note::KillSwitch(_) => None,
         };
         let entry = Entry::of_note(note, about)
