@@ -57,6 +57,7 @@ pub(super) fn state(state: IncidentState) -> &'static str {
         IncidentState::Stale => "stale",
         IncidentState::Resolved => "resolved",
         IncidentState::Rebaselined => "rebaselined",
+        IncidentState::Expired => "expired",
     }
 }
 

@@ -13,6 +13,12 @@ pub(super) fn step(recorded: &Recorded) -> String {
             return "Check that the new level is what you want: it has lasted so long that it counts as normal now."
                 .to_owned();
         }
+        IncidentState::Expired => {
+            return format!(
+                "Check whether {} is meant to be gone: its data never came back, which is no recovery.",
+                incident.subject
+            );
+        }
         IncidentState::Stale => {
             return format!(
                 "Check that Prometheus still scrapes {}: it returns no data, which is no recovery.",
