@@ -14,7 +14,7 @@ fuzz_target!(|text: &str| {
 });
 
 fn check(text: &str) {
-    match load_policies(text, "p.yaml") {
+    match load_policies(text, "p.yaml", &homeostat_execute::actions()) {
         Ok(policies) => {
             for policy in policies {
                 assert!((1..=MAX_ATTEMPTS_MAX).contains(&policy.max_attempts));

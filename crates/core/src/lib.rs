@@ -4,10 +4,8 @@
 //! detectors or policies: only the nouns that pass between them. Time and randomness are arguments
 //! ([`Timestamp`], [`Seed`]); nothing here reads a clock or an entropy source.
 //!
-//! Start at [`Window`] (what is scored), [`Assessment`] (what scoring says), [`Incident`] (what is told
-//! to people) and [`Plan`] (what may be done about it).
+//! Start at [`Window`] (what is scored), [`Assessment`] (what scoring says) and [`Incident`] (what is told to people).
 
-mod action;
 mod assessment;
 mod calendar;
 mod confidence;
@@ -20,7 +18,6 @@ mod incident_type;
 mod limit_ahead;
 mod mode;
 mod name_pattern;
-mod plan;
 mod prom_duration;
 mod replica_window;
 mod rollout;
@@ -33,7 +30,6 @@ mod timestamp;
 mod topology;
 mod window;
 
-pub use action::{Action, ActionKind};
 pub use assessment::{Assessment, DetectorVote, Fused, NotReady, Scoring, Vote};
 pub use calendar::{Calendar, PlannedEvent};
 pub use confidence::{Calibrated, Confidence, NotAConfidence};
@@ -46,7 +42,6 @@ pub use incident_type::{IncidentType, UnknownIncidentType};
 pub use limit_ahead::LimitAhead;
 pub use mode::{Mode, UnknownMode};
 pub use name_pattern::{NamePattern, NotAPattern};
-pub use plan::{Inverse, Plan, PlanId, Target, VerifySpec};
 pub use prom_duration::{NotADuration, format_duration, parse_duration};
 pub use replica_window::ReplicaWindow;
 pub use rollout::Rollout;

@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("detect", &["core", "settings"]),
     ("incidents", &["core", "detect"]),
     ("simulate", &["core"]),
-    ("evaluate", &["core", "detect", "incidents", "simulate"]),
+    ("evaluate", &["core", "detect", "incidents", "simulate", "remediate"]),
     ("remediate", &["core", "settings"]),
     ("journal", &["core", "remediate"]),
     ("execute", &["core", "remediate", "journal"]),

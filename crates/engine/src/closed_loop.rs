@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
-use homeostat_core::{IncidentChange, Mode, PlanId, Seed, Timestamp};
+use homeostat_core::{IncidentChange, Mode, Seed, Timestamp};
 use homeostat_evaluate::{ActionOutcome, Observed, Scorecard, Verification};
 use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_journal::Journal;
-use homeostat_remediate::{KillSwitch, Policy, SafetyLimits, Verdict};
+use homeostat_remediate::{KillSwitch, PlanId, Policy, SafetyLimits, Verdict};
 use homeostat_simulate::{FaultTruth, Scenario, Shop, ShopSpec};
 
 use crate::serve::cycle::{Cycle, Tick};
@@ -162,7 +162,7 @@ impl ClosedLoop {
                         plan: plan.id.clone(),
                         incident: plan.incident.clone(),
                         subject: plan.target.subject.clone(),
-                        kind: plan.action.kind(),
+                        kind: plan.step.action.clone(),
                         executed_at: now,
                         verified_at: None,
                         verification: Verification::Pending,

@@ -1,13 +1,18 @@
 //! The executor of a service that has no cluster: it looks at nothing and does nothing.
 
 use async_trait::async_trait;
-use homeostat_core::{ActionKind, Plan, Subject, Timestamp};
+use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{Disruption, InspectError, Inspected, Progress};
+use homeostat_remediate::{
+    ActionName, Actions, Disruption, InspectError, Inspected, PayloadError, Plan, PreviousRevision, Progress,
+};
 
 /// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
-pub(crate) struct NoExecutor;
+#[derive(Default)]
+pub(crate) struct NoExecutor {
+    actions: Actions,
+}
 
 const WHY: &str = "no `kubernetes` section is configured";
 
@@ -17,17 +22,15 @@ impl Executor for NoExecutor {
         "none"
     }
 
-    fn supports(&self, kind: ActionKind) -> bool {
-        match kind {
-            ActionKind::RolloutRestart | ActionKind::RolloutUndo => false,
-        }
+    fn actions(&self) -> &Actions {
+        &self.actions
     }
 
-    fn payload(&self, _plan: &Plan) -> String {
-        String::new()
+    fn payload(&self, _plan: &Plan) -> Result<String, PayloadError> {
+        Err(PayloadError(WHY.to_owned()))
     }
 
-    async fn inspect(&self, _subject: &Subject, _now: Timestamp) -> Result<Inspected, InspectError> {
+    async fn inspect(&self, _: &ActionName, _: &Subject, _: Timestamp) -> Result<Inspected, InspectError> {
         Err(InspectError::NotConfigured { why: WHY.to_owned() })
     }
 
@@ -49,7 +52,16 @@ impl Executor for NoExecutor {
 }
 
 /// The executor of a replay: every target is there and at rest, so that policy and history alone decide; it does nothing.
-pub(crate) struct PretendExecutor;
+pub(crate) struct PretendExecutor {
+    actions: Actions,
+}
+
+impl PretendExecutor {
+    /// Knows every action.
+    pub(crate) fn new() -> Self {
+        Self { actions: homeostat_execute::actions() }
+    }
+}
 
 #[async_trait]
 impl Executor for PretendExecutor {
@@ -57,17 +69,15 @@ impl Executor for PretendExecutor {
         "pretend"
     }
 
-    fn supports(&self, kind: ActionKind) -> bool {
-        match kind {
-            ActionKind::RolloutRestart | ActionKind::RolloutUndo => true,
-        }
+    fn actions(&self) -> &Actions {
+        &self.actions
     }
 
-    fn payload(&self, plan: &Plan) -> String {
-        format!("nothing; in reality {}", plan.action.kind())
+    fn payload(&self, plan: &Plan) -> Result<String, PayloadError> {
+        Ok(format!("nothing; in reality {}", plan.step.action))
     }
 
-    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
+    async fn inspect(&self, _: &ActionName, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
         Ok(Inspected {
             uid: format!("replay-{subject}"),
             resource_version: "0".to_owned(),
@@ -76,7 +86,7 @@ impl Executor for PretendExecutor {
             created_at: None,
             seen_at: now,
             revision: Some("2".to_owned()),
-            revision_previous: Some("1".to_owned()),
+            revision_previous: Some(PreviousRevision { revision: "1".to_owned(), change: None }),
             replicas_wanted: 1,
             replicas_available: 1,
             rollout_in_progress: false,

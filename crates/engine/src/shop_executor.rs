@@ -3,25 +3,37 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use homeostat_core::{Action, ActionKind, Inverse, Plan, Subject, Timestamp};
+use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{Disruption, InspectError, Inspected, Progress};
+use homeostat_remediate::{
+    Action, ActionName, Actions, Disruption, InspectError, Inspected, Inverse, PayloadError, Plan, PreviousRevision,
+    Progress, Step,
+};
 use homeostat_simulate::{Shop, ShopProgress, ShopTrace, WriteError, Written};
 
 /// A shop that several parts of the program look at: the loop advances it, the executor acts on it.
 #[derive(Clone)]
-pub(crate) struct SharedShop(Arc<Mutex<Shop>>);
+pub(crate) struct SharedShop {
+    shop: Arc<Mutex<Shop>>,
+    actions: Actions,
+}
+
+/// What can be done to a shop.
+const RESTART: &str = "rollout-restart";
+const UNDO: &str = "rollout-undo";
 
 impl SharedShop {
     /// Shares a shop.
     pub(crate) fn new(shop: Shop) -> Self {
-        Self(Arc::new(Mutex::new(shop)))
+        let can_play = |action: &&'static dyn Action| matches!(action.spec().name.as_str(), RESTART | UNDO);
+        let actions = homeostat_execute::actions().iter().filter(can_play).collect();
+        Self { shop: Arc::new(Mutex::new(shop)), actions }
     }
 
     /// The shop. A panic while it was held leaves simulated numbers behind, nothing worth a second panic.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shop> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -31,21 +43,20 @@ impl Executor for SharedShop {
         "shop"
     }
 
-    fn supports(&self, kind: ActionKind) -> bool {
-        match kind {
-            ActionKind::RolloutRestart | ActionKind::RolloutUndo => true,
-        }
+    fn actions(&self) -> &Actions {
+        &self.actions
     }
 
-    fn payload(&self, plan: &Plan) -> String {
+    fn payload(&self, plan: &Plan) -> Result<String, PayloadError> {
         let marker = &plan.id;
-        match &plan.action {
-            Action::RolloutRestart { restarted_at } => format!("restart at {restarted_at} marked {marker}"),
-            Action::RolloutUndo { to_revision } => format!("roll back to revision {to_revision} marked {marker}"),
+        match plan.step.action.as_str() {
+            RESTART => Ok(format!("restart marked {marker}")),
+            UNDO => Ok(format!("roll back to revision {} marked {marker}", revision_of(&plan.step)?)),
+            other => Err(PayloadError(format!("a shop doesn't know {other}"))),
         }
     }
 
-    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
+    async fn inspect(&self, _: &ActionName, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
         let shop = self.lock();
         let object = shop.inspect(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
         Ok(Inspected {
@@ -56,7 +67,7 @@ impl Executor for SharedShop {
             created_at: None,
             seen_at: now,
             revision: Some(object.revision),
-            revision_previous: object.revision_previous,
+            revision_previous: object.revision_previous.map(|revision| PreviousRevision { revision, change: None }),
             replicas_wanted: object.replicas_wanted,
             replicas_available: object.replicas_available,
             rollout_in_progress: object.rollout_in_progress,
@@ -86,17 +97,23 @@ impl Executor for SharedShop {
         let target = &plan.target;
         let (uid, version, marker) = (&target.uid, resource_version, plan.id.as_str());
         let mut shop = self.lock();
-        let written = match &plan.action {
-            Action::RolloutRestart { .. } => shop.restart(&target.subject, uid, version, marker),
-            Action::RolloutUndo { to_revision } => shop.undo_to(&target.subject, uid, version, to_revision, marker),
-        };
-        applied(written)
+        match plan.step.action.as_str() {
+            RESTART => applied(shop.restart(&target.subject, uid, version, marker)),
+            UNDO => {
+                let to_revision =
+                    revision_of(&plan.step).map_err(|error| ApplyError::Rejected { why: error.to_string() })?;
+                applied(shop.undo_to(&target.subject, uid, version, to_revision, marker))
+            }
+            other => Err(ApplyError::Rejected { why: format!("a shop doesn't know {other}") }),
+        }
     }
 
     async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
         let plan = plan.plan();
-        let Inverse::RolloutUndo { to_revision } = &plan.inverse else {
-            return Err(ApplyError::Rejected { why: "the plan has no inverse to apply".to_owned() });
+        let rejected = |why: &str| ApplyError::Rejected { why: why.to_owned() };
+        let to_revision = match &plan.inverse {
+            Inverse::Step(step) => revision_of(step).map_err(|error| rejected(&error.to_string()))?,
+            Inverse::Nothing | Inverse::Irreversible => return Err(rejected("the plan has no inverse to apply")),
         };
         let target = &plan.target;
         let mut shop = self.lock();
@@ -118,6 +135,10 @@ impl Executor for SharedShop {
             ShopProgress::Gone => Progress::Gone,
         })
     }
+}
+
+fn revision_of(step: &Step) -> Result<&str, PayloadError> {
+    step.args.text("to_revision").ok_or_else(|| PayloadError("it names no revision".to_owned()))
 }
 
 fn applied(written: Result<Written, WriteError>) -> Result<Applied, ApplyError> {

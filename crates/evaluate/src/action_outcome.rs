@@ -1,6 +1,7 @@
 //! What became of an action, in plain terms: this room doesn't know how actions are carried out.
 
-use homeostat_core::{ActionKind, IncidentId, PlanId, Subject, Timestamp};
+use homeostat_core::{IncidentId, Subject, Timestamp};
+use homeostat_remediate::{ActionName, PlanId};
 use serde::{Deserialize, Serialize};
 
 /// An action that was executed.
@@ -13,7 +14,7 @@ pub struct ActionOutcome {
     /// What it was done to.
     pub subject: Subject,
     /// What was done.
-    pub kind: ActionKind,
+    pub kind: ActionName,
     /// When.
     pub executed_at: Timestamp,
     /// When verification came to its end; `None` while it goes on.

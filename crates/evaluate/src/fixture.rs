@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use homeostat_core::{
-    ActionKind, Calibrated, CorrelationId, Incident, IncidentId, IncidentState, IncidentType, PlanId, Score, Subject,
-    Timestamp,
+    Calibrated, CorrelationId, Incident, IncidentId, IncidentState, IncidentType, Score, Subject, Timestamp,
 };
+use homeostat_remediate::{ActionName, PlanId};
 use homeostat_simulate::{EndedBy, FaultEnd, FaultKind, FaultTruth};
 
 use crate::action_outcome::{ActionOutcome, Verification};
@@ -60,7 +60,7 @@ pub(crate) fn restart(incident: &Incident, verification: Verification) -> Action
         plan: PlanId::of(&incident.id, 1),
         incident: incident.id.clone(),
         subject: incident.subject.clone(),
-        kind: ActionKind::RolloutRestart,
+        kind: ActionName::new("rollout-restart"),
         executed_at,
         verified_at: Some(executed_at + Duration::from_secs(600)),
         verification,

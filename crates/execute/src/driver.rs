@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 pub use event::{DriverEvent, PausePoint};
 
-use homeostat_core::{ActionKind, Calendar, Incident, IncidentId, Mode, PlanId, Subject, Timestamp, Topology};
+use homeostat_core::{Calendar, Incident, IncidentId, Mode, Subject, Timestamp, Topology};
 use homeostat_journal::{Journal, JournalError, Note};
-use homeostat_remediate::{KillSwitch, Observation, Policy, SafetyLimits};
+use homeostat_remediate::{KillSwitch, Observation, PlanId, Policy, SafetyLimits};
 
 use crate::clock::{Clock, SetClock};
 use crate::executor::Executor;
@@ -76,7 +76,6 @@ pub struct Driver {
     journal: Arc<Journal>,
     policies: Vec<Policy>,
     limits: SafetyLimits,
-    supported: Vec<ActionKind>,
     pause: Option<Pause>,
     witness: Option<Arc<dyn Witness>>,
     clock: Arc<dyn Clock>,
@@ -99,14 +98,12 @@ impl Driver {
         policies: Vec<Policy>,
         limits: SafetyLimits,
     ) -> Self {
-        let supported = ActionKind::ALL.into_iter().filter(|kind| executor.supports(*kind)).collect();
         let standing = Arc::new(SetClock::new(Timestamp::from_millis(0)));
         Self {
             executor,
             journal,
             policies,
             limits,
-            supported,
             pause: None,
             witness: None,
             clock: Arc::clone(&standing) as _,

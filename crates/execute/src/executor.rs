@@ -1,9 +1,9 @@
 //! The contract of everything that can act on a target.
 
 use async_trait::async_trait;
-use homeostat_core::{ActionKind, Plan, Subject, Timestamp};
+use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{InspectError, Inspected, Progress};
+use homeostat_remediate::{ActionName, Actions, InspectError, Inspected, PayloadError, Plan, Progress};
 
 /// Acts on targets. An executor never decides and never retries by itself: each call is one attempt.
 #[async_trait]
@@ -11,19 +11,19 @@ pub trait Executor: Send + Sync {
     /// Its name in logs and the journal.
     fn name(&self) -> &'static str;
 
-    /// Whether it can do this kind of action; a policy that wants another is refused when it is loaded.
-    fn supports(&self, kind: ActionKind) -> bool;
+    /// What it can do. A decision for any other action is refused.
+    fn actions(&self) -> &Actions;
 
     /// The exact write that applying the plan will send, for the journal. A pure function of the plan (I5, I7).
-    fn payload(&self, plan: &Plan) -> String;
+    fn payload(&self, plan: &Plan) -> Result<String, PayloadError>;
 
     /// Whether it can be worked with now, for health and metrics; the error says why not.
     async fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Looks at the subject's object. `now` only stamps the answer.
-    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError>;
+    /// Looks at the object that the action would be done to. `now` only stamps the answer.
+    async fn inspect(&self, action: &ActionName, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError>;
 
     /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
     async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError>;

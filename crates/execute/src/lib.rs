@@ -6,21 +6,25 @@
 //!
 //! Not here: reading the wall clock (a [`Clock`] comes in), judging (`homeostat-remediate`), and delivering calls for a human.
 
+mod actions;
 mod clock;
 mod driver;
 mod executor;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
-
+mod merge_patch;
+mod patch;
+mod registry;
 mod stop_switch;
 mod witness;
 
+pub use actions::actions;
 pub use clock::{Clock, SetClock};
 pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
 #[cfg(feature = "kubernetes")]
-pub use kubernetes::{
-    ACT_IN_PLACE, ACTION_ID, CORRELATION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT,
-};
+pub use kubernetes::{ACT_IN_PLACE, Cluster, ConnectError, ConnectSpec};
+pub use patch::{ACTION_ID, CORRELATION_ID, RESTARTED_AT, UNDONE_ID};
+pub use registry::{Effect, Places, Registry, RollOut};
 pub use stop_switch::StopSwitch;
 pub use witness::Witness;

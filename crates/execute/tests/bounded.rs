@@ -11,7 +11,7 @@ use std::time::Duration;
 use homeostat_core::{Calendar, Incident, IncidentType, Mode, Subject, Timestamp, Topology};
 use homeostat_execute::{Clock, Driver, DriverEvent, PausePoint, SetClock, StopSwitch, SubjectSignals, TickInput};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Decision, KillSwitch, Observation, PastAction, Refusal, SafetyLimits, Stage, load_policies};
+use homeostat_remediate::{Decision, KillSwitch, Observation, PastAction, SafetyLimits, Stage, load_policies};
 use support::{SimulatedExecutor, Trouble, incident};
 use tokio::time::Instant;
 
@@ -68,7 +68,7 @@ impl World {
         let subjects: Vec<Subject> = (0..n).map(subject).collect();
         let executor = Arc::new(SimulatedExecutor::with(&subjects.iter().collect::<Vec<_>>()));
         let journal = Arc::new(Journal::in_memory().unwrap());
-        let policies = load_policies(POLICY, "p").unwrap();
+        let policies = load_policies(POLICY, "p", &homeostat_execute::actions()).unwrap();
         let driver = Driver::new(executor.clone(), journal.clone(), policies, limits);
         let incidents = subjects.iter().map(|subject| incident(IncidentType::OomKilled, subject, START)).collect();
         let stop = Arc::new(Stop::default());
@@ -114,9 +114,11 @@ impl World {
 }
 
 /// The codes of every decision.
-fn codes(events: &[DriverEvent]) -> Vec<Vec<&'static str>> {
+fn codes(events: &[DriverEvent]) -> Vec<Vec<String>> {
     let decided = |event: &DriverEvent| match event {
-        DriverEvent::Decided { decision, .. } => Some(decision.refusals().iter().map(Refusal::code).collect()),
+        DriverEvent::Decided { decision, .. } => {
+            Some(decision.objections().iter().map(|objection| objection.code.to_string()).collect())
+        }
         _ => None,
     };
     events.iter().filter_map(decided).collect()

@@ -61,7 +61,12 @@ impl World {
 
     fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<Journal>, limits: &SafetyLimits) -> Driver {
         let journal: Arc<Journal> = journal.clone();
-        Driver::new(executor.clone(), journal, load_policies(GREEDY, "p").unwrap(), limits.clone())
+        Driver::new(
+            executor.clone(),
+            journal,
+            load_policies(GREEDY, "p", &homeostat_execute::actions()).unwrap(),
+            limits.clone(),
+        )
     }
 
     fn tick(&mut self, kind: IncidentType, opened_at: Timestamp, now: Timestamp) {
@@ -108,7 +113,9 @@ fn run(steps: &[Step], limits: &SafetyLimits) -> World {
                 world.driver = World::driver(&world.executor, &world.journal, limits);
                 let _ = block_on(world.driver.recover(now));
             }
-            Step::Reload => world.driver.set_policies(load_policies(GREEDY, "p").unwrap()),
+            Step::Reload => {
+                world.driver.set_policies(load_policies(GREEDY, "p", &homeostat_execute::actions()).unwrap())
+            }
             Step::OpenAnew(is_cpu) => {
                 kind = if *is_cpu { IncidentType::CpuSpike } else { IncidentType::OomKilled };
                 opened_at = now;

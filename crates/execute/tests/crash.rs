@@ -89,7 +89,7 @@ struct Outcome {
 }
 
 fn policies() -> Vec<Policy> {
-    load_policies(POLICY, "policy.yaml").unwrap()
+    load_policies(POLICY, "policy.yaml", &homeostat_execute::actions()).unwrap()
 }
 
 /// What a window that ends now says, as the engine would pull it anew after a restart.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use homeostat_core::{Calendar, Calibrated, Incident, IncidentState, Mode, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Decision, KillSwitch, Observation, Owner, Refusal, SafetyLimits, Verdict, load_policies};
+use homeostat_remediate::{Decision, KillSwitch, Objection, Observation, Owner, SafetyLimits, Verdict, load_policies};
 use support::{SimulatedExecutor, Trouble, block_on, confidence, incident};
 
 /// The driver's usual cycle.
@@ -61,7 +61,8 @@ impl World {
     }
 
     fn driver(executor: &Arc<SimulatedExecutor>, journal: &Arc<Journal>, policies: &str) -> Driver {
-        let policies = load_policies(policies, "policy.yaml").unwrap_or_else(|problems| panic!("{problems:?}"));
+        let policies = load_policies(policies, "policy.yaml", &homeostat_execute::actions())
+            .unwrap_or_else(|problems| panic!("{problems:?}"));
         let journal: Arc<Journal> = journal.clone();
         Driver::new(executor.clone(), journal, policies, SafetyLimits::default())
     }
@@ -204,21 +205,23 @@ impl World {
 
     /// One event as a line: what a reader of the journal would call it.
     fn line(&self, event: &DriverEvent) -> String {
-        let codes = |refusals: &[Refusal]| refusals.iter().map(Refusal::code).collect::<Vec<_>>().join(", ");
+        let codes = |objections: &[Objection]| {
+            objections.iter().map(|objection| objection.code.as_ref()).collect::<Vec<_>>().join(", ")
+        };
         match event {
             DriverEvent::Decided { decision, .. } => match decision {
                 Decision::Execute(plan) => {
-                    format!("execute {} {} attempt {}", plan.action.kind(), plan.target.subject, plan.attempt)
+                    format!("execute {} {} attempt {}", plan.step.action, plan.target.subject, plan.attempt)
                 }
                 Decision::Propose { plan, held_back_by } => {
-                    format!("propose {} {}: {}", plan.action.kind(), plan.target.subject, codes(held_back_by))
+                    format!("propose {} {}: {}", plan.step.action, plan.target.subject, codes(held_back_by))
                 }
-                Decision::Refuse { action, refusals } => {
-                    let action = action.map_or("nothing", homeostat_core::ActionKind::name);
-                    format!("refuse {action}: {}", codes(refusals))
+                Decision::Refuse { action, objections } => {
+                    let action = action.as_ref().map_or("nothing", |action| action.as_str());
+                    format!("refuse {action}: {}", codes(objections))
                 }
             },
-            DriverEvent::Applied { plan } => format!("applied {}", plan.action.kind()),
+            DriverEvent::Applied { plan } => format!("applied {}", plan.step.action),
             DriverEvent::ApplyFailed { stage, why, .. } => format!("apply-failed {stage}: {why}"),
             DriverEvent::Verdict { verdict, .. } => match verdict {
                 Verdict::Pending => "pending".to_owned(),

@@ -87,7 +87,7 @@ impl World {
         let store = Faulty { store, fault: faults.clone() };
         let journal = Arc::new(Journal::over(Box::new(store), epoch).unwrap());
         faults.store(fault, Ordering::SeqCst);
-        let policies = load_policies(POLICY, "p").unwrap();
+        let policies = load_policies(POLICY, "p", &homeostat_execute::actions()).unwrap();
         let driver = Driver::new(executor.clone(), journal.clone(), policies, SafetyLimits::default());
         let open = vec![incident(IncidentType::OomKilled, &subject, START)];
         Self { executor, journal, fault: faults, driver, open, kill_switch: KillSwitch::default() }

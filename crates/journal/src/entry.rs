@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{Escalation, IncidentId, Plan, PlanId};
+use homeostat_core::{Escalation, IncidentId};
 use homeostat_remediate::{DecisionRecord, JournalEvent, KillSwitch, Storm};
+use homeostat_remediate::{Plan, PlanId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,13 +1,13 @@
 //! What is going to be done, and the proof that it is written down.
 
-use homeostat_core::Plan;
+use homeostat_remediate::Plan;
 use serde::{Deserialize, Serialize};
 
 /// Proof that the intent is durable. Only this crate's journal makes one, in `record` and `in_flight`, and an executor's
 /// `apply` takes nothing else: acting without a journal doesn't compile (invariant I5).
 ///
 /// ```compile_fail
-/// # fn plan() -> homeostat_core::Plan { todo!() }
+/// # fn plan() -> homeostat_remediate::Plan { todo!() }
 /// let unjournaled = homeostat_journal::Journaled::new(plan());
 /// ```
 #[derive(Clone, Debug, PartialEq)]

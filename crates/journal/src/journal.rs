@@ -8,7 +8,8 @@ pub use ask::RecordRow;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use homeostat_core::{PlanId, Timestamp};
+use homeostat_core::Timestamp;
+use homeostat_remediate::PlanId;
 use homeostat_remediate::{JournalEvent, Stage};
 
 use crate::block_on::block_on;

@@ -7,8 +7,9 @@ mod incidents;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homeostat_core::{Escalation, IncidentId, Plan, PlanId, Timestamp};
+use homeostat_core::{Escalation, IncidentId, Timestamp};
 use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, Storm};
+use homeostat_remediate::{Plan, PlanId};
 
 use crate::entry::Entry;
 use crate::error::FoldError;
@@ -54,7 +55,10 @@ impl Ledger {
             Entry::Intent(intent) => self.accepts_intent(intent).map(|()| true),
             Entry::Step { plan, event } => {
                 let action = self.actions.get(plan).ok_or_else(|| CannotFollow(format!("{plan} has no intent")))?;
-                action.stage.next(event).map_err(|error| CannotFollow(format!("{plan}: {error}")))?;
+                action
+                    .stage
+                    .next(event, action.plan.repeat)
+                    .map_err(|error| CannotFollow(format!("{plan}: {error}")))?;
                 Ok(true)
             }
             Entry::Incident(incident) => {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use homeostat_core::{
-    Action, Calibrated, CorrelationId, Escalation, Incident, IncidentId, IncidentState, IncidentType, Inverse, Plan,
-    PlanId, Score, Subject, Target, Timestamp, VerifySpec,
+    Calibrated, CorrelationId, Escalation, Incident, IncidentId, IncidentState, IncidentType, Score, Subject, Timestamp,
 };
+use homeostat_remediate::{ActionName, Args, Inverse, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec};
 use homeostat_remediate::{DecisionOutcome, DecisionRecord, Reason};
 
 use crate::error::ReadError;
@@ -35,8 +35,12 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
         policy: "restart".into(),
         attempt: 1,
         target: Target { subject, uid: "u".into(), resource_version: "1".into(), generation: None },
-        action: Action::RolloutRestart { restarted_at: at },
-        inverse: Inverse::NothingToUndo,
+        step: Step {
+            action: ActionName::new("rollout-restart"),
+            args: Args::default().with("restarted_at", at.to_string()),
+        },
+        inverse: Inverse::Nothing,
+        repeat: Repeat::Idempotent,
         undo_if_failed: false,
         verify: VerifySpec {
             features: vec!["errors".into()],
@@ -45,6 +49,7 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 3,
+            recovery: Recovery::RollOut,
         },
         decided_at: at,
         apply_before: at + 2 * minute,

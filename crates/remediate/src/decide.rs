@@ -5,11 +5,9 @@ mod tests;
 
 use std::time::Duration;
 
-use homeostat_core::{
-    Action, ActionKind, Calendar, Incident, IncidentState, Inverse, Mode, Plan, PlanId, Target, Timestamp, Topology,
-    VerifySpec,
-};
+use homeostat_core::{Calendar, Incident, IncidentState, Mode, Timestamp, Topology};
 
+use crate::action::{Action, Actions, Ask};
 use crate::decision_record::{DecisionOutcome, DecisionRecord, Reason};
 use crate::guardrails::{self, SameCluster};
 use crate::history::History;
@@ -17,8 +15,10 @@ use crate::inspect_error::InspectError;
 use crate::inspected::Inspected;
 use crate::kill_switch::KillSwitch;
 use crate::limits::SafetyLimits;
+use crate::objection::{NextStep, Objection};
+use crate::plan::{Plan, PlanId, Target, VerifySpec};
 use crate::policy::{Policy, policy_elsewhere, policy_for};
-use crate::refusal::{NextStep, Refusal};
+use crate::step::{ActionName, Inverse, Step};
 
 /// An incident and what a policy wants done about it.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +45,14 @@ impl<'a> Proposal<'a> {
     }
 
     /// What would be done.
-    pub fn action(&self) -> Option<ActionKind> {
-        self.policy.or(self.elsewhere).and_then(|policy| policy.action)
+    pub fn action(&self) -> Option<&'a ActionName> {
+        self.policy.or(self.elsewhere).and_then(|policy| policy.action.as_ref()).map(|action| &action.name)
     }
 }
 
 /// What else is true at this moment.
 #[derive(Clone, Copy, Debug)]
-pub struct DecisionContext<'a> {
+pub struct Environment<'a> {
     /// How far homeostat may go at all.
     pub mode: Mode,
     /// Whether automation is stopped.
@@ -70,7 +70,7 @@ pub struct DecisionContext<'a> {
     /// Planned events.
     pub calendar: &'a Calendar,
     /// What the executor can do.
-    pub supported: &'a [ActionKind],
+    pub actions: &'a Actions,
 }
 
 /// What is to be done about an incident.
@@ -83,23 +83,23 @@ pub enum Decision {
         /// What would be done.
         plan: Plan,
         /// Every reason why it isn't done without asking.
-        held_back_by: Vec<Refusal>,
+        held_back_by: Vec<Objection>,
     },
     /// Don't.
     Refuse {
         /// What would have been done, if something.
-        action: Option<ActionKind>,
+        action: Option<ActionName>,
         /// Every reason against.
-        refusals: Vec<Refusal>,
+        objections: Vec<Objection>,
     },
 }
 
 impl Decision {
     /// Every reason against, none for [`Decision::Execute`].
-    pub fn refusals(&self) -> &[Refusal] {
+    pub fn objections(&self) -> &[Objection] {
         match self {
             Self::Execute(_) => &[],
-            Self::Propose { held_back_by: refusals, .. } | Self::Refuse { refusals, .. } => refusals,
+            Self::Propose { held_back_by: objections, .. } | Self::Refuse { objections, .. } => objections,
         }
     }
 
@@ -112,10 +112,10 @@ impl Decision {
     }
 
     /// What it is about, done or not.
-    pub fn action(&self) -> Option<ActionKind> {
+    pub fn action(&self) -> Option<&ActionName> {
         match self {
-            Self::Execute(plan) | Self::Propose { plan, .. } => Some(plan.action.kind()),
-            Self::Refuse { action, .. } => *action,
+            Self::Execute(plan) | Self::Propose { plan, .. } => Some(&plan.step.action),
+            Self::Refuse { action, .. } => action.as_ref(),
         }
     }
 
@@ -124,11 +124,11 @@ impl Decision {
     /// What explains the incident (a planned event, a dependency, observe mode) outweighs calling a human because of
     /// some other reason beside it.
     pub fn next_step(&self) -> NextStep {
-        let refusals = self.refusals();
-        if refusals.iter().any(|refusal| refusal.next_step() == NextStep::Note) {
+        let objections = self.objections();
+        if objections.iter().any(|objection| objection.next_step() == NextStep::Note) {
             return NextStep::Note;
         }
-        refusals.iter().map(Refusal::next_step).max().unwrap_or(NextStep::Note)
+        objections.iter().map(Objection::next_step).max().unwrap_or(NextStep::Note)
     }
 
     /// As the journal keeps it.
@@ -144,22 +144,38 @@ impl Decision {
             subject: proposal.incident.subject.clone(),
             policy: proposal.policy.map(|policy| policy.name.clone()),
             outcome,
-            action: self.action().map(|action| action.name().to_owned()),
+            action: self.action().map(|action| action.to_string()),
             plan: self.plan().map(|plan| plan.id.clone()),
-            refusals: self.refusals().iter().map(Reason::from).collect(),
+            refusals: self.objections().iter().map(Reason::from).collect(),
         }
     }
 }
 
 /// Everything that guardrails look at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts<'a> {
-    pub(crate) proposal: &'a Proposal<'a>,
-    pub(crate) seen: Result<&'a Inspected, &'a InspectError>,
-    pub(crate) history: &'a History,
-    pub(crate) context: &'a DecisionContext<'a>,
-    pub(crate) limits: &'a SafetyLimits,
-    pub(crate) now: Timestamp,
+#[derive(Clone, Copy)]
+pub struct DecisionContext<'a> {
+    /// What is proposed.
+    pub proposal: &'a Proposal<'a>,
+    /// What was seen of the target.
+    pub seen: Result<&'a Inspected, &'a InspectError>,
+    /// What the policy's action would do to it, if there is an action and something was seen.
+    pub asked: Option<&'a Asked>,
+    /// What was done before.
+    pub history: &'a History,
+    /// What else is true.
+    pub environment: &'a Environment<'a>,
+    /// The limits over all policies.
+    pub limits: &'a SafetyLimits,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The action that a policy names, asked for its step.
+pub struct Asked {
+    /// The action.
+    pub action: &'static dyn Action,
+    /// Its step, and how to take it back; or why there is none.
+    pub step: Result<(Step, Inverse), Objection>,
 }
 
 /// Decides. Every reason against is listed, not only the first; the order is the guardrails', so that equal facts give
@@ -168,39 +184,46 @@ pub fn decide(
     proposal: &Proposal<'_>,
     seen: Result<&Inspected, &InspectError>,
     history: &History,
-    context: &DecisionContext<'_>,
+    environment: &Environment<'_>,
     limits: &SafetyLimits,
     now: Timestamp,
 ) -> Decision {
-    let facts = Facts { proposal, seen, history, context, limits, now };
-    let refusals = guardrails::refusals(&facts);
-    let plan = match (proposal.policy, seen) {
-        (Some(policy), Ok(seen)) => plan(&facts, policy, seen),
-        (None, _) | (_, Err(_)) => None,
+    let asked = ask(proposal, seen, environment, now);
+    let context = DecisionContext { proposal, seen, asked: asked.as_ref(), history, environment, limits, now };
+    let objections = guardrails::objections(&context);
+    let plan = match (proposal.policy, seen, &asked) {
+        (Some(policy), Ok(seen), Some(asked)) => plan(&context, policy, seen, asked),
+        (None, _, _) | (_, Err(_), _) | (_, _, None) => None,
     };
     match plan {
-        Some(plan) if refusals.is_empty() => Decision::Execute(plan),
-        Some(plan) if refusals.iter().all(Refusal::is_approvable) => Decision::Propose { plan, held_back_by: refusals },
-        Some(_) | None => Decision::Refuse { action: proposal.action(), refusals },
+        Some(plan) if objections.is_empty() => Decision::Execute(plan),
+        Some(plan) if objections.iter().all(|objection| objection.approvable) => {
+            Decision::Propose { plan, held_back_by: objections }
+        }
+        Some(_) | None => Decision::Refuse { action: proposal.action().cloned(), objections },
     }
 }
 
-/// The plan, if the policy names an action and the target has what it takes.
-fn plan(facts: &Facts<'_>, policy: &Policy, seen: &Inspected) -> Option<Plan> {
-    let Facts { proposal, history, limits, now, .. } = *facts;
+fn ask(
+    proposal: &Proposal<'_>,
+    seen: Result<&Inspected, &InspectError>,
+    environment: &Environment<'_>,
+    now: Timestamp,
+) -> Option<Asked> {
+    let wanted = proposal.policy?.action.as_ref()?;
+    let action = environment.actions.get(&wanted.name)?;
+    let step = action.step(&Ask { args: &wanted.args, now }, seen.ok()?);
+    Some(Asked { action, step })
+}
+
+/// The plan, if the action has a step for the target.
+fn plan(context: &DecisionContext<'_>, policy: &Policy, seen: &Inspected, asked: &Asked) -> Option<Plan> {
+    let DecisionContext { proposal, history, limits, now, .. } = *context;
     let incident = proposal.incident;
-    let (action, inverse) = match policy.action? {
-        ActionKind::RolloutRestart => (Action::RolloutRestart { restarted_at: now }, Inverse::NothingToUndo),
-        ActionKind::RolloutUndo => {
-            let inverse = match &seen.revision {
-                Some(revision) => Inverse::RolloutUndo { to_revision: revision.clone() },
-                None => Inverse::Irreversible,
-            };
-            (Action::RolloutUndo { to_revision: seen.revision_previous.clone()? }, inverse)
-        }
-    };
+    let (step, inverse) = asked.step.clone().ok()?;
+    let spec = asked.action.spec();
     let attempt = history.next_attempt(&incident.id);
-    let undo_if_failed = policy.rollback_if_failed && matches!(inverse, Inverse::RolloutUndo { .. });
+    let undo_if_failed = policy.rollback_if_failed && matches!(inverse, Inverse::Step(_));
     Some(Plan {
         id: PlanId::of(&incident.id, attempt),
         incident: incident.id.clone(),
@@ -214,9 +237,10 @@ fn plan(facts: &Facts<'_>, policy: &Policy, seen: &Inspected) -> Option<Plan> {
             resource_version: seen.resource_version.clone(),
             generation: seen.generation,
         },
-        action,
+        step,
         inverse,
         undo_if_failed,
+        repeat: spec.repeat,
         verify: VerifySpec {
             features: features(incident),
             window: policy.verification_window,
@@ -224,6 +248,7 @@ fn plan(facts: &Facts<'_>, policy: &Policy, seen: &Inspected) -> Option<Plan> {
             fresh_points_min: limits.fresh_points_min,
             traffic_floor: policy.traffic_floor,
             replicas_before: seen.replicas_wanted,
+            recovery: spec.recovery,
         },
         decided_at: now,
         apply_before: now + limits.apply_within,

@@ -1,10 +1,11 @@
 //! A decision as the journal keeps it.
 
-use homeostat_core::{CorrelationId, IncidentId, PlanId, Subject};
+use homeostat_core::{CorrelationId, IncidentId, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::refusal::Refusal;
+use crate::objection::Objection;
+use crate::plan::PlanId;
 
 /// How a decision came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +51,10 @@ pub struct Reason {
     pub values: Value,
 }
 
-impl From<&Refusal> for Reason {
-    fn from(refusal: &Refusal) -> Self {
-        // Plain data: serialising can't fail. If it did, the sentence still has the values.
-        let mut values = serde_json::to_value(refusal).unwrap_or(Value::Null);
-        if let Value::Object(values) = &mut values {
-            values.remove("code");
-        }
-        Self { code: refusal.code().to_owned(), text: refusal.to_string(), values }
+impl From<&Objection> for Reason {
+    fn from(objection: &Objection) -> Self {
+        let values = objection.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self { code: objection.code.to_string(), text: objection.text.clone(), values: Value::Object(values) }
     }
 }
 

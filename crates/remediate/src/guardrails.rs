@@ -1,32 +1,127 @@
 //! What can speak against an action. Each guardrail is a pure function that says its reasons; it never permits anything.
+//! To add one: its file, its `mod` line, and its line in [`GUARDRAILS`].
 
-mod budget;
-mod cluster;
-mod effect;
-mod incident;
-mod past;
-mod policy;
-mod protection;
-mod target;
+mod another_instance;
+mod attempts;
+mod auto_execute;
+mod cluster_identity;
+mod confidence;
+mod cooldown;
+mod dependency;
+mod disruption;
+mod in_flight;
+mod incident_open;
+mod inspection;
+mod kill_switch;
+mod mode;
+mod never_auto;
+mod outcomes;
+mod overridden;
+mod owner;
+mod paused;
+mod planned_event;
+mod policy_action;
+mod policy_frozen;
+mod policy_match;
+mod policy_scope;
+mod rollout;
+mod scaled_to_zero;
+mod self_protection;
+mod signals_normal;
+mod stale;
+mod start_limit;
+mod step;
+mod storm;
+mod target_attempts;
+mod target_changed;
+mod verifiable;
+mod write_refused;
 
-pub use self::cluster::SameCluster;
-use crate::decide::Facts;
-use crate::refusal::Refusal;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 
-/// Every reason against, in a fixed order: first what stops everything, then the incident, the policy, the budget, and
-/// last the target.
-pub(crate) fn refusals(facts: &Facts<'_>) -> Vec<Refusal> {
-    let mut found = Vec::new();
-    incident::stopped(facts, &mut found);
-    incident::goes_on(facts, &mut found);
-    incident::explained(facts, &mut found);
-    policy::permits(facts, &mut found);
-    protection::protected(facts, &mut found);
-    policy::is_sure(facts, &mut found);
-    budget::left(facts, &mut found);
-    target::ready(facts, &mut found);
-    past::undisputed(facts, &mut found);
-    effect::bearable(facts, &mut found);
-    cluster::proven(facts, &mut found);
-    found
+use std::time::Duration;
+
+pub use self::cluster_identity::SameCluster;
+use crate::decide::DecisionContext;
+use crate::inspect_error::InspectError;
+use crate::objection::Objection;
+
+/// How long something that should pass by itself may last before a human is called all the same (I15): the deadline that
+/// Kubernetes gives a rollout by default, and half of it again.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(900);
+
+/// What can speak against an action.
+pub trait Guardrail: Sync {
+    /// The codes of its objections, stable. Empty for what an action itself objects to.
+    fn codes(&self) -> &'static [&'static str];
+
+    /// What it must know.
+    fn needs(&self) -> Needs;
+
+    /// Its reasons against, each with one of its codes.
+    fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection>;
+}
+
+/// What a guardrail must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// What is known without asking the cluster: it can be asked first, and spares the question.
+    Context,
+    /// The target as it is now.
+    Target,
+}
+
+/// Every guardrail, in the order in which reasons are told: first what stops everything, then the incident, the policy, the
+/// budget, and last the target.
+pub static GUARDRAILS: &[&dyn Guardrail] = &[
+    &kill_switch::KillSwitchEngaged,
+    &storm::InStorm,
+    &incident_open::IncidentNotOpen,
+    &stale::Stale,
+    &signals_normal::SignalsNormal,
+    &planned_event::PlannedEvent,
+    &dependency::DependencyFirst,
+    &mode::ModeBelowExecute,
+    &policy_match::NoPolicy,
+    &policy_scope::NoScope,
+    &policy_action::NoAction,
+    &policy_frozen::PolicyFrozen,
+    &auto_execute::AutoExecuteOff,
+    &self_protection::SelfProtection,
+    &never_auto::NeverAuto,
+    &confidence::LowConfidence,
+    &outcomes::TooFewOutcomes,
+    &verifiable::NotVerifiable,
+    &in_flight::InFlight,
+    &cooldown::Cooldown,
+    &attempts::MaxAttempts,
+    &target_attempts::TargetAttempts,
+    &start_limit::StartLimit,
+    &inspection::NotInspected,
+    &target_changed::TargetChanged,
+    &scaled_to_zero::ScaledToZero,
+    &rollout::RolloutInProgress,
+    &paused::Paused,
+    &owner::ManagedByOther,
+    &step::NoStep,
+    &overridden::Overridden,
+    &write_refused::WriteRefused,
+    &another_instance::AnotherInstance,
+    &disruption::TakesTooMuchDown,
+    &cluster_identity::ClusterUnproven,
+    #[cfg(test)]
+    &fake::Fake,
+];
+
+/// Every reason against, in the guardrails' order. Until the target was asked about, only those that don't need it.
+pub(crate) fn objections(context: &DecisionContext<'_>) -> Vec<Objection> {
+    let is_asked = !matches!(context.seen, Err(InspectError::NotAsked));
+    let asked = GUARDRAILS.iter().filter(|guardrail| match guardrail.needs() {
+        Needs::Context => true,
+        Needs::Target => is_asked,
+    });
+    asked.flat_map(|guardrail| guardrail.objections(context)).collect()
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{IncidentId, IncidentType, Plan, Subject, Timestamp};
+use homeostat_core::{IncidentId, IncidentType, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
 use crate::stage::{JournalEvent, Stage};
 
 /// The longest window that budgets and cooldowns may look back. History is kept this long; a policy that wants more is
@@ -52,7 +53,7 @@ impl PastAction {
 
     /// Goes to the next stage.
     pub fn step(&mut self, event: &JournalEvent, at: Timestamp) -> Result<(), crate::stage::IllegalEvent> {
-        self.stage = self.stage.next(event)?;
+        self.stage = self.stage.next(event, self.plan.repeat)?;
         self.stage_at = at;
         if matches!(event, JournalEvent::Applied { .. }) {
             self.applied_at = Some(at);
@@ -87,7 +88,7 @@ impl PastAction {
             self.intended_at,
             self.plan.id,
             self.plan.attempt,
-            self.plan.action.kind(),
+            self.plan.step.action,
             self.plan.target.subject,
             self.stage
         )

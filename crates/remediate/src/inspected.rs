@@ -19,8 +19,8 @@ pub struct Inspected {
     pub seen_at: Timestamp,
     /// Current revision of the template, as the cluster names it.
     pub revision: Option<String>,
-    /// The revision before the current one, if it is still there.
-    pub revision_previous: Option<String>,
+    /// The revision to go back to, if there is one.
+    pub revision_previous: Option<PreviousRevision>,
     /// Replicas wanted.
     pub replicas_wanted: u32,
     /// Replicas available.
@@ -43,6 +43,24 @@ pub struct Inspected {
     pub disruption: Disruption,
     /// A persistent volume claim is mounted.
     pub has_persistent_volume: bool,
+}
+
+/// An earlier revision of the template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousRevision {
+    /// Its name in the cluster.
+    pub revision: String,
+    /// How its template differs from the current one, where somebody looked that closely.
+    pub change: Option<TemplateChange>,
+}
+
+/// Two templates' difference as JSON merge patches (RFC 7396), there and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateChange {
+    /// Makes the earlier template of the current one.
+    pub to: serde_json::Value,
+    /// Makes the current template of the earlier one.
+    pub back: serde_json::Value,
 }
 
 /// What is known of an autoscaler. Not knowing is a variant, so that `is_some()` fails closed.

@@ -4,6 +4,7 @@
 //! says execute, propose or refuse; and after the action the very signals that opened the incident say whether it helped
 //! ([`verify`](verify())). The crate `homeostat-journal` writes down, `homeostat-execute` acts.
 
+mod action;
 mod decide;
 mod decision_record;
 mod escalation;
@@ -13,28 +14,38 @@ mod inspect_error;
 mod inspected;
 mod kill_switch;
 mod limits;
+mod objection;
+mod plan;
+mod plan_form;
 mod policy;
 mod progress;
-mod refusal;
 mod stage;
+mod step;
+#[cfg(test)]
+mod test_actions;
 #[cfg(test)]
 mod test_plan;
 mod verify;
 
-pub use decide::{Decision, DecisionContext, Proposal, decide, features, n_going_on};
+pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
+pub use decide::{Asked, Decision, DecisionContext, Environment, Proposal, decide, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
 pub use escalation::Escalation;
-pub use guardrails::SameCluster;
+pub use guardrails::{GUARDRAILS, Guardrail, Needs, SameCluster};
 pub use history::{History, LOOK_BACK_MAX, PastAction, Storm};
 pub use inspect_error::InspectError;
-pub use inspected::{Autoscaler, Disruption, DisruptionBudget, Inspected, Marker, Owner};
+pub use inspected::{
+    Autoscaler, Disruption, DisruptionBudget, Inspected, Marker, Owner, PreviousRevision, TemplateChange,
+};
 pub use kill_switch::KillSwitch;
 pub use limits::{ACTIONS_IN_FLIGHT_MAX, NotALimit, SafetyLimits};
+pub use objection::{NextStep, Objection, Then};
+pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{
-    ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action, lint, load_policies,
+    ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope, lint, load_policies,
     overlap, policy_for,
 };
 pub use progress::Progress;
-pub use refusal::{NextStep, Refusal};
 pub use stage::{IllegalEvent, JournalEvent, Stage};
+pub use step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
 pub use verify::{Observation, Verdict, VerifyInput, verify};

@@ -1,5 +1,6 @@
 //! What a policy says: which action for which incident, where, how sure, how often. Reading it is `load`'s work.
 
+mod formats;
 mod lint;
 mod load;
 mod scope;
@@ -8,11 +9,13 @@ mod tests;
 
 use std::time::Duration;
 
-use homeostat_core::{ActionKind, Confidence, Incident, IncidentType, Mode, Subject};
+use homeostat_core::{Confidence, Incident, IncidentType, Mode, Subject};
 
 pub use lint::lint;
 pub use load::{load_policies, overlap};
 pub use scope::Scope;
+
+use crate::step::{ActionName, Args};
 
 /// Attempts that a policy may ask for at most. With the shortest window of [`ATTEMPTS_WINDOW_MIN`] it bounds what any
 /// policy can do to a workload: "12 restarts in 45 minutes" can't be written down.
@@ -24,6 +27,15 @@ pub const ATTEMPTS_WINDOW_MIN: Duration = Duration::from_secs(3600);
 /// Labelled outcomes needed unless the policy says otherwise (I31). With 20 successes of 20 the Wilson lower bound at
 /// 95 % is 0.84; with fewer, no sensible threshold could be met honestly anyway.
 pub const OUTCOMES_MIN_DEFAULT: u32 = 20;
+
+/// The action that a policy wants, with the action's own part of the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyAction {
+    /// Its name.
+    pub name: ActionName,
+    /// What the policy says about how.
+    pub args: Args,
+}
 
 /// What may be done about one type of incident, and under which conditions.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +65,7 @@ pub struct Policy {
     /// Where a human is called; `None` means the default channel.
     pub escalation_channel: Option<String>,
     /// What to do. `None`: nothing sensible is known, a human is called.
-    pub action: Option<ActionKind>,
+    pub action: Option<PolicyAction>,
     /// How far this policy may go, whatever the global mode.
     pub mode: Mode,
     /// Where it holds.
@@ -68,34 +80,6 @@ impl Policy {
     /// Whether it is for this incident: its type, and its place.
     pub fn applies_to(&self, incident: &Incident) -> bool {
         self.incident_type == incident.incident_type && self.scope.contains(&incident.subject)
-    }
-}
-
-/// What is done about an incident type when the policy names no action. Where a restart or an undo isn't clearly right
-/// there is none: the kubelet restarts a crash loop by itself, and restarting for latency hides the cause.
-pub const fn default_action(incident_type: IncidentType) -> Option<ActionKind> {
-    use IncidentType as Type;
-    match incident_type {
-        Type::OomKilled | Type::MemoryLeak | Type::CpuSpike => Some(ActionKind::RolloutRestart),
-        Type::BadDeployment => Some(ActionKind::RolloutUndo),
-        Type::CpuThrottling
-        | Type::CrashLoop
-        | Type::ErrorBurst
-        | Type::Latency
-        | Type::TrafficDrop
-        | Type::TrafficSurge
-        | Type::ReplicaLoss
-        | Type::DiskFilling
-        | Type::HpaThrash
-        | Type::NetworkPartition
-        | Type::PacketLoss
-        | Type::DependencyFailure
-        | Type::CircuitBreakerOpen
-        | Type::ResourceStarvation
-        | Type::ConfigDrift
-        | Type::VersionSkew
-        | Type::NodeFailure
-        | Type::Unknown => None,
     }
 }
 

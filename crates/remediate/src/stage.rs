@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::step::Repeat;
+
 /// Where an action stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -119,12 +121,17 @@ impl Stage {
         Self::Stuck,
     ];
 
-    /// The stage after this event.
-    pub fn next(self, event: &JournalEvent) -> Result<Stage, IllegalEvent> {
+    /// The stage after this event of an action that may, or may not, be sent again.
+    pub fn next(self, event: &JournalEvent, repeat: Repeat) -> Result<Stage, IllegalEvent> {
         use JournalEvent as Event;
         let after = match (self, event) {
-            // Sending again is allowed: the same plan writes the same values (I7), and after a crash it may be needed (I6).
-            (Self::Planned | Self::Applying, Event::ApplyStarted) => Some(Self::Applying),
+            (Self::Planned, Event::ApplyStarted) => Some(Self::Applying),
+            // Sending again: the same plan writes the same values (I7), and after a crash it may be needed (I6). What would act
+            // again is never sent again.
+            (Self::Applying, Event::ApplyStarted) => match repeat {
+                Repeat::Idempotent => Some(Self::Applying),
+                Repeat::AtMostOnce => None,
+            },
             (Self::Applying, Event::Applied { .. }) => Some(Self::Verifying),
             (Self::Planned | Self::Applying, Event::NotApplied { .. }) => Some(Self::NotApplied),
             (Self::Verifying, Event::Recovered) => Some(Self::Recovered),
@@ -132,7 +139,11 @@ impl Stage {
             (Self::Verifying, Event::NotRecovered { undo: false, .. }) => Some(Self::NotRecovered),
             (Self::Applying | Self::Verifying, Event::OutcomeUnknown { .. }) => Some(Self::Unknown),
             (Self::Verifying, Event::Overridden { .. }) => Some(Self::Overridden),
-            (Self::UndoDue | Self::Undoing, Event::UndoStarted) => Some(Self::Undoing),
+            (Self::UndoDue, Event::UndoStarted) => Some(Self::Undoing),
+            (Self::Undoing, Event::UndoStarted) => match repeat {
+                Repeat::Idempotent => Some(Self::Undoing),
+                Repeat::AtMostOnce => None,
+            },
             (Self::Undoing, Event::UndoApplied { .. }) => Some(Self::Settling),
             (Self::Settling, Event::Undone) => Some(Self::Undone),
             (Self::UndoDue | Self::Undoing | Self::Settling, Event::Stuck { .. }) => Some(Self::Stuck),
@@ -277,7 +288,9 @@ mod tests {
             let expected: Vec<&str> = words.collect();
             let found: Vec<String> = every_event()
                 .iter()
-                .filter_map(|event| stage.next(event).ok().map(|next| format!("{}>{next}", event.name())))
+                .filter_map(|event| {
+                    stage.next(event, Repeat::Idempotent).ok().map(|next| format!("{}>{next}", event.name()))
+                })
                 .collect();
             assert_eq!(found, expected, "stage {stage}");
             n_lines += 1;
@@ -286,9 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn what_would_act_again_is_never_sent_again() {
+        let begins = [(Stage::Applying, JournalEvent::ApplyStarted), (Stage::Undoing, JournalEvent::UndoStarted)];
+        for stage in Stage::ALL {
+            for event in every_event() {
+                let (again, once) = (stage.next(&event, Repeat::Idempotent), stage.next(&event, Repeat::AtMostOnce));
+                let is_repeat = begins.contains(&(stage, event.clone()));
+                assert_eq!(again.is_ok() && once.is_err(), is_repeat, "{stage} {}", event.name());
+                assert!(is_repeat || again == once, "{stage} {}", event.name());
+            }
+        }
+    }
+
+    #[test]
     fn nothing_follows_an_end_and_something_follows_everything_else() {
         for stage in Stage::ALL {
-            let goes_on = every_event().iter().any(|event| stage.next(event).is_ok());
+            let goes_on = every_event().iter().any(|event| stage.next(event, Repeat::AtMostOnce).is_ok());
             assert_eq!(goes_on, !stage.is_end(), "{stage}");
         }
     }

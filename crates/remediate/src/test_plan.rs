@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use homeostat_core::{
-    Action, CorrelationId, IncidentId, IncidentType, Inverse, Plan, PlanId, Subject, Target, Timestamp, VerifySpec,
-};
+use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp};
+
+use crate::plan::{Plan, PlanId, Target, VerifySpec};
+use crate::step::{Args, Inverse, Recovery, Repeat, Step};
+use crate::test_actions::RESTART;
 
 /// A restart of `shop/deployment/NAME`, decided at `at`: one feature `errors`, settle 1 m, window 5 m, three points.
 pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
@@ -19,8 +21,9 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
         policy: "restart".into(),
         attempt: 1,
         target: Target { subject, uid: "u".into(), resource_version: "1".into(), generation: None },
-        action: Action::RolloutRestart { restarted_at: at },
-        inverse: Inverse::NothingToUndo,
+        step: Step { action: RESTART, args: Args::default().with("restarted_at", at.to_string()) },
+        inverse: Inverse::Nothing,
+        repeat: Repeat::Idempotent,
         undo_if_failed: false,
         verify: VerifySpec {
             features: vec!["errors".into()],
@@ -29,6 +32,7 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 3,
+            recovery: Recovery::RollOut,
         },
         decided_at: at,
         apply_before: at + 2 * minute,

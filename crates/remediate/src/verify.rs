@@ -5,9 +5,11 @@ mod tests;
 
 use std::time::Duration;
 
-use homeostat_core::{Plan, Timestamp};
+use homeostat_core::Timestamp;
 
+use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::step::Recovery;
 
 /// A feature's newest point may be this old when recovery is declared: Prometheus's own look-back. Beyond it the series
 /// has ended, and a series that ended normal is not a workload that is well.
@@ -148,6 +150,9 @@ fn look(plan: &Plan, all: &[Observation], name: &str, from: Timestamp, until: Ti
 /// What keeps normal features from being recovery; and what it means if it still does when the window ends.
 fn blocked(plan: &Plan, input: &VerifyInput<'_>) -> Option<Verdict> {
     let not_recovered = |why: String| Some(Verdict::NotRecovered { why, made_worse: false });
+    if plan.verify.recovery == Recovery::SignalsOnly {
+        return traffic_is_missing(plan, input);
+    }
     let wanted = match input.progress {
         Some(Progress::Complete { wanted }) => *wanted,
         Some(Progress::Rolling { updated_available, wanted }) => {
@@ -161,6 +166,11 @@ fn blocked(plan: &Plan, input: &VerifyInput<'_>) -> Option<Verdict> {
         let before = plan.verify.replicas_before;
         return Some(unknown(&format!("{wanted} replicas are wanted now, {before} before: less is no recovery")));
     }
+    traffic_is_missing(plan, input)
+}
+
+/// Normal signals of a workload that nobody calls any more are no recovery (I14).
+fn traffic_is_missing(plan: &Plan, input: &VerifyInput<'_>) -> Option<Verdict> {
     let before = input.traffic_before.filter(|before| before.is_finite() && *before > 0.0)?;
     match input.traffic_now {
         Some(now) if now >= before * plan.verify.traffic_floor => None,

@@ -4,3 +4,4 @@ mod acting;
 mod crash;
 mod scene;
 mod trouble;
+mod undoing;

@@ -43,6 +43,8 @@ pub(crate) struct Scene {
     pub(crate) feed: ShopFeed,
     pub(crate) prometheus: Prometheus,
     pub(crate) identity: Identity,
+    /// What the policies do; without one, what is right by default.
+    action: Option<&'static str>,
     _mirror: KubeState,
     scratch: Scratch,
 }
@@ -87,9 +89,15 @@ impl Scene {
             feed,
             prometheus,
             identity,
+            action: None,
             _mirror: mirror,
             scratch,
         })
+    }
+
+    /// The same scene, whose policies do this.
+    pub(crate) fn acting_by(self, action: &'static str) -> Self {
+        Self { action: Some(action), ..self }
     }
 
     /// Trains on the healthy past. A service that trains while an incident goes on would learn the incident.
@@ -146,7 +154,7 @@ impl Scene {
     /// a hundred such incidents.
     fn write_policies(&self, folder: &Path) -> Result<()> {
         let policy = |incident_type: &str| {
-            json!({
+            let mut policy = json!({
                 "incident_type": incident_type,
                 "auto_execute": true,
                 "confidence_threshold": 0.9,
@@ -155,11 +163,19 @@ impl Scene {
                 "verification_settle": "4s",
                 "verification_window": "1m",
                 "scope": {"namespaces": [self.namespace], "workloads": [VICTIM]},
-            })
+            });
+            if let Some(action) = self.action {
+                policy["action"] = json!(action);
+            }
+            policy
         };
-        let policies = json!({"remediation_policies": [policy("oom-killed"), policy("memory-leak")]});
+        // A new revision may be taken for the cause.
+        let of_revisions = self.action.map(|_| "bad-deployment");
+        let policies: Vec<Value> = ["oom-killed", "memory-leak"].into_iter().chain(of_revisions).map(policy).collect();
+        let policies = json!({"remediation_policies": policies});
         let sure = json!({"n_outcomes": 100, "steps": [{"score_min": 0.0, "confidence": 0.98, "lower": 0.95}]});
-        let calibration = json!({"types": {"oom-killed": sure, "memory-leak": sure}, "pooled": []});
+        let calibration =
+            json!({"types": {"oom-killed": sure, "memory-leak": sure, "bad-deployment": sure}, "pooled": []});
         std::fs::write(folder.join("policies.yml"), policies.to_string())?;
         std::fs::write(folder.join("calibration.json"), calibration.to_string())?;
         Ok(())

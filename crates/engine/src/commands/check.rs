@@ -82,9 +82,9 @@ pub(crate) fn policy(path: &Path) -> Outcome {
         Ok(text) => text,
         Err(error) => return Outcome::Failed(anyhow::Error::new(error).context(file)),
     };
-    match load_policies(&text, &file) {
+    match load_policies(&text, &file, &homeostat_execute::actions()) {
         Ok(policies) => {
-            for warning in lint(&policies) {
+            for warning in lint(&policies, &homeostat_execute::actions()) {
                 print(&format!("{file}: {warning} [warning]\n"));
             }
             print(&format!("{file}: OK: {} policies\n", policies.len()));

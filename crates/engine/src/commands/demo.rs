@@ -147,7 +147,7 @@ fn spec() -> ShopSpec {
 }
 
 fn policies() -> anyhow::Result<Vec<Policy>> {
-    load_policies(POLICIES, "demo/policies.yaml")
+    load_policies(POLICIES, "demo/policies.yaml", &homeostat_execute::actions())
         .map_err(|problems| anyhow::anyhow!("the demo's own policies: {}", problems[0]))
 }
 

@@ -69,7 +69,8 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     let journal = Arc::new(Journal::in_memory()?);
-    let driver = Driver::new(Arc::new(PretendExecutor), journal, config.policies.clone(), SafetyLimits::default());
+    let driver =
+        Driver::new(Arc::new(PretendExecutor::new()), journal, config.policies.clone(), SafetyLimits::default());
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let mode = config.mode.min(homeostat_core::Mode::Recommend);
@@ -106,7 +107,7 @@ impl Totals {
         self.would_execute += tick
             .events
             .iter()
-            .filter(|event| matches!(event, DriverEvent::Decided { decision: Decision::Propose { held_back_by, .. }, .. } if held_back_by.iter().all(|refusal| refusal.code() == "mode")))
+            .filter(|event| matches!(event, DriverEvent::Decided { decision: Decision::Propose { held_back_by, .. }, .. } if held_back_by.iter().all(|objection| objection.code == "mode")))
             .count();
     }
 }
@@ -132,9 +133,9 @@ fn lines(at: Timestamp, tick: &Tick) -> anyhow::Result<String> {
     for event in &tick.events {
         let DriverEvent::Decided { incident, decision } = event else { continue };
         let refusals: Vec<_> = decision
-            .refusals()
+            .objections()
             .iter()
-            .map(|refusal| json!({ "code": refusal.code(), "why": refusal.to_string() }))
+            .map(|objection| json!({ "code": objection.code, "why": objection.to_string() }))
             .collect();
         let decided = match decision {
             Decision::Execute(_) => "execute",
@@ -143,7 +144,7 @@ fn lines(at: Timestamp, tick: &Tick) -> anyhow::Result<String> {
         };
         let line = json!({
             "at": at, "incident_id": incident, "decision": decided,
-            "action": decision.action().map(homeostat_core::ActionKind::name), "refusals": refusals,
+            "action": decision.action().map(ToString::to_string), "refusals": refusals,
         });
         text.push_str(&serde_json::to_string(&line).context("a decision as JSON")?);
         text.push('\n');

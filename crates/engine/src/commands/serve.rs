@@ -321,7 +321,7 @@ fn pause(wanted: PauseAt, point: PausePoint) {
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_execute::{ConnectError, ConnectSpec, KubernetesExecutor};
+        use homeostat_execute::{Cluster, ConnectError, ConnectSpec, Places, Registry};
         let spec = ConnectSpec {
             kubeconfig: kubernetes.kubeconfig.clone(),
             context: kubernetes.context.clone(),
@@ -329,8 +329,8 @@ async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
         };
         let mut wait = RETRY_FIRST;
         loop {
-            match KubernetesExecutor::connect(&spec).await {
-                Ok(executor) => return Ok(Arc::new(executor)),
+            match Cluster::connect(&spec).await {
+                Ok(cluster) => return Ok(Arc::new(Registry::new(Places::default().with_cluster(cluster)))),
                 Err(error @ ConnectError::Unreachable { .. }) => {
                     again(&mut wait, &error.to_string(), "no API server yet, trying again").await;
                 }
@@ -343,7 +343,7 @@ async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     if config.mode == Mode::Execute {
         tracing::warn!("there is no `kubernetes` section: nothing can be executed");
     }
-    Ok(Arc::new(NoExecutor))
+    Ok(Arc::new(NoExecutor::default()))
 }
 
 /// SIGTERM or Ctrl-C.

@@ -41,17 +41,6 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
                 format!("policy {} executes, but there is no `kubernetes` section to execute with", policy.name);
             reader.problem(policies_place, message);
         }
-        #[cfg(feature = "kubernetes")]
-        if let Some(action) = policy.action
-            && policy.auto_execute
-            && !homeostat_execute::KubernetesExecutor::can_do(action)
-        {
-            let message = format!(
-                "policy {}: {action} can't be executed by the Kubernetes executor yet; set auto_execute: false to have it proposed",
-                policy.name
-            );
-            reader.problem(policies_place, message);
-        }
     }
     if kubernetes.is_some() && !cfg!(feature = "kubernetes") {
         reader.reject("kubernetes", "this homeostat was built without the Kubernetes executor");
@@ -60,19 +49,20 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
 }
 
 fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
+    let actions = homeostat_execute::actions();
     let mut policies = Vec::new();
     for name in reader.texts("policies").unwrap_or_default() {
         let path = base.join(&name);
         let file = path.display().to_string();
         match std::fs::read_to_string(&path) {
-            Ok(text) => match load_policies(&text, &file) {
+            Ok(text) => match load_policies(&text, &file, &actions) {
                 Ok(loaded) => {
                     for policy in &loaded {
                         if let Some(overlap) = policies.iter().find_map(|earlier| overlap(earlier, policy)) {
                             reader.reject("policies", format_args!("{file}: {overlap}"));
                         }
                     }
-                    warnings.extend(lint(&loaded).into_iter().map(|warning| format!("{file}: {warning}")));
+                    warnings.extend(lint(&loaded, &actions).into_iter().map(|warning| format!("{file}: {warning}")));
                     policies.extend(loaded);
                 }
                 Err(problems) => reader.problems().extend(problems),

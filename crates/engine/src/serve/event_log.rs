@@ -2,9 +2,9 @@
 //! alarmed to the action that was taken.
 
 use homeostat_announce::Channels;
-use homeostat_core::{Escalation, Incident, IncidentChange, Plan};
+use homeostat_core::{Escalation, Incident, IncidentChange};
 use homeostat_execute::DriverEvent;
-use homeostat_remediate::{Decision, Verdict};
+use homeostat_remediate::{Decision, Plan, Verdict};
 
 use crate::serve::cycle::Tick;
 
@@ -65,8 +65,8 @@ fn log_event(event: &DriverEvent, open: &[Incident]) {
                 .find(|known| known.id == *incident)
                 .map_or_else(String::new, |known| known.correlation.to_string());
             let why: Vec<String> =
-                decision.refusals().iter().map(|refusal| format!("{}: {refusal}", refusal.code())).collect();
-            let action = decision.action().map_or("none", homeostat_core::ActionKind::name);
+                decision.objections().iter().map(|objection| format!("{}: {objection}", objection.code)).collect();
+            let action = decision.action().map_or("none", |action| action.as_str());
             let decided = match decision {
                 Decision::Execute(_) => "execute",
                 Decision::Propose { .. } => "propose",
@@ -108,7 +108,7 @@ fn log_plan(plan: &Plan, what: &str, why: &str) {
         correlation = %plan.correlation,
         incident = %plan.incident,
         action = %plan.id,
-        kind = plan.action.kind().name(),
+        kind = plan.step.action.as_str(),
         target = %plan.target.subject,
         uid = plan.target.uid,
         attempt = plan.attempt,

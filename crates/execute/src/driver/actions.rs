@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{Incident, IncidentState, Plan, Timestamp};
+use homeostat_core::{Incident, IncidentState, Timestamp};
 use homeostat_journal::{Journaled, Note};
-use homeostat_remediate::{JournalEvent, Observation, PastAction, Stage, Verdict, VerifyInput, verify};
+use homeostat_remediate::{JournalEvent, Observation, PastAction, Plan, Repeat, Stage, Verdict, VerifyInput, verify};
 
 use tokio::time::timeout;
 
@@ -19,6 +19,9 @@ const NOT_OPEN: &str = "the incident isn't open any more";
 
 /// The same: its signals became normal while it waited.
 const NORMAL_AGAIN: &str = "the signals that opened the incident are normal again";
+
+/// An action that would act again is sent once, whatever came of it (I7).
+const SENT_ONCE: &str = "it wasn't done, and is never sent twice";
 
 /// Waits between writes that met a change of the status only. A busy workload's status is written a few times a second;
 /// together they take three seconds, and the next cycle tries again.
@@ -67,7 +70,12 @@ impl Driver {
             Stage::Planned => self.apply_if_still_right(journaled, input, events).await,
             Stage::Applying => {
                 if self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied) {
-                    self.apply_if_still_right(journaled, input, events).await;
+                    match journaled.plan().repeat {
+                        Repeat::Idempotent => self.apply_if_still_right(journaled, input, events).await,
+                        Repeat::AtMostOnce => {
+                            self.give_up(journaled.plan(), SENT_ONCE, Ending::CALLED, self.now(), events);
+                        }
+                    }
                 }
             }
             Stage::Verifying => {
@@ -276,6 +284,9 @@ impl Driver {
                 Err(ApplyError::Conflict { resource_version, why }) => {
                     self.held_up_by.insert(plan.id.clone(), format!("the target's status keeps changing ({why})"));
                     version = resource_version;
+                    if plan.repeat == Repeat::AtMostOnce {
+                        return self.give_up(plan, SENT_ONCE, Ending::CALLED, self.now(), events);
+                    }
                     tokio::time::sleep(wait).await;
                 }
                 answer => return self.take_answer(plan, answer, events),
@@ -367,7 +378,7 @@ impl Driver {
                 let (why, made_worse) = (why.clone(), *made_worse);
                 events.push(DriverEvent::Verdict { plan: plan.clone(), verdict });
                 if made_worse {
-                    let message = format!("{} of {}: {why}", plan.action.kind(), plan.target.subject);
+                    let message = format!("{} of {}: {why}", plan.step.action, plan.target.subject);
                     self.escalate(plan, Some(&plan.policy), "made-worse", message, now, events);
                 } else if stage.is_end() {
                     self.escalate_end(plan, stage, &why, now, events);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_core::{CorrelationId, Incident, IncidentId, Plan, Subject, Timestamp};
+use homeostat_core::{CorrelationId, Incident, IncidentId, Subject, Timestamp};
 use homeostat_journal::Note;
-use homeostat_remediate::{Escalation, Stage};
+use homeostat_remediate::{Escalation, Plan, Stage};
 
 use super::{Driver, DriverEvent};
 
@@ -103,7 +103,7 @@ impl Driver {
         now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
-        let action = plan.action.kind();
+        let action = &plan.step.action;
         let message = format!("{action} of {} ended {stage}: {why}", plan.target.subject);
         self.escalate(plan, Some(&plan.policy), stage.name(), message, now, events);
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use homeostat_core::{Incident, Subject, Timestamp};
 use homeostat_journal::{Intent, Note, ReadError};
 use homeostat_remediate::{
-    Decision, DecisionContext, History, InspectError, NextStep, Proposal, Refusal, SameCluster, decide, features,
+    Decision, Environment, History, InspectError, NextStep, Objection, Proposal, SameCluster, Then, decide, features,
 };
 
-use super::look::Look;
+use super::look::{Look, Target};
 use super::{Considered, Driver, DriverEvent, TickInput};
 
 /// How soon to ask again when a reason passes by itself: one usual cycle.
@@ -17,14 +17,6 @@ const AGAIN_AFTER_WAIT: Duration = Duration::from_secs(30);
 /// How soon to ask again anyway: a human may have resumed a roll-out, or given a right. One look at one object in five
 /// minutes is no load on an API server.
 const AGAIN_ANYWAY: Duration = Duration::from_secs(300);
-
-/// How long a decision may wait before a human is called all the same (I15): the deadline that Kubernetes gives a roll-out by
-/// default, and half of it again.
-const WAIT_MAX: Duration = Duration::from_secs(900);
-
-/// How long that is while the cluster can't be asked: an API server is restarted within a minute or two, and without one
-/// nobody but a human can act.
-const UNAVAILABLE_MAX: Duration = Duration::from_secs(300);
 
 impl Driver {
     /// Decides on those whose facts changed or whose wait ran out. What can be decided without looking at a target comes
@@ -56,16 +48,15 @@ impl Driver {
             let unseen = Look { seen: Err(InspectError::NotAsked), same_cluster: SameCluster::Proven };
             let decision = self.decide_on(&proposal, &unseen, &history, input);
             // What a human may overrule is proposed, and a proposal names its target.
-            if decision.refusals().iter().all(Refusal::is_approvable) {
+            if decision.objections().iter().all(|objection| objection.approvable) {
                 to_look_at.push(proposal);
             } else {
                 self.conclude_on(&proposal, decision, &history, input, events).await;
             }
         }
-        let subjects = to_look_at.iter().map(|proposal| proposal.incident.subject.clone()).collect();
-        let looks = self.look(subjects).await;
+        let looks = self.look(to_look_at.iter().filter_map(target_of).collect()).await;
         for proposal in to_look_at {
-            let Some(look) = looks.get(&proposal.incident.subject) else { continue };
+            let Some(look) = target_of(&proposal).and_then(|target| looks.get(&target)) else { continue };
             // Read again: the one before may have acted.
             match self.journal.history(self.now()) {
                 Ok(history) => {
@@ -113,7 +104,7 @@ impl Driver {
         if let Some(before) = self.considered.get(&incident.id) {
             return before.waits_since.or(Some(now));
         }
-        let codes: Vec<&str> = decision.refusals().iter().map(Refusal::code).collect();
+        let codes: Vec<&str> = decision.objections().iter().map(|objection| objection.code.as_ref()).collect();
         let waited_before =
             self.journal.decision(&incident.id).ok().flatten().is_some_and(|before| {
                 before.refusals.iter().map(|reason| reason.code.as_str()).eq(codes.iter().copied())
@@ -126,7 +117,7 @@ impl Driver {
     fn decide_on(&self, proposal: &Proposal<'_>, look: &Look, history: &History, input: &TickInput<'_>) -> Decision {
         let incident = proposal.incident;
         let kill_switch = self.stopped(input);
-        let context = DecisionContext {
+        let environment = Environment {
             mode: input.mode,
             kill_switch: &kill_switch,
             open: input.incidents,
@@ -135,9 +126,9 @@ impl Driver {
             same_cluster: &look.same_cluster,
             topology: input.topology,
             calendar: input.calendar,
-            supported: &self.supported,
+            actions: self.executor.actions(),
         };
-        decide(proposal, look.seen.as_ref(), history, &context, &self.limits, self.now())
+        decide(proposal, look.seen.as_ref(), history, &environment, &self.limits, self.now())
     }
 
     /// Writes the decision down, then does what it says (I32).
@@ -158,11 +149,18 @@ impl Driver {
         }
         match &decision {
             Decision::Execute(plan) => {
+                let payload = match self.executor.payload(plan) {
+                    Ok(payload) => payload,
+                    Err(error) => {
+                        let message = format!("{} on {}: {error}", plan.step.action, incident.subject);
+                        return self.escalate(incident, Some(&plan.policy), "no-payload", message, now, events);
+                    }
+                };
                 let signals = input.signals.get(&incident.subject);
                 let intent = Intent {
                     plan: plan.clone(),
                     executor: self.executor.name().to_owned(),
-                    write: self.executor.payload(plan),
+                    write: payload,
                     traffic_before: signals.and_then(|signals| signals.traffic),
                 };
                 match self.journal.record(&intent, now) {
@@ -191,14 +189,14 @@ impl Driver {
             }
             NextStep::Wait | NextStep::Note => return,
         };
-        let Some(first) = decision.refusals().iter().find(|reason| reason.next_step() == step) else { return };
+        let Some(first) = decision.objections().iter().find(|reason| reason.next_step() == step) else { return };
         let suggested = match (decision, decision.action()) {
             (Decision::Propose { plan, .. }, Some(action)) => format!("proposed: {action} ({})", plan.id),
             (_, Some(action)) => format!("would have been: {action}"),
             (_, None) => "no action is known".to_owned(),
         };
         let mut reasons: Vec<String> =
-            decision.refusals().iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
+            decision.objections().iter().map(|reason| format!("{}: {reason}", reason.code)).collect();
         if let (NextStep::Wait, Some(since)) = (step, since) {
             reasons.push(format!("waiting since {since}"));
         }
@@ -210,15 +208,16 @@ impl Driver {
             reasons.join("; ")
         );
         let policy = proposal.policy.map(|policy| policy.name.as_str());
-        self.escalate(incident, policy, first.code(), message, now, events);
+        self.escalate(incident, policy, &first.code, message, now, events);
     }
 
     /// Nothing is decided without the journal (I12); that itself is told.
     fn refuse(&mut self, incident: &Incident, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
         let policies = self.policies.clone();
         let proposal = Proposal::new(incident, &policies);
-        let refusal = Refusal::JournalUnavailable { why: why.to_owned() };
-        let decision = Decision::Refuse { action: proposal.action(), refusals: vec![refusal] };
+        let text = format!("{why}; without it nothing is done");
+        let objection = Objection::escalate("journal-unavailable", text);
+        let decision = Decision::Refuse { action: proposal.action().cloned(), objections: vec![objection] };
         // Asked again in the next cycle, whatever the facts: the journal may be back.
         self.considered.remove(&incident.id);
         let key = (incident.id.clone(), "journal-unavailable".to_owned());
@@ -257,6 +256,11 @@ impl Driver {
     }
 }
 
+/// What a look for the proposal looks at: an action may see more of an object than another.
+fn target_of(proposal: &Proposal<'_>) -> Option<Target> {
+    Some((proposal.action()?.clone(), proposal.incident.subject.clone()))
+}
+
 /// Whether the newest measurement of each of these features is there, and normal.
 pub(super) fn signals_normal(features: &[String], subject: &Subject, input: &TickInput<'_>) -> bool {
     let Some(signals) = input.signals.get(subject) else { return false };
@@ -271,15 +275,14 @@ pub(super) fn signals_normal(features: &[String], subject: &Subject, input: &Tic
 /// Whether a decision to wait has waited for so long that a human must know (I15). A cooldown of the same incident ends by
 /// itself, and how the attempt before it ended was told.
 fn has_waited_too_long(decision: &Decision, waited: Duration) -> bool {
-    decision.refusals().iter().any(|refusal| match refusal {
-        Refusal::CooldownActive { same_incident: true, .. } => false,
-        Refusal::ClusterUnavailable { .. } => waited >= UNAVAILABLE_MAX,
-        refusal => refusal.next_step() == NextStep::Wait && waited >= WAIT_MAX,
+    decision.objections().iter().any(|objection| match objection.then {
+        Then::Expect { within_s } => waited >= Duration::from_secs(within_s),
+        Then::Note | Then::Wait { .. } | Then::Escalate => false,
     })
 }
 
 /// Whether time alone may change the decision soon: something is to be waited for, or a cooldown runs.
 fn passes_by_itself(decision: &Decision) -> bool {
-    let runs_out = |refusal: &Refusal| matches!(refusal, Refusal::CooldownActive { .. });
-    decision.next_step() == NextStep::Wait || decision.refusals().iter().any(runs_out)
+    let runs_out = |objection: &Objection| objection.code == "cooldown-active";
+    decision.next_step() == NextStep::Wait || decision.objections().iter().any(runs_out)
 }

@@ -1,7 +1,8 @@
 //! What the driver tells whoever runs it, to log, show and announce.
 
-use homeostat_core::{IncidentId, Plan};
-use homeostat_remediate::{Decision, Escalation, Stage, Verdict};
+use homeostat_core::IncidentId;
+
+use homeostat_remediate::{Decision, Escalation, Plan, Stage, Verdict};
 
 /// Where a test can stop the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

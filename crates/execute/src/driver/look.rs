@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::Subject;
-use homeostat_remediate::{InspectError, Inspected, SameCluster};
+use homeostat_remediate::{ActionName, InspectError, Inspected, SameCluster};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,6 +24,9 @@ const LOOKS_WITHIN: Duration = Duration::from_secs(12);
 /// Looks at once: all incidents short of a storm (ten), and no burst for an API server.
 const LOOKS_AT_ONCE: usize = 16;
 
+/// What is looked at, and for which action.
+pub(super) type Target = (ActionName, Subject);
+
 /// What was seen of a target, and whether it is the one that is measured.
 pub(super) struct Look {
     pub(super) seen: Result<Inspected, InspectError>,
@@ -37,11 +40,11 @@ impl Look {
 }
 
 impl Driver {
-    /// Looks at all of them. Every subject is in the answer.
-    pub(super) async fn look(&self, subjects: BTreeSet<Subject>) -> BTreeMap<Subject, Look> {
+    /// Looks at all of them. Every target is in the answer.
+    pub(super) async fn look(&self, targets: BTreeSet<Target>) -> BTreeMap<Target, Look> {
         let permits = Arc::new(Semaphore::new(LOOKS_AT_ONCE));
         let mut looks = JoinSet::new();
-        for subject in subjects.clone() {
+        for (action, subject) in targets.clone() {
             let (executor, witness) = (Arc::clone(&self.executor), self.witness.clone());
             let (clock, permits) = (Arc::clone(&self.clock), Arc::clone(&permits));
             looks.spawn(async move {
@@ -54,7 +57,7 @@ impl Driver {
                         None => None,
                     }
                 };
-                let look = async { tokio::join!(executor.inspect(&subject, asked_at), created) };
+                let look = async { tokio::join!(executor.inspect(&action, &subject, asked_at), created) };
                 let look = match timeout(LOOK_WITHIN, look).await {
                     Ok((seen, created)) => {
                         let same_cluster = match (&seen, &witness, &created) {
@@ -65,18 +68,18 @@ impl Driver {
                     }
                     Err(_) => Look::unavailable(format!("no answer within {LOOK_WITHIN:?}")),
                 };
-                (subject, look)
+                ((action, subject), look)
             });
         }
         let mut seen = BTreeMap::new();
         let deadline = Instant::now() + LOOKS_WITHIN;
         while let Ok(Some(joined)) = timeout_at(deadline, looks.join_next()).await {
-            if let Ok((subject, look)) = joined {
-                seen.insert(subject, look);
+            if let Ok((target, look)) = joined {
+                seen.insert(target, look);
             }
         }
-        for subject in subjects {
-            seen.entry(subject).or_insert_with(|| Look::unavailable(format!("no answer within {LOOKS_WITHIN:?}")));
+        for target in targets {
+            seen.entry(target).or_insert_with(|| Look::unavailable(format!("no answer within {LOOKS_WITHIN:?}")));
         }
         seen
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_core::{Plan, Timestamp};
+use homeostat_core::Timestamp;
 use homeostat_journal::Journaled;
-use homeostat_remediate::{JournalEvent, Stage};
+use homeostat_remediate::{JournalEvent, Plan, Repeat, Stage};
 
 use super::{Driver, DriverEvent, TickInput};
 use crate::executor::ApplyError;
@@ -25,6 +25,14 @@ impl Driver {
         }
         if !self.may_write(input) {
             return;
+        }
+        if stage == Stage::Undoing && plan.repeat == Repeat::AtMostOnce {
+            return self.stuck(
+                plan,
+                "whether it was taken back isn't known, and that is never sent twice",
+                now,
+                events,
+            );
         }
         if stage == Stage::UndoDue && self.append(plan, &JournalEvent::UndoStarted, now, events).is_none() {
             return;
@@ -54,10 +62,10 @@ impl Driver {
     /// Waits for the roll-out back to be complete.
     pub(super) async fn settle(&mut self, journaled: &Journaled, events: &mut Vec<DriverEvent>) {
         let plan = journaled.plan();
-        let subject = &plan.target.subject;
-        let looks = self.look(BTreeSet::from([subject.clone()])).await;
+        let target = (plan.step.action.clone(), plan.target.subject.clone());
+        let looks = self.look(BTreeSet::from([target.clone()])).await;
         let now = self.now();
-        let Some(look) = looks.get(subject) else { return };
+        let Some(look) = looks.get(&target) else { return };
         let is_complete = match &look.seen {
             Ok(seen) if seen.uid != plan.target.uid => {
                 return self.stuck(plan, "the object was made anew meanwhile", now, events);

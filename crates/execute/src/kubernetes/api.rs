@@ -5,14 +5,15 @@ use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams};
 use kube::core::Request;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::connect::{self, ConnectSpec};
+use super::workload::Workload;
 
 /// Who we are in an object's `managedFields`.
 pub(super) const FIELD_MANAGER: &str = "homeostat";
@@ -85,9 +86,12 @@ impl ApiServer {
     }
 
     /// One Deployment.
-    pub(super) async fn deployment(&self, namespace: &str, name: &str) -> Result<Deployment, CallError> {
-        let get = |client: Client| async move { Api::<Deployment>::namespaced(client, namespace).get(name).await };
-        let deployment = self.read(get).await?;
+    pub(super) async fn deployment(&self, namespace: &str, name: &str) -> Result<Workload, CallError> {
+        let get = |client: Client| async move {
+            let request = Request::new(Deployment::url_path(&(), Some(namespace))).get(name, &GetParams::default());
+            client.request(request.map_err(kube::Error::BuildRequest)?).await
+        };
+        let deployment = workload(self.read(get).await?)?;
         // Any JSON object reads as a Deployment in which everything is missing; an object without a UID is none.
         if deployment.metadata.uid.as_deref().is_none_or(str::is_empty) {
             return Err(CallError::NoAnswer { why: "the answer is no Deployment: it has no UID".to_owned() });
@@ -101,7 +105,7 @@ impl ApiServer {
         namespace: &str,
         name: &str,
         patch: &str,
-    ) -> Result<Deployment, CallError> {
+    ) -> Result<Workload, CallError> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let unsendable =
             |error: &dyn Error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(error)) };
@@ -118,20 +122,19 @@ impl ApiServer {
         if let Err(CallError::Answered { code: 401, .. }) = written {
             self.reload().await;
         }
-        written
+        workload(written?)
     }
 
     /// All objects of a kind in a namespace, page by page.
-    pub(super) async fn list<K>(&self, namespace: &str, params: ListParams) -> Result<Vec<K>, CallError>
+    pub(super) async fn list<K>(&self, of: impl Fn(Client) -> Api<K>, params: ListParams) -> Result<Vec<K>, CallError>
     where
-        K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-        K::DynamicType: Default,
+        K: Clone + DeserializeOwned + Debug,
     {
         let mut params = params.limit(PAGE_OBJECTS);
         let mut objects = Vec::new();
         for _ in 0..PAGES_MAX {
-            let page_params = &params;
-            let list = |client: Client| async move { Api::<K>::namespaced(client, namespace).list(page_params).await };
+            let (page_params, of) = (&params, &of);
+            let list = |client: Client| async move { of(client).list(page_params).await };
             let page = self.read(list).await?;
             objects.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -191,6 +194,10 @@ impl ApiServer {
             }
         })
     }
+}
+
+fn workload(object: Value) -> Result<Workload, CallError> {
+    Workload::read(object).map_err(|error| CallError::NoAnswer { why: format!("the answer is no Deployment: {error}") })
 }
 
 /// An error with all its causes. A cause whose text is already in the text before it isn't repeated.

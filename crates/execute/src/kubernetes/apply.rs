@@ -1,31 +1,46 @@
 //! One attempt to write, and what its answer means.
 
-use homeostat_core::Plan;
+use homeostat_remediate::Plan;
 use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::Value;
 
 use super::api::{ApiServer, CallError};
-use super::{inspect, restart};
+use super::inspect;
+use super::workload::Workload;
 use crate::executor::{Applied, ApplyError};
 
-/// Sends the plan's write once, for the object at this version.
+/// A write, and how it is recognised afterwards.
+pub(super) struct Write<'a> {
+    /// The plan that it is of.
+    pub(super) plan: &'a Plan,
+    /// The bytes to send, with their preconditions.
+    pub(super) patch: String,
+    /// The generation of the object that was decided on, if it is known.
+    pub(super) generation: Option<i64>,
+    /// Whether this pod template is as the write leaves it.
+    pub(super) is_in_effect: &'a (dyn Fn(&Value) -> bool + Sync),
+    /// Whether the write's marker is on this object.
+    pub(super) is_marked: &'a (dyn Fn(&Deployment) -> bool + Sync),
+}
+
+/// Sends the write once.
 ///
-/// **Which version counts (I8).** The API server writes only at exactly this `resourceVersion`. Its controller raises that
+/// **Which version counts (I8).** The API server writes only at exactly the patch's `resourceVersion`. Its controller raises that
 /// with every status it reports, which a workload in trouble does all the time. So a conflict is looked into: when the
 /// object is as decided on but for its status (see [`inspect::is_as_decided`]) the answer is [`ApplyError::Conflict`] with
 /// the version to try next; nothing else of the write changes.
-pub(super) async fn apply(api: &ApiServer, plan: &Plan, resource_version: &str) -> Result<Applied, ApplyError> {
+pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, ApplyError> {
     let rejected = |why: String| ApplyError::Rejected { why };
-    let subject = &plan.target.subject;
-    let patch = restart::patch_at(plan, resource_version).map_err(rejected)?;
+    let subject = &write.plan.target.subject;
     inspect::check_subject(subject).map_err(|error| rejected(error.to_string()))?;
-    match api.patch_deployment(&subject.namespace, &subject.name, &patch).await {
-        Ok(deployment) => accepted(&deployment, plan),
+    match api.patch_deployment(&subject.namespace, &subject.name, &write.patch).await {
+        Ok(workload) => accepted(&workload, write),
         Err(CallError::NoAnswer { why }) => Err(ApplyError::Unknown { why }),
         Err(CallError::Answered { code, reason, message }) => {
             let answer = format!("{code} {reason}: {message}");
             match code {
                 // The precondition failed, or the UID differs, which the API server takes for an invalid change.
-                409 | 422 => after_refusal(api, plan, code, answer).await,
+                409 | 422 => after_refusal(api, write, code, answer).await,
                 404 => Err(ApplyError::Stale { why: format!("{subject} is gone") }),
                 _ if is_webhook_down(&message) => {
                     Err(ApplyError::NotNow { why: format!("an admission webhook is unavailable ({answer})") })
@@ -62,14 +77,14 @@ fn denied(answer: &str) -> String {
 }
 
 /// The object in a 2xx answer must show our write: admission can change it on its way.
-fn accepted(deployment: &Deployment, plan: &Plan) -> Result<Applied, ApplyError> {
-    if !restart::is_in_effect(deployment, plan) {
-        let why = "changed by admission: the write was accepted, but the restart was taken out of it".to_owned();
+fn accepted(workload: &Workload, write: &Write<'_>) -> Result<Applied, ApplyError> {
+    if !(write.is_in_effect)(workload.template()) {
+        let why = "changed by admission: the write was accepted, but its effect was taken out of it".to_owned();
         return Err(ApplyError::Rejected { why });
     }
-    let altered = (!restart::is_marked(deployment, &plan.id))
+    let altered = (!(write.is_marked)(workload))
         .then(|| "changed by admission: the write was accepted, but homeostat's marker was taken out of it".to_owned());
-    match deployment.metadata.resource_version.clone() {
+    match workload.metadata.resource_version.clone() {
         Some(resource_version) => Ok(Applied { resource_version, altered }),
         None => Err(ApplyError::Unknown {
             why: "the write was accepted, but the answer names no resourceVersion".to_owned(),
@@ -81,8 +96,8 @@ fn accepted(deployment: &Deployment, plan: &Plan) -> Result<Applied, ApplyError>
 ///
 /// A refusal says that *this* request wrote nothing, not that nothing was written: a copy of it, sent before a crash or
 /// doubled on the way, may have been accepted and may be the very reason for the conflict (I7).
-async fn after_refusal(api: &ApiServer, plan: &Plan, code: u16, answer: String) -> Result<Applied, ApplyError> {
-    let target = &plan.target;
+async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: String) -> Result<Applied, ApplyError> {
+    let target = &write.plan.target;
     let deployment = match api.deployment(&target.subject.namespace, &target.subject.name).await {
         Ok(deployment) => deployment,
         Err(CallError::Answered { code: 404, .. }) => {
@@ -99,8 +114,8 @@ async fn after_refusal(api: &ApiServer, plan: &Plan, code: u16, answer: String) 
             why: format!("another object has the name: UID was {}, is {uid}", target.uid),
         });
     }
-    if restart::is_marked(&deployment, &plan.id) {
-        if restart::is_in_effect(&deployment, plan) {
+    if (write.is_marked)(&deployment) {
+        if (write.is_in_effect)(deployment.template()) {
             return Ok(Applied { resource_version, altered: None });
         }
         return Err(ApplyError::Unknown {
@@ -111,7 +126,7 @@ async fn after_refusal(api: &ApiServer, plan: &Plan, code: u16, answer: String) 
         let why = if is_denial(&answer) { denied(&answer) } else { answer };
         return Err(ApplyError::Rejected { why });
     }
-    if inspect::is_as_decided(&deployment, plan) && !resource_version.is_empty() {
+    if inspect::is_as_decided(&deployment, write.plan, write.generation) && !resource_version.is_empty() {
         return Err(ApplyError::Conflict { resource_version, why: answer });
     }
     let was = &target.resource_version;

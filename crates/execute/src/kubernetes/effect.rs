@@ -86,8 +86,9 @@ mod tests {
 
     use super::*;
     use crate::kubernetes::testing::deployment;
+    use crate::kubernetes::workload::Workload;
 
-    fn with(strategy: Value, replicas: i32) -> Deployment {
+    fn with(strategy: Value, replicas: i32) -> Workload {
         deployment(json!({ "spec": { "strategy": strategy, "replicas": replicas } }))
     }
 

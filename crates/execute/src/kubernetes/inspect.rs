@@ -1,15 +1,17 @@
 //! From the API server's answers to [`Inspected`], [`WriteOutcome`] and [`Progress`].
 
-use homeostat_core::{Plan, Subject, Timestamp, WorkloadKind};
-use homeostat_remediate::{Autoscaler, InspectError, Inspected, Progress};
+use homeostat_core::{Subject, Timestamp, WorkloadKind};
+use homeostat_remediate::{Autoscaler, InspectError, Inspected, Plan, PreviousRevision, Progress};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Api;
 use kube::api::ListParams;
-use kube::core::Selector;
+use kube::core::{ApiResource, DynamicObject, Selector};
 
 use super::api::{ApiServer, CallError};
-use super::{effect, owner, ownership, restart, rollout};
+use super::workload::Workload;
+use super::{effect, marker, owner, ownership, revisions, rollout};
 use crate::executor::WriteOutcome;
 
 /// How far the API server's clock may be behind ours before we would take a change after the decision for one before it.
@@ -47,7 +49,7 @@ pub(super) fn check_subject(subject: &Subject) -> Result<(), InspectError> {
 }
 
 /// Reads the subject's Deployment.
-pub(super) async fn deployment_of(api: &ApiServer, subject: &Subject) -> Result<Deployment, InspectError> {
+pub(super) async fn deployment_of(api: &ApiServer, subject: &Subject) -> Result<Workload, InspectError> {
     check_subject(subject)?;
     let read = api.deployment(&subject.namespace, &subject.name).await;
     read.map_err(|error| inspect_error(error, subject, "get", "deployments.apps"))
@@ -78,7 +80,7 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
         kind: WorkloadKind::Deployment,
         created_at: metadata.creation_timestamp.as_ref().map(|time| Timestamp::from_millis(time.0.as_millisecond())),
         seen_at: now,
-        revision: ownership::revision(&deployment).map(|revision| revision.to_string()),
+        revision: revisions::revision(&deployment).map(|revision| revision.to_string()),
         revision_previous,
         replicas_wanted: rollout::replicas_wanted(&deployment),
         replicas_available: rollout::replicas_available(&deployment),
@@ -87,7 +89,7 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
         paused: deployment.spec.paused.unwrap_or(false),
         autoscaler,
         owner: owner::owner(metadata),
-        marker: restart::marker(&deployment),
+        marker: marker::marker(&deployment),
         disruption: effect::disruption(&deployment, budgets.as_deref()),
         has_persistent_volume: ownership::has_persistent_volume(&deployment),
     })
@@ -98,15 +100,27 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
 async fn revision_previous(
     api: &ApiServer,
     subject: &Subject,
-    deployment: &Deployment,
-) -> Result<Option<String>, InspectError> {
+    deployment: &Workload,
+) -> Result<Option<PreviousRevision>, InspectError> {
     let selector = deployment.spec.selector.clone();
     let selector = Selector::try_from(selector).map_err(|error| InspectError::Unavailable {
         why: format!("{subject}: its selector can't be read: {error}"),
     })?;
-    let listed = api.list::<ReplicaSet>(&subject.namespace, ListParams::default().labels_from(&selector)).await;
+    let listed = api
+        .list(
+            // With every field of their templates, also those that our types don't know.
+            |client| {
+                Api::<DynamicObject>::namespaced_with(
+                    client,
+                    &subject.namespace,
+                    &ApiResource::erase::<ReplicaSet>(&()),
+                )
+            },
+            ListParams::default().labels_from(&selector),
+        )
+        .await;
     match listed.map_err(|error| inspect_error(error, subject, "list", "replicasets.apps")) {
-        Ok(sets) => Ok(ownership::revision_previous(deployment, &sets).map(|revision| revision.to_string())),
+        Ok(sets) => Ok(revisions::previous(deployment, &sets)),
         Err(error @ InspectError::Forbidden { .. }) => {
             tracing::warn!(%subject, %error, "earlier revisions can't be seen, so going back to one can't be proposed");
             Ok(None)
@@ -116,7 +130,9 @@ async fn revision_previous(
 }
 
 async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Option<Autoscaler>, InspectError> {
-    let listed = api.list::<HorizontalPodAutoscaler>(&subject.namespace, ListParams::default()).await;
+    let listed = api
+        .list(|client| Api::<HorizontalPodAutoscaler>::namespaced(client, &subject.namespace), ListParams::default())
+        .await;
     match listed.map_err(|error| inspect_error(error, subject, "list", "horizontalpodautoscalers.autoscaling")) {
         Ok(autoscalers) => Ok(ownership::autoscaler_of(&subject.name, &autoscalers)),
         // A restart doesn't need this right, so its absence must not stop one; nor may it look like "no autoscaler".
@@ -128,7 +144,9 @@ async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Option<Autosca
 /// The namespace's disruption budgets, or `None` when we may not look: without that right a budget can't be heeded, and the
 /// strategy alone says what a roll-out takes down.
 async fn budgets(api: &ApiServer, subject: &Subject) -> Result<Option<Vec<PodDisruptionBudget>>, InspectError> {
-    let listed = api.list::<PodDisruptionBudget>(&subject.namespace, ListParams::default()).await;
+    let listed = api
+        .list(|client| Api::<PodDisruptionBudget>::namespaced(client, &subject.namespace), ListParams::default())
+        .await;
     match listed.map_err(|error| inspect_error(error, subject, "list", "poddisruptionbudgets.policy")) {
         Ok(budgets) => Ok(Some(budgets)),
         Err(error @ InspectError::Forbidden { .. }) => {
@@ -147,9 +165,9 @@ pub(super) fn outcome_of_write(deployment: &Deployment, plan: &Plan) -> WriteOut
     let metadata = &deployment.metadata;
     if metadata.uid.as_deref() != Some(plan.target.uid.as_str()) {
         WriteOutcome::Gone
-    } else if restart::is_marked(deployment, &plan.id) {
+    } else if marker::is_marked(deployment, &plan.id) {
         WriteOutcome::AppliedByUs
-    } else if is_as_decided(deployment, plan) {
+    } else if is_as_decided(deployment, plan, plan.target.generation) {
         WriteOutcome::NotApplied
     } else {
         WriteOutcome::ChangedByOther
@@ -157,11 +175,11 @@ pub(super) fn outcome_of_write(deployment: &Deployment, plan: &Plan) -> WriteOut
 }
 
 /// Whether the object is, in all that matters, the one that was decided on: only its status may have changed since.
-pub(super) fn is_as_decided(deployment: &Deployment, plan: &Plan) -> bool {
+pub(super) fn is_as_decided(deployment: &Deployment, plan: &Plan, generation: Option<i64>) -> bool {
     let (metadata, target) = (&deployment.metadata, &plan.target);
     metadata.uid.as_deref() == Some(target.uid.as_str())
         && metadata.deletion_timestamp.is_none()
-        && match target.generation {
+        && match generation {
             // Spec and annotations, so also paused, replicas and the marks of others: the API server counts both.
             Some(generation) => metadata.generation == Some(generation),
             None => {
@@ -174,11 +192,11 @@ pub(super) fn is_as_decided(deployment: &Deployment, plan: &Plan) -> bool {
 /// How far the plan's roll-out has come.
 ///
 /// What counts as overwritten is the effect, not the marker: whoever takes only the marker away has stopped nothing.
-pub(super) fn progress(deployment: &Deployment, plan: &Plan) -> Progress {
+pub(super) fn progress(deployment: &Deployment, plan: &Plan, is_in_effect: bool) -> Progress {
     let metadata = &deployment.metadata;
     if metadata.uid.as_deref() != Some(plan.target.uid.as_str()) || metadata.deletion_timestamp.is_some() {
         Progress::Gone
-    } else if !restart::is_in_effect(deployment, plan) {
+    } else if !is_in_effect {
         Progress::Overridden
     } else {
         rollout::judge(deployment)

@@ -4,17 +4,20 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use homeostat_core::{
-    Action, CorrelationId, IncidentId, IncidentType, Inverse, Plan, PlanId, Subject, Target, Timestamp, VerifySpec,
-};
+use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp};
 use homeostat_journal::{Intent, Journal, Journaled};
-use k8s_openapi::api::apps::v1::Deployment;
+use homeostat_remediate::{ActionName, Args, Inverse, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ACTION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
+use super::workload::Workload;
+use super::{Cluster, ConnectError, ConnectSpec};
+use crate::patch::{ACTION_ID, RESTARTED_AT};
+use crate::registry::{Places, Registry};
+
+pub(super) const RESTART: ActionName = ActionName::new("rollout-restart");
 
 /// Long enough for a loopback answer on a busy machine, short enough to wait for once.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(1500);
@@ -30,8 +33,8 @@ pub(super) fn deployment_json(changes: Value) -> Value {
     object
 }
 
-pub(super) fn deployment(changes: Value) -> Deployment {
-    serde_json::from_value(deployment_json(changes)).unwrap()
+pub(super) fn deployment(changes: Value) -> Workload {
+    Workload::read(deployment_json(changes)).unwrap()
 }
 
 pub(super) fn items<K: DeserializeOwned>(list: &str) -> Vec<K> {
@@ -59,10 +62,10 @@ pub(super) fn merge(object: &mut Value, changes: Value) {
 
 /// What the plan's write leaves on the object.
 pub(super) fn written(plan: &Plan) -> Value {
-    let Action::RolloutRestart { restarted_at } = plan.action else { panic!("a restart") };
+    let restarted_at = plan.step.args.text("restarted_at").unwrap();
     json!({
         "metadata": { "annotations": { ACTION_ID: plan.id.as_str() }, "generation": 4, "resourceVersion": "2800" },
-        "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: restarted_at.to_string() } } } },
+        "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: restarted_at } } } },
     })
 }
 
@@ -79,8 +82,9 @@ pub(super) fn plan() -> Plan {
         policy: "restart-on-oom".into(),
         attempt: 1,
         target: Target { subject, uid: UID.into(), resource_version: "2741".into(), generation: Some(3) },
-        action: Action::RolloutRestart { restarted_at: noon },
-        inverse: Inverse::NothingToUndo,
+        step: Step { action: RESTART, args: Args::default().with("restarted_at", noon.to_string()) },
+        inverse: Inverse::Nothing,
+        repeat: Repeat::Idempotent,
         undo_if_failed: false,
         verify: VerifySpec {
             features: vec!["oom_kills".into()],
@@ -89,6 +93,7 @@ pub(super) fn plan() -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 6,
+            recovery: Recovery::RollOut,
         },
         decided_at: noon,
         apply_before: noon + Duration::from_secs(60),
@@ -144,6 +149,11 @@ impl Reply {
     }
 }
 
+/// Every action, on this cluster.
+pub(super) fn registry(cluster: Cluster) -> Registry {
+    Registry::new(Places::default().with_cluster(cluster))
+}
+
 /// An API server on loopback that answers `/version` properly and everything else as the test says.
 pub(super) struct FakeApi {
     address: SocketAddr,
@@ -173,8 +183,8 @@ impl FakeApi {
     }
 
     /// An executor connected to it.
-    pub(super) async fn executor(&self) -> KubernetesExecutor {
-        self.connect("token").await.unwrap()
+    pub(super) async fn executor(&self) -> Registry {
+        registry(self.connect("token").await.unwrap())
     }
 
     /// A kubeconfig file with this token.
@@ -196,10 +206,10 @@ impl FakeApi {
     }
 
     /// Connects with this token, by a kubeconfig file.
-    pub(super) async fn connect(&self, token: &str) -> Result<KubernetesExecutor, ConnectError> {
+    pub(super) async fn connect(&self, token: &str) -> Result<Cluster, ConnectError> {
         let kubeconfig = self.kubeconfig(token);
         let spec = ConnectSpec { kubeconfig: Some(kubeconfig.path().into()), context: None, timeout: TIMEOUT };
-        KubernetesExecutor::connect(&spec).await
+        Cluster::connect(&spec).await
     }
 
     /// The requests so far, without those for the version.

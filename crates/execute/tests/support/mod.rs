@@ -15,12 +15,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use homeostat_core::{
-    Action, ActionKind, Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState,
-    IncidentType, Inverse, Plan, PlanId, Score, Signal, Subject, Timestamp,
+    Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState, IncidentType, Score, Signal,
+    Subject, Timestamp,
 };
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{Disruption, InspectError, Inspected, Marker, Owner, Progress};
+use homeostat_remediate::{
+    ActionName, Actions, Disruption, InspectError, Inspected, Inverse, Marker, Owner, PayloadError, Plan, PlanId,
+    PreviousRevision, Progress,
+};
 
 /// What the next write does instead of working.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,11 +172,11 @@ impl Cluster {
             if !expected {
                 return Err(ApplyError::Stale { why: format!("version {}", object.version) });
             }
-            let to = match (is_undo, &plan.action, &plan.inverse) {
-                (false, Action::RolloutUndo { to_revision }, _) => Some(to_revision.clone()),
-                (true, _, Inverse::RolloutUndo { to_revision }) => Some(to_revision.clone()),
-                _ => None,
+            let step = match &plan.inverse {
+                Inverse::Step(inverse) if is_undo => inverse,
+                Inverse::Step(_) | Inverse::Nothing | Inverse::Irreversible => &plan.step,
             };
+            let to = step.args.text("to_revision").map(str::to_owned);
             if let Some(to) = to {
                 object.revision_previous = Some(object.revision);
                 object.revision = to.parse().unwrap();
@@ -202,15 +205,16 @@ impl Executor for SimulatedExecutor {
         "simulated"
     }
 
-    fn supports(&self, _: ActionKind) -> bool {
-        true
+    fn actions(&self) -> &Actions {
+        static ACTIONS: std::sync::LazyLock<Actions> = std::sync::LazyLock::new(homeostat_execute::actions);
+        &ACTIONS
     }
 
-    fn payload(&self, plan: &Plan) -> String {
-        serde_json::to_string(&plan.action).unwrap()
+    fn payload(&self, plan: &Plan) -> Result<String, PayloadError> {
+        Ok(serde_json::to_string(&plan.step).unwrap())
     }
 
-    async fn inspect(&self, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
+    async fn inspect(&self, _: &ActionName, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
         self.wait().await;
         let mut cluster = self.0.lock().unwrap();
         cluster.looks.push(subject.clone());
@@ -224,7 +228,9 @@ impl Executor for SimulatedExecutor {
             created_at: object.created_at,
             seen_at: now,
             revision: Some(object.revision.to_string()),
-            revision_previous: object.revision_previous.map(|revision| revision.to_string()),
+            revision_previous: object
+                .revision_previous
+                .map(|revision| PreviousRevision { revision: revision.to_string(), change: None }),
             replicas_wanted: object.replicas,
             replicas_available: object.replicas,
             rollout_in_progress: object.rollout_in_progress,

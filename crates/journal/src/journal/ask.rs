@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{Escalation, Incident, IncidentId, PlanId, Timestamp};
+use homeostat_core::{Escalation, Incident, IncidentId, Timestamp};
+use homeostat_remediate::PlanId;
 use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction};
 use serde::Serialize;
 use serde_json::Value;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homeostat_core::{IncidentId, PlanId, Subject, Timestamp};
+use homeostat_core::{IncidentId, Subject, Timestamp};
+use homeostat_remediate::PlanId;
 use homeostat_remediate::{JournalEvent, LOOK_BACK_MAX, PastAction};
 
 /// Ended actions kept in memory. The limit of starts (25 an hour at most, see `SafetyLimits`) over seven days gives 4200.

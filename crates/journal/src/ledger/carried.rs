@@ -34,7 +34,7 @@ impl Ledger {
         }
     }
 
-    fn action_counts(&self, plan: &homeostat_core::PlanId, at: Timestamp) -> bool {
+    fn action_counts(&self, plan: &homeostat_remediate::PlanId, at: Timestamp) -> bool {
         let counts = |action: &homeostat_remediate::PastAction| {
             super::actions::counts(action, at) || self.is_wanted(&action.plan.incident)
         };

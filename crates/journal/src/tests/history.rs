@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use homeostat_core::{IncidentId, PlanId};
+use homeostat_core::IncidentId;
+use homeostat_remediate::PlanId;
 use homeostat_remediate::{JournalEvent, LOOK_BACK_MAX};
 
 use crate::testing::{MemoryStore, at, intent, noted};

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use homeostat_core::{IncidentId, PlanId, Subject, Timestamp};
+use homeostat_core::{IncidentId, Subject, Timestamp};
+use homeostat_remediate::PlanId;
 use homeostat_remediate::{JournalEvent, Stage};
 use serde_json::{Value, json};
 

@@ -8,10 +8,13 @@ use homeostat_core::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::guardrails::GUARDRAILS;
 use crate::history::PastAction;
-use crate::inspected::{Disruption, DisruptionBudget, Marker, Owner};
+use crate::inspected::{Disruption, DisruptionBudget, Marker, Owner, PreviousRevision};
 use crate::policy::{Scope, load_policies};
 use crate::stage::{JournalEvent, Stage};
+use crate::step::{Args, Inverse};
+use crate::test_actions::{RESTART, actions, undo_to};
 use crate::test_plan::plan as restart_of;
 
 /// Everything that decides, all of it speaking for acting; tests change one thing.
@@ -28,7 +31,7 @@ struct Case {
     same_cluster: SameCluster,
     topology: Topology,
     calendar: Calendar,
-    supported: Vec<ActionKind>,
+    actions: Actions,
     limits: SafetyLimits,
     now: Timestamp,
 }
@@ -76,7 +79,7 @@ remediation_policies:
 ";
     Case {
         incident: incident(&cart(), IncidentType::OomKilled),
-        policies: load_policies(policies, "p").unwrap(),
+        policies: load_policies(policies, "p", &actions()).unwrap(),
         seen: Ok(Inspected {
             uid: "u".into(),
             resource_version: "1".into(),
@@ -85,7 +88,7 @@ remediation_policies:
             created_at: None,
             seen_at: NOW,
             revision: Some("7".into()),
-            revision_previous: Some("6".into()),
+            revision_previous: Some(PreviousRevision { revision: "6".into(), change: None }),
             replicas_wanted: 3,
             replicas_available: 1,
             rollout_in_progress: false,
@@ -106,7 +109,7 @@ remediation_policies:
         same_cluster: SameCluster::Proven,
         topology: Topology::new(),
         calendar: Calendar::default(),
-        supported: ActionKind::ALL.to_vec(),
+        actions: actions(),
         limits: SafetyLimits::default(),
         now: NOW,
     }
@@ -116,7 +119,7 @@ impl Case {
     fn decide(&self) -> Decision {
         let mut open = self.others.clone();
         open.push(self.incident.clone());
-        let context = DecisionContext {
+        let environment = Environment {
             mode: self.mode,
             kill_switch: &self.kill_switch,
             open: &open,
@@ -125,10 +128,10 @@ impl Case {
             same_cluster: &self.same_cluster,
             topology: &self.topology,
             calendar: &self.calendar,
-            supported: &self.supported,
+            actions: &self.actions,
         };
         let proposal = Proposal::new(&self.incident, &self.policies);
-        decide(&proposal, self.seen.as_ref(), &self.history, &context, &self.limits, self.now)
+        decide(&proposal, self.seen.as_ref(), &self.history, &environment, &self.limits, self.now)
     }
 
     fn see(&mut self) -> &mut Inspected {
@@ -168,8 +171,11 @@ fn not_applied(ago_s: i64, refused: bool) -> PastAction {
 #[test]
 fn with_nothing_against_it_the_plan_is_complete() {
     let Decision::Execute(plan) = case().decide() else { panic!("{:?}", case().decide()) };
-    assert_eq!(plan.action, Action::RolloutRestart { restarted_at: NOW });
-    assert_eq!((plan.inverse, plan.undo_if_failed), (Inverse::NothingToUndo, false));
+    assert_eq!(
+        (&plan.step.action, &plan.step.args),
+        (&RESTART, &Args::default().with("restarted_at", NOW.to_string()))
+    );
+    assert_eq!((plan.inverse, plan.undo_if_failed), (Inverse::Nothing, false));
     assert_eq!((plan.target.uid.as_str(), plan.target.resource_version.as_str()), ("u", "1"));
     assert_eq!(plan.verify.features, ["errors"]);
     assert_eq!(plan.verify.replicas_before, 3);
@@ -181,8 +187,8 @@ fn an_undo_names_both_revisions() {
     let mut case = case();
     case.incident.incident_type = IncidentType::BadDeployment;
     let Decision::Execute(plan) = case.decide() else { panic!("{:?}", case.decide()) };
-    assert_eq!(plan.action, Action::RolloutUndo { to_revision: "6".into() });
-    assert_eq!(plan.inverse, Inverse::RolloutUndo { to_revision: "7".into() });
+    assert_eq!(plan.step, undo_to("6"));
+    assert_eq!(plan.inverse, Inverse::Step(undo_to("7")));
     assert!(plan.undo_if_failed);
 }
 
@@ -215,10 +221,12 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
             case.incident.annotations.push(Annotation::DependencyAffected { dependency: db, incident });
         }),
         ("no-policy", |case| case.incident.incident_type = IncidentType::Latency),
+        ("not-typed-yet", |case| case.incident.incident_type = IncidentType::Unknown),
+        ("fake", |case| case.incident.subject.name = "fake-guardrail".into()),
         ("out-of-scope", |case| case.incident.subject.namespace = "bank".into()),
         ("no-scope", |case| case.policies[0].scope = Scope::Unstated),
         ("no-action", |case| case.policies[0].action = None),
-        ("unsupported-action", |case| case.supported.clear()),
+        ("unsupported-action", |case| case.actions = Actions::default()),
         ("policy-frozen", |case| {
             case.history.frozen.insert("oom-killed".into(), "worse".into());
         }),
@@ -294,16 +302,31 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
             case.see().revision_previous = None;
         }),
     ];
+    let mut met = BTreeSet::from(["just-recovered".to_owned()]);
     for (code, change) in changes {
         let mut case = case();
         change(&mut case);
         let decision = case.decide();
-        let codes: Vec<&str> = decision.refusals().iter().map(Refusal::code).collect();
+        let codes: Vec<&str> = decision.objections().iter().map(|objection| objection.code.as_ref()).collect();
         assert_eq!(codes, [*code], "{decision:?}");
         let is_proposed = matches!(decision, Decision::Propose { .. });
-        assert_eq!(is_proposed, decision.refusals()[0].is_approvable(), "{decision:?}");
-        assert!(!decision.refusals()[0].to_string().is_empty());
+        assert_eq!(is_proposed, decision.objections()[0].approvable, "{decision:?}");
+        let text = decision.objections()[0].to_string();
+        assert!(text.split_whitespace().count() >= 3 && !text.ends_with('.'), "{text}");
+        met.insert((*code).to_owned());
     }
+    // It comes beside the cooldown, never alone.
+    let mut case = case();
+    let applied = JournalEvent::Applied { resource_version: "2".into(), altered: None };
+    let mut recovered =
+        ended_by("cart", IncidentType::OomKilled, 30, &[JournalEvent::ApplyStarted, applied, JournalEvent::Recovered]);
+    recovered.plan.incident = case.incident.id.clone();
+    case.history.actions = vec![recovered];
+    let codes: Vec<String> = case.decide().objections().iter().map(|objection| objection.code.to_string()).collect();
+    assert_eq!(codes, ["cooldown-active", "just-recovered"]);
+    let all: BTreeSet<String> =
+        GUARDRAILS.iter().flat_map(|guardrail| guardrail.codes()).map(|code| (*code).to_owned()).collect();
+    assert_eq!(all.difference(&met).collect::<Vec<_>>(), Vec::<&String>::new(), "codes that no case meets");
 }
 
 fn event(start_s: i64, end_s: i64) -> PlannedEvent {
@@ -323,8 +346,8 @@ fn every_reason_is_listed_with_its_values_and_the_action_still_shown() {
     case.incident.confidence.lower = Confidence::new(0.61).unwrap();
     case.history.actions = shared([ended("cart", IncidentType::CpuSpike, 240)]);
     let decision = case.decide();
-    assert_eq!(decision.action(), Some(ActionKind::RolloutRestart));
-    let told: Vec<String> = decision.refusals().iter().map(ToString::to_string).collect();
+    assert_eq!(decision.action(), Some(&RESTART));
+    let told: Vec<String> = decision.objections().iter().map(ToString::to_string).collect();
     assert_eq!(told[0], "automation is stopped: drill by ada");
     assert_eq!(told[1], "the confidence's lower bound is 0.61 (estimate 0.95), below the threshold 0.90");
     assert!(told[2].starts_with("6m of the cooldown after act-"), "{}", told[2]);
@@ -338,7 +361,7 @@ fn every_end_starts_the_cooldown() {
         let mut action = ended("cart", IncidentType::CpuSpike, 10);
         action.stage = stage;
         case.history.actions = shared([action]);
-        assert_eq!(case.decide().refusals()[0].code(), "cooldown-active", "{stage}");
+        assert_eq!(case.decide().objections()[0].code, "cooldown-active", "{stage}");
     }
 }
 
@@ -349,12 +372,10 @@ fn the_longer_of_two_policies_cooldowns_holds() {
     let mut long_ago = ended("cart", IncidentType::BadDeployment, 3000);
     long_ago.plan.policy = "bad-deployment".into();
     case.history.actions = shared([long_ago, ended("cart", IncidentType::CpuSpike, 2000)]);
-    let expected = [Refusal::CooldownActive {
-        remaining_s: 600,
-        after: case.history.actions[0].plan.id.clone(),
-        same_incident: false,
-    }];
-    assert_eq!(case.decide().refusals(), expected);
+    let decision = case.decide();
+    let [objection] = decision.objections() else { panic!("{decision:?}") };
+    assert_eq!((objection.code.as_ref(), &objection.values["remaining_s"]), ("cooldown-active", &600.into()));
+    assert_eq!(objection.next_step(), NextStep::Escalate);
 }
 
 #[test]
@@ -363,7 +384,7 @@ fn what_wrote_nothing_costs_no_attempt_but_isnt_tried_without_end() {
     case.history.actions = shared([not_applied(1000, false), not_applied(61, false)]);
     assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
     case.history.actions.push(Arc::new(not_applied(59, false)));
-    let codes: Vec<&str> = case.decide().refusals().iter().map(Refusal::code).collect();
+    let codes: Vec<String> = case.decide().objections().iter().map(|objection| objection.code.to_string()).collect();
     assert_eq!(codes, ["cooldown-active", "max-attempts"]);
 }
 
@@ -381,7 +402,7 @@ fn incidents_that_went_silent_make_no_storm() {
     case.others = (0..11)
         .map(|idx| incident(&Subject::deployment("preview", format!("p{idx}")), IncidentType::Unknown))
         .collect();
-    assert_eq!(case.decide().refusals()[0].code(), "storm");
+    assert_eq!(case.decide().objections()[0].code, "storm");
     for other in &mut case.others {
         other.state = IncidentState::Stale;
     }
@@ -416,8 +437,9 @@ proptest! {
         let mut case = case();
         case.history.actions = shared(ago.iter().map(|(idx, ago_s)| ended(names[*idx], IncidentType::OomKilled, *ago_s)));
         let budget = ["max-attempts", "target-attempts", "start-limit", "cooldown-active", "in-flight"];
-        let codes = |case: &Case| -> BTreeSet<&'static str> {
-            case.decide().refusals().iter().map(Refusal::code).filter(|code| budget.contains(code)).collect()
+        let codes = |case: &Case| -> BTreeSet<String> {
+            let codes = case.decide().objections().iter().map(|objection| objection.code.to_string()).collect::<Vec<_>>();
+            codes.into_iter().filter(|code| budget.contains(&code.as_str())).collect()
         };
         let before = codes(&case);
         case.now = Timestamp::from_secs(100_000 - back_s);

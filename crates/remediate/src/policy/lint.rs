@@ -1,34 +1,20 @@
 //! What a policy may say but probably shouldn't. Never stops anything.
 
-use homeostat_core::{ActionKind, IncidentType};
-
 use super::{Policy, Scope};
+use crate::action::Actions;
 
 /// Warnings, a sentence each, in the order of policies.
-pub fn lint(policies: &[Policy]) -> Vec<String> {
+pub fn lint(policies: &[Policy], actions: &Actions) -> Vec<String> {
     policies
         .iter()
-        .flat_map(|policy| warnings(policy).into_iter().map(|text| format!("{}: {text}", policy.name)))
+        .flat_map(|policy| warnings(policy, actions).into_iter().map(|text| format!("{}: {text}", policy.name)))
         .collect()
 }
 
-fn warnings(policy: &Policy) -> Vec<String> {
+fn warnings(policy: &Policy, actions: &Actions) -> Vec<String> {
     let mut found = Vec::new();
-    let restarts = policy.action == Some(ActionKind::RolloutRestart);
-    if restarts && policy.incident_type == IncidentType::CrashLoop {
-        found.push("restarting a crash loop hides its cause: the kubelet restarts it already".to_owned());
-    }
-    if restarts && matches!(policy.incident_type, IncidentType::BadDeployment | IncidentType::ConfigDrift) {
-        found.push("a restart keeps the template that is at fault; consider rollout-undo".to_owned());
-    }
-    if restarts && matches!(policy.incident_type, IncidentType::DependencyFailure | IncidentType::NetworkPartition) {
-        found.push("a restart doesn't heal what is elsewhere, and costs the capacity that is left".to_owned());
-    }
-    if policy.auto_execute && policy.action == Some(ActionKind::RolloutUndo) {
-        found.push(
-            "an automatic undo can bring back a schema or protocol that the data has left: be sure that releases go back cleanly"
-                .to_owned(),
-        );
+    if let Some(action) = policy.action.as_ref().and_then(|wanted| actions.get(&wanted.name)) {
+        found.extend(action.lint(policy));
     }
     if policy.auto_execute && policy.scope == Scope::Unstated {
         found.push(
@@ -44,11 +30,6 @@ fn warnings(policy: &Policy) -> Vec<String> {
     }
     if policy.auto_execute && policy.escalation_channel.is_none() {
         found.push("names no escalation_channel: the default one is called when it fails".to_owned());
-    }
-    if policy.rollback_if_failed && restarts {
-        found.push(
-            "rollback_if_failed does nothing for a restart, which can't be taken back; a human is called".to_owned(),
-        );
     }
     if policy.max_attempts > 3 {
         found.push(format!("{} attempts: what two didn't cure, more seldom do", policy.max_attempts));

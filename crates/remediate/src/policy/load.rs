@@ -1,44 +1,24 @@
-//! Reads policies from YAML: everything that is wrong is told at once.
+//! Reads policies from YAML, in whichever format each document is: everything that is wrong is told at once.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use homeostat_settings::{Findings, Place, Problem, Reader, parse_documents};
 
-use homeostat_core::{ActionKind, Confidence, IncidentType, Mode, NamePattern};
-use homeostat_settings::{Findings, Place, Problem, Reader, nearest, parse_documents};
-
-use super::{ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, Scope, default_action};
-use crate::history::LOOK_BACK_MAX;
-
-/// Two minutes: pods must start and Prometheus must have seen them, twice at the usual 30 s to 60 s.
-const SETTLE_DEFAULT: Duration = Duration::from_secs(120);
-
-/// Longer windows would hold the target's lock for most of a shift.
-const VERIFICATION_MAX: Duration = Duration::from_secs(2 * 3600);
-
-/// Half of the traffic before: a restart may cost some requests, but an error ratio over no requests is no recovery.
-const TRAFFIC_FLOOR_DEFAULT: f64 = 0.5;
+use super::Policy;
+use super::formats::format_of;
+use crate::action::Actions;
 
 /// Policies in one file; more is a generated file gone wrong, and overlap is checked between all pairs.
 const POLICIES_MAX: usize = 1000;
 
-/// Labelled outcomes that a policy may ask for; more than anyone collects is a slip of the keyboard.
-const OUTCOMES_MIN_MAX: u32 = 1_000_000;
-
-/// Reads all policies of a YAML text: documents with a section `remediation_policy`, or a list `remediation_policies`.
-/// `file` only names the file in problems, which come in the order of lines.
-pub fn load_policies(text: &str, file: &str) -> Result<Vec<Policy>, Vec<Problem>> {
+/// Reads all policies of a YAML text, which may name these actions. `file` only names the file in problems, which come in the
+/// order of lines.
+pub fn load_policies(text: &str, file: &str, actions: &Actions) -> Result<Vec<Policy>, Vec<Problem>> {
     let documents = parse_documents(file, text).map_err(|problem| vec![problem])?;
     let mut problems = Findings::new();
     let mut policies: Vec<(Place, Policy)> = Vec::new();
     for document in &documents {
         let mut reader = Reader::new(file, "", document, &mut problems);
-        let one = reader.section("remediation_policy", read_policy);
-        if reader.node("remediation_policies").is_none() {
-            reader.require_such_as("remediation_policy", one.as_ref(), "{incident_type: oom-killed, ...}");
-        }
-        let several = reader.sections("remediation_policies", read_policy);
+        policies.extend(format_of(&reader).read(&mut reader, actions));
         reader.finish();
-        policies.extend(one.into_iter().chain(several).flatten());
     }
     check_together(file, &policies, &mut problems);
     if problems.is_empty() {
@@ -79,138 +59,4 @@ fn overlaps(earlier: &Policy, policy: &Policy) -> Vec<String> {
         ));
     }
     found
-}
-
-/// Reads one policy. Every key is read even when an earlier one was wrong. `None` without an incident type, which then is
-/// among the problems; so is whatever got a default here because it was wrong.
-fn read_policy(reader: &mut Reader<'_>) -> Option<(Place, Policy)> {
-    let name = reader.text("name");
-    let incident_type = read_incident_type(reader);
-    let detection_signal = reader.text("detection_signal");
-    let auto_execute = reader.flag("auto_execute");
-    reader.require_such_as("auto_execute", auto_execute, "false");
-    let threshold = reader.number("confidence_threshold", 0.0..=1.0).and_then(|number| Confidence::new(number).ok());
-    reader.require_such_as("confidence_threshold", threshold, "0.9");
-    // One attempt: a second is for those who asked for it.
-    let max_attempts = reader.count("max_attempts", 1..=MAX_ATTEMPTS_MAX).unwrap_or(1);
-    let durations = read_durations(reader);
-    let rollback_if_failed = reader.flag("rollback_if_failed").unwrap_or(false);
-    let escalation_channel = reader.text("escalation_channel");
-    let action = read_action(reader, incident_type, auto_execute);
-    let mode = reader.parsed::<Mode>("mode").unwrap_or(Mode::Execute);
-    let scope = read_scope(reader, auto_execute);
-    let traffic_floor = reader.number("traffic_floor", 0.0..=1.0).unwrap_or(TRAFFIC_FLOOR_DEFAULT);
-    let outcomes_min = reader.count("outcomes_min", 1..=OUTCOMES_MIN_MAX).unwrap_or(OUTCOMES_MIN_DEFAULT);
-    let incident_type = incident_type?;
-    let policy = Policy {
-        name: name.unwrap_or_else(|| incident_type.name().to_owned()),
-        incident_type,
-        detection_signal,
-        auto_execute: auto_execute.unwrap_or(false),
-        confidence_threshold: threshold.unwrap_or(Confidence::ZERO),
-        max_attempts,
-        attempts_window: durations.attempts_window,
-        cooldown_after_action: durations.cooldown,
-        verification_window: durations.window,
-        verification_settle: durations.settle,
-        rollback_if_failed,
-        escalation_channel,
-        action,
-        mode,
-        scope,
-        traffic_floor,
-        outcomes_min,
-    };
-    Some((reader.place(), policy))
-}
-
-fn read_incident_type(reader: &mut Reader<'_>) -> Option<IncidentType> {
-    let incident_type = reader.parsed_by("incident_type", |text| {
-        text.parse::<IncidentType>().map_err(|error| {
-            match nearest(text, IncidentType::ALL.iter().map(|known| known.name())) {
-                Some(near) => format!("unknown incident type {text:?}; did you mean {near}?"),
-                None => error.to_string(),
-            }
-        })
-    });
-    reader.require_such_as("incident_type", incident_type, "oom-killed")
-}
-
-fn read_action(
-    reader: &mut Reader<'_>,
-    incident_type: Option<IncidentType>,
-    auto_execute: Option<bool>,
-) -> Option<ActionKind> {
-    let named = reader.parsed_by("action", |text| {
-        ActionKind::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let names = ActionKind::ALL.map(ActionKind::name).join(", ");
-            format!("unknown action {text:?}; known are: {names}")
-        })
-    });
-    let action = named.or_else(|| incident_type.and_then(default_action));
-    if action.is_none()
-        && auto_execute == Some(true)
-        && reader.node("action").is_none()
-        && let Some(incident_type) = incident_type
-    {
-        let message = format!(
-            "{} is missing: {incident_type} has no action that is right by default; name one, or set auto_execute: false",
-            reader.path_of("action")
-        );
-        reader.problem(reader.place(), message);
-    }
-    action
-}
-
-struct Durations {
-    attempts_window: Duration,
-    cooldown: Duration,
-    window: Duration,
-    settle: Duration,
-}
-
-fn read_durations(reader: &mut Reader<'_>) -> Durations {
-    let minute = Duration::from_secs(60);
-    Durations {
-        attempts_window: reader
-            .duration_in("attempts_window", ATTEMPTS_WINDOW_MIN..=LOOK_BACK_MAX)
-            .unwrap_or(ATTEMPTS_WINDOW_MIN),
-        // Ten minutes: L's own value, and about the time a workload needs to show whether it stays well.
-        cooldown: reader.duration_in("cooldown_after_action", minute..=LOOK_BACK_MAX).unwrap_or(10 * minute),
-        window: reader.duration_in("verification_window", minute..=VERIFICATION_MAX).unwrap_or(5 * minute),
-        settle: reader.duration_in("verification_settle", Duration::ZERO..=VERIFICATION_MAX).unwrap_or(SETTLE_DEFAULT),
-    }
-}
-
-/// An empty or match-all scope is refused for a policy that acts: "zero means all" has wiped whole fleets (I10). A policy
-/// without the key is read, but [`Scope::Unstated`] never acts.
-fn read_scope(reader: &mut Reader<'_>, auto_execute: Option<bool>) -> Scope {
-    let acts = auto_execute == Some(true);
-    let scope = reader.section("scope", |scope| {
-        let workloads = read_names(scope, "workloads").unwrap_or_default();
-        let namespaces = read_names(scope, "namespaces");
-        // A list that couldn't be read is among the problems already, and isn't called empty too.
-        let is_unreadable = namespaces.is_none() && scope.node("namespaces").is_some();
-        let namespaces = namespaces.unwrap_or_default();
-        if namespaces.is_empty() && !is_unreadable && (acts || !workloads.is_empty()) {
-            let key = scope.path_of("namespaces");
-            let message = format!("{key} must name at least one namespace: an empty scope would match everything");
-            scope.problem(scope.place(), message);
-        }
-        if namespaces.is_empty() { Scope::Unstated } else { Scope::Only { namespaces, workloads } }
-    });
-    scope.unwrap_or(Scope::Unstated)
-}
-
-/// Names, each written out: what acts is named, and what could match no name is a slip.
-fn read_names(scope: &mut Reader<'_>, key: &'static str) -> Option<BTreeSet<String>> {
-    let names: BTreeSet<String> = scope.texts(key)?.into_iter().collect();
-    for name in &names {
-        match name.parse::<NamePattern>() {
-            Ok(pattern) if pattern.is_name() => {}
-            Ok(_) => scope.reject(key, format_args!("{name:?} is a pattern; name each one, patterns match too much")),
-            Err(error) => scope.reject(key, error),
-        }
-    }
-    Some(names)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::test_actions::{RESTART, actions};
 
 mod any;
 
@@ -17,22 +18,22 @@ remediation_policy:
 ";
 
 fn problems(text: &str) -> Vec<String> {
-    load_policies(text, "p.yaml").unwrap_err().iter().map(ToString::to_string).collect()
+    load_policies(text, "p.yaml", &actions()).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn the_lessons_format_is_read_as_it_is_and_without_a_scope_never_acts() {
-    let policies = load_policies(LESSON, "p.yaml").unwrap();
+    let policies = load_policies(LESSON, "p.yaml", &actions()).unwrap();
     let [policy] = policies.as_slice() else { panic!("{policies:?}") };
     assert_eq!(policy.incident_type, IncidentType::MemoryLeak);
     assert_eq!(policy.name, "memory-leak");
-    assert_eq!(policy.action, Some(ActionKind::RolloutRestart));
+    assert_eq!(policy.action.as_ref().map(|action| &action.name), Some(&RESTART));
     assert_eq!(policy.cooldown_after_action, Duration::from_secs(600));
     assert_eq!(policy.verification_window, Duration::from_secs(300));
     assert_eq!(policy.confidence_threshold.value(), 0.92);
     assert_eq!(policy.escalation_channel.as_deref(), Some("pagerduty-p1"));
     assert_eq!(policy.scope, Scope::Unstated);
-    assert!(lint(&policies).iter().any(|warning| warning.contains("without a scope only proposes")));
+    assert!(lint(&policies, &actions()).iter().any(|warning| warning.contains("without a scope only proposes")));
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn an_empty_or_match_all_scope_is_refused() {
     let text = format!("{LESSON}  scope: {{namespaces: [shop], workloads: ['*']}}\n");
     assert!(!problems(&text).is_empty());
     let text = format!("{LESSON}  scope: {{namespaces: [shop], workloads: [cart]}}\n");
-    assert!(load_policies(&text, "p.yaml").is_ok());
+    assert!(load_policies(&text, "p.yaml", &actions()).is_ok());
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn a_type_without_a_sensible_action_needs_one_to_act() {
         )
     };
     assert!(problems(&text(true))[0].contains("action is missing: crash-loop"));
-    assert_eq!(load_policies(&text(false), "p.yaml").unwrap()[0].action, None);
+    assert_eq!(load_policies(&text(false), "p.yaml", &actions()).unwrap()[0].action, None);
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn several_documents_and_lists_are_read_and_overlap_is_a_problem() {
         one("b", "bank"),
         one("c", "news")
     );
-    assert_eq!(load_policies(&text, "p.yaml").unwrap().len(), 3);
+    assert_eq!(load_policies(&text, "p.yaml", &actions()).unwrap().len(), 3);
     let text = format!("remediation_policies:\n- {}\n- {}\n", one("a", "shop"), one("b", "shop"));
     assert_eq!(
         problems(&text),
@@ -170,7 +171,7 @@ fn what_is_no_policy_is_one_problem() {
 #[test]
 fn yaml_that_is_none_is_a_problem_with_a_place() {
     for text in ["remediation_policy: [", "- 1", "remediation_policies: 7", "a: 1\na: 2", "\t- x"] {
-        let found = load_policies(text, "p.yaml").unwrap_err();
+        let found = load_policies(text, "p.yaml", &actions()).unwrap_err();
         assert!(
             !found.is_empty() && found.iter().all(|problem| problem.place.line >= 1 && !problem.message.is_empty()),
             "{text}"
@@ -185,8 +186,8 @@ remediation_policies:
 - {incident_type: crash-loop, auto_execute: false, action: rollout-restart, confidence_threshold: 0.9}
 - {incident_type: bad-deployment, auto_execute: true, confidence_threshold: 0.5, scope: {namespaces: [shop]}}
 ";
-    let warnings = lint(&load_policies(text, "p.yaml").unwrap());
-    for expected in ["crash loop hides its cause", "automatic undo", "one time in 2", "no escalation_channel"] {
+    let warnings = lint(&load_policies(text, "p.yaml", &actions()).unwrap(), &actions());
+    for expected in ["a restart is linted", "one time in 2", "no escalation_channel"] {
         assert!(warnings.iter().any(|warning| warning.contains(expected)), "{expected}: {warnings:?}");
     }
 }
@@ -194,8 +195,8 @@ remediation_policies:
 proptest::proptest! {
     #[test]
     fn no_text_makes_reading_panic(text in "[a-z_:{}\\[\\]\\-0-9 \n\"'*&!|>,.]{0,200}") {
-        let _ = load_policies(&text, "p.yaml");
-        let _ = load_policies(&format!("remediation_policy:\n  {text}"), "p.yaml");
+        let _ = load_policies(&text, "p.yaml", &actions());
+        let _ = load_policies(&format!("remediation_policy:\n  {text}"), "p.yaml", &actions());
     }
 
     /// A subject is in two scopes at once only if they overlap: no incident ever has two policies.

@@ -228,7 +228,7 @@ impl Story {
         match event {
             DriverEvent::Decided { incident, decision } => self.tell_decision(text, now, incident, decision),
             DriverEvent::Applied { plan } => {
-                let what = format!("{} of {}", plan.action.kind(), plan.target.subject.name);
+                let what = format!("{} of {}", plan.step.action, plan.target.subject.name);
                 self.line(text, now, &plan.incident, Tone::Doing, "executed", &what);
             }
             DriverEvent::ApplyFailed { plan, why, .. } => {
@@ -253,7 +253,7 @@ impl Story {
                 }
             },
             DriverEvent::Undone { plan } => {
-                self.line(text, now, &plan.incident, Tone::Doing, "undone", plan.action.kind().name());
+                self.line(text, now, &plan.incident, Tone::Doing, "undone", plan.step.action.as_str());
             }
             DriverEvent::Stuck { plan, why } => self.line(text, now, &plan.incident, Tone::Bad, "stuck", why),
             DriverEvent::PolicyFrozen { policy, why } => {
@@ -272,7 +272,7 @@ impl Story {
         if self.is_covered(incident) || (self.helped.contains(incident) && decision.plan().is_none()) {
             return;
         }
-        let action = decision.action().map_or("no action", homeostat_core::ActionKind::name);
+        let action = decision.action().map_or("no action", |action| action.as_str());
         let (tone, word, what) = match decision {
             Decision::Execute(plan) => {
                 (Tone::Doing, "approved", format!("{action} of {}, attempt {}", plan.target.subject.name, plan.attempt))
@@ -284,11 +284,11 @@ impl Story {
             Decision::Refuse { .. } => (Tone::Holding, "refused", action.to_owned()),
         };
         self.line(text, now, incident, tone, word, &what);
-        let refusals = decision.refusals();
-        for refusal in refusals.iter().take(REASONS_MAX) {
-            self.detail(text, &format!("{}: {refusal}", refusal.code()));
+        let objections = decision.objections();
+        for objection in objections.iter().take(REASONS_MAX) {
+            self.detail(text, &format!("{}: {objection}", objection.code));
         }
-        let more: Vec<&str> = refusals.iter().skip(REASONS_MAX).map(|refusal| refusal.code()).collect();
+        let more: Vec<&str> = objections.iter().skip(REASONS_MAX).map(|objection| objection.code.as_ref()).collect();
         if !more.is_empty() {
             self.detail(text, &format!("also: {}", more.join(", ")));
         }

@@ -58,7 +58,7 @@ fn of_journal(path: &Path) -> anyhow::Result<Vec<Recorded>> {
             let actions = history.of_incident(&incident.id).map(|action| {
                 json!({
                     "plan": action.plan.id,
-                    "action": action.plan.action.kind(),
+                    "action": action.plan.step.action,
                     "attempt": action.plan.attempt,
                     "at": action.intended_at,
                     "stage": action.stage,

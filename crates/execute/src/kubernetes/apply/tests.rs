@@ -1,10 +1,17 @@
-use homeostat_core::{Action, ActionKind, Inverse, Subject, WorkloadKind};
+use homeostat_core::{Subject, WorkloadKind};
+use homeostat_remediate::{ActionName, Args, Inverse, Plan, Step};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::executor::Executor;
 use crate::kubernetes::testing::{FakeApi, Reply, deployment_json, journal, journaled, merge, plan, written};
-use crate::kubernetes::{ACTION_ID, ConnectError, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
+use crate::kubernetes::{Cluster, ConnectError, ConnectSpec};
+use crate::patch::{ACTION_ID, RESTARTED_AT};
+use crate::registry::{Places, Registry};
+
+fn payload(plan: &Plan) -> Result<String, homeostat_remediate::PayloadError> {
+    Registry::new(Places::default()).payload(plan)
+}
 
 #[test]
 fn the_write_is_fixed_by_the_plan_to_the_last_byte() {
@@ -13,12 +20,12 @@ fn the_write_is_fixed_by_the_plan_to_the_last_byte() {
         r#"{{"metadata":{{"annotations":{{"homeostat.io/action-id":"{}","homeostat.io/correlation-id":"{}"}},"resourceVersion":"2741","uid":"0226565c-012c-4f73-b048-451bad837fb7"}},"spec":{{"template":{{"metadata":{{"annotations":{{"kubectl.kubernetes.io/restartedAt":"2026-01-31T12:00:00Z"}}}}}}}}}}"#,
         plan.id, plan.correlation
     );
-    assert_eq!(restart::patch_of(&plan), Ok(expected));
+    assert_eq!(payload(&plan), Ok(expected));
 }
 
 #[test]
 fn the_write_works_with_and_without_annotations() {
-    let patch: Value = serde_json::from_str(&restart::patch_of(&plan()).unwrap()).unwrap();
+    let patch: Value = serde_json::from_str(&payload(&plan()).unwrap()).unwrap();
     for before in [
         json!({ "metadata": { "annotations": null } }),
         json!({ "metadata": { "annotations": { "team": "pay" } },
@@ -39,7 +46,7 @@ fn a_plan_without_preconditions_has_no_write() {
         let mut plan = plan();
         plan.target.uid = uid.into();
         plan.target.resource_version = resource_version.into();
-        assert!(restart::patch_of(&plan).is_err());
+        assert!(payload(&plan).is_err());
     }
 }
 
@@ -51,7 +58,7 @@ async fn the_journaled_write_is_what_is_sent_once() {
     assert_eq!(applied, Applied { resource_version: "2800".into(), altered: None });
     let requests = fake.requests();
     assert_eq!(requests.len(), 1);
-    assert_eq!(requests[0].body, executor.payload(&plan()));
+    assert_eq!(requests[0].body, executor.payload(&plan()).unwrap());
     assert_eq!(requests[0].method, "PATCH");
     assert_eq!(
         requests[0].path,
@@ -172,7 +179,7 @@ async fn after_a_conflict_only_the_version_of_the_write_differs() {
     let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(written(&plan())))).await;
     fake.executor().await.apply(&journaled(), "2790").await.unwrap();
     let sent: Value = serde_json::from_str(&fake.requests()[0].body).unwrap();
-    let mut decided: Value = serde_json::from_str(&restart::patch_of(&plan()).unwrap()).unwrap();
+    let mut decided: Value = serde_json::from_str(&payload(&plan()).unwrap()).unwrap();
     assert_ne!(sent, decided);
     decided["metadata"]["resourceVersion"] = json!("2790");
     assert_eq!(sent, decided);
@@ -190,7 +197,7 @@ async fn a_refused_connection_leaves_the_outcome_open() {
 #[tokio::test]
 async fn a_kubeconfig_that_isnt_there_is_named() {
     let spec = ConnectSpec { kubeconfig: Some("/nonexistent/kubeconfig".into()), ..ConnectSpec::default() };
-    let Err(error) = KubernetesExecutor::connect(&spec).await else { panic!("connected") };
+    let Err(error) = Cluster::connect(&spec).await else { panic!("connected") };
     assert!(
         matches!(error, ConnectError::NoConfig { .. }) && error.to_string().contains("/nonexistent/kubeconfig"),
         "{error}"
@@ -214,19 +221,18 @@ async fn refused_credentials_are_told_from_a_server_out_of_reach() {
 async fn nothing_is_sent_for_what_this_executor_cant_do() {
     let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(json!({})))).await;
     let executor = fake.executor().await;
-    assert!(executor.supports(ActionKind::RolloutRestart) && !executor.supports(ActionKind::RolloutUndo));
-    let mut undo = plan();
-    undo.action = Action::RolloutUndo { to_revision: "1".into() };
+    let step = |action: &'static str| Step { action: ActionName::new(action), args: Args::default() };
+    let (undo, unknown) = (step("rollout-undo"), step("reboot-everything"));
     let mut stateful = plan();
     stateful.target.subject.kind = WorkloadKind::StatefulSet;
     let mut elsewhere = plan();
     elsewhere.target.subject = Subject::deployment("shop", "../../kube-system/deployments/coredns");
-    for plan in [undo, stateful, elsewhere] {
+    for plan in [Plan { step: undo.clone(), ..plan() }, Plan { step: unknown.clone(), ..plan() }, stateful, elsewhere] {
         let result = executor.apply(&journal(plan), "2741").await;
         assert_eq!(kind_of(&result), "rejected", "{result:?}");
     }
-    for inverse in [Inverse::NothingToUndo, Inverse::RolloutUndo { to_revision: "1".into() }, Inverse::Irreversible] {
-        let result = executor.undo(&journal(homeostat_core::Plan { inverse, ..plan() })).await;
+    for inverse in [Inverse::Nothing, Inverse::Step(unknown), Inverse::Irreversible] {
+        let result = executor.undo(&journal(Plan { inverse, ..plan() })).await;
         assert_eq!(kind_of(&result), "rejected", "{result:?}");
     }
     assert!(fake.requests().is_empty(), "{:?}", fake.requests());

@@ -1,15 +1,20 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use homeostat_core::{Action, Inverse, WorkloadKind};
+use homeostat_core::WorkloadKind;
 use homeostat_remediate::{Disruption, DisruptionBudget, Marker, Owner};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::actions::Restart;
 use crate::executor::Executor;
-use crate::kubernetes::testing::{FakeApi, Reply, Request, TIMEOUT, UID, deployment, deployment_json, plan, written};
-use crate::kubernetes::{ACTION_ID, ConnectSpec, KubernetesExecutor, RESTARTED_AT};
+use crate::kubernetes::testing::{
+    FakeApi, RESTART, Reply, Request, TIMEOUT, UID, deployment, deployment_json, plan, registry, written,
+};
+use crate::kubernetes::{Cluster, ConnectSpec};
+use crate::patch::{ACTION_ID, RESTARTED_AT};
+use crate::registry::RollOut;
 
 fn noon() -> Timestamp {
     plan().decided_at
@@ -42,7 +47,7 @@ async fn a_deployment_is_seen_as_it_is() {
             ACTION_ID: "act-other" }, "managedFields": [{ "manager": "homeostat", "operation": "Update", "time": "2026-01-31T11:58:00Z" }] },
         "spec": { "paused": true }, "status": { "availableReplicas": 5 } });
     let fake = FakeApi::start(move |request| recorded(request, changes.clone())).await;
-    let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
+    let seen = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap();
     let expected = Inspected {
         uid: UID.into(),
         resource_version: "2741".into(),
@@ -51,7 +56,7 @@ async fn a_deployment_is_seen_as_it_is() {
         created_at: Some("2026-01-05T08:00:00Z".parse().unwrap()),
         seen_at: noon(),
         revision: Some("2".into()),
-        revision_previous: Some("1".into()),
+        revision_previous: None,
         replicas_wanted: 6,
         replicas_available: 5,
         rollout_in_progress: false,
@@ -67,7 +72,9 @@ async fn a_deployment_is_seen_as_it_is() {
         },
         has_persistent_volume: false,
     };
-    assert_eq!(seen, expected);
+    let previous = seen.revision_previous.clone().map(|previous| previous.revision);
+    assert_eq!(previous.as_deref(), Some("1"));
+    assert_eq!(Inspected { revision_previous: None, ..seen }, expected);
     let requests = fake.requests();
     assert!(requests.iter().all(|request| request.method == "GET"), "looking changes nothing: {requests:?}");
     assert!(requests.iter().all(|request| request.head.contains("user-agent: homeostat/")), "{requests:?}");
@@ -81,7 +88,7 @@ async fn a_right_that_a_restart_doesnt_need_doesnt_stop_it_and_isnt_guessed_away
         if is_list { Reply::status(403, "Forbidden", "no") } else { Reply::Json(200, deployment_json(json!({}))) }
     })
     .await;
-    let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
+    let seen = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap();
     assert_eq!(seen.revision_previous, None);
     let Some(Autoscaler::NotVisible { why }) = seen.autoscaler else { panic!("{:?}", seen.autoscaler) };
     assert!(why.contains("list horizontalpodautoscalers.autoscaling in namespace shop"), "{why}");
@@ -99,7 +106,7 @@ async fn lists_are_read_to_their_last_page() {
         recorded(request, json!({}))
     })
     .await;
-    let seen = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap();
+    let seen = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap();
     assert!(matches!(seen.autoscaler, Some(Autoscaler::Seen { .. })), "{:?}", seen.autoscaler);
 }
 
@@ -120,7 +127,7 @@ async fn what_cant_be_looked_at_is_sorted_by_the_next_step() {
     for (reply, expected, n_attempts) in cases {
         let name = format!("{reply:?}");
         let fake = FakeApi::start(move |_| reply.clone()).await;
-        let error = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap_err();
+        let error = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{name}: {error}");
         assert_eq!(fake.requests().len(), n_attempts, "{name}");
     }
@@ -134,7 +141,7 @@ async fn a_read_that_fails_for_a_moment_is_read_again() {
         if is_first { Reply::status(503, "ServiceUnavailable", "later") } else { recorded(request, json!({})) }
     })
     .await;
-    assert!(fake.executor().await.inspect(&plan().target.subject, noon()).await.is_ok());
+    assert!(fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.is_ok());
 }
 
 #[tokio::test]
@@ -146,19 +153,19 @@ async fn a_rotated_token_is_loaded_from_the_same_file() {
     .await;
     let kubeconfig = fake.kubeconfig("old");
     let spec = ConnectSpec { kubeconfig: Some(kubeconfig.path().into()), context: None, timeout: TIMEOUT };
-    let executor = KubernetesExecutor::connect(&spec).await.unwrap();
+    let executor = registry(Cluster::connect(&spec).await.unwrap());
     let subject = plan().target.subject;
-    let error = executor.inspect(&subject, noon()).await.unwrap_err();
+    let error = executor.inspect(&RESTART, &subject, noon()).await.unwrap_err();
     assert!(error.to_string().contains("401"), "{error}");
     fake.write_kubeconfig(&kubeconfig, "new");
-    assert!(executor.inspect(&subject, noon()).await.is_ok());
+    assert!(executor.inspect(&RESTART, &subject, noon()).await.is_ok());
 }
 
 #[tokio::test]
 async fn an_object_on_its_way_out_is_gone() {
     let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-31T12:00:00Z" } });
     let fake = FakeApi::start(move |request| recorded(request, deleted.clone())).await;
-    let error = fake.executor().await.inspect(&plan().target.subject, noon()).await.unwrap_err();
+    let error = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap_err();
     assert!(matches!(error, InspectError::NotFound { .. }), "{error}");
 }
 
@@ -269,7 +276,9 @@ fn progress_is_of_our_rollout_only() {
         ("deleted and created anew", recreated, Progress::Gone),
     ];
     for (name, changes, expected) in cases {
-        assert_eq!(progress(&deployment(changes), &plan), expected, "{name}");
+        let workload = deployment(changes);
+        let is_in_effect = Restart.is_in_effect(workload.template(), &plan.step);
+        assert_eq!(progress(&workload, &plan, is_in_effect), expected, "{name}");
     }
 }
 
@@ -279,12 +288,4 @@ async fn a_missing_object_is_a_trace_and_no_error() {
     let executor = fake.executor().await;
     assert_eq!(executor.outcome_of_write(&plan()).await.unwrap(), WriteOutcome::Gone);
     assert_eq!(executor.progress(&plan()).await.unwrap(), Progress::Gone);
-}
-
-#[test]
-fn plans_of_other_actions_have_no_effect_to_find() {
-    let mut undo = plan();
-    undo.action = Action::RolloutUndo { to_revision: "1".into() };
-    undo.inverse = Inverse::Irreversible;
-    assert_eq!(progress(&deployment(written(&plan())), &undo), Progress::Overridden);
 }

@@ -3,7 +3,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::kubernetes::testing::{deployment, items};
 
-const REPLICA_SETS: &str = include_str!("../fixtures/replica_sets.json");
 const AUTOSCALERS: &str = include_str!("../fixtures/autoscalers.json");
 
 #[test]
@@ -13,17 +12,6 @@ fn the_autoscaler_is_the_one_of_this_kind_and_name() {
     assert_eq!(autoscaler_of("payment-api", &autoscalers), Some(expected));
     assert_eq!(autoscaler_of("cart-api", &autoscalers), None);
     assert_eq!(autoscaler_of("payment-api", &[]), None);
-}
-
-#[test]
-fn the_previous_revision_is_the_next_lower_of_its_own_replica_sets() {
-    let sets: Vec<ReplicaSet> = items(REPLICA_SETS);
-    assert_eq!(revision_previous(&deployment(json!({})), &sets), Some(1));
-    assert_eq!(revision_previous(&deployment(json!({ "metadata": { "uid": "recreated" } })), &sets), None);
-    let first = json!({ "metadata": { "annotations": { REVISION: "1" } } });
-    assert_eq!(revision_previous(&deployment(first), &sets), None, "nothing is before the first");
-    let unnumbered = json!({ "metadata": { "annotations": null } });
-    assert_eq!(revision_previous(&deployment(unnumbered), &sets), None);
 }
 
 #[test]

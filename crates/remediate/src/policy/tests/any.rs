@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::policy::{ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, load_policies};
+use crate::test_actions::actions;
 
 const EXAMPLE: &str = include_str!("../../../../../deploy/policies.example.yaml");
 
@@ -54,7 +55,7 @@ fn changes() -> impl Strategy<Value = Vec<(proptest::sample::Index, u8, usize)>>
 }
 
 fn check(text: &str) -> Result<(), TestCaseError> {
-    match load_policies(text, "p.yaml") {
+    match load_policies(text, "p.yaml", &actions()) {
         Ok(policies) => {
             for policy in policies {
                 prop_assert!((1..=MAX_ATTEMPTS_MAX).contains(&policy.max_attempts), "{policy:?}");
@@ -87,6 +88,6 @@ proptest! {
 #[test]
 fn a_text_nested_too_deep_is_refused() {
     for open in ["[", "{a: ", "- "] {
-        assert!(load_policies(&open.repeat(20_000), "p.yaml").is_err(), "{open}");
+        assert!(load_policies(&open.repeat(20_000), "p.yaml", &actions()).is_err(), "{open}");
     }
 }

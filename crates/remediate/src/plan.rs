@@ -3,20 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp, sha256_hex, short_id};
 use serde::{Deserialize, Serialize};
 
-use crate::action::Action;
-use crate::correlation::CorrelationId;
-use crate::digest::short_id;
-use crate::incident::IncidentId;
-use crate::incident_type::IncidentType;
-use crate::subject::Subject;
-use crate::timestamp::Timestamp;
+use crate::plan_form::PlanForm;
+use crate::step::{Inverse, Recovery, Repeat, Step};
 
 /// A plan's id; it also marks what the plan wrote.
 ///
 /// ```
-/// use homeostat_core::{IncidentId, PlanId, Subject, Timestamp};
+/// use homeostat_core::{IncidentId, Subject, Timestamp};
+/// use homeostat_remediate::PlanId;
 ///
 /// let incident = IncidentId::of(&Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
 /// let first = PlanId::of(&incident, 1);
@@ -49,7 +46,8 @@ impl fmt::Display for PlanId {
 /// The very object an action is for: a name can be re-used, a UID can't (invariant I2).
 ///
 /// ```
-/// use homeostat_core::{Subject, Target};
+/// use homeostat_core::Subject;
+/// use homeostat_remediate::Target;
 ///
 /// let subject = Subject::deployment("shop", "cart");
 /// let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into(), generation: Some(3) };
@@ -71,37 +69,11 @@ pub struct Target {
     pub generation: Option<i64>,
 }
 
-/// How to take an action back, captured before it is done (I16).
-///
-/// ```
-/// use homeostat_core::Inverse;
-///
-/// let back = Inverse::RolloutUndo { to_revision: "6".into() };
-/// let written = serde_json::json!({ "inverse": "rollout-undo", "inverse_to_revision": "6" });
-/// assert_eq!(serde_json::to_value(&back)?, written);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "inverse")]
-pub enum Inverse {
-    /// A restart changes nothing that could be put back: fresh pods of the same template stay.
-    NothingToUndo,
-    /// Return to this revision.
-    RolloutUndo {
-        /// The revision, as the cluster names it. Written under another name than the action's own: both are flattened
-        /// into one plan.
-        #[serde(rename = "inverse_to_revision")]
-        to_revision: String,
-    },
-    /// It can't be taken back.
-    Irreversible,
-}
-
 /// What counts as recovered.
 ///
 /// ```
 /// use std::time::Duration;
-/// use homeostat_core::VerifySpec;
+/// use homeostat_remediate::VerifySpec;
 ///
 /// let verify: VerifySpec = serde_json::from_str(
 ///     r#"{"features":["memory"],"window":"10m","settle":"1m30s",
@@ -127,35 +99,49 @@ pub struct VerifySpec {
     pub traffic_floor: f64,
     /// Replicas wanted before the action; fewer wanted afterwards is no recovery (I14).
     pub replicas_before: u32,
+    /// What shows that the action's own effect is complete.
+    #[serde(default)]
+    pub recovery: Recovery,
 }
 
 /// Everything about one action, fixed when it was decided.
 ///
 /// ```
-/// use homeostat_core::{Action, Inverse, Plan, PlanId, Timestamp};
+/// use homeostat_core::Timestamp;
+/// use homeostat_remediate::{ActionName, Args, Inverse, Plan, PlanId, Repeat, Step};
 /// # use std::time::Duration;
-/// # use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Target, VerifySpec};
+/// # use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject};
+/// # use homeostat_remediate::{Recovery, Target, VerifySpec};
 ///
 /// # let (subject, at) = (Subject::deployment("shop", "cart"), Timestamp::from_secs(60));
 /// # let (incident, correlation) = (IncidentId::of(&subject, at), CorrelationId::of(&subject, at));
 /// # let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into(), generation: Some(3) };
 /// # let (window, settle) = (Duration::from_secs(600), Duration::from_secs(90));
 /// # let (features, fresh_points_min, traffic_floor, replicas_before) = (vec!["memory".into()], 5, 0.5, 3);
-/// # let verify = VerifySpec { features, window, settle, fresh_points_min, traffic_floor, replicas_before };
+/// # let recovery = Recovery::RollOut;
+/// # let verify = VerifySpec { features, window, settle, fresh_points_min, traffic_floor, replicas_before, recovery };
+/// let restart = |at: Timestamp| Step {
+///     action: ActionName::new("rollout-restart"),
+///     args: Args::default().with("restarted_at", at.to_string()),
+/// };
 /// let plan = Plan {
 ///     id: PlanId::of(&incident, 1),
 ///     policy: "restart-leaks".into(),
-///     action: Action::RolloutRestart { restarted_at: at },
-///     inverse: Inverse::NothingToUndo,
+///     step: restart(at),
+///     inverse: Inverse::Nothing,
+///     repeat: Repeat::Idempotent,
 ///     // … for which incident and object, until when, and what counts as recovered.
 /// #     incident, correlation, incident_type: IncidentType::MemoryLeak, attempt: 1, target, undo_if_failed: false,
 /// #     verify, decided_at: at, apply_before: at + window, deadline: at + window * 2,
 /// };
-/// let later = Plan { action: Action::RolloutRestart { restarted_at: Timestamp::from_secs(61) }, ..plan.clone() };
+/// let later = Plan { step: restart(Timestamp::from_secs(61)), ..plan.clone() };
 /// assert_eq!(plan.digest(), plan.clone().digest());
 /// assert_ne!(plan.digest(), later.digest(), "an approval is for this plan only");
+/// assert_eq!(serde_json::to_value(&plan)?["action"], "rollout-restart");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "PlanForm")]
 pub struct Plan {
     /// Its id, also the marker on what it writes.
     pub id: PlanId,
@@ -174,12 +160,13 @@ pub struct Plan {
     pub target: Target,
     /// What to do.
     #[serde(flatten)]
-    pub action: Action,
+    pub step: Step,
     /// How to take it back.
-    #[serde(flatten)]
     pub inverse: Inverse,
     /// Whether to take it back when it doesn't help.
     pub undo_if_failed: bool,
+    /// Whether it may be sent again.
+    pub repeat: Repeat,
     /// What counts as recovered.
     pub verify: VerifySpec,
     /// When it was decided.
@@ -195,16 +182,15 @@ impl Plan {
     pub fn digest(&self) -> String {
         // The plan is plain data: serialising can't fail, and if it did an empty text matches no approval.
         let json = serde_json::to_string(self).unwrap_or_default();
-        crate::digest::sha256_hex(&[json.as_bytes()])
+        sha256_hex(&[json.as_bytes()])
     }
 }
 
 mod duration_text {
     use std::time::Duration;
 
+    use homeostat_core::{format_duration, parse_duration};
     use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::prom_duration::{format_duration, parse_duration};
 
     pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format_duration(*duration))
@@ -212,43 +198,5 @@ mod duration_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_that_undoes_is_read_back_as_it_was() {
-        let subject = Subject::deployment("shop", "cart");
-        let at = Timestamp::from_secs(1000);
-        let incident = IncidentId::of(&subject, at);
-        let minute = Duration::from_secs(60);
-        let plan = Plan {
-            id: PlanId::of(&incident, 1),
-            incident,
-            correlation: CorrelationId::of(&subject, at),
-            incident_type: IncidentType::BadDeployment,
-            policy: "undo".into(),
-            attempt: 1,
-            target: Target { subject, uid: "u".into(), resource_version: "1".into(), generation: None },
-            action: Action::RolloutUndo { to_revision: "6".into() },
-            inverse: Inverse::RolloutUndo { to_revision: "7".into() },
-            undo_if_failed: true,
-            verify: VerifySpec {
-                features: vec!["errors".into()],
-                window: minute,
-                settle: minute,
-                fresh_points_min: 3,
-                traffic_floor: 0.5,
-                replicas_before: 3,
-            },
-            decided_at: at,
-            apply_before: at + minute,
-            deadline: at + minute,
-        };
-        let json = serde_json::to_string(&plan).unwrap();
-        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap(), plan, "{json}");
     }
 }

@@ -1,0 +1,49 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kubernetes::testing::{deployment, deployment_json, items};
+
+const REPLICA_SETS: &str = include_str!("../fixtures/replica_sets.json");
+
+fn previous_of(changes: Value, sets: &[DynamicObject]) -> Option<String> {
+    previous(&deployment(changes), sets).map(|previous| previous.revision)
+}
+
+#[test]
+fn the_previous_revision_is_the_next_lower_of_its_own_replica_sets() {
+    let sets: Vec<DynamicObject> = items(REPLICA_SETS);
+    assert_eq!(previous_of(json!({}), &sets).as_deref(), Some("1"));
+    assert_eq!(previous_of(json!({ "metadata": { "uid": "recreated" } }), &sets), None);
+    let first = json!({ "metadata": { "annotations": { REVISION: "1" } } });
+    assert_eq!(previous_of(first, &sets), None, "nothing is before the first");
+    let unnumbered = json!({ "metadata": { "annotations": null } });
+    assert_eq!(previous_of(unnumbered, &sets), None);
+}
+
+/// The third revision is the second one, restarted.
+#[test]
+fn going_back_passes_over_revisions_that_were_only_restarted() {
+    let sets: Vec<DynamicObject> = items(REPLICA_SETS);
+    let restarted = json!({ "metadata": { "annotations": { REVISION: "3" } },
+        "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: "2026-01-31T12:00:00Z" } } } } });
+    assert_eq!(previous_of(restarted, &sets).as_deref(), Some("1"), "the second one has the same image");
+    let only_restarted: Vec<DynamicObject> =
+        sets.into_iter().filter(|set| revision_of(&set.metadata) != Some(1)).collect();
+    assert_eq!(previous_of(json!({ "metadata": { "annotations": { REVISION: "3" } } }), &only_restarted), None);
+}
+
+#[test]
+fn the_change_goes_there_and_back_with_fields_that_no_type_of_ours_knows() {
+    let mut sets: Vec<DynamicObject> = items(REPLICA_SETS);
+    for set in &mut sets {
+        set.data["spec"]["template"]["spec"]["fieldOfTomorrow"] = json!("old");
+    }
+    let now = json!({ "spec": { "template": { "spec": { "fieldOfTomorrow": "new" } } } });
+    let previous = previous(&deployment(now.clone()), &sets).unwrap();
+    let change = previous.change.unwrap();
+    assert_eq!(change.to["spec"]["fieldOfTomorrow"], "old");
+    assert_eq!(change.back["spec"]["fieldOfTomorrow"], "new");
+    assert_eq!(change.to["spec"]["containers"][0]["image"], "payment-api:1.6");
+    assert!(merge_patch::holds(&deployment_json(now)["spec"]["template"], &change.back));
+    assert!(!change.to.to_string().contains(TEMPLATE_HASH), "the controller's own label stays out");
+}

@@ -1,0 +1,131 @@
+//! What can be done: the pure half of an action, which says what it is, reads its part of a policy, plans its step and
+//! writes the bytes that will be sent. Doing it is the other half, in `homeostat-execute`.
+
+use std::fmt;
+
+use homeostat_core::{IncidentType, Timestamp, WorkloadKind};
+use homeostat_settings::Reader;
+
+use crate::inspected::Inspected;
+use crate::objection::Objection;
+use crate::plan::Plan;
+use crate::policy::Policy;
+use crate::step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
+
+/// An action, without the doing. Every method is a pure function of its arguments.
+pub trait Action: Send + Sync {
+    /// What is true of it wherever it is used.
+    fn spec(&self) -> &'static ActionSpec;
+
+    /// Reads its own part of a policy, problems into the reader. Most actions need nothing.
+    fn args(&self, _policy: &mut Reader<'_>) -> Args {
+        Args::default()
+    }
+
+    /// The step to take on the object that was seen, and how to take it back; or why it can't be taken.
+    fn step(&self, ask: &Ask<'_>, seen: &Inspected) -> Result<(Step, Inverse), Objection>;
+
+    /// Exactly what will be sent for the plan: for the journal, and for people who approve it. `step` is the plan's own or
+    /// its inverse's.
+    fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError>;
+
+    /// What a policy may say of it but probably shouldn't; a sentence each.
+    fn lint(&self, _policy: &Policy) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What is true of an action wherever it is used.
+#[derive(Debug)]
+pub struct ActionSpec {
+    /// Its name, as policies and journals have it.
+    pub name: ActionName,
+    /// What it can be done to.
+    pub targets: &'static [WorkloadKind],
+    /// The incidents that it is done about when a policy names no action. No two actions claim the same one.
+    pub default_for: &'static [IncidentType],
+    /// Whether it may be sent again after its sending began.
+    pub repeat: Repeat,
+    /// What shows that its own effect is complete.
+    pub recovery: Recovery,
+    /// The rights it needs where it acts.
+    pub rights: &'static [Right],
+}
+
+/// A right on an API's objects.
+///
+/// ```
+/// use homeostat_remediate::Right;
+///
+/// let right = Right { verb: "patch", resource: "deployments", group: "apps" };
+/// assert_eq!(right.to_string(), "patch deployments.apps");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Right {
+    /// Such as `patch`.
+    pub verb: &'static str,
+    /// The resource's plural, such as `deployments`.
+    pub resource: &'static str,
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        write!(f, "{} {}{dot}{}", self.verb, self.resource, self.group)
+    }
+}
+
+/// What is asked of an action.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The action's part of the policy.
+    pub args: &'a Args,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A plan can't be written down as bytes to send: it was made for another executor, or it is damaged. Never sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the plan can't be sent: {0}")]
+pub struct PayloadError(pub String);
+
+/// The actions that are there, in the order of their registration.
+#[derive(Clone, Default)]
+pub struct Actions(Vec<&'static dyn Action>);
+
+impl Actions {
+    /// The action of this name.
+    pub fn get(&self, name: &ActionName) -> Option<&'static dyn Action> {
+        self.iter().find(|action| &action.spec().name == name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Action> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.iter().map(|action| action.spec().name.as_str())
+    }
+
+    /// What is done about an incident type when the policy names no action. Where none is clearly right there is none: the
+    /// kubelet restarts a crash loop by itself, and restarting for latency hides the cause.
+    pub fn default_for(&self, incident_type: IncidentType) -> Option<&'static dyn Action> {
+        self.iter().find(|action| action.spec().default_for.contains(&incident_type))
+    }
+}
+
+impl FromIterator<&'static dyn Action> for Actions {
+    fn from_iter<I: IntoIterator<Item = &'static dyn Action>>(actions: I) -> Self {
+        Self(actions.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Actions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! Going back to the revision before, on a real API server: written once, with its marker, and only by the template.
+
+use anyhow::{Context, Result, ensure};
+use homeostat_tests::rights::allow;
+use homeostat_tests::{need_parts, workload};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+use crate::scene::{SOON, Scene, VICTIM, is_decided, least_rights, tail};
+
+const ACTION_ID: &str = "homeostat.io/action-id";
+
+fn image(deployment: &Deployment) -> Option<&str> {
+    deployment.spec.template.spec.as_ref()?.containers.first()?.image.as_deref()
+}
+
+#[tokio::test]
+async fn a_bad_revision_is_gone_back_from_once_verified_and_closed() -> Result<()> {
+    let parts = need_parts!("a_bad_revision_is_gone_back_from_once_verified_and_closed");
+    let mut rights = least_rights();
+    rights.push(allow("apps", &["replicasets"], &["list"]));
+    let scene = Scene::set(&parts, "undoing", &rights).await?.acting_by("rollout-undo");
+    let good = workload::wait_rolled_out(&scene.client, &scene.namespace, VICTIM).await?;
+    let good = image(&good).context("an image")?.to_owned();
+    workload::set_image(&scene.client, &scene.namespace, VICTIM, "registry.example/payment-api:bad").await?;
+    workload::wait_rolled_out(&scene.client, &scene.namespace, VICTIM).await?;
+    // A restart of the bad revision is a revision of its own, and nothing to go back to.
+    workload::restart(&scene.client, &scene.namespace, VICTIM).await?;
+    workload::wait_rolled_out(&scene.client, &scene.namespace, VICTIM).await?;
+    assert_eq!(scene.n_replica_sets().await?, 3);
+
+    let bundle = scene.train().await?;
+    let mut homeostat = scene.serve("execute", &bundle)?;
+    homeostat.start().await?;
+    scene.oom_kill().await?;
+    let row = scene.incident(&homeostat, "the incident is executed", |row| is_decided(row, "execute")).await?;
+    assert_eq!(row["decision"]["action"], "rollout-undo", "{row:#}");
+    homeostat.wait_log("verified: recovered", 2 * SOON).await?;
+    scene
+        .incident(&homeostat, "the incident is resolved", |closed| {
+            closed["incident"]["id"] == row["incident"]["id"] && closed["incident"]["state"] == "resolved"
+        })
+        .await?;
+
+    assert_eq!(scene.changes().await?, [format!("patch deployments {VICTIM}")]);
+    assert_eq!(scene.n_replica_sets().await?, 3, "the ReplicaSet of the good revision serves again");
+    let deployment = workload::wait_rolled_out(&scene.client, &scene.namespace, VICTIM).await?;
+    assert_eq!(image(&deployment), Some(good.as_str()));
+    let plan = row["decision"]["plan"].as_str().context("a plan")?;
+    assert_eq!(deployment.annotations().get(ACTION_ID).map(String::as_str), Some(plan));
+    let log = homeostat.log();
+    ensure!(!log.contains("escalated"), "a human was called:\n{}", tail(&log));
+    Ok(())
+}
