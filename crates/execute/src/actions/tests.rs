@@ -81,7 +81,7 @@ fn names_and_defaults_are_each_claimed_once() {
     let names: Vec<&str> = actions.names().collect();
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     for incident_type in IncidentType::ALL {
-        let claimed = actions.iter().filter(|action| action.spec().default_for.contains(&incident_type));
+        let claimed = actions.iter().filter(|action| action.spec().default_for.contains(incident_type));
         assert!(claimed.count() <= 1, "{incident_type}");
     }
 }

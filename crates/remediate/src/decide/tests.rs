@@ -321,7 +321,7 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
     let mut recovered =
         ended_by("cart", IncidentType::OomKilled, 30, &[JournalEvent::ApplyStarted, applied, JournalEvent::Recovered]);
     recovered.plan.incident = case.incident.id.clone();
-    case.history.actions = vec![recovered];
+    case.history.actions = vec![Arc::new(recovered)];
     let codes: Vec<String> = case.decide().objections().iter().map(|objection| objection.code.to_string()).collect();
     assert_eq!(codes, ["cooldown-active", "just-recovered"]);
     let all: BTreeSet<String> =

@@ -43,7 +43,7 @@ fn started(tracked: Vec<Incident>, recorded: Vec<Incident>) -> Cycle {
     for incident in recorded {
         journal.note(&Note::Incident(Box::new(incident)), at(0)).unwrap();
     }
-    let driver = Driver::new(Arc::new(NoExecutor), journal, Vec::new(), SafetyLimits::default());
+    let driver = Driver::new(Arc::new(NoExecutor::default()), journal, Vec::new(), SafetyLimits::default());
     Cycle::new(monitor, driver, Mode::Observe, ClusterContext::default())
 }
 

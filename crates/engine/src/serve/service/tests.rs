@@ -207,7 +207,7 @@ fn service(
     }
     let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker)));
     let switch = kill_switch::Watch::new(kill_switch::Files::new(&data), Arc::clone(&journal), crate::clock::now);
-    let driver = Driver::new(Arc::new(NoExecutor), journal, Vec::new(), SafetyLimits::default());
+    let driver = Driver::new(Arc::new(NoExecutor::default()), journal, Vec::new(), SafetyLimits::default());
     let cycle = Cycle::new(Arc::clone(&monitor), driver, Mode::Observe, ClusterContext::default());
     let (sender, live) = watch::channel(Arc::new(Live::of(config)));
     let (publisher, snapshot) = Publisher::new();

@@ -93,7 +93,7 @@ fn read_incident_type(reader: &mut Reader<'_>) -> Option<IncidentType> {
     let incident_type = reader.parsed_by("incident_type", |text| {
         text.parse::<IncidentType>().map_err(|error| {
             match nearest(text, IncidentType::ALL.iter().map(|known| known.name())) {
-                Some(near) => format!("{text:?} is no incident type; did you mean {near}?"),
+                Some(near) => format!("unknown incident type {text:?}; did you mean {near}?"),
                 None => error.to_string(),
             }
         })
