@@ -14,12 +14,13 @@ use homeostat_core::{Scoring, Seed};
 use homeostat_settings::Reader;
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{
     DetectorBytes, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, TunedSetting,
 };
+use crate::load_options::LoadOptions;
 use crate::onnx::{OnnxError, OnnxRuntime, OnnxSession};
+use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 
 mod batch;

@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use homeostat_core::{Schema, Subject};
 
-use crate::ensemble::{Ensemble, LoadOptions, Restorer, SavedEnsemble, Saver};
+use crate::ensemble::{Ensemble, Restorer, SavedEnsemble, Saver};
+use crate::load_options::LoadOptions;
 
 mod archive;
 mod error;
@@ -33,11 +34,15 @@ pub use error::{BundleLoadError, BundleSaveError};
 pub use manifest::{BundleManifest, FileEntry, Provenance, SubjectEntry};
 pub use recipe::Recipe;
 
-use manifest::{FORMAT, directory, sha256};
+use manifest::{directory, sha256};
 use place::{Form, put_in_place};
 use store::Store;
 
 const MANIFEST: &str = "manifest.json";
+
+/// The version of the format this program writes, and the only one it reads: a model of another version scores otherwise.
+const FORMAT: u32 = 4;
+
 const CALIBRATION: &str = "calibration.json";
 const STATE: &str = "state.postcard";
 const MODELS: &str = "models";

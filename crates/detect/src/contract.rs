@@ -11,9 +11,9 @@ use ndarray::{Array2, s};
 use rand::Rng;
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::LoadOptions;
 use crate::feature_extractor::{ExtractedFeatures, FeatureExtractor};
 use crate::fitted::{Fitted, RestoredFile};
+use crate::load_options::LoadOptions;
 use crate::row_buffer::Channel;
 use crate::scaler::Scaler;
 

@@ -23,11 +23,12 @@ pub(crate) use self::cores::{clustered, distances_to_kth};
 use self::index::{CoreIndex, FixedRow};
 pub use self::spec::{DbscanSpec, Epsilon};
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{
     DetectorBytes, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, TunedSetting,
 };
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 
 const NAME: &str = "dbscan";

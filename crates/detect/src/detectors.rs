@@ -10,13 +10,14 @@ use homeostat_settings::Reader;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::detector::{ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{
     DetectorBytes, Expectations, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, Stored,
     TunedSetting,
 };
 use crate::forecast::KnownEffect;
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::RowBuffer;
 
 macro_rules! detectors {

@@ -20,14 +20,16 @@ use crate::row_buffer::{BUFFER_ROWS_MAX, RowBuffer};
 use crate::tail::Tail;
 
 mod fit;
+mod fit_part;
 mod group;
 mod saved;
+mod spec;
 mod training;
 
 pub use fit::{DetectorFit, FitReport};
 pub use group::{Kind, SharedModels, grouped, groups, kind, shared_sample};
-pub use saved::{LoadOptions, RestoreError, Restorer, SavedEnsemble, Saver};
-pub use training::EnsembleSpec;
+pub use saved::{Restorer, SavedEnsemble, Saver};
+pub use spec::EnsembleSpec;
 
 /// The trained detectors of one subject.
 ///

@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::forecast::KnownEffect;
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::RowBuffer;
 
 /// A detector that an ensemble can have.

@@ -20,11 +20,12 @@ use homeostat_settings::Reader;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{
     DetectorBytes, Expectations, Fitted, HistoryShape, OptionFiles, RestoredFile, TunedSetting, checked, size,
 };
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
 use feature::{FeatureForecast, Step};

@@ -10,7 +10,6 @@ mod kernel;
 mod keys;
 mod row;
 mod score;
-mod stored;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -23,11 +22,12 @@ use ndarray::{ArrayView2, Axis, concatenate};
 use serde::Serialize;
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{
     DetectorBytes, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, TunedSetting, checked, size,
 };
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::RowBuffer;
 
 pub use isolation::IsolationForest;

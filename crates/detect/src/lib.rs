@@ -25,12 +25,15 @@ mod forecast;
 mod forest;
 mod fusion;
 mod hysteresis;
+mod initial_threshold;
+mod load_options;
 mod memory;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pca;
 mod replica_comparison;
 mod residual;
+mod restore_error;
 mod row_buffer;
 mod scaler;
 #[cfg(test)]
@@ -42,7 +45,7 @@ pub use alarm_threshold::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN, AlarmThreshold, Initi
 pub use autoencoder::{
     Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,
 };
-pub use budget::{FalseAlarmBudget, NotABudget, initial_threshold};
+pub use budget::{FalseAlarmBudget, NotABudget};
 pub use bundle::{
     Bundle, BundleLoadError, BundleManifest, BundleSaveError, FileEntry, Provenance, Recipe, SubjectEntry,
 };
@@ -50,8 +53,8 @@ pub use dbscan::{Dbscan, DbscanSpec, Epsilon};
 pub use detector::{Detector, ScoreError, TrainError};
 pub use detectors::DetectorSpec;
 pub use ensemble::{
-    AssessedRow, DetectorFit, Ensemble, EnsembleSpec, FitReport, Kind, LoadOptions, Misfit, MissingDetector,
-    RestoreError, Restorer, SavedEnsemble, Saver, SharedModels, grouped, groups, kind, shared_sample,
+    AssessedRow, DetectorFit, Ensemble, EnsembleSpec, FitReport, Kind, Misfit, MissingDetector, Restorer,
+    SavedEnsemble, Saver, SharedModels, grouped, groups, kind, shared_sample,
 };
 pub use feature_extractor::{ExtractedFeatures, FeatureExtractor, Pushed};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
@@ -64,6 +67,8 @@ pub use forecast::{Forecast, ForecastSpec, Interval, KnownEffect, ROLLOUT_SETTLE
 pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel};
 pub use fusion::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
 pub use hysteresis::{Gate, Hysteresis};
+pub use initial_threshold::initial_threshold;
+pub use load_options::LoadOptions;
 pub use memory::{MemoryEstimate, estimate};
 #[cfg(feature = "onnx")]
 pub use onnx::{
@@ -75,6 +80,7 @@ pub use replica_comparison::{
     ReplicasNotReady,
 };
 pub use residual::Residual;
+pub use restore_error::RestoreError;
 pub use row_buffer::{BUFFER_ROWS_MAX, CHANNELS, Channel, RowBuffer};
 pub use scaler::Scaler;
 pub use tail::Tail;

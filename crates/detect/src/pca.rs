@@ -13,9 +13,10 @@ use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{DetectorBytes, Fitted, HistoryShape, ModelFile, NoOptions, RestoredFile, SharedPart};
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 
 const NAME: &str = "pca";

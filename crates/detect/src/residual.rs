@@ -6,9 +6,10 @@ use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{DetectorBytes, Fitted, HistoryShape, NoOptions, RestoredFile};
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 
 /// A single feature's part is cut here, in deviations, before squaring: one wild feature mustn't hide all others.

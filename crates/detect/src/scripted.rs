@@ -4,9 +4,10 @@ use homeostat_core::{NotReady, RawScore, Scoring, Seed};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
-use crate::ensemble::{LoadOptions, RestoreError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{DetectorBytes, Fitted, HistoryShape, RestoredFile};
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 
 /// Scores the newest row's farthest level, until it breaks.

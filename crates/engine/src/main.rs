@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod calibration;
 mod cli;
 mod clock;
 mod closed_loop;
@@ -20,6 +21,7 @@ mod progress;
 mod reading;
 mod serve;
 mod shop_executor;
+mod signals;
 mod source;
 mod training;
 mod web;

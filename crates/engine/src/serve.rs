@@ -18,3 +18,4 @@ mod sample_ages;
 pub(crate) mod service;
 pub(crate) mod snapshot;
 pub(crate) mod timeline;
+pub(crate) mod window_rows;

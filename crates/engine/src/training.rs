@@ -16,11 +16,13 @@ mod checkpoint;
 pub(crate) mod child;
 mod estimate;
 mod histories;
+mod recipe;
 mod work;
 
 pub(crate) use checkpoint::{Kept, Run};
 pub(crate) use estimate::{Estimate, resident_bytes};
 pub(crate) use histories::{Histories, InFile};
+pub(crate) use recipe::recipe;
 pub(crate) use work::Work;
 
 use crate::config::Detection;

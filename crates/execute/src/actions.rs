@@ -10,7 +10,7 @@ use homeostat_remediate::{Action, Actions};
 #[cfg(test)]
 pub(crate) use self::restart::Restart;
 
-use crate::registry::Effect;
+use crate::effect::Effect;
 
 /// Every action, in the order in which messages name them.
 pub(crate) static ACTIONS: &[&dyn Effect] = &[

@@ -9,11 +9,13 @@
 mod actions;
 mod clock;
 mod driver;
+mod effect;
 mod executor;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
 mod patch;
+mod places;
 mod registry;
 mod stop_switch;
 mod witness;
@@ -21,10 +23,12 @@ mod witness;
 pub use actions::actions;
 pub use clock::{Clock, SetClock};
 pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
+pub use effect::{Effect, RollOut};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::{ACT_IN_PLACE, Cluster, ConnectError, ConnectSpec};
 pub use patch::{ACTION_ID, CORRELATION_ID, RESTARTED_AT, UNDONE_ID};
-pub use registry::{Effect, Places, Registry, RollOut};
+pub use places::Places;
+pub use registry::Registry;
 pub use stop_switch::StopSwitch;
 pub use witness::Witness;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::confidence::Calibration;
 use crate::limits::LimitWatch;
 
+mod attribution;
 mod cause;
 mod evidence;
 mod open;
@@ -254,7 +255,7 @@ impl Tracker {
     /// Opens what has to be opened: causes before what suffers from them.
     fn open(&mut self, at: Timestamp, mut candidates: Vec<SubjectRow<'_>>, context: &ClusterContext) {
         candidates.retain(|row| self.watches.get(row.subject).is_some_and(|watch| watch.open.is_none()));
-        for row in cause::causes_first(candidates, &context.topology) {
+        for row in attribution::causes_first(candidates, &context.topology) {
             if self.settles(row.subject, at, context) {
                 continue;
             }

@@ -11,7 +11,8 @@ use ndarray::Array2;
 
 use crate::matrix::{Labels, Sample};
 use crate::readers::{ReadError, SampleSink, SeriesIdx, What, follows, series_text};
-use crate::recording::{SUBJECT_COLUMN, UNNAMED};
+use crate::sample_distance::{distances, other_step};
+use crate::subject_column::{SUBJECT_COLUMN, UNNAMED};
 
 /// Cells of all windows at most: 50 million are 400 MB, as are the samples they are made of twice.
 const CELLS_MAX: usize = 50_000_000;
@@ -206,28 +207,6 @@ impl FeatureTable {
             None => Err(TableError::OneRow),
         }
     }
-}
-
-/// How often each distance of neighbours occurs.
-fn distances<'a>(series: impl Iterator<Item = &'a [Sample]>) -> BTreeMap<Duration, usize> {
-    let mut counts: BTreeMap<Duration, usize> = BTreeMap::new();
-    for samples in series {
-        for pair in samples.windows(2) {
-            *counts.entry(pair[1].at.since(pair[0].at)).or_default() += 1;
-        }
-    }
-    counts
-}
-
-/// Neighbours that are needed to tell another step from samples that are merely few.
-const NEIGHBOURS_MIN: usize = 4;
-
-/// The step that samples have, if it is plainly another than `step`: no two are one `step` apart, and most are equally far.
-pub(crate) fn other_step<'a>(series: impl Iterator<Item = &'a [Sample]>, step: Duration) -> Option<Duration> {
-    let counts = distances(series);
-    let n_all: usize = counts.values().sum();
-    let (usual, n_usual) = counts.iter().rev().max_by_key(|(_, n)| **n)?;
-    (!counts.contains_key(&step) && n_all >= NEIGHBOURS_MIN && 2 * n_usual > n_all).then_some(*usual)
 }
 
 /// Gives each sample its row: a whole number of steps after `start`, which may lie between the grid's moments.

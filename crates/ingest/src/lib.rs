@@ -40,6 +40,7 @@
 mod align;
 mod authorization;
 mod decode;
+mod due;
 mod export;
 mod feature_table;
 mod feed;
@@ -60,16 +61,19 @@ mod readers;
 mod recording;
 mod replica_feed;
 mod retry;
+mod sample_distance;
 mod scrapes;
 mod secret;
 mod server_url;
 mod source;
 mod stats;
+mod subject_column;
 mod subject_rule;
 
 pub use align::{Aligned, Unplaced, align};
 pub use authorization::{Authorization, Credential};
 pub use decode::{DecodeError, DecodeLimits, decode_matrix, decode_pages};
+pub use due::Due;
 pub use export::{ExportError, ExportFile, read_export, write_export};
 pub use feature_table::{FeatureTable, TableError};
 pub use feed::{Feed, FeedConfig, FeedError, Pushed};
@@ -82,7 +86,7 @@ pub use presets::{PRESET_NAMES, Preset, PresetParams, UnknownPreset, preset, rol
 pub use prometheus_config::PrometheusConfig;
 pub use promql::{NotEvaluable, promql_problem};
 pub use pull::Pull;
-pub use pulling::{Due, Pulling, RowFeed, Taken};
+pub use pulling::{Pulling, RowFeed, Taken};
 pub use quality::{
     AnswerState, CLUSTER_LABEL, DataQuality, LOST_SHARE_MAX, QueryQuality, SILENT_MAX, SourceState, several_clusters,
 };
@@ -91,11 +95,12 @@ pub use range::RangeError;
 pub use readers::{
     Format, ReadError, ReadOptions, SampleSink, SeriesIdx, UnknownFormat, What, read_file, read_samples,
 };
-pub use recording::{Recorded, Recording, RecordingError, SUBJECT_COLUMN, UNNAMED};
+pub use recording::{Recorded, Recording, RecordingError};
 pub use replica_feed::ReplicaFeed;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use server_url::{NotAServerUrl, ServerUrl};
 pub use source::{PrometheusSource, RangeSource, SourceError};
 pub use stats::FetchStats;
+pub use subject_column::{SUBJECT_COLUMN, UNNAMED};
 pub use subject_rule::{CLUSTER_SEPARATOR, SubjectRule};

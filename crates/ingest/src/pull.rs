@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use homeostat_core::Timestamp;
 
+use crate::due::Due;
 use crate::fetch_error::FetchError;
 use crate::matrix::Matrix;
-use crate::pulling::Due;
 use crate::query::QuerySet;
 use crate::scrapes::SCRAPES_EXPR;
 use crate::source::{PrometheusSource, RangeSource};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use homeostat_core::{ReplicaWindow, Timestamp, Window};
 
+use crate::due::Due;
 use crate::feed::{Feed, FeedError, Pushed};
 use crate::matrix::Matrix;
 use crate::pull::{Pull, pull_from};
@@ -79,22 +80,6 @@ impl RowFeed for ReplicaFeed {
 
     fn windows(&mut self, at: Timestamp) -> Result<Vec<ReplicaWindow>, FeedError> {
         self.windows_at(at)
-    }
-}
-
-/// What is to be asked for a moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// The newest row.
-    pub at: Timestamp,
-    /// The oldest row of each query, in order.
-    pub from: Vec<Timestamp>,
-}
-
-impl Due {
-    /// The oldest row of all.
-    pub fn start(&self) -> Timestamp {
-        self.from.iter().copied().min().unwrap_or(self.at)
     }
 }
 

@@ -20,6 +20,7 @@ mod open_metrics;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod sink;
+mod sniff;
 mod stamp;
 mod table;
 mod tsdb_dump;
@@ -127,7 +128,7 @@ pub fn read_samples(
     let unpacked = unpacked::unpacked(file)?;
     let format = match options.format {
         Some(format) => format,
-        None => format::sniffed(unpacked.beginning())?,
+        None => sniff::sniffed(unpacked.beginning())?,
     };
     match format {
         Format::QueryRange => answers::read(unpacked, options.feature.as_deref(), sink),

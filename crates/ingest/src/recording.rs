@@ -12,17 +12,13 @@ use std::time::Duration;
 use homeostat_core::{Subject, Timestamp};
 
 use crate::decode::DecodeLimits;
-use crate::feature_table::other_step;
 use crate::matrix::{Dropped, Labels, Matrix, Sample, Series};
 use crate::promql::{Column, Columns, Expr, Leaf, LeafSeries, NotEvaluable, WINDOW_SAMPLES_MAX, evaluated, parse};
 use crate::query::QuerySet;
 use crate::readers::{ReadError, SampleSink, SeriesIdx, What, follows, series_text};
+use crate::sample_distance::other_step;
+use crate::subject_column::{SUBJECT_COLUMN, UNNAMED};
 use crate::subject_rule::SubjectRule;
-
-/// The subject of rows that name none, in its namespace.
-pub const UNNAMED: (&str, &str) = ("data", "series");
-/// The column that names a row's subject, as `namespace/kind/name`.
-pub const SUBJECT_COLUMN: &str = "subject";
 
 /// Why files give no answers. Each says what to change.
 ///

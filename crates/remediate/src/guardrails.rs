@@ -44,8 +44,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::cluster_identity::SameCluster;
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::inspect_error::InspectError;
 use crate::objection::Objection;
 

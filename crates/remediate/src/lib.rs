@@ -6,6 +6,7 @@
 
 mod action;
 mod decide;
+mod decision_context;
 mod decision_record;
 mod escalation;
 mod guardrails;
@@ -16,9 +17,9 @@ mod kill_switch;
 mod limits;
 mod objection;
 mod plan;
-mod plan_form;
 mod policy;
 mod progress;
+mod same_cluster;
 mod stage;
 mod step;
 #[cfg(test)]
@@ -28,10 +29,11 @@ mod test_plan;
 mod verify;
 
 pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
-pub use decide::{Asked, Decision, DecisionContext, Environment, Proposal, decide, features, n_going_on};
+pub use decide::{Decision, decide};
+pub use decision_context::{Asked, DecisionContext, Environment, Proposal, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
 pub use escalation::Escalation;
-pub use guardrails::{GUARDRAILS, Guardrail, Needs, SameCluster};
+pub use guardrails::{GUARDRAILS, Guardrail, Needs};
 pub use history::{History, LOOK_BACK_MAX, PastAction, Storm};
 pub use inspect_error::InspectError;
 pub use inspected::{
@@ -46,6 +48,7 @@ pub use policy::{
     overlap, policy_for,
 };
 pub use progress::Progress;
+pub use same_cluster::SameCluster;
 pub use stage::{IllegalEvent, JournalEvent, Stage};
 pub use step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
 pub use verify::{Observation, Verdict, VerifyInput, verify};

@@ -1,12 +1,14 @@
 //! What may be done about an incident: complete, immutable, and approved by its digest.
 
+mod form;
+
 use std::fmt;
 use std::time::Duration;
 
 use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp, sha256_hex, short_id};
 use serde::{Deserialize, Serialize};
 
-use crate::plan_form::PlanForm;
+use self::form::PlanForm;
 use crate::step::{Inverse, Recovery, Repeat, Step};
 
 /// A plan's id; it also marks what the plan wrote.

@@ -7,8 +7,9 @@ use homeostat_core::{Seed, Subject, Timestamp, WorkloadKind, sha256_hex};
 
 use crate::ailment::{ActiveFault, ailment};
 use crate::deployment::Deployment;
+use crate::edge::Edge;
 use crate::features::Row;
-use crate::load::{Dependencies, Load, PodLoad};
+use crate::load::{Load, PodLoad};
 use crate::pod::{Obstacle, Pod};
 use crate::random::{Drift, Noise};
 use crate::replicas::ReplicaRows;
@@ -19,18 +20,6 @@ const EVENTS_LOOK_BACK: Duration = Duration::from_secs(600);
 
 /// Memory follows load slowly: buffers and caches fill and drain over minutes.
 const MEMORY_FOLLOWS_S: f64 = 600.0;
-
-/// Share of requests that fail when nothing is wrong.
-pub(crate) const ERRORS_BASE: f64 = 0.0008;
-
-/// A call of this service, with the callee's place in the shop.
-#[derive(Clone, Debug)]
-pub(crate) struct Edge {
-    pub(crate) to: usize,
-    pub(crate) per_request: f64,
-    pub(crate) criticality: f64,
-    pub(crate) waits: bool,
-}
 
 /// One step's random numbers. Always the same count is drawn, whatever happens: two shops of one seed, one with a
 /// fault and one without, differ only in what the fault reaches.
@@ -230,13 +219,6 @@ impl Service {
             load.offered_rps,
             (self.pods.len() - n_ready) as f64,
         ]
-    }
-
-    /// Serves one step's requests.
-    pub(crate) fn serve(&mut self, offered_rps: f64, dependencies: &Dependencies, now: Timestamp, step: Duration) {
-        let mut pods = std::mem::take(&mut self.pod_loads);
-        self.load = crate::load::serve(self, offered_rps, dependencies, (now, step), &mut pods);
-        self.pod_loads = pods;
     }
 }
 

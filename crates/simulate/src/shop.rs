@@ -12,10 +12,11 @@ use homeostat_core::{Calendar, Grid, ReplicaWindow, Rollout, Schema, Seed, Subje
 use ndarray::Array2;
 
 use crate::demand::relative_demand;
+use crate::edge::Edge;
 use crate::fault::{Fault, FaultKind};
 use crate::features::{N_FEATURES, schema};
 use crate::load::{Dependencies, Load, calls_rps};
-use crate::service::{Draws, Edge, Service};
+use crate::service::{Draws, Service};
 use crate::spec::{ShopSpec, ShopSpecError};
 use crate::truth::FaultTruth;
 

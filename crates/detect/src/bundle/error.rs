@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use homeostat_core::Subject;
 
-use super::manifest::FORMAT;
-use crate::ensemble::RestoreError;
+use super::FORMAT;
+use crate::restore_error::RestoreError;
 
 /// Why a bundle couldn't be written. Nothing of it is left; the bundle that was there before is still there, or beside it as
 /// `<name>.old`.

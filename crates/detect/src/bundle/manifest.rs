@@ -7,13 +7,10 @@ use homeostat_core::{Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::FORMAT;
 use super::error::BundleLoadError;
 use super::recipe::Recipe;
-use super::store::Store;
 use crate::ensemble::FitReport;
-
-/// The version of the format this program writes, and the only one it reads: a model of another version scores otherwise.
-pub(super) const FORMAT: u32 = 4;
 
 /// Where a bundle's models come from; written by who trained it, never read back by the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +53,6 @@ pub struct BundleManifest {
 }
 
 impl BundleManifest {
-    /// Reads the manifest alone; that the files it lists are there and whole is [`Bundle::load`](super::Bundle::load)'s to say.
-    pub fn read(path: &Path) -> Result<Self, BundleLoadError> {
-        Store::open(path)?.manifest()
-    }
-
     /// Of the bytes of a manifest that is at `path`.
     pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, BundleLoadError> {
         let no_manifest = |error: serde_json::Error| BundleLoadError::damaged(path, format!("no manifest: {error}"));

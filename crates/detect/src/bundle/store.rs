@@ -16,6 +16,13 @@ pub(super) enum Store {
     Archive { path: PathBuf, files: BTreeMap<String, Vec<u8>> },
 }
 
+impl BundleManifest {
+    /// Reads the manifest alone; that the files it lists are there and whole is [`Bundle::load`](super::Bundle::load)'s to say.
+    pub fn read(path: &Path) -> Result<Self, BundleLoadError> {
+        Store::open(path)?.manifest()
+    }
+}
+
 impl Store {
     /// Opens what is at the path, which says by itself what it is.
     pub(super) fn open(path: &Path) -> Result<Self, BundleLoadError> {

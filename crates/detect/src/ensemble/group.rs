@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use homeostat_core::{Schema, Seed, Window};
 
-use super::EnsembleSpec;
-use super::training::{FIT_THIRDS, NAME, fit_part};
+use super::fit_part::{FIT_THIRDS, NAME, fit_part};
+use super::spec::EnsembleSpec;
 use crate::detector::TrainError;
 use crate::detectors::{DetectorSpec, Model};
 use crate::feature_extractor::ExtractedFeatures;

@@ -14,8 +14,8 @@ use crate::detectors::{Model, SavedModel};
 use crate::feature_extractor::FeatureExtractor;
 use crate::fitted::ModelFile;
 use crate::fusion::Fusion;
-#[cfg(feature = "onnx")]
-use crate::onnx::OnnxRuntime;
+use crate::load_options::LoadOptions;
+use crate::restore_error::RestoreError;
 use crate::tail::Tail;
 
 /// An ensemble as it is stored.
@@ -49,39 +49,6 @@ pub struct SavedEnsemble {
     pub models: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
-/// Why saved bytes are no ensemble: train again, or fetch the bundle again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    /// The state can't be read.
-    #[error("the saved state can't be read ({why}): train again, or fetch the bundle again")]
-    State {
-        /// What was wrong.
-        why: String,
-    },
-    /// The autoencoder's network can't be run.
-    #[error("the saved autoencoder can't be loaded: {why}")]
-    Network {
-        /// What was wrong, and what to do.
-        why: String,
-    },
-}
-
-/// What loading needs beside the bytes. The default runs networks inside the program.
-#[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "onnx"), derive(Default))]
-pub struct LoadOptions {
-    /// What runs the autoencoder's network.
-    #[cfg(feature = "onnx")]
-    pub onnx: OnnxRuntime,
-}
-
-#[cfg(feature = "onnx")]
-impl Default for LoadOptions {
-    fn default() -> Self {
-        Self { onnx: OnnxRuntime::embedded() }
-    }
-}
-
 #[derive(Serialize, Deserialize)]
 struct State {
     schema: Schema,
@@ -90,13 +57,6 @@ struct State {
     missing: Vec<MissingDetector>,
     fusion: Fusion,
     fit: FitReport,
-}
-
-impl RestoreError {
-    /// Of a state that can't be read or written.
-    pub(crate) fn state(why: impl ToString) -> Self {
-        Self::State { why: why.to_string() }
-    }
 }
 
 impl Ensemble {

@@ -9,6 +9,7 @@ use super::*;
 use crate::detector::TrainError;
 use crate::detectors::DetectorSpec;
 use crate::fitted::NoOptions;
+use crate::load_options::LoadOptions;
 use crate::scripted::Script;
 
 const STEP: Duration = Duration::from_secs(60);

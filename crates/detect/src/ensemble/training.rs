@@ -3,64 +3,22 @@
 use std::sync::Arc;
 
 use homeostat_core::{Assessment, DetectorVote, RawScore, Scoring, Seed, Timestamp, Window};
-use serde::Serialize;
 
+use super::fit_part::{NAME, fit_part, has_data};
+use super::spec::EnsembleSpec;
 use super::{
     AssessedRow, DetectorFit, Ensemble, FitReport, Member, MissingDetector, SharedModels, explain, missing_vote, vote,
 };
 use crate::alarm_threshold::AlarmThreshold;
-use crate::budget::{FalseAlarmBudget, initial_threshold};
 use crate::detector::{ScoreError, TrainError};
-use crate::detectors::{DetectorSpec, Model};
-use crate::feature_extractor::{ExtractedFeatures, FeatureExtractor};
+use crate::detectors::Model;
+use crate::feature_extractor::FeatureExtractor;
 use crate::fusion::{Fusion, VOTES_MIN, fused_nats};
-use crate::hysteresis::Hysteresis;
-use crate::scaler::Scaler;
+use crate::initial_threshold::initial_threshold;
 use crate::tail::Tail;
-
-/// The part of the history detectors are fitted on, in thirds; the rest calibrates. Two thirds: a third still shows
-/// enough unusual rows to fit a tail, and a model loses little with the last third of its data.
-pub(super) const FIT_THIRDS: usize = 2;
-
-/// The shortest history: 80 rows to fit and 40 to calibrate. It is enough to try things out; a week is better.
-const HISTORY_ROWS_MIN: usize = 120;
 
 /// A detector that scored fewer held-out rows than this has no tail worth the name.
 const TAIL_ROWS_MIN: usize = 30;
-
-/// What the ensemble's own errors go by.
-pub(super) const NAME: &str = "ensemble";
-
-/// Which detectors, and how many false incidents are tolerable.
-///
-/// ```
-/// use homeostat_detect::{DetectorSpec, EnsembleSpec};
-///
-/// let detectors = ["forest", "dbscan", "forecast"].into_iter().filter_map(DetectorSpec::by_name).collect();
-/// let spec = EnsembleSpec { detectors, budget: "1 per 7d".parse()?, ..EnsembleSpec::default() };
-/// assert_eq!(spec.detectors.len(), 3);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EnsembleSpec {
-    /// The detectors, in the order of their votes.
-    pub detectors: Vec<DetectorSpec>,
-    /// False incidents that are tolerable for each subject.
-    pub budget: FalseAlarmBudget,
-    /// The rule by which the tracker will open incidents: the budget is about incidents, not rows.
-    pub hysteresis: Hysteresis,
-}
-
-impl Default for EnsembleSpec {
-    /// Every detector with its defaults, one false incident a week.
-    fn default() -> Self {
-        Self {
-            detectors: DetectorSpec::all_default(),
-            budget: FalseAlarmBudget::default(),
-            hysteresis: Hysteresis::default(),
-        }
-    }
-}
 
 impl Ensemble {
     /// Trains on one subject's history.
@@ -110,24 +68,6 @@ impl Ensemble {
         let held_out = HeldOut::run(&mut extractor, &mut models, history, n_fit);
         held_out.calibrated(spec, (history, n_fit), extractor, models, missing)
     }
-}
-
-/// The part of a history that models are fitted on: its number of steps, its scales, and itself in these scales.
-pub(super) fn fit_part(history: &Window) -> Result<(usize, Scaler, ExtractedFeatures), TrainError> {
-    let n_rows = (0..history.grid().n_steps()).filter(|idx| has_data(history, *idx)).count();
-    let too_few = TrainError::TooFewRows { detector: NAME, found: n_rows, needed: HISTORY_ROWS_MIN };
-    if n_rows < HISTORY_ROWS_MIN {
-        return Err(too_few);
-    }
-    let n_fit = history.grid().n_steps() * FIT_THIRDS / 3;
-    let fit = history.slice_steps(0, n_fit).ok_or(too_few)?;
-    let scaler = Scaler::fit(&fit);
-    let extracted = ExtractedFeatures::new(&fit, &scaler);
-    Ok((n_fit, scaler, extracted))
-}
-
-fn has_data(window: &Window, step_idx: usize) -> bool {
-    window.row(step_idx).iter().any(|value| !value.is_nan())
 }
 
 /// What the detectors said of the held-out rows.

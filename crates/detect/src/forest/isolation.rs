@@ -3,15 +3,17 @@
 //! No holes are filled in: where a value is absent, the score is the expectation over both branches, weighted by how the
 //! tree's own sample split. Scoring is in `score`, the memory layout in `tree`, values as integers in `keys`.
 
+mod stored;
+
 use homeostat_core::Seed;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
+use self::stored::Stored;
 use super::chance::Chance;
 use super::grow::{Grower, Place, Shape};
 use super::kernel::Workbench;
 use super::keys::Keying;
-use super::stored::Stored;
 use super::tree::{ColumnBits, LEVELS_MIN, PATH_PARTS, Trees};
 use super::{ForestSpec, NAME};
 use crate::detector::TrainError;

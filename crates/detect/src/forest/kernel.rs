@@ -6,8 +6,6 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
-mod lanes512;
 mod portable;
 
 use ndarray::ArrayView2;

@@ -21,7 +21,7 @@ use homeostat_journal::Journal;
 use homeostat_remediate::{Policy, load_policies};
 use homeostat_simulate::{Scenario, ShopSpec};
 
-use super::serve::calibration;
+use crate::calibration::calibration;
 use crate::closed_loop::{ClosedLoop, train_on_shop};
 use crate::config::Detection;
 use crate::outcome::{Interrupted, print};

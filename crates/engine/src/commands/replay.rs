@@ -16,7 +16,7 @@ use homeostat_journal::Journal;
 use homeostat_remediate::{Decision, KillSwitch, SafetyLimits};
 use serde_json::json;
 
-use super::serve::calibration_of;
+use crate::calibration::calibration_of;
 use crate::config::{self, Config};
 use crate::flags::ConfigArgs;
 use crate::inputs::{self, Answers, FilesArgs};

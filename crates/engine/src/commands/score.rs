@@ -13,7 +13,7 @@ use homeostat_detect::{Bundle, Ensemble, LoadOptions};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes, row_typing};
 use homeostat_ingest::UNNAMED;
 
-use super::serve::calibration_of;
+use crate::calibration::calibration_of;
 use crate::config::{self, Config};
 use crate::inputs::{self, FilesArgs};
 use crate::pack_input::PackRows;

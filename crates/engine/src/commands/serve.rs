@@ -17,6 +17,7 @@ use homeostat_journal::Journal;
 use homeostat_remediate::{KillSwitch, SafetyLimits};
 use tokio::task::JoinHandle;
 
+use crate::calibration::calibration_of;
 use crate::clock::{self, CorrectedClock, WallClock};
 use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
@@ -27,6 +28,7 @@ use crate::serve::live::Reloader;
 use crate::serve::metrics::Metrics;
 use crate::serve::service::{Around, Service, tracker_file};
 use crate::serve::snapshot::Publisher;
+use crate::signals::terminated;
 use crate::source::{self, NotTrained};
 use crate::training::Trained;
 use crate::training::child::{ChildTrainer, Trainer};
@@ -40,9 +42,6 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// How often the API server is asked for its version: twice a scrape interval of a minute, and no load.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
-
-/// The calibration that ships with homeostat, measured on simulated faults.
-const CALIBRATION: &str = include_str!("../../../../models/calibration.json");
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -269,16 +268,6 @@ async fn again(wait: &mut Duration, why: &str, what: &str) {
     *wait = wait.saturating_mul(2).min(RETRY_MAX);
 }
 
-/// How sure incidents are.
-pub(super) fn calibration() -> anyhow::Result<Calibration> {
-    serde_json::from_str(CALIBRATION).context("the shipped calibration")
-}
-
-/// The calibration that the config names, else the one that ships with homeostat.
-pub(crate) fn calibration_of(config: &Config) -> anyhow::Result<Calibration> {
-    config.detection.calibration.clone().map_or_else(calibration, Ok)
-}
-
 fn tracker(storage: &Path, opening: Hysteresis, calibration: Calibration) -> Tracker {
     let mut tracker = Tracker::new(opening, TrackerTimes::default(), calibration);
     match std::fs::read_to_string(tracker_file(storage)) {
@@ -344,20 +333,4 @@ async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
         tracing::warn!("there is no `kubernetes` section: nothing can be executed");
     }
     Ok(Arc::new(NoExecutor::default()))
-}
-
-/// SIGTERM or Ctrl-C.
-pub(super) async fn terminated() {
-    let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(term) => term,
-        Err(error) => {
-            tracing::error!(%error, "SIGTERM can't be watched for; use Ctrl-C");
-            let _ = tokio::signal::ctrl_c().await;
-            return;
-        }
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }

@@ -9,16 +9,17 @@ use homeostat_core::{Seed, Timestamp, sha256_hex};
 use homeostat_detect::{Bundle, OnnxRuntime, Provenance, Recipe};
 use homeostat_ingest::{DecodeLimits, PrometheusSource, read_export};
 
-use super::serve::{calibration, calibration_of};
+use crate::calibration::{calibration, calibration_of};
 use crate::clock;
 use crate::config::{self, Config, Detection};
 use crate::inputs::{self, Answers, FilesArgs};
 use crate::outcome::{Outcome, print};
 use crate::pack_input::PackRows;
 use crate::progress::{Progress, Unit, seconds_text};
+use crate::signals::terminated;
 use crate::source;
 use crate::training::{
-    Aside, Estimate, Histories, InFile, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, train_aside,
+    Aside, Estimate, Histories, InFile, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, recipe, train_aside,
 };
 
 mod told;
@@ -105,7 +106,7 @@ async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let fitting = tokio::task::spawn_blocking(move || job.run());
     tokio::select! {
         done = fitting => done.context("training")?.map(|()| Outcome::Done),
-        () = super::serve::terminated() => Ok(stopped(args, &dir, n_all)),
+        () = terminated() => Ok(stopped(args, &dir, n_all)),
     }
 }
 
@@ -234,16 +235,6 @@ async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp
     };
     let (start, end) = source::range(config, &answers.matrices)?;
     Ok(Input { source, histories: Box::new(source::history_windows(config, &answers, start, end)?) })
-}
-
-/// How models are made again.
-pub(crate) fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Recipe> {
-    let mut recipe = Recipe::of(&ensemble_spec(detection), detection.share_models, Seed::new(detection.seed));
-    if let Some(config) = config {
-        let queries: Result<Vec<_>, _> = config.queries.queries().iter().map(serde_json::to_value).collect();
-        recipe.queries = queries.context("a query as JSON")?;
-    }
-    Ok(recipe)
 }
 
 fn dry_run(args: &TrainArgs, detection: &Detection, input: &Input) -> String {

@@ -6,7 +6,7 @@ use homeostat_core::{ReplicaWindow, Timestamp};
 use homeostat_ingest::{FeedConfig, FeedError, PrometheusSource, Pull, QuerySet, ReplicaFeed};
 
 use crate::config::Config;
-use crate::serve::service::{OVERLAP_STEPS, WINDOW_ROWS};
+use crate::serve::window_rows::{OVERLAP_STEPS, WINDOW_ROWS};
 
 /// Replicas compared at most, of all workloads together; with 64 rows of 3 features each they take 30 MB.
 const REPLICAS_MAX: usize = 20_000;

@@ -30,13 +30,10 @@ use super::rollouts::RolloutWatch;
 use super::sample_ages::{BlindnessLog, SampleAges};
 use super::snapshot::{Phase, Publisher};
 use super::timeline::{Opinion, Timeline};
+use super::window_rows::{OVERLAP_STEPS, WINDOW_ROWS};
 use crate::training::Trained;
 use crate::training::child::Trainer;
 
-/// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
-pub(crate) const WINDOW_ROWS: usize = 64;
-/// Steps that each cycle asks for again: samples that came late fill the holes they left.
-pub(crate) const OVERLAP_STEPS: u32 = 3;
 /// Rows ahead of the clock that are waited for: a small step back is made up for within a few cycles.
 const AHEAD_STEPS_MAX: u32 = 2;
 /// How long a cycle under way may go on after the end was asked for: enough for an answer that is due anyway, and the

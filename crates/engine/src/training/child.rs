@@ -16,10 +16,9 @@ use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::PrometheusSource;
 use serde::{Deserialize, Serialize};
 
-use super::Trained;
+use super::{Trained, recipe};
+use crate::calibration::calibration_of;
 use crate::clock;
-use crate::commands::serve::calibration_of;
-use crate::commands::train::recipe;
 use crate::config::{self, Config, Detection};
 use crate::outcome::{Outcome, print};
 use crate::source::{self, NotTrained};

@@ -8,8 +8,9 @@ use homeostat_remediate::{
     Progress, Recovery, Repeat, Right, Step,
 };
 
+use crate::effect::Effect;
 use crate::executor::{Applied, ApplyError, WriteOutcome};
-use crate::registry::{Effect, Places};
+use crate::places::Places;
 
 const NAME: ActionName = ActionName::new("fake");
 

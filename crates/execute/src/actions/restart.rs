@@ -7,8 +7,8 @@ use homeostat_remediate::{
 };
 use serde_json::{Value, json};
 
+use crate::effect::RollOut;
 use crate::patch::{self, RESTARTED_AT};
-use crate::registry::RollOut;
 
 const NAME: ActionName = ActionName::new("rollout-restart");
 

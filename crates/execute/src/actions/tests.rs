@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::*;
 use crate::executor::{ApplyError, Executor, WriteOutcome};
-use crate::registry::{Places, Registry};
+use crate::places::Places;
+use crate::registry::Registry;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(1_800_000_000 + seconds)

@@ -11,7 +11,7 @@ use homeostat_remediate::{
 };
 use serde_json::Value;
 
-use crate::registry::RollOut;
+use crate::effect::RollOut;
 use crate::{merge_patch, patch};
 
 const NAME: ActionName = ActionName::new("rollout-undo");

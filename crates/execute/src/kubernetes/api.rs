@@ -12,7 +12,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::connect::{self, ConnectSpec};
+use super::connect::{self, ConnectError, ConnectSpec};
+use super::error_chain::chain;
 use super::workload::Workload;
 
 /// Who we are in an object's `managedFields`.
@@ -58,6 +59,27 @@ impl CallError {
 }
 
 impl ApiServer {
+    /// Loads the configuration, builds a client and asks the API server for its version.
+    pub(super) async fn connect(spec: &ConnectSpec) -> Result<Self, ConnectError> {
+        let (client, url) = connect::client(spec).await?;
+        let api = Self::new(client, spec);
+        match api.version().await {
+            Ok(version) => {
+                tracing::info!(url, version, "connected to the Kubernetes API server");
+                Ok(api)
+            }
+            // Only 401 says that the credentials are bad. Where anonymous users may not ask for the version, it's 403
+            // although nothing is wrong with us; the calls that matter will say so themselves.
+            Err(CallError::Answered { code: 401, message, .. }) => {
+                Err(ConnectError::Unauthorised { url, why: message })
+            }
+            Err(CallError::Answered { code: 403, .. }) => Ok(api),
+            Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
+                Err(ConnectError::Unreachable { url, why: error.to_string() })
+            }
+        }
+    }
+
     pub(super) fn new(client: Client, spec: &ConnectSpec) -> Self {
         Self { client: Arc::new(RwLock::new(client)), spec: spec.clone(), timeout: spec.timeout }
     }
@@ -198,18 +220,4 @@ impl ApiServer {
 
 fn workload(object: Value) -> Result<Workload, CallError> {
     Workload::read(object).map_err(|error| CallError::NoAnswer { why: format!("the answer is no Deployment: {error}") })
-}
-
-/// An error with all its causes. A cause whose text is already in the text before it isn't repeated.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! Finding the cluster and its credentials, and making sure that somebody answers.
+//! Finding the cluster and its credentials.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::api::{ApiServer, CallError, chain};
+use super::error_chain::chain;
 
 /// Which cluster to act on.
 #[derive(Clone, Debug)]
@@ -57,25 +57,6 @@ pub enum ConnectError {
         /// Its answer.
         why: String,
     },
-}
-
-/// Loads the configuration, builds a client and asks the API server for its version.
-pub(super) async fn connect(spec: &ConnectSpec) -> Result<ApiServer, ConnectError> {
-    let (client, url) = client(spec).await?;
-    let api = ApiServer::new(client, spec);
-    match api.version().await {
-        Ok(version) => {
-            tracing::info!(url, version, "connected to the Kubernetes API server");
-            Ok(api)
-        }
-        // Only 401 says that the credentials are bad. Where anonymous users may not ask for the version, it's 403
-        // although nothing is wrong with us; the calls that matter will say so themselves.
-        Err(CallError::Answered { code: 401, message, .. }) => Err(ConnectError::Unauthorised { url, why: message }),
-        Err(CallError::Answered { code: 403, .. }) => Ok(api),
-        Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
-            Err(ConnectError::Unreachable { url, why: error.to_string() })
-        }
-    }
 }
 
 /// A client from the configuration as it is now, and the URL that it asks.

@@ -12,6 +12,7 @@ mod api;
 mod apply;
 mod connect;
 mod effect;
+mod error_chain;
 mod inspect;
 mod marker;
 mod owner;
@@ -38,7 +39,7 @@ pub struct Cluster {
 impl Cluster {
     /// Connects, and makes sure that an API server answers.
     pub async fn connect(spec: &ConnectSpec) -> Result<Self, ConnectError> {
-        Ok(Self { api: connect::connect(spec).await? })
+        Ok(Self { api: ApiServer::connect(spec).await? })
     }
 
     /// Whether it answers now, and accepts our credentials; the error says why not.

@@ -7,9 +7,10 @@ use homeostat_remediate::{InspectError, Inspected, PayloadError, Plan, Progress,
 
 use super::apply::{Write, send};
 use super::{inspect, marker};
+use crate::effect::{Effect, RollOut};
 use crate::executor::{Applied, ApplyError, WriteOutcome};
 use crate::patch;
-use crate::registry::{Effect, Places, RollOut};
+use crate::places::Places;
 
 #[async_trait]
 impl<A: RollOut> Effect for A {

@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::workload::Workload;
 use super::{Cluster, ConnectError, ConnectSpec};
 use crate::patch::{ACTION_ID, RESTARTED_AT};
-use crate::registry::{Places, Registry};
+use crate::places::Places;
+use crate::registry::Registry;
 
 pub(super) const RESTART: ActionName = ActionName::new("rollout-restart");
 

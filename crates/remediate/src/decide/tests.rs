@@ -1,17 +1,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use homeostat_core::{
-    Annotation, Calibrated, Confidence, CorrelationId, Evidence, IncidentId, IncidentState, IncidentType, PlannedEvent,
-    Score, Signal, Subject, WorkloadKind,
+    Annotation, Calendar, Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState,
+    IncidentType, Mode, PlannedEvent, Score, Signal, Subject, Topology, WorkloadKind,
 };
 use proptest::prelude::*;
 
 use super::*;
+use crate::action::Actions;
 use crate::guardrails::GUARDRAILS;
 use crate::history::PastAction;
 use crate::inspected::{Disruption, DisruptionBudget, Marker, Owner, PreviousRevision};
+use crate::kill_switch::KillSwitch;
 use crate::policy::{Scope, load_policies};
+use crate::same_cluster::SameCluster;
 use crate::stage::{JournalEvent, Stage};
 use crate::step::{Args, Inverse};
 use crate::test_actions::{RESTART, actions, undo_to};

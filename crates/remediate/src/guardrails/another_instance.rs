@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -1,6 +1,6 @@
 //! A policy may want to be asked each time.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

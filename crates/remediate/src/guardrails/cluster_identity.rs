@@ -1,23 +1,9 @@
 //! Is the cluster that is measured the one that would be acted on? Names repeat from cluster to cluster.
 
-use serde::{Deserialize, Serialize};
-
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
-
-/// Whether the datasource's object and the API server's are one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "same-cluster")]
-pub enum SameCluster {
-    /// They are, or there is but one.
-    Proven,
-    /// That isn't known, or they aren't.
-    Unproven {
-        /// What was found, and how to prove it.
-        why: String,
-    },
-}
+use crate::same_cluster::SameCluster;
 
 pub(super) struct ClusterUnproven;
 

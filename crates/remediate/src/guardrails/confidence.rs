@@ -1,6 +1,6 @@
 //! The confidence's lower bound must reach the policy's threshold.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use homeostat_core::format_duration;
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::history::PastAction;
 use crate::objection::Objection;

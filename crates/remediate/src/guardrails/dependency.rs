@@ -2,7 +2,7 @@
 
 use homeostat_core::{Annotation, Incident, IncidentId, Subject};
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

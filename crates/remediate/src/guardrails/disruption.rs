@@ -1,7 +1,7 @@
 //! What would the action take down? (I19, I20) A rollout that takes everything down before anything new is there is an
 //! outage, and where new pods don't start it stays one.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

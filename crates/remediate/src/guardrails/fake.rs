@@ -1,6 +1,6 @@
 //! A guardrail for tests: what registering one takes.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -1,6 +1,6 @@
 //! One action at a time over all targets, which includes one at a time on each (I1).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;
 use crate::guardrails::{Guardrail, Needs};
 use crate::limits::ACTIONS_IN_FLIGHT_MAX;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::inspect_error::InspectError;
 use crate::objection::Objection;

@@ -1,6 +1,6 @@
 //! Somebody stopped automation (I11).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

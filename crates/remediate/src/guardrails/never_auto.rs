@@ -3,7 +3,7 @@
 
 use homeostat_core::WorkloadKind;
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 use crate::step::Inverse;

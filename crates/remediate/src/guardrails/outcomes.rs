@@ -1,6 +1,6 @@
 //! The confidence must rest on enough labelled outcomes (I31).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

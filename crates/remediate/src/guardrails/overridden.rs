@@ -1,6 +1,6 @@
 //! Somebody put back what was written to this very object before. Nobody fights over a target.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::history::PastAction;
 use crate::objection::Objection;

@@ -1,6 +1,6 @@
 //! Somebody keeps the target as it is, and would put back what is changed in place (I22).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

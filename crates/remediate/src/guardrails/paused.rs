@@ -1,6 +1,6 @@
 //! While rollouts are paused an action would do nothing.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -1,7 +1,7 @@
 //! A planned event explains the incident, or begins before the action would have to be over (I29).
 
-use crate::decide::DecisionContext;
-use crate::decide::ends_within;
+use crate::decision_context::DecisionContext;
+use crate::decision_context::ends_within;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

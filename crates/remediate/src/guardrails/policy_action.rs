@@ -1,6 +1,6 @@
 //! The policy must name an action, and one that can be done here.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

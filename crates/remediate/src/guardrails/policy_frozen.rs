@@ -1,6 +1,6 @@
 //! A policy that made something worse is stopped until a human releases it (I17).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use homeostat_core::{Incident, IncidentType, Timestamp, format_duration};
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -1,6 +1,6 @@
 //! A policy without a scope only proposes (I10).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 use crate::policy::Scope;

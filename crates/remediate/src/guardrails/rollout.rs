@@ -1,6 +1,6 @@
 //! Somebody else's rollout is going on; it ends, or it fails.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;

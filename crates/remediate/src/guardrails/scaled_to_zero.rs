@@ -1,6 +1,6 @@
 //! What is scaled to zero is meant to do nothing.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

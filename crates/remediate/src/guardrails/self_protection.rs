@@ -1,6 +1,6 @@
 //! Homeostat itself, and what it needs, is left alone (I27).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -1,7 +1,7 @@
 //! Whatever made the incident open, its newest measurements are normal: it is about to close by itself, or its cause was
 //! mended by somebody while a decision waited.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;

@@ -2,7 +2,7 @@
 
 use homeostat_core::IncidentState;
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;

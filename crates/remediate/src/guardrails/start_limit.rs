@@ -2,7 +2,7 @@
 
 use homeostat_core::format_duration;
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

@@ -1,6 +1,6 @@
 //! What the action itself has against being done to this target.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

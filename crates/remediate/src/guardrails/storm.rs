@@ -1,7 +1,7 @@
 //! Too many incidents at once for single actions (I18).
 
-use crate::decide::DecisionContext;
-use crate::decide::n_going_on;
+use crate::decision_context::DecisionContext;
+use crate::decision_context::n_going_on;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

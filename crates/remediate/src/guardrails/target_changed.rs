@@ -1,6 +1,6 @@
 //! The target must be the very object that the incident is about (I2).
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;

@@ -1,7 +1,7 @@
 //! Some signal must have opened the incident, or nothing could show that it recovered.
 
-use crate::decide::DecisionContext;
-use crate::decide::features;
+use crate::decision_context::DecisionContext;
+use crate::decision_context::features;
 use crate::guardrails::{Guardrail, Needs};
 use crate::objection::Objection;
 

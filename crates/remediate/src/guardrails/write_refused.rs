@@ -1,7 +1,7 @@
 //! What was refused is refused again: never sent twice for one incident, and not soon for another one; but a human may have
 //! changed the rule since.
 
-use crate::decide::DecisionContext;
+use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
 use crate::history::PastAction;
 use crate::objection::Objection;

@@ -4,7 +4,8 @@ use rand::Rng;
 use std::sync::Arc;
 
 use super::*;
-use crate::ensemble::{Ensemble, LoadOptions, Restorer, Saver};
+use crate::ensemble::{Ensemble, Restorer, Saver};
+use crate::load_options::LoadOptions;
 
 const STEP: Duration = Duration::from_secs(60);
 

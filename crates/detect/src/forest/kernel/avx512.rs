@@ -6,13 +6,15 @@
 
 #![allow(unsafe_code, reason = "vector instructions; `portable` is the same in safe code, and a test compares them")]
 
+mod lanes;
+
 use std::arch::x86_64::*;
 
 use ndarray::ArrayView2;
 
 use super::super::keys::Keying;
 use super::super::tree::{LEVELS_MIN, Trees};
-use super::{BLOCK_ROWS_MAX, BlockSums, LANES, Line, TREES_A_TURN, lanes512, look_ahead};
+use super::{BLOCK_ROWS_MAX, BlockSums, LANES, Line, TREES_A_TURN, look_ahead};
 
 /// Vectors side by side: what is done once a tree (columns, tables) is shared by all, and each hides the others' latency.
 /// Measured: with four a row takes 14 % longer, with sixteen 24 %.
@@ -37,7 +39,7 @@ pub(super) unsafe fn block(
     // Lanes without a row keep what was there before: any keys do.
     keys.resize(GROUPS * keying.n_columns(), Line::default());
     // Safety: the processor has the instructions.
-    let holes = unsafe { lanes512::fill(keying, rows, keys) };
+    let holes = unsafe { lanes::fill(keying, rows, keys) };
     let mut sums = [_mm512_setzero_si512(); GROUPS];
     let group_keys = LANES * keying.n_columns();
     assert!(keys.len() * LANES == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);

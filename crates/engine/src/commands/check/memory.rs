@@ -4,7 +4,7 @@ use homeostat_core::format_duration;
 use homeostat_detect::{MemoryEstimate, estimate};
 
 use crate::config::Config;
-use crate::serve::service::WINDOW_ROWS;
+use crate::serve::window_rows::WINDOW_ROWS;
 use crate::training::ensemble_spec;
 
 /// A measurement in a window.

@@ -7,7 +7,8 @@ use crate::executor::Executor;
 use crate::kubernetes::testing::{FakeApi, Reply, deployment_json, journal, journaled, merge, plan, written};
 use crate::kubernetes::{Cluster, ConnectError, ConnectSpec};
 use crate::patch::{ACTION_ID, RESTARTED_AT};
-use crate::registry::{Places, Registry};
+use crate::places::Places;
+use crate::registry::Registry;
 
 fn payload(plan: &Plan) -> Result<String, homeostat_remediate::PayloadError> {
     Registry::new(Places::default()).payload(plan)

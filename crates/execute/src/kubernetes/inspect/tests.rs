@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::actions::Restart;
+use crate::effect::RollOut;
 use crate::executor::Executor;
 use crate::kubernetes::testing::{
     FakeApi, RESTART, Reply, Request, TIMEOUT, UID, deployment, deployment_json, plan, registry, written,
 };
 use crate::kubernetes::{Cluster, ConnectSpec};
 use crate::patch::{ACTION_ID, RESTARTED_AT};
-use crate::registry::RollOut;
 
 fn noon() -> Timestamp {
     plan().decided_at

@@ -11,9 +11,9 @@ use std::arch::x86_64::*;
 
 use ndarray::ArrayView2;
 
-use super::super::keys::{HOLE, Keying};
-use super::avx512::BLOCK_ROWS;
-use super::{LANES, Line};
+use super::BLOCK_ROWS;
+use crate::forest::kernel::{LANES, Line};
+use crate::forest::keys::{HOLE, Keying};
 
 /// Columns converted at once: as many `f64` as a vector holds.
 const COLUMNS: usize = 8;
@@ -127,8 +127,8 @@ fn transposed(rows: [__m512i; COLUMNS]) -> [__m512i; COLUMNS] {
 mod tests {
     use ndarray::Array2;
 
-    use super::super::Kernel;
     use super::*;
+    use crate::forest::kernel::Kernel;
 
     proptest::proptest! {
         #[test]

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ForestSpec;
-use super::chance::Chance;
-use super::isolation::{IsolationForest, levels_of, path_lengths_mean};
-use super::keys::Keying;
-use super::tree::ColumnBits;
+use super::{IsolationForest, levels_of, path_lengths_mean};
+use crate::forest::ForestSpec;
+use crate::forest::chance::Chance;
+use crate::forest::keys::Keying;
+use crate::forest::tree::ColumnBits;
 
 /// Everything that doesn't follow from the rest.
 #[derive(Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use homeostat_core::{CorrelationId, IncidentId, IncidentType, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::plan::{Plan, PlanId, Target, VerifySpec};
+use super::{Plan, PlanId, Target, VerifySpec};
 use crate::step::{ActionName, Args, Inverse, Repeat, Step};
 
 /// What is in the journal.

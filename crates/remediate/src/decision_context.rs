@@ -1,0 +1,117 @@
+//! What is looked at to decide: what is proposed, what was seen of the target, what was done before, and what else is true.
+
+use std::time::Duration;
+
+use homeostat_core::{Calendar, Incident, IncidentState, Mode, Timestamp, Topology};
+
+use crate::action::{Action, Actions};
+use crate::history::History;
+use crate::inspect_error::InspectError;
+use crate::inspected::Inspected;
+use crate::kill_switch::KillSwitch;
+use crate::limits::SafetyLimits;
+use crate::objection::Objection;
+use crate::policy::{Policy, policy_elsewhere, policy_for};
+use crate::same_cluster::SameCluster;
+use crate::step::{ActionName, Inverse, Step};
+
+/// An incident and what a policy wants done about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Proposal<'a> {
+    /// The incident.
+    pub incident: &'a Incident,
+    /// The policy for it, if there is one.
+    pub policy: Option<&'a Policy>,
+    /// A policy for its type that doesn't hold where it is.
+    pub elsewhere: Option<&'a Policy>,
+    /// All policies: the cooldown of another one may still run.
+    pub(crate) policies: &'a [Policy],
+}
+
+impl<'a> Proposal<'a> {
+    /// What the policies say about this incident.
+    pub fn new(incident: &'a Incident, policies: &'a [Policy]) -> Self {
+        Self {
+            incident,
+            policy: policy_for(policies, incident),
+            elsewhere: policy_elsewhere(policies, incident.incident_type, &incident.subject),
+            policies,
+        }
+    }
+
+    /// What would be done.
+    pub fn action(&self) -> Option<&'a ActionName> {
+        self.policy.or(self.elsewhere).and_then(|policy| policy.action.as_ref()).map(|action| &action.name)
+    }
+}
+
+/// What else is true at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    /// How far homeostat may go at all.
+    pub mode: Mode,
+    /// Whether automation is stopped.
+    pub kill_switch: &'a KillSwitch,
+    /// Every incident that isn't resolved.
+    pub open: &'a [Incident],
+    /// Whether a storm that began earlier hasn't cleared yet.
+    pub is_storm: bool,
+    /// Whether the newest measurements of everything that opened the incident are normal.
+    pub signals_normal: bool,
+    /// Whether what is measured and what would be acted on are in one cluster.
+    pub same_cluster: &'a SameCluster,
+    /// Who depends on whom.
+    pub topology: &'a Topology,
+    /// Planned events.
+    pub calendar: &'a Calendar,
+    /// What the executor can do.
+    pub actions: &'a Actions,
+}
+
+/// Everything that guardrails look at.
+#[derive(Clone, Copy)]
+pub struct DecisionContext<'a> {
+    /// What is proposed.
+    pub proposal: &'a Proposal<'a>,
+    /// What was seen of the target.
+    pub seen: Result<&'a Inspected, &'a InspectError>,
+    /// What the policy's action would do to it, if there is an action and something was seen.
+    pub asked: Option<&'a Asked>,
+    /// What was done before.
+    pub history: &'a History,
+    /// What else is true.
+    pub environment: &'a Environment<'a>,
+    /// The limits over all policies.
+    pub limits: &'a SafetyLimits,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The action that a policy names, asked for its step.
+pub struct Asked {
+    /// The action.
+    pub action: &'static dyn Action,
+    /// Its step, and how to take it back; or why there is none.
+    pub step: Result<(Step, Inverse), Objection>,
+}
+
+/// How long an action may take at most, from its decision to its end (I15).
+pub(crate) fn ends_within(policy: &Policy, limits: &SafetyLimits) -> Duration {
+    limits.apply_within + policy.verification_settle + policy.verification_window + limits.undo_within
+}
+
+/// How many incidents go on. Those that went silent don't count: a hundred deleted previews are no storm.
+pub fn n_going_on(incidents: &[Incident]) -> usize {
+    incidents.iter().filter(|incident| incident.state == IncidentState::Open).count()
+}
+
+/// The features that opened the incident, strongest first, each once.
+pub fn features(incident: &Incident) -> Vec<String> {
+    let mut features: Vec<String> = Vec::new();
+    for evidence in &incident.evidence {
+        if !features.contains(&evidence.feature) {
+            features.push(evidence.feature.clone());
+        }
+    }
+    features
+}
