@@ -1,7 +1,6 @@
 //! Runs ONNX models: one small trait, two backends.
 //!
-//! [`OnnxRuntime::embedded`] is tract, pure Rust inside the program: nothing to install. [`OnnxRuntime::native`] is
-//! Microsoft's ONNX Runtime from a library file, for who wants its speed. Both run the same checked model and agree
+//! [`OnnxRuntime::embedded`] is inside the program: nothing to install. [`OnnxRuntime::native`] is Microsoft's ONNX Runtime from a library file, for who wants its speed. Both run the same checked model and agree
 //! within `1e-5 × (1 + |b|)`.
 //!
 //! It runs reconstructing models, `(batch, n) → (batch, n)`, of plain dense operators; it's no general ONNX host.
@@ -13,7 +12,8 @@ use std::path::{Path, PathBuf};
 mod check;
 mod embedded;
 mod native;
-mod peel;
+mod operator;
+pub(crate) mod proto;
 mod shape;
 mod wire;
 
@@ -87,7 +87,7 @@ pub trait OnnxSession: Send {
 }
 
 impl OnnxRuntime {
-    /// The runtime inside the program (tract).
+    /// The runtime inside the program.
     pub fn embedded() -> Self {
         Self(Backend::Embedded)
     }

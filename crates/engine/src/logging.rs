@@ -1,5 +1,6 @@
 //! Structured logs on standard error. One correlation id runs from the window that alarmed to the action that was taken.
 
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use clap::{Args, ValueEnum};
@@ -69,7 +70,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
             .with_span_name(false)
             .with_target(false)
             .layer()
-            .with_writer(crate::progress::log_writer)
+            .with_writer(|| PlainApostrophes(crate::progress::log_writer()))
             .boxed(),
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
@@ -83,9 +84,52 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     tracing_subscriber::registry().with(filter).with(layer).try_init().map_err(|error| error.to_string())
 }
 
+/// A writer of logfmt lines in which an apostrophe stays one: the formatter escapes it (`can\'t`), which neither logfmt nor
+/// its readers know.
+struct PlainApostrophes<W>(W);
+
+impl<W: Write> Write for PlainApostrophes<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(&with_plain_apostrophes(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn with_plain_apostrophes(line: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after.first()) {
+            (b'\\', Some(b'\'')) => {}
+            // Whatever else is escaped stays as it is; what follows belongs to it.
+            (b'\\', Some(&escaped)) => {
+                plain.extend([first, escaped]);
+                rest = &after[1..];
+            }
+            _ => plain.push(first),
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_apostrophe_in_a_message_is_not_escaped() {
+        let plain = |line: &[u8]| String::from_utf8(with_plain_apostrophes(line)).expect("text");
+        assert_eq!(
+            plain(br#"message="it can\'t be read" path="C:\\'x\"\n""#),
+            r#"message="it can't be read" path="C:\\'x\"\n""#
+        );
+        assert_eq!(plain(b"a=b\\"), "a=b\\");
+    }
 
     #[test]
     fn levels_and_filters_are_taken() {

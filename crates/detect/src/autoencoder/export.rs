@@ -3,10 +3,9 @@
 //! Scaling stays in nodes of its own: folded into the first and last weights it rounds ten times worse.
 
 use prost::Message;
-use tract_onnx::pb;
-use tract_onnx::pb::tensor_proto::DataType;
 
 use super::net::Net;
+use crate::onnx::proto::{self as pb, DataType, Dim};
 use crate::onnx::{BATCH_DIM, INPUT_NAME, OUTPUT_NAME};
 
 /// The operator set the model is written in. 17 is read by ONNX Runtime from 1.12 on and by every other runtime of
@@ -68,19 +67,11 @@ pub(crate) fn onnx_bytes(net: &Net<f32>, mean: &[f32], scale: &[f32]) -> Vec<u8>
 
 /// A float input or output of shape `(batch, n_columns)`.
 fn batch_of(name: &str, n_columns: usize) -> pb::ValueInfoProto {
-    use pb::tensor_shape_proto::Dimension;
-    use pb::tensor_shape_proto::dimension::Value;
-    let dim = |value| Dimension { value: Some(value), ..Default::default() };
-    let shape = pb::TensorShapeProto {
-        dim: vec![dim(Value::DimParam(BATCH_DIM.into())), dim(Value::DimValue(n_columns as i64))],
-    };
-    let tensor = pb::type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(shape) };
-    let value = Some(pb::type_proto::Value::TensorType(tensor));
-    pb::ValueInfoProto {
-        name: name.into(),
-        r#type: Some(pb::TypeProto { value, ..Default::default() }),
-        ..Default::default()
-    }
+    let dim = |value| pb::DimensionProto { value: Some(value) };
+    let shape =
+        pb::TensorShapeProto { dim: vec![dim(Dim::Param(BATCH_DIM.into())), dim(Dim::Value(n_columns as i64))] };
+    let tensor = pb::TensorTypeProto { elem_type: DataType::Float.into(), shape: Some(shape) };
+    pb::ValueInfoProto { name: name.into(), r#type: Some(pb::TypeProto { tensor_type: Some(tensor) }) }
 }
 
 fn vector(name: &str, values: &[f32]) -> pb::TensorProto {

@@ -4,12 +4,9 @@
 //! runs is the checked model written out again: a field we didn't read can't reach a backend.
 
 use prost::Message;
-use tract_onnx::pb;
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 
 use super::MODEL_BYTES_MAX;
+use super::proto::{AttributeType, DataType, Dim, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::shape::{Shape, Shapes};
 use super::wire::message_count;
 use super::{INPUT_NAME, OUTPUT_NAME, OnnxError};
@@ -52,7 +49,7 @@ const OPERATORS: [(&str, usize, usize); 15] = [
 /// A model that may be given to a backend.
 #[derive(Debug)]
 pub(crate) struct CheckedModel {
-    proto: pb::ModelProto,
+    graph: GraphProto,
     bytes: Vec<u8>,
     n_columns: usize,
 }
@@ -71,13 +68,12 @@ impl CheckedModel {
 
     /// Reads and checks a model that reconstructs rows of as many values as it says.
     pub(crate) fn of_any_width(onnx: &[u8]) -> Result<Self, OnnxError> {
-        let (proto, n_columns) = checked(onnx).map_err(|why| OnnxError::Model { why })?;
-        Ok(Self { bytes: proto.encode_to_vec(), proto, n_columns })
+        checked(onnx).map_err(|why| OnnxError::Model { why })
     }
 
-    /// The model.
-    pub(crate) fn proto(&self) -> &pb::ModelProto {
-        &self.proto
+    /// Its nodes, in an order in which each reads what came before, and its weights.
+    pub(super) fn graph(&self) -> &GraphProto {
+        &self.graph
     }
 
     /// The model, written out again.
@@ -91,8 +87,7 @@ impl CheckedModel {
     }
 }
 
-/// The model and the columns of its input.
-fn checked(onnx: &[u8]) -> Result<(pb::ModelProto, usize), String> {
+fn checked(onnx: &[u8]) -> Result<CheckedModel, String> {
     if onnx.len() > MODEL_BYTES_MAX {
         return Err(format!("{} bytes are too many, {MODEL_BYTES_MAX} is the most", onnx.len()));
     }
@@ -100,7 +95,7 @@ fn checked(onnx: &[u8]) -> Result<(pb::ModelProto, usize), String> {
     if n_messages > MESSAGES_MAX {
         return Err(format!("{n_messages} parts are too many, {MESSAGES_MAX} are the most"));
     }
-    let model = pb::ModelProto::decode(onnx).map_err(|error| format!("this isn't an ONNX file: {error}"))?;
+    let model = ModelProto::decode(onnx).map_err(|error| format!("this isn't an ONNX file: {error}"))?;
     if !model.functions.is_empty() || !model.training_info.is_empty() {
         return Err("functions and training graphs aren't supported".into());
     }
@@ -118,8 +113,10 @@ fn checked(onnx: &[u8]) -> Result<(pb::ModelProto, usize), String> {
             ));
         }
     }
-    let n_columns = check_graph(model.graph.as_ref().ok_or("it has no graph")?)?;
-    Ok((model, n_columns))
+    let bytes = model.encode_to_vec();
+    let graph = model.graph.ok_or("it has no graph")?;
+    let n_columns = check_graph(&graph)?;
+    Ok(CheckedModel { graph, bytes, n_columns })
 }
 
 fn is_standard(domain: &str) -> bool {
@@ -127,7 +124,7 @@ fn is_standard(domain: &str) -> bool {
 }
 
 /// Columns of its input.
-fn check_graph(graph: &pb::GraphProto) -> Result<usize, String> {
+fn check_graph(graph: &GraphProto) -> Result<usize, String> {
     if graph.node.len() > NODES_MAX || graph.initializer.len() > NODES_MAX {
         let found = graph.node.len().max(graph.initializer.len());
         return Err(format!("{found} nodes or weights are too many, {NODES_MAX} are the most"));
@@ -163,15 +160,14 @@ fn check_graph(graph: &pb::GraphProto) -> Result<usize, String> {
 }
 
 /// The only input or output: this name, f32, `(any, n_columns)`; gives `n_columns`.
-fn check_port(what: &str, ports: &[&pb::ValueInfoProto], name: &str) -> Result<usize, String> {
+fn check_port(what: &str, ports: &[&ValueInfoProto], name: &str) -> Result<usize, String> {
     let [port] = ports else {
         return Err(format!("it has {} {what}s, wanted is one, {name:?}", ports.len()));
     };
     if port.name != name {
         return Err(format!("its {what} is named {:?}, wanted is {name:?}", port.name));
     }
-    let Some(pb::type_proto::Value::TensorType(tensor)) = port.r#type.as_ref().and_then(|kind| kind.value.as_ref())
-    else {
+    let Some(tensor) = port.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else {
         return Err(format!("its {what} {name:?} is no tensor"));
     };
     if tensor.elem_type != i32::from(DataType::Float) {
@@ -181,21 +177,21 @@ fn check_port(what: &str, ports: &[&pb::ValueInfoProto], name: &str) -> Result<u
     let [batch, columns] = dims else {
         return Err(format!("its {what} {name:?} has {} dimensions, wanted are 2", dims.len()));
     };
-    if let Some(Dim::DimValue(size)) = batch.value {
+    if let Some(Dim::Value(size)) = batch.value {
         return Err(format!("its {what} {name:?} takes exactly {size} rows; export it with an open batch dimension"));
     }
     match columns.value {
-        Some(Dim::DimValue(size)) => match usize::try_from(size) {
+        Some(Dim::Value(size)) => match usize::try_from(size) {
             Ok(n_columns) if (1..=DIM_MAX).contains(&size) => Ok(n_columns),
             Ok(_) | Err(_) => Err(format!("its {what} {name:?} has {size} columns; 1 to {DIM_MAX} can be")),
         },
-        Some(Dim::DimParam(_)) | None => Err(format!(
+        Some(Dim::Param(_)) | None => Err(format!(
             "its {what} {name:?} doesn't say how many columns it has; export it with the batch as the only open dimension"
         )),
     }
 }
 
-fn check_node(node: &pb::NodeProto) -> Result<(), String> {
+fn check_node(node: &NodeProto) -> Result<(), String> {
     let operator = OPERATORS.iter().find(|(name, ..)| *name == node.op_type && is_standard(&node.domain));
     let Some((_, inputs_min, inputs_max)) = operator else {
         let names: Vec<&str> = OPERATORS.iter().map(|(name, ..)| *name).collect();
@@ -216,7 +212,7 @@ fn check_node(node: &pb::NodeProto) -> Result<(), String> {
 }
 
 /// f32 weights, in the file itself, as many as their shape says, all finite.
-fn check_weights(weights: &pb::TensorProto) -> Result<(), String> {
+fn check_weights(weights: &TensorProto) -> Result<(), String> {
     let wrong = |why: &str| format!("weights {:?}: {why}", weights.name);
     if weights.data_type != i32::from(DataType::Float) {
         return Err(wrong("they aren't of f32"));

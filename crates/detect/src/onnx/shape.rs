@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use tract_onnx::pb;
-
 use super::MODEL_BYTES_MAX;
+use super::proto::NodeProto;
 
 /// Most cells of a value that doesn't grow with the batch: as many as the largest file can hold.
 const CELLS_MAX: usize = MODEL_BYTES_MAX / size_of::<f32>();
@@ -126,7 +125,7 @@ impl<'a> Shapes<'a> {
     }
 
     /// Declares the output of a node that has inputs enough and one output, as `check.rs` made sure.
-    pub(super) fn infer(&mut self, node: &'a pb::NodeProto) -> Result<(), String> {
+    pub(super) fn infer(&mut self, node: &'a NodeProto) -> Result<(), String> {
         let shapes = node.input.iter().map(|name| self.input(node, name)).collect::<Result<Vec<_>, String>>()?;
         let shape = match shapes.as_slice() {
             // Only Clip may leave an input out, and never the first.
@@ -140,7 +139,7 @@ impl<'a> Shapes<'a> {
         node.output.iter().try_for_each(|output| self.declare(output, shape))
     }
 
-    fn input(&self, node: &pb::NodeProto, name: &str) -> Result<Option<Shape>, String> {
+    fn input(&self, node: &NodeProto, name: &str) -> Result<Option<Shape>, String> {
         if name.is_empty() && node.op_type == "Clip" {
             return Ok(None);
         }
@@ -152,7 +151,7 @@ impl<'a> Shapes<'a> {
 }
 
 /// The shape of a node's output; `None` where its inputs don't fit each other.
-fn inferred(node: &pb::NodeProto, first: Shape, rest: &[Option<Shape>]) -> Option<Shape> {
+fn inferred(node: &NodeProto, first: Shape, rest: &[Option<Shape>]) -> Option<Shape> {
     match (node.op_type.as_str(), rest) {
         ("Add" | "Sub" | "Mul" | "Div", [Some(second)]) => first.broadcast(*second),
         ("MatMul", [Some(second)]) => first.times(*second),
@@ -180,6 +179,6 @@ fn inferred(node: &pb::NodeProto, first: Shape, rest: &[Option<Shape>]) -> Optio
 }
 
 /// Whether a flag of the operator is there and not 0.
-fn is_set(node: &pb::NodeProto, name: &str) -> bool {
+fn is_set(node: &NodeProto, name: &str) -> bool {
     node.attribute.iter().any(|attribute| attribute.name == name && attribute.i != 0)
 }

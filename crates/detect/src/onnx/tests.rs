@@ -5,8 +5,8 @@ use homeostat_core::Seed;
 use ndarray::Array2;
 use prost::Message;
 use rand::Rng;
-use tract_onnx::pb;
 
+use super::proto as pb;
 use super::*;
 use crate::autoencoder::{Net, onnx_bytes};
 
@@ -182,33 +182,35 @@ fn changed(change: impl FnOnce(&mut pb::ModelProto, &mut pb::GraphProto)) -> Vec
     model.encode_to_vec()
 }
 
-fn dim(info: &mut pb::ValueInfoProto, idx: usize) -> &mut pb::tensor_shape_proto::Dimension {
-    let Some(pb::type_proto::Value::TensorType(tensor)) = info.r#type.as_mut().and_then(|kind| kind.value.as_mut())
-    else {
-        panic!("a tensor");
-    };
+fn dim(info: &mut pb::ValueInfoProto, idx: usize) -> &mut pb::DimensionProto {
+    let tensor = info.r#type.as_mut().and_then(|kind| kind.tensor_type.as_mut()).expect("a tensor");
     &mut tensor.shape.as_mut().expect("a shape").dim[idx]
+}
+
+/// A model whose graph holds a graph in a node's attribute, and so on.
+fn nested(depth: usize) -> Vec<u8> {
+    let message = |tag: u32, inner: &[u8]| {
+        let mut bytes = Vec::new();
+        prost::encoding::encode_key(tag, prost::encoding::WireType::LengthDelimited, &mut bytes);
+        prost::encoding::encode_varint(inner.len() as u64, &mut bytes);
+        bytes.extend(inner);
+        bytes
+    };
+    // GraphProto.node = 1, NodeProto.attribute = 5, AttributeProto.g = 6, ModelProto.graph = 7.
+    let graph = (0..depth).fold(Vec::new(), |inner, _| message(1, &message(5, &message(6, &inner))));
+    message(7, &graph)
 }
 
 #[test]
 fn a_model_that_would_do_something_else_is_refused_with_the_reason() {
-    use pb::tensor_shape_proto::dimension::Value;
-    let external = pb::StringStringEntryProto { key: "location".into(), value: "/etc/passwd".into() };
     let graph_attribute =
-        pb::AttributeProto { name: "body".into(), r#type: 5, g: Some(pb::GraphProto::default()), ..Default::default() };
-    let deep = (0..40).fold(pb::GraphProto::default(), |inner, _| pb::GraphProto {
-        node: vec![pb::NodeProto {
-            attribute: vec![pb::AttributeProto { g: Some(inner), ..Default::default() }],
-            ..Default::default()
-        }],
-        ..Default::default()
-    });
+        pb::AttributeProto { name: "body".into(), r#type: 5, g: Some(pb::Present {}), ..Default::default() };
     for (bytes, why) in [
         (changed(|model, _| model.opset_import[0].version = 25), "operator set 25"),
         (changed(|model, _| model.opset_import.clear()), "no operator set"),
-        (changed(|model, _| model.functions.push(pb::FunctionProto::default())), "functions"),
+        (changed(|model, _| model.functions.push(pb::Present {})), "functions"),
         (changed(|_, graph| *graph = pb::GraphProto::default()), "0 inputs"),
-        (changed(|_, graph| *graph = deep), "isn't an ONNX file"),
+        (nested(40), "isn't an ONNX file"),
         (changed(|_, graph| graph.node[2].op_type = "Loop".into()), "\"Loop\" isn't supported"),
         (changed(|_, graph| graph.node[2].domain = "com.evil".into()), "isn't supported"),
         (changed(|_, graph| graph.node[2].attribute.push(graph_attribute)), "isn't a plain number"),
@@ -218,7 +220,7 @@ fn a_model_that_would_do_something_else_is_refused_with_the_reason() {
         (changed(|_, graph| graph.node[1].output = graph.node[0].output.clone()), "given twice"),
         (changed(|_, graph| graph.node.truncate(3)), "no node makes"),
         (changed(|_, graph| graph.node[0].input.truncate(1)), "with 1 inputs"),
-        (changed(|_, graph| graph.initializer[0].external_data.push(external)), "outside the file"),
+        (changed(|_, graph| graph.initializer[0].external_data.push(pb::Present {})), "outside the file"),
         (changed(|_, graph| graph.initializer[0].data_location = Some(1)), "outside the file"),
         (changed(|_, graph| graph.initializer[0].dims = vec![1 << 40, 1 << 40]), "out of range"),
         (changed(|_, graph| graph.initializer[0].dims = vec![-1]), "out of range"),
@@ -230,8 +232,8 @@ fn a_model_that_would_do_something_else_is_refused_with_the_reason() {
         (changed(|_, graph| graph.input[0].name = "image".into()), "named \"image\""),
         (changed(|_, graph| graph.output[0].name = "logits".into()), "named \"logits\""),
         (changed(|_, graph| graph.input.push(graph.input[0].clone())), "2 inputs"),
-        (changed(|_, graph| dim(&mut graph.input[0], 0).value = Some(Value::DimValue(1))), "exactly 1 rows"),
-        (changed(|_, graph| dim(&mut graph.input[0], 1).value = Some(Value::DimValue(13))), "13 columns"),
+        (changed(|_, graph| dim(&mut graph.input[0], 0).value = Some(pb::Dim::Value(1))), "exactly 1 rows"),
+        (changed(|_, graph| dim(&mut graph.input[0], 1).value = Some(pb::Dim::Value(13))), "13 columns"),
         (changed(|_, graph| dim(&mut graph.output[0], 1).value = None), "how many columns"),
     ] {
         let found = refusal(&bytes);
@@ -276,7 +278,7 @@ fn a_model_as_other_exporters_write_it_runs() {
             node("Add", ["half", "half"], "whole"),
             node("Tanh", ["whole", ""], OUTPUT_NAME),
         ];
-        dim(&mut graph.input[1], 0).value = Some(pb::tensor_shape_proto::dimension::Value::DimValue(N as i64));
+        dim(&mut graph.input[1], 0).value = Some(pb::Dim::Value(N as i64));
     });
     for runtime in runtimes() {
         let mut session = runtime.session(&bytes, N).expect("it loads");
@@ -340,19 +342,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn scaling_is_taken_out_of_the_embedded_copy_and_nothing_else_is() {
-    let mut model = pb::ModelProto::decode(&*small().bytes()).expect("a model");
-    let peeled = super::peel::peel(&mut model, N);
-    assert_eq!((peeled.before.len(), peeled.after.len()), (2, 2), "Sub and Div before, Mul and Add after");
-    let graph = model.graph.expect("a graph");
-    let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
-    assert_eq!(operators, ["Gemm", "Relu", "Gemm", "Gemm", "Relu", "Gemm"]);
-    assert_eq!(graph.input[0].name, "scaled");
-    assert_eq!(Some(&graph.output[0].name), graph.node[5].output.first());
-}
-
-#[test]
-fn a_value_read_twice_or_the_only_node_isnt_taken_out() {
+fn a_value_read_twice_or_a_single_node_is_computed_as_written() {
     let node = |op: &str, inputs: [&str; 2], output: &str| pb::NodeProto {
         op_type: op.into(),
         input: inputs.map(str::to_owned).to_vec(),
@@ -381,5 +371,145 @@ fn a_value_read_twice_or_the_only_node_isnt_taken_out() {
             });
             assert_close(&out, &wanted.collect::<Vec<_>>());
         }
+    }
+}
+
+/// A model of one operator on the input and these weights, each `(dims, values)`.
+fn single(op: &str, weights: &[(&[i64], &[f32])], attributes: &[(&str, f32)]) -> Vec<u8> {
+    changed(|_, graph| {
+        let names: Vec<String> = (0..weights.len()).map(|idx| format!("w{idx}")).collect();
+        let tensor = |(name, (dims, values)): (&String, &(&[i64], &[f32]))| pb::TensorProto {
+            name: name.clone(),
+            dims: dims.to_vec(),
+            data_type: 1,
+            float_data: values.to_vec(),
+            ..Default::default()
+        };
+        graph.initializer = names.iter().zip(weights).map(tensor).collect();
+        let attribute = |(name, value): &(&str, f32)| pb::AttributeProto {
+            name: (*name).to_owned(),
+            r#type: if name.starts_with("trans") { 2 } else { 1 },
+            i: i64::from(name.starts_with("trans")),
+            f: if name.starts_with("trans") { 0.0 } else { *value },
+            ..Default::default()
+        };
+        graph.node = vec![pb::NodeProto {
+            op_type: op.into(),
+            input: std::iter::once(INPUT_NAME.to_owned()).chain(names).collect(),
+            output: vec![OUTPUT_NAME.into()],
+            attribute: attributes.iter().map(attribute).collect(),
+            ..Default::default()
+        }];
+    })
+}
+
+#[test]
+fn every_operator_computes_what_its_definition_says() {
+    let row: [f32; N] = [-200.0, -3.0, -1.5, -0.5, -0.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0, 200.0];
+    let ones = [1.0_f32; N];
+    let ramp: [f32; N] = std::array::from_fn(|idx| idx as f32 + 1.0);
+    // Reversed: column c of the product is input 11 − c; the transposed one is itself.
+    let reversed: Vec<f32> = (0..N * N).map(|idx| if idx / N + idx % N == N - 1 { 1.0 } else { 0.0 }).collect();
+    // Upper: input r goes to every column from r on.
+    let upper: Vec<f32> = (0..N * N).map(|idx| if idx % N >= idx / N { 1.0 } else { 0.0 }).collect();
+    let square: &[i64] = &[12, 12];
+    let wide: &[i64] = &[12];
+    type Definition = Box<dyn Fn(usize, f64) -> f64>;
+    let own = |function: fn(f64) -> f64| -> Definition { Box::new(move |_, x| function(x)) };
+    let at = move |idx: usize| f64::from(row[idx]);
+    let cases: Vec<(Vec<u8>, Definition)> = vec![
+        (single("Relu", &[], &[]), own(|x| x.max(0.0))),
+        (single("LeakyRelu", &[], &[]), own(|x| if x < 0.0 { 0.01 * x } else { x })),
+        (single("LeakyRelu", &[], &[("alpha", 0.5)]), own(|x| if x < 0.0 { 0.5 * x } else { x })),
+        (single("Elu", &[], &[]), own(|x| if x < 0.0 { x.exp() - 1.0 } else { x })),
+        (single("Elu", &[], &[("alpha", 2.0)]), own(|x| if x < 0.0 { 2.0 * (x.exp() - 1.0) } else { x })),
+        (single("Sigmoid", &[], &[]), own(|x| 1.0 / (1.0 + (-x).exp()))),
+        (single("Softplus", &[], &[]), own(|x| if x > 100.0 { x } else { x.exp().ln_1p() })),
+        (single("Tanh", &[], &[]), own(f64::tanh)),
+        (single("Identity", &[], &[]), own(|x| x)),
+        (single("Clip", &[(&[], &[-1.0]), (&[], &[2.0])], &[]), own(|x| x.clamp(-1.0, 2.0))),
+        (single("Clip", &[(&[], &[3.0]), (&[], &[2.0])], &[]), own(|_| 2.0)),
+        (single("Add", &[(wide, &ramp)], &[]), Box::new(|idx, x| x + idx as f64 + 1.0)),
+        (single("Sub", &[(&[1, 12], &ramp)], &[]), Box::new(|idx, x| x - idx as f64 - 1.0)),
+        (single("Mul", &[(&[], &[3.0])], &[]), own(|x| 3.0 * x)),
+        (single("Div", &[(wide, &ramp)], &[]), Box::new(|idx, x| x / (idx as f64 + 1.0))),
+        (single("MatMul", &[(square, &reversed)], &[]), Box::new(move |idx, _| at(N - 1 - idx))),
+        (single("MatMul", &[(square, &upper)], &[]), Box::new(move |idx, _| (0..=idx).map(at).sum())),
+        (single("Gemm", &[(square, &upper)], &[("transB", 1.0)]), Box::new(move |idx, _| (idx..N).map(at).sum())),
+        (
+            single("Gemm", &[(square, &reversed), (wide, &ramp)], &[("alpha", 2.0), ("beta", 0.5)]),
+            Box::new(move |idx, _| 2.0 * at(N - 1 - idx) + 0.5 * (idx as f64 + 1.0)),
+        ),
+        (
+            single(
+                "BatchNormalization",
+                &[(wide, &ramp), (wide, &ones), (wide, &ramp), (wide, &ones)],
+                &[("epsilon", 3.0)],
+            ),
+            Box::new(|idx, x| (x - idx as f64 - 1.0) / 2.0 * (idx as f64 + 1.0) + 1.0),
+        ),
+    ];
+    for (case_idx, (bytes, definition)) in cases.iter().enumerate() {
+        for runtime in runtimes() {
+            let mut session = runtime.session(bytes, N).unwrap_or_else(|error| panic!("case {case_idx}: {error}"));
+            let mut out = Vec::new();
+            // The second row is the first one's twin: a run of more rows keeps them apart.
+            session.run(&[row, row].concat(), 2, &mut out).expect("it runs");
+            let wanted: Vec<f32> =
+                row.iter().enumerate().map(|(idx, x)| definition(idx, f64::from(*x)) as f32).collect();
+            assert_close(&out[..N], &wanted);
+            assert_eq!(out[..N], out[N..], "case {case_idx}");
+        }
+    }
+}
+
+#[test]
+fn what_depends_on_weights_alone_is_computed_once_and_counts_the_same() {
+    let node = |op: &str, inputs: &[&str], output: &str| pb::NodeProto {
+        op_type: op.into(),
+        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
+        output: vec![output.into()],
+        ..Default::default()
+    };
+    let bytes = changed(|_, graph| {
+        graph.node = vec![
+            node("Mul", &["mean", "scale"], "product"),
+            node("Tanh", &["product"], "bent"),
+            node("Sub", &[INPUT_NAME, "bent"], "less"),
+            // Read twice, by the last node too, so that its memory may not be taken for what lies between.
+            node("Relu", &["less"], "rectified"),
+            node("Add", &["rectified", "mean"], "moved"),
+            node("Mul", &["moved", "less"], OUTPUT_NAME),
+        ];
+    });
+    let case = small();
+    let batch = case.batch(5);
+    let wanted: Vec<f32> = batch
+        .iter()
+        .enumerate()
+        .map(|(idx, value)| {
+            let (mean, scale) = (case.mean[idx % N], case.scale[idx % N]);
+            let less = value - (mean * scale).tanh();
+            (less.max(0.0) + mean) * less
+        })
+        .collect();
+    for runtime in runtimes() {
+        let mut out = Vec::new();
+        runtime.session(&bytes, N).expect("it loads").run(&batch, 5, &mut out).expect("it runs");
+        assert_close(&out, &wanted);
+    }
+}
+
+#[test]
+fn a_row_gives_the_same_bits_alone_and_in_any_batch() {
+    let case = Case::new(&[600, 64, 16, 64, 600]);
+    let mut session = OnnxRuntime::embedded().session(&case.bytes(), 600).expect("it loads");
+    let batch = case.batch(BATCH_ROWS_MAX);
+    let (mut whole, mut alone) = (Vec::new(), Vec::new());
+    session.run(&batch, BATCH_ROWS_MAX, &mut whole).expect("it runs");
+    for idx in [0, 1, 63, 64, 108, 109, 500, BATCH_ROWS_MAX - 1] {
+        let cells = idx * 600..(idx + 1) * 600;
+        session.run(&batch[cells.clone()], 1, &mut alone).expect("it runs");
+        assert_eq!(alone, whole[cells], "row {idx}");
     }
 }

@@ -91,8 +91,8 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::proto as pb;
     use prost::Message;
-    use tract_onnx::pb;
 
     #[test]
     fn every_node_attribute_and_name_counts() {

@@ -151,7 +151,7 @@ remediation_policy:
 }
 
 #[test]
-fn what_the_executor_cannot_do_yet_is_refused_not_half_done() {
+fn an_action_that_the_registry_does_not_have_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let policy = "
 remediation_policy:
@@ -162,6 +162,7 @@ remediation_policy:
   cooldown_after_action: 10m
   verification_window: 5m
   rollback_if_failed: false
+  action: reboot-cluster
   escalation_channel: log
   scope: {namespaces: [shop]}
 ";
@@ -171,7 +172,14 @@ remediation_policy:
         format!("mode: execute\npolicies: policies.yaml\nkubernetes: {{}}\nchannels: {{log: {{type: log}}}}\n{GOOD}");
     std::fs::write(&path, text).expect("written");
     let problems = load(&path).expect_err("a problem");
-    assert!(problems.iter().any(|problem| problem.message.contains("rollout-undo can't be executed")), "{problems:?}");
+    assert!(
+        problems.iter().any(|problem| problem.message.contains("unknown action \"reboot-cluster\"")),
+        "{problems:?}"
+    );
+    let policy = policy.replace("  action: reboot-cluster\n", "");
+    std::fs::write(dir.path().join("policies.yaml"), policy).expect("written");
+    let loaded = load(&path).expect("a bad deployment is undone by default");
+    assert_eq!(loaded.config.policies[0].action.as_ref().expect("an action").name.as_str(), "rollout-undo");
 }
 
 #[test]
