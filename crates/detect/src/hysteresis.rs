@@ -53,6 +53,11 @@ impl Hysteresis {
         }
     }
 
+    /// Whether a row of this score is calm: such rows close incidents.
+    pub fn is_calm(&self, score: f64) -> bool {
+        score < self.close_below
+    }
+
     /// The highest threshold at which the newest of these scores would open an incident: with a threshold of `b`, scores
     /// are divided by `b`, so that the incident opens exactly when this value is at least `b`. `recent` ends with the newest.
     pub(crate) fn opening_level(&self, recent: &[f64]) -> f64 {
@@ -85,7 +90,7 @@ impl Gate {
         let alarms = score.is_some_and(|score| score >= 1.0);
         self.alarming = self.alarming << 1 | u64::from(alarms);
         self.at_once = score.is_some_and(|score| score >= rule.at_once);
-        let calm = score.is_some_and(|score| score < rule.close_below);
+        let calm = score.is_some_and(|score| rule.is_calm(score));
         self.calm_rows = if calm { self.calm_rows.saturating_add(1) } else { 0 };
     }
 

@@ -11,6 +11,7 @@ use crate::commands::demo::{self, DemoArgs};
 use crate::commands::evaluate::{self, EvaluateArgs};
 use crate::commands::export::{self, ExportArgs};
 use crate::commands::incident::{self, IncidentCommand};
+use crate::commands::rbac::{self, RbacArgs};
 use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::score::{self, ScoreArgs};
 use crate::commands::serve::{self, ServeArgs};
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Resume(ResumeArgs),
     /// Checks that the journal's chain of records is unbroken.
     Audit(AuditArgs),
+    /// Prints the Kubernetes rights that a config's policies need, as manifests.
+    Rbac(RbacArgs),
     /// Writes labelled data of the simulated shop: a pack for `evaluate`, the same bytes for the same seed.
     Simulate(SimulateArgs),
     /// Trains for a service that waits for the models.
@@ -112,6 +115,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Stop(args) => switch::stop(&args).into(),
         Command::Resume(args) => switch::resume(&args).into(),
         Command::Audit(args) => audit::run(&args).into(),
+        Command::Rbac(args) => rbac::run(&args),
         Command::Simulate(args) => on_runtime(|| async move { simulate::run(&args).await }).into(),
     }
 }

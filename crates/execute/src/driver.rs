@@ -16,7 +16,7 @@ pub use event::{DriverEvent, PausePoint};
 
 use homeostat_core::{Calendar, Incident, IncidentId, Mode, Subject, Timestamp, Topology};
 use homeostat_journal::{Journal, JournalError, Note};
-use homeostat_remediate::{KillSwitch, Observation, PlanId, Policy, SafetyLimits};
+use homeostat_remediate::{KillSwitch, Observation, PlanId, Policy, RowScore, SafetyLimits};
 
 use crate::clock::{Clock, SetClock};
 use crate::executor::Executor;
@@ -33,10 +33,10 @@ pub struct SubjectSignals {
     /// The window's measurements; they are merged by feature and moment. Give the whole window, not only its newest row:
     /// after a restart it is all that is known of the time before.
     pub observations: Vec<Observation>,
+    /// The window's rows as a whole.
+    pub scores: Vec<RowScore>,
     /// Requests a second now, where the subject has traffic.
     pub traffic: Option<f64>,
-    /// What became worse since the action in flight was applied, if something did (I17).
-    pub made_worse: Option<String>,
 }
 
 /// Everything one cycle knows.
@@ -86,6 +86,8 @@ pub struct Driver {
     storm: Option<storm::StormWatch>,
     /// Why a write under way couldn't be sent or accepted last, for its end.
     held_up_by: BTreeMap<PlanId, String>,
+    /// Not before this moment a write under way is sent again that couldn't be accepted.
+    again_at: BTreeMap<PlanId, Timestamp>,
     /// Calls that went out while the journal couldn't be written.
     called_unjournaled: BTreeSet<(IncidentId, String)>,
 }
@@ -112,6 +114,7 @@ impl Driver {
             observed: BTreeMap::new(),
             storm: None,
             held_up_by: BTreeMap::new(),
+            again_at: BTreeMap::new(),
             called_unjournaled: BTreeSet::new(),
         }
     }
@@ -264,6 +267,7 @@ impl Driver {
             let is_in_flight = |plan: &PlanId| in_flight.iter().any(|journaled| &journaled.plan().id == plan);
             self.observed.retain(|plan, _| is_in_flight(plan));
             self.held_up_by.retain(|plan, _| is_in_flight(plan));
+            self.again_at.retain(|plan, _| is_in_flight(plan));
         }
     }
 

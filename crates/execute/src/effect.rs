@@ -18,6 +18,11 @@ pub trait Effect: Action {
     /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
     async fn outcome_of_write(&self, at: &Places, plan: &Plan) -> Result<WriteOutcome, InspectError>;
 
+    /// Asks whether the write would be accepted, as [`Executor::dry_run`](crate::Executor::dry_run) promises.
+    async fn dry_run(&self, _at: &Places, _plan: &Plan) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
     /// Does what the plan says, as [`Executor::apply`](crate::Executor::apply) promises.
     async fn apply(&self, at: &Places, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError>;
 

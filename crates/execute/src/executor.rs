@@ -28,6 +28,12 @@ pub trait Executor: Send + Sync {
     /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
     async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError>;
 
+    /// Asks whether the write would be accepted, and writes nothing. `Rejected` is a sure no; every other error says only that it
+    /// isn't known. What can't be asked says yes.
+    async fn dry_run(&self, _plan: &Plan) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
     /// Does what the plan says, with the target's UID and this version as preconditions (I8) and the plan's id as a marker in
     /// the same write (I6). Applying twice is applying once (I7). The version is the plan's own at first, and after an
     /// [`ApplyError::Conflict`] the one that it names.

@@ -72,6 +72,10 @@ impl Executor for Registry {
         self.looking(&plan.step.action)?.outcome_of_write(&self.places, plan).await
     }
 
+    async fn dry_run(&self, plan: &Plan) -> Result<(), ApplyError> {
+        self.writing(&plan.step.action)?.dry_run(&self.places, plan).await
+    }
+
     async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
         self.writing(&plan.plan().step.action)?.apply(&self.places, plan, resource_version).await
     }

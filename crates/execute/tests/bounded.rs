@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use homeostat_core::{Calendar, Incident, IncidentType, Mode, Subject, Timestamp, Topology};
+use homeostat_core::{Calendar, Incident, IncidentType, Mode, Signal, Subject, Timestamp, Topology};
 use homeostat_execute::{Clock, Driver, DriverEvent, PausePoint, SetClock, StopSwitch, SubjectSignals, TickInput};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Decision, KillSwitch, Observation, PastAction, SafetyLimits, Stage, load_policies};
+use homeostat_remediate::{
+    Decision, KillSwitch, Observation, PastAction, RowScore, SafetyLimits, Stage, load_policies,
+};
 use support::{SimulatedExecutor, Trouble, incident};
 use tokio::time::Instant;
 
@@ -100,8 +102,10 @@ impl World {
     /// Whether every signal of the first incident is normal from now on.
     fn signals(&mut self, normal: bool) {
         let feature = self.incidents[0].evidence[0].feature.clone();
-        let seen = Observation { feature, at: START, value: Some(1.0), normal };
-        self.signals.insert(subject(0), SubjectSignals { observations: vec![seen], ..SubjectSignals::default() });
+        let (signal, deviation) = (Signal::Other, Some(if normal { 0.0 } else { 9.0 }));
+        let seen = Observation { feature, signal, at: START, value: Some(1.0), deviation, normal };
+        let scores = vec![RowScore { at: START, is_calm: normal, opens_at_once: false }];
+        self.signals.insert(subject(0), SubjectSignals { observations: vec![seen], scores, traffic: None });
     }
 
     fn requests(&self) -> usize {
@@ -146,8 +150,8 @@ async fn several_targets_are_looked_at_in_the_time_of_one() {
     let began = Instant::now();
     let events = world.tick().await;
     assert!(is_executed(&events), "{events:?}");
-    // Eight looks at once, and one write.
-    assert_eq!(began.elapsed(), Duration::from_secs(8));
+    // Eight looks at once, one dry run, and one write.
+    assert_eq!(began.elapsed(), Duration::from_secs(12));
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +253,17 @@ async fn what_cant_be_written_now_is_written_when_it_can() {
     world.executor.0.lock().unwrap().trouble = Some(Trouble::NotNow);
     world.tick().await;
     assert_eq!((world.executor.n_writes(), world.action().stage), (0, Stage::Applying));
-    clock.advance(Duration::from_secs(30));
+    let head = world.journal.head();
+    for _ in 0..9 {
+        clock.advance(Duration::from_secs(2));
+        world.tick().await;
+    }
+    assert_eq!(
+        (world.requests(), world.journal.head()),
+        (1, head),
+        "short cycles don't hammer it, nor fill the journal"
+    );
+    clock.advance(Duration::from_secs(2));
     world.tick().await;
     assert_eq!((world.executor.n_writes(), world.action().stage), (1, Stage::Verifying));
 }
@@ -298,4 +312,17 @@ async fn nothing_is_done_to_an_object_that_isnt_surely_the_one_that_is_measured(
         assert_eq!(codes(&events), [expected], "{sees:?}");
         assert_eq!(world.executor.n_writes(), usize::from(is_one), "{sees:?}");
     }
+}
+
+#[tokio::test]
+async fn a_dry_run_asks_only_where_a_write_might_leave() {
+    let mut world = World::new(1, Arc::new(SetClock::new(START)));
+    world.stop.0.store(true, Ordering::SeqCst);
+    world.tick().await;
+    let n_dry_runs = |world: &World| world.executor.0.lock().unwrap().n_dry_runs;
+    assert_eq!(n_dry_runs(&world), 0, "stopped");
+    world.stop.0.store(false, Ordering::SeqCst);
+    world.driver.resume("test", START).unwrap();
+    assert!(is_executed(&world.tick().await));
+    assert_eq!((n_dry_runs(&world), world.executor.n_writes()), (1, 1));
 }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use homeostat_core::{Calendar, Incident, IncidentType, Mode, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
 use homeostat_journal::{AppendError, Cut, Epoch, Head, Journal, ReadError, Row, SqliteStore, Store};
-use homeostat_remediate::{KillSwitch, Observation, Policy, SafetyLimits, Stage, load_policies};
+use homeostat_remediate::{KillSwitch, Observation, Policy, RowScore, SafetyLimits, Stage, load_policies};
 use support::{SimulatedExecutor, Trouble, block_on, incident};
 
 const POLICY: &str = "
@@ -96,13 +96,17 @@ fn policies() -> Vec<Policy> {
 fn window(incident: &Incident, is_cured: bool, now: Timestamp) -> SubjectSignals {
     let step = Duration::from_secs(30);
     let moments = std::iter::successors(Some(now.align_down(step)), |at| Some(*at - step));
-    let observations = moments.take_while(|at| *at > incident.opened_at).map(|at| Observation {
+    let moments = moments.take_while(|at| *at > incident.opened_at);
+    let observations = moments.clone().map(|at| Observation {
         feature: incident.evidence[0].feature.clone(),
+        signal: incident.evidence[0].signal,
         at,
         value: Some(1.0),
+        deviation: Some(if is_cured { 0.0 } else { 9.0 }),
         normal: is_cured,
     });
-    SubjectSignals { observations: observations.collect(), ..Default::default() }
+    let scores = moments.map(|at| RowScore { at, is_calm: is_cured, opens_at_once: false }).collect();
+    SubjectSignals { observations: observations.collect(), scores, traffic: None }
 }
 
 /// One process: starts on the file, recovers, ticks until `until` or until it is killed. Says when it ended.

@@ -15,7 +15,9 @@ use std::time::Duration;
 use homeostat_core::{Calendar, Calibrated, Incident, IncidentState, Mode, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Decision, KillSwitch, Objection, Observation, Owner, SafetyLimits, Verdict, load_policies};
+use homeostat_remediate::{
+    Decision, DryRun, KillSwitch, Objection, Observation, Owner, RowScore, SafetyLimits, Verdict, load_policies,
+};
 use support::{SimulatedExecutor, Trouble, block_on, confidence, incident};
 
 /// The driver's usual cycle.
@@ -28,10 +30,9 @@ struct World {
     driver: Driver,
     policies: String,
     incidents: BTreeMap<String, Incident>,
-    /// How each subject's features measure: normal, abnormal, or not at all when it isn't here.
-    normal: BTreeMap<Subject, bool>,
+    /// How far each subject's features are from normal; they aren't measured when it isn't here.
+    deviations: BTreeMap<Subject, f64>,
     traffic: BTreeMap<Subject, f64>,
-    worse: BTreeMap<Subject, String>,
     kill_switch: KillSwitch,
     mode: Mode,
     topology: Topology,
@@ -50,9 +51,8 @@ impl World {
             driver,
             policies: policies.to_owned(),
             incidents: BTreeMap::new(),
-            normal: BTreeMap::new(),
+            deviations: BTreeMap::new(),
             traffic: BTreeMap::new(),
-            worse: BTreeMap::new(),
             kill_switch: KillSwitch::default(),
             mode: Mode::Execute,
             topology: Topology::new(),
@@ -76,16 +76,19 @@ impl World {
         let mut signals: BTreeMap<Subject, SubjectSignals> = BTreeMap::new();
         for incident in &open {
             let entry = signals.entry(incident.subject.clone()).or_default();
-            if let Some(normal) = self.normal.get(&incident.subject) {
+            if let Some(deviation) = self.deviations.get(&incident.subject) {
+                let normal = deviation.abs() < 4.0;
                 entry.observations.push(Observation {
                     feature: incident.evidence[0].feature.clone(),
+                    signal: incident.evidence[0].signal,
                     at: self.now,
-                    value: Some(1.0),
-                    normal: *normal,
+                    value: Some(*deviation),
+                    deviation: Some(*deviation),
+                    normal,
                 });
+                entry.scores.push(RowScore { at: self.now, is_calm: normal, opens_at_once: false });
             }
             entry.traffic = self.traffic.get(&incident.subject).copied();
-            entry.made_worse = self.worse.get(&incident.subject).cloned();
         }
         let input = TickInput {
             incidents: &open,
@@ -111,13 +114,10 @@ impl World {
             ["stale", id] => self.incidents.get_mut(*id).unwrap().state = IncidentState::Stale,
             ["resolve", id] => drop(self.incidents.remove(*id).unwrap()),
             ["mode", mode] => self.mode = mode.parse().unwrap(),
-            ["signals", subject, "missing"] => drop(self.normal.remove(&subject.parse().unwrap())),
-            ["signals", subject, state] => drop(self.normal.insert(subject.parse().unwrap(), *state == "normal")),
+            ["signals", subject, "missing"] => drop(self.deviations.remove(&subject.parse().unwrap())),
+            ["signals", subject, state] => drop(self.deviations.insert(subject.parse().unwrap(), deviation_of(state))),
             ["traffic", subject, value] => {
                 self.traffic.insert(subject.parse().unwrap(), value.parse().unwrap());
-            }
-            ["worse", subject, why @ ..] => {
-                self.worse.insert(subject.parse().unwrap(), why.join(" "));
             }
             ["stop", why @ ..] => self.kill_switch = KillSwitch { engaged: true, why: why.join(" ") },
             ["resume", why @ ..] => {
@@ -139,6 +139,13 @@ impl World {
             ["trouble", "not-now"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::NotNow),
             ["trouble", "altered"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::Altered),
             ["trouble", "conflict", n] => self.executor.0.lock().unwrap().conflicts = n.parse().unwrap(),
+            ["trouble", "dry-run", "passes"] => self.executor.0.lock().unwrap().dry_run = DryRun::Passed,
+            ["trouble", "dry-run", "refused", why @ ..] => {
+                self.executor.0.lock().unwrap().dry_run = DryRun::Refused { why: why.join(" ") };
+            }
+            ["trouble", "dry-run", "not-now", why @ ..] => {
+                self.executor.0.lock().unwrap().dry_run = DryRun::NotNow { why: why.join(" ") };
+            }
             ["trouble", "forbidden"] => self.executor.0.lock().unwrap().trouble = Some(Trouble::Forbidden),
             ["restart"] => {
                 self.driver = Self::driver(&self.executor, &self.journal, &self.policies);
@@ -179,7 +186,7 @@ impl World {
                 other => panic!("no such property: {other:?}"),
             }
         }
-        self.normal.insert(subject.clone(), false);
+        self.deviations.insert(subject.clone(), deviation_of("abnormal"));
         self.incidents.insert(id.to_owned(), opened);
     }
 
@@ -189,6 +196,7 @@ impl World {
             "argo-cd" => object.owner = Some(Owner { name: "Argo CD".into(), seen_by: "a label".into() }),
             "rolling" => object.rollout_in_progress = true,
             "hung" => object.rollout_failed = Some("ProgressDeadlineExceeded".into()),
+            "breaks" => object.rollout_breaks = true,
             "recreate" => object.disruption.is_recreate = true,
             "volume" => object.has_persistent_volume = true,
             "paused" => object.paused = true,
@@ -239,6 +247,16 @@ impl World {
             }
             DriverEvent::JournalTrouble { why } => format!("journal-trouble {why}"),
         }
+    }
+}
+
+/// A word of the scripts as training deviations.
+fn deviation_of(state: &str) -> f64 {
+    match state {
+        "normal" => 0.0,
+        "abnormal" => 9.0,
+        "worse" => 40.0,
+        other => panic!("no such state: {other}"),
     }
 }
 

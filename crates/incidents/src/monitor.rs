@@ -3,10 +3,10 @@
 //! Rows of different subjects are taken in the order of time, whatever windows they came in: catching up after an outage
 //! gives the same incidents as watching live.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use homeostat_core::{Incident, IncidentChange, IncidentId, Subject, Timestamp, Window};
+use homeostat_core::{Incident, IncidentChange, IncidentId, Schema, Subject, Timestamp, Window};
 use homeostat_detect::{DueRow, DueWindows, Ensemble, FeatureState, Fleet, Misfit};
 
 use crate::exhaustion::NotAResource;
@@ -16,8 +16,11 @@ use crate::tracker::{ClusterContext, SubjectRow, Tracker};
 
 mod renewal;
 mod replicas;
+mod row_log;
 
 pub use replicas::Compared;
+pub use row_log::JudgedRow;
+use row_log::RowLog;
 
 /// The trained ensembles of all subjects and the tracker of their incidents.
 ///
@@ -60,6 +63,7 @@ pub struct Monitor {
     limits: BTreeMap<String, f64>,
     /// By workload, of those that are watched; nothing where nobody compares replicas.
     replicas: BTreeMap<Subject, ReplicaWatch>,
+    rows: RowLog,
     /// Empty between observations; kept for its memory.
     due: Vec<DueRow>,
 }
@@ -119,6 +123,7 @@ impl Monitor {
             tracker,
             limits: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            rows: RowLog::default(),
             due: Vec::new(),
         }
     }
@@ -161,10 +166,13 @@ impl Monitor {
             }
             let rows = moment.iter().filter_map(|due| newest_row(&self.fleet, &self.followed, due.subject_idx));
             changes.extend(self.tracker.step_late(at, lag, rows, context));
+            let in_incidents = self.tracker.open_incidents().map(|incident| &incident.subject);
+            self.rows.take(in_incidents, &self.fleet, self.tracker.hysteresis());
         }
         due.clear();
         self.due = due;
         changes.extend(self.tracker.pass_time(now));
+        self.rows.forget(self.tracker.open_incidents().map(|incident| &incident.subject));
         Observed { n_scored, changes, unknown_subjects, misfits }
     }
 
@@ -183,6 +191,7 @@ impl Monitor {
         // The subjects stay the same, and so do their places.
         self.fleet.replace(restarted);
         self.tracker.rewind(at);
+        self.rows.rewind(at);
     }
 
     /// A subject's ensemble.
@@ -208,6 +217,22 @@ impl Monitor {
     /// Open and stale incidents, by subject.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
         self.tracker.open_incidents()
+    }
+
+    /// Keeps the rows of these subjects from now on, as those of subjects in an open incident are kept: whoever verifies an action
+    /// needs them, also when its incident is closed already.
+    pub fn follow(&mut self, subjects: BTreeSet<Subject>) {
+        self.rows.follow(subjects);
+    }
+
+    /// The latest rows of each subject that is followed or in an open incident, oldest first, and the subject's features.
+    pub fn judged_rows(&self) -> impl Iterator<Item = (&Subject, &Schema, impl Iterator<Item = &JudgedRow>)> {
+        let of_subject = |(subject, rows)| {
+            let ensemble: &Ensemble = self.fleet.ensemble(subject)?;
+            let rows: &std::collections::VecDeque<JudgedRow> = rows;
+            Some((subject, ensemble.schema().as_ref(), rows.iter()))
+        };
+        self.rows.iter().filter_map(of_subject)
     }
 
     /// The moment of a subject's newest row and where each feature stood in it, in the order of its schema: what recovery

@@ -142,6 +142,11 @@ impl Tracker {
         Self { hysteresis, times, calibration, watches: BTreeMap::new() }
     }
 
+    /// The rule by which incidents open and close.
+    pub(crate) fn hysteresis(&self) -> &Hysteresis {
+        &self.hysteresis
+    }
+
     /// Open and stale incidents, by subject.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
         self.watches.values().filter_map(|watch| watch.open.as_ref().map(Open::incident))

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use homeostat_core::{Grid, Seed, Timestamp, Window};
+use homeostat_core::{Grid, Seed, Timestamp, Window, WorkloadKind};
 use homeostat_ingest::{
     FetchError, Matrix, PresetParams, PrometheusConfig, PrometheusSource, QuerySet, RetryPolicy, align, preset,
+    rollouts_expr,
 };
 
 const STEP: Duration = Duration::from_secs(60);
@@ -281,4 +282,86 @@ async fn gaps_pages_and_refusals_are_as_prometheus_has_them() {
     assert!(matches!(wrong, FetchError::BadQuery { .. }) && wrong.to_string().contains("parse error"), "{wrong}");
     let empty = source.range("absent_metric", start, end, STEP).await.expect("no series is an answer");
     assert!(empty.series().is_empty());
+}
+
+/// What kube-state-metrics tells of workloads that are rolled out, scaled, made and left alone, from two replicas of itself. Scrapes
+/// are 15 s apart; between the 40th and the 60th both are away.
+fn rolled_out_and_not() -> Vec<Series> {
+    let is_away = |scrape: i64| (40..60).contains(&scrape);
+    let while_there = move |is_there: bool, scrape: i64| if is_there && !is_away(scrape) { 1.0 } else { f64::NAN };
+    let mut all = Vec::new();
+    for ksm in ["ksm-0", "ksm-1"] {
+        let ksm = format!(r#"job="kube-state-metrics",instance="{ksm}",namespace="shop""#);
+        // Of each StatefulSet its revisions, and when each is the newest. The second roll-out of the database goes back, after more
+        // than the five minutes for which an imported series stays visible.
+        let revisions: [(&str, &str, fn(i64) -> bool); 4] = [
+            ("db", "db-1", |scrape| !(100..126).contains(&scrape)),
+            ("db", "db-2", |scrape| (100..126).contains(&scrape)),
+            ("cache", "cache-1", |_| true),
+            ("new", "new-1", |scrape| scrape >= 90),
+        ];
+        for (set, revision, is_newest) in revisions {
+            let labels = format!(r#"{ksm},statefulset="{set}",revision="{revision}""#);
+            let value = move |scrape: i64| while_there(is_newest(scrape), scrape);
+            all.push(series("kube_statefulset_status_update_revision", &labels, value));
+        }
+        for (set, labels) in
+            [("cache", format!(r#"{ksm},statefulset="cache""#)), ("db", format!(r#"{ksm},statefulset="db""#))]
+        {
+            // The cache was scaled: another generation, the same revision.
+            let generation = move |scrape: i64| if set == "cache" && scrape > 80 { 5.0 } else { 4.0 };
+            all.push(series("kube_statefulset_metadata_generation", &labels, generation));
+        }
+        for (set, changes_at) in [("agent", 110), ("proxy", i64::MAX)] {
+            let labels = format!(r#"{ksm},daemonset="{set}""#);
+            let generation = move |scrape: i64| {
+                if is_away(scrape) { f64::NAN } else { 3.0 + f64::from(u8::from(scrape >= changes_at)) }
+            };
+            all.push(series("kube_daemonset_metadata_generation", &labels, generation));
+        }
+        for (set, owner, created) in [("cart-7d", "cart", 10), ("cart-8e", "cart", 70), ("api-9f", "api", 5)] {
+            let labels = format!(r#"{ksm},replicaset="{set}""#);
+            let created_s = (START_S + created * 15) as f64;
+            all.push(series(
+                "kube_replicaset_created",
+                &labels,
+                move |scrape| {
+                    if scrape >= created { created_s } else { f64::NAN }
+                },
+            ));
+            let labels = format!(r#"{labels},owner_kind="Deployment",owner_name="{owner}""#);
+            all.push(series("kube_replicaset_owner", &labels, |_| 1.0));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn roll_outs_of_every_kind_are_known_by_their_minute_and_nothing_else_is_one() {
+    let Some(running) = prometheus(&open_metrics(rolled_out_and_not())) else { return };
+    let source = source(&running);
+    let params = PresetParams::for_intervals(Duration::from_secs(15), STEP);
+    let end = Timestamp::from_secs(START_S + (N_SCRAPES - 1) * 15);
+    let (db, agent, cart, api) = (126, 110, 70, 5);
+    let cases = [
+        (WorkloadKind::Deployment, vec![("api", api, 0), ("cart", cart, 0)]),
+        (WorkloadKind::StatefulSet, vec![("db", db, 60)]),
+        (WorkloadKind::DaemonSet, vec![("agent", agent, 60)]),
+    ];
+    for (kind, expected) in cases {
+        let expr = rollouts_expr(kind, &params).expect("a query");
+        let answer = source.range(&expr, end, end, STEP).await.expect("a matrix");
+        let mut found: Vec<(String, f64)> = answer
+            .series()
+            .iter()
+            .map(|one| (one.labels().get("workload").expect("a name").to_owned(), one.samples()[0].value))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, expected.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), "{}: {found:?}", kind.name());
+        for ((name, at), (_, scrape, late_s)) in found.iter().zip(expected) {
+            let rolled_out = (START_S + scrape * 15) as f64;
+            assert!((rolled_out..=rolled_out + f64::from(late_s)).contains(at), "{name}: {at} of {rolled_out}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What is going to be done, and the proof that it is written down.
 
-use homeostat_remediate::Plan;
+use homeostat_remediate::{Levels, Plan};
 use serde::{Deserialize, Serialize};
 
 /// Proof that the intent is durable. Only this crate's journal makes one, in `record` and `in_flight`, and an executor's
@@ -36,4 +36,7 @@ pub struct Intent {
     pub write: String,
     /// Requests a second before the action, where the subject has traffic: what recovery is compared with (I14).
     pub traffic_before: Option<f64>,
+    /// How far its signals were from normal before the action: what it mustn't make worse (I17). Nothing in older rows.
+    #[serde(default, skip_serializing_if = "Levels::is_empty")]
+    pub levels_before: Levels,
 }

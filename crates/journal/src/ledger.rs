@@ -107,7 +107,8 @@ impl Ledger {
         match entry {
             Entry::Intent(intent) => {
                 self.accepts_intent(&intent)?;
-                self.actions.push(PastAction::intended(intent.plan, intent.traffic_before, at));
+                let Intent { plan, traffic_before, levels_before, .. } = *intent;
+                self.actions.push(PastAction { traffic_before, levels_before, ..PastAction::intended(plan, at) });
                 let incidents = &self.incidents;
                 self.actions.drop_old(|incident| incidents.is_open(incident));
             }

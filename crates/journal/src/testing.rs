@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use homeostat_core::{
     Calibrated, CorrelationId, Escalation, Incident, IncidentId, IncidentState, IncidentType, Score, Subject, Timestamp,
 };
-use homeostat_remediate::{ActionName, Args, Inverse, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec};
+use homeostat_remediate::{ActionName, Args, Inverse, Level, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec};
 use homeostat_remediate::{DecisionOutcome, DecisionRecord, Reason};
 
 use crate::error::ReadError;
@@ -49,6 +49,7 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 3,
+            rollout_failed_before: false,
             recovery: Recovery::RollOut,
         },
         decided_at: at,
@@ -59,7 +60,13 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
 
 /// Its intent.
 pub(crate) fn intent(name: &str, at: Timestamp) -> Intent {
-    Intent { plan: plan(name, at), executor: "test".into(), write: "{}".into(), traffic_before: Some(10.0) }
+    Intent {
+        plan: plan(name, at),
+        executor: "test".into(),
+        write: "{}".into(),
+        traffic_before: Some(10.0),
+        levels_before: [("errors".to_owned(), Level { deviation: 7.5, value: 0.1 })].into(),
+    }
 }
 
 /// The id of the incident of `shop/deployment/NAME` that opened then.

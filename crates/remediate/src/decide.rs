@@ -166,6 +166,7 @@ fn plan(context: &DecisionContext<'_>, policy: &Policy, seen: &Inspected, asked:
             fresh_points_min: limits.fresh_points_min,
             traffic_floor: policy.traffic_floor,
             replicas_before: seen.replicas_wanted,
+            rollout_failed_before: seen.rollout_failed.is_some(),
             recovery: spec.recovery,
         },
         decided_at: now,

@@ -5,11 +5,13 @@ use std::time::Duration;
 use homeostat_core::{Calendar, Incident, IncidentState, Mode, Timestamp, Topology};
 
 use crate::action::{Action, Actions};
+use crate::dry_run::DryRun;
 use crate::history::History;
 use crate::inspect_error::InspectError;
 use crate::inspected::Inspected;
 use crate::kill_switch::KillSwitch;
 use crate::limits::SafetyLimits;
+use crate::newest_rows::NewestRows;
 use crate::objection::Objection;
 use crate::policy::{Policy, policy_elsewhere, policy_for};
 use crate::same_cluster::SameCluster;
@@ -56,8 +58,10 @@ pub struct Environment<'a> {
     pub open: &'a [Incident],
     /// Whether a storm that began earlier hasn't cleared yet.
     pub is_storm: bool,
-    /// Whether the newest measurements of everything that opened the incident are normal.
-    pub signals_normal: bool,
+    /// What the newest rows of the incident's subject say.
+    pub newest_rows: &'a NewestRows,
+    /// What a dry run of the write came to.
+    pub dry_run: &'a DryRun,
     /// Whether what is measured and what would be acted on are in one cluster.
     pub same_cluster: &'a SameCluster,
     /// Who depends on whom.

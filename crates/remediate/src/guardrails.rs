@@ -9,6 +9,7 @@ mod confidence;
 mod cooldown;
 mod dependency;
 mod disruption;
+mod dry_run;
 mod in_flight;
 mod incident_open;
 mod inspection;
@@ -108,6 +109,7 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &step::NoStep,
     &overridden::Overridden,
     &write_refused::WriteRefused,
+    &dry_run::DryRunFailed,
     &another_instance::AnotherInstance,
     &disruption::TakesTooMuchDown,
     &cluster_identity::ClusterUnproven,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use homeostat_core::{IncidentId, IncidentType, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::levels::Levels;
 use crate::plan::Plan;
 use crate::stage::{JournalEvent, Stage};
 
@@ -34,11 +35,14 @@ pub struct PastAction {
     pub refused: Option<String>,
     /// Requests a second before the action.
     pub traffic_before: Option<f64>,
+    /// How far its signals were from normal before the action; nothing of actions of older versions.
+    #[serde(default)]
+    pub levels_before: Levels,
 }
 
 impl PastAction {
     /// An action whose intent was just journaled.
-    pub fn intended(plan: Plan, traffic_before: Option<f64>, at: Timestamp) -> Self {
+    pub fn intended(plan: Plan, at: Timestamp) -> Self {
         Self {
             plan,
             intended_at: at,
@@ -47,7 +51,8 @@ impl PastAction {
             applied_at: None,
             why: None,
             refused: None,
-            traffic_before,
+            traffic_before: None,
+            levels_before: Levels::new(),
         }
     }
 

@@ -8,14 +8,18 @@ mod action;
 mod decide;
 mod decision_context;
 mod decision_record;
+mod dry_run;
 mod escalation;
 mod guardrails;
 mod history;
 mod inspect_error;
 mod inspected;
 mod kill_switch;
+mod levels;
 mod limits;
+mod newest_rows;
 mod objection;
+mod observation;
 mod plan;
 mod policy;
 mod progress;
@@ -32,6 +36,7 @@ pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
 pub use decide::{Decision, decide};
 pub use decision_context::{Asked, DecisionContext, Environment, Proposal, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
+pub use dry_run::DryRun;
 pub use escalation::Escalation;
 pub use guardrails::{GUARDRAILS, Guardrail, Needs};
 pub use history::{History, LOOK_BACK_MAX, PastAction, Storm};
@@ -40,8 +45,11 @@ pub use inspected::{
     Autoscaler, Disruption, DisruptionBudget, Inspected, Marker, Owner, PreviousRevision, TemplateChange,
 };
 pub use kill_switch::KillSwitch;
+pub use levels::{Level, Levels, levels};
 pub use limits::{ACTIONS_IN_FLIGHT_MAX, NotALimit, SafetyLimits};
+pub use newest_rows::NewestRows;
 pub use objection::{NextStep, Objection, Then};
+pub use observation::{Observation, RowScore};
 pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{
     ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope, lint, load_policies,
@@ -51,4 +59,4 @@ pub use progress::Progress;
 pub use same_cluster::SameCluster;
 pub use stage::{IllegalEvent, JournalEvent, Stage};
 pub use step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
-pub use verify::{Observation, Verdict, VerifyInput, verify};
+pub use verify::{Verdict, VerifyInput, verify};

@@ -101,6 +101,9 @@ pub struct VerifySpec {
     pub traffic_floor: f64,
     /// Replicas wanted before the action; fewer wanted afterwards is no recovery (I14).
     pub replicas_before: u32,
+    /// Whether the newest roll-out before the action had failed: then a failing one isn't the action's fault (I17).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rollout_failed_before: bool,
     /// What shows that the action's own effect is complete.
     #[serde(default)]
     pub recovery: Recovery,
@@ -120,8 +123,10 @@ pub struct VerifySpec {
 /// # let target = Target { subject, uid: "9c1f".into(), resource_version: "41".into(), generation: Some(3) };
 /// # let (window, settle) = (Duration::from_secs(600), Duration::from_secs(90));
 /// # let (features, fresh_points_min, traffic_floor, replicas_before) = (vec!["memory".into()], 5, 0.5, 3);
-/// # let recovery = Recovery::RollOut;
-/// # let verify = VerifySpec { features, window, settle, fresh_points_min, traffic_floor, replicas_before, recovery };
+/// # let (rollout_failed_before, recovery) = (false, Recovery::RollOut);
+/// # let verify = VerifySpec {
+/// #     features, window, settle, fresh_points_min, traffic_floor, replicas_before, rollout_failed_before, recovery,
+/// # };
 /// let restart = |at: Timestamp| Step {
 ///     action: ActionName::new("rollout-restart"),
 ///     args: Args::default().with("restarted_at", at.to_string()),

@@ -32,6 +32,7 @@ pub(crate) fn plan(name: &str, at: Timestamp) -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 3,
+            rollout_failed_before: false,
             recovery: Recovery::RollOut,
         },
         decided_at: at,

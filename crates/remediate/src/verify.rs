@@ -3,30 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use homeostat_core::Timestamp;
 
+use crate::levels::{self, Levels};
+use crate::observation::{NEWEST_AGE_MAX, Observation, by_moment};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::step::Recovery;
-
-/// A feature's newest point may be this old when recovery is declared: Prometheus's own look-back. Beyond it the series
-/// has ended, and a series that ended normal is not a workload that is well.
-const NEWEST_AGE_MAX: Duration = Duration::from_secs(300);
-
-/// One feature at one moment, judged by the detectors.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Observation {
-    /// The feature's name.
-    pub feature: String,
-    /// The moment.
-    pub at: Timestamp,
-    /// The measurement; `None` is a hole.
-    pub value: Option<f64>,
-    /// Whether the measurement is what is expected.
-    pub normal: bool,
-}
 
 /// What is known of an applied action's effect.
 #[derive(Clone, Debug)]
@@ -35,14 +18,14 @@ pub struct VerifyInput<'a> {
     pub applied_at: Timestamp,
     /// How far the roll-out has come; `None` when it couldn't be asked.
     pub progress: Option<&'a Progress>,
-    /// Measurements, in any order; those that are too early are left out here.
+    /// Every measurement since the action, in any order; those that are too early are left out here.
     pub observations: &'a [Observation],
     /// Requests a second before the action, where the subject has traffic.
     pub traffic_before: Option<f64>,
     /// Requests a second now.
     pub traffic_now: Option<f64>,
-    /// What became worse since the action, if the guard signals say so (I17).
-    pub made_worse: Option<&'a str>,
+    /// How far its signals were from normal when it was decided (I17).
+    pub levels_before: &'a Levels,
 }
 
 /// Whether it helped.
@@ -56,7 +39,8 @@ pub enum Verdict {
     NotRecovered {
         /// What is still wrong.
         why: String,
-        /// Whether it made things worse than before (I17).
+        /// Whether it made things worse (I17): a signal has been clearly further from normal than before for the whole
+        /// stabilisation time, or the roll-out that the action began failed.
         made_worse: bool,
     },
     /// Somebody put back what was written: doing it again would be a fight (I22).
@@ -78,16 +62,20 @@ enum Feature {
 /// Judges an applied action at `now`.
 pub fn verify(plan: &Plan, input: &VerifyInput<'_>, now: Timestamp) -> Verdict {
     let not_recovered = |why: String| Verdict::NotRecovered { why, made_worse: false };
-    if let Some(why) = input.made_worse {
-        return Verdict::NotRecovered { why: format!("it made things worse: {why}"), made_worse: true };
-    }
     match input.progress {
-        Some(Progress::Failed { why }) => return not_recovered(format!("the roll-out failed: {why}")),
+        Some(Progress::Failed { why }) => {
+            // Where the roll-out before had failed, too, this one is no better, and no worse.
+            let made_worse = !plan.verify.rollout_failed_before;
+            return Verdict::NotRecovered { why: format!("the roll-out failed: {why}"), made_worse };
+        }
         Some(Progress::Overridden) => return Verdict::Overridden,
         Some(Progress::Gone) => return unknown("the target is gone"),
         Some(Progress::Rolling { .. } | Progress::Complete { .. }) | None => {}
     }
     let fresh_from = input.applied_at + plan.verify.settle;
+    if let Some(why) = levels::worse(&plan.verify, input.levels_before, input.observations, fresh_from, now) {
+        return Verdict::NotRecovered { why: format!("it made things worse: {why}"), made_worse: true };
+    }
     let window_end = (fresh_from + plan.verify.window).min(plan.deadline);
     let looked_at: Vec<(&str, Feature)> = plan
         .verify
@@ -127,9 +115,7 @@ fn unknown(why: &str) -> Verdict {
 fn look(plan: &Plan, all: &[Observation], name: &str, from: Timestamp, until: Timestamp) -> Feature {
     let mut points: Vec<&Observation> =
         all.iter().filter(|seen| seen.feature == name && seen.at > from && seen.at <= until).collect();
-    points.sort_by_key(|seen| seen.at);
-    // The same moment twice is one measurement.
-    points.dedup_by_key(|seen| seen.at);
+    by_moment(&mut points);
     let n_needed = usize::try_from(plan.verify.fresh_points_min.max(1)).unwrap_or(usize::MAX);
     let is_there = |seen: &&&Observation| seen.value.is_some_and(f64::is_finite);
     let Some(newest) = points.last() else { return Feature::Missing };

@@ -32,15 +32,17 @@ async fn without_rights_it_calls_a_human_and_goes_on_watching() -> Result<()> {
 }
 
 #[tokio::test]
-async fn with_the_right_to_look_but_not_to_change_the_action_ends_not_applied() -> Result<()> {
-    let parts = need_parts!("with_the_right_to_look_but_not_to_change_the_action_ends_not_applied");
+async fn with_the_right_to_look_but_not_to_change_it_is_refused_before_an_attempt_is_made() -> Result<()> {
+    let parts = need_parts!("with_the_right_to_look_but_not_to_change_it_is_refused_before_an_attempt_is_made");
     let scene = Scene::set(&parts, "read-only", &[allow("apps", &["deployments"], &["get"])]).await?;
     let bundle = scene.train().await?;
     let mut homeostat = scene.serve("execute", &bundle)?;
     homeostat.start().await?;
 
     scene.oom_kill().await?;
-    homeostat.wait_log("not applied", 2 * SOON).await?;
+    let row = scene.incident(&homeostat, "the incident is refused", |row| is_decided(row, "refuse")).await?;
+    ensure!(refusals(&row).contains(&"dry-run-refused".to_owned()), "{row:#}");
+    homeostat.wait_log("not allowed to patch deployments.apps", SOON).await?;
     homeostat.wait_log("escalated", SOON).await?;
     goes_on(&homeostat).await?;
     assert_eq!(scene.changes().await?, Vec::<String>::new());

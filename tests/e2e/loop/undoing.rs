@@ -28,6 +28,9 @@ async fn a_bad_revision_is_gone_back_from_once_verified_and_closed() -> Result<(
     workload::restart(&scene.client, &scene.namespace, VICTIM).await?;
     workload::wait_rolled_out(&scene.client, &scene.namespace, VICTIM).await?;
     assert_eq!(scene.n_replica_sets().await?, 3);
+    // Rates count nothing of a pod's first seconds, which looks like a drop in traffic.
+    let youngest = format!("min(count_over_time(http_requests_total{{pod=~\"{VICTIM}-.*\"}}[14s]))");
+    scene.prometheus.wait_for(&youngest, SOON, |n_scrapes| n_scrapes >= 13.0).await?;
 
     let bundle = scene.train().await?;
     let mut homeostat = scene.serve("execute", &bundle)?;

@@ -105,7 +105,7 @@ pub(crate) fn bundle(path: &Path) -> Outcome {
     }
 }
 
-fn problems_of(problems: &[Problem]) -> Outcome {
+pub(super) fn problems_of(problems: &[Problem]) -> Outcome {
     print_all("error", problems);
     print(&format!("{} {}\n", problems.len(), if problems.len() == 1 { "problem" } else { "problems" }));
     Outcome::Problems

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use homeostat_core::Mode;
+use homeostat_core::{IncidentType, Mode};
+use homeostat_remediate::Policy;
 use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
@@ -98,7 +99,7 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
     let params = queries::preset_params(times.step, times.scrape_interval, &subjects);
     let queries = queries::read(&mut reader, &params, &subjects);
     let replicas = queries::read_replicas(&mut reader, &params, &subjects);
-    let rollouts = queries::read_rollouts(&mut reader, &params);
+    let rollouts = queries::read_rollouts(&mut reader, &params, subjects.kind);
     let detection = detection::read(&mut reader, base);
     if times.retrain_every.is_some() && detection.bundle.is_some() {
         let place = reader.place_of("bundle");
@@ -111,6 +112,13 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
     let topology = detection::read_topology(&mut reader);
     let calendar = detection::read_calendar(&mut reader);
     let remediation = remediation::read(&mut reader, base, mode, warnings);
+    let is_of_bad_deployments = |policy: &Policy| policy.incident_type == IncidentType::BadDeployment;
+    if rollouts.is_none() && remediation.policies.iter().any(is_of_bad_deployments) {
+        warnings.push(format!(
+            "{file}: rollouts: nothing says when workloads were rolled out, so no incident is called bad-deployment and the \
+             policies for it do nothing; set `rollouts: {{enabled: true}}` where kube-state-metrics is scraped, or an expr"
+        ));
+    }
     let storage = reader.section("storage", Storage::read).unwrap_or_default();
     let server = reader.section("server", read_server).unwrap_or_default();
     reader.finish();

@@ -144,18 +144,28 @@ pub(super) fn read_replicas(reader: &mut Reader<'_>, params: &PresetParams, rule
     reader.section("replicas", section).flatten()
 }
 
-/// `rollouts`: a query that gives, for each workload, when it was last rolled out, in Unix seconds. The preset brings one along.
-pub(super) fn read_rollouts(reader: &mut Reader<'_>, params: &PresetParams) -> Option<String> {
-    let own = reader.section("rollouts", |rollouts| {
-        let is_off = rollouts.flag("enabled") == Some(false);
-        (is_off, rollouts.text("expr"))
-    });
+/// `rollouts`: a query that gives, for each workload, when it was last rolled out, in Unix seconds. Unless the config has its own,
+/// kube-state-metrics is asked: where the preset is used, which needs it anyway, and where it is wanted.
+pub(super) fn read_rollouts(reader: &mut Reader<'_>, params: &PresetParams, kind: WorkloadKind) -> Option<String> {
+    let own = reader.section("rollouts", |rollouts| (rollouts.flag("enabled"), rollouts.text("expr")));
     match own {
-        Some((true, _)) => None,
-        Some((false, Some(expr))) => Some(expr),
-        Some((false, None)) | None => {
-            let is_of_deployments = reader.text("preset").is_some_and(|name| name == WORKLOAD_PRESET);
-            is_of_deployments.then(|| rollouts_expr(params))
+        Some((Some(false), _)) => None,
+        Some((Some(true) | None, Some(expr))) => Some(expr),
+        Some((Some(true), None)) => {
+            let of_kind = rollouts_expr(kind, params);
+            if of_kind.is_none() {
+                let place = reader.place_of("rollouts");
+                let kind = kind.name();
+                reader.problem(
+                    place,
+                    &format!("rollouts: nothing is known of roll-outs of workloads of kind {kind}; set expr"),
+                );
+            }
+            of_kind
+        }
+        Some((None, None)) | None => {
+            let is_preset = reader.text("preset").is_some_and(|name| name == WORKLOAD_PRESET);
+            is_preset.then(|| rollouts_expr(kind, params)).flatten()
         }
     }
 }

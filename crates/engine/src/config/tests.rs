@@ -231,3 +231,27 @@ fn who_asks_prometheus_is_told_as_prometheus_itself_is_told_and_never_shown() {
         assert!(!problems.iter().any(|problem| problem.contains("hunter2")), "{problems:?}");
     }
 }
+
+#[test]
+fn a_policy_for_bad_deployments_that_can_never_hold_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let policy =
+        "remediation_policy: {incident_type: bad-deployment, auto_execute: false, confidence_threshold: 0.9}\n";
+    std::fs::write(dir.path().join("policies.yml"), policy).expect("written");
+    let load_with = |more: &str| {
+        let path = dir.path().join("config.yaml");
+        std::fs::write(&path, format!("{GOOD}policies: [policies.yml]\n{more}")).expect("written");
+        load(&path).expect("a config")
+    };
+    let silent = load_with("");
+    assert!(silent.warnings.iter().any(|warning| warning.contains("no incident is called bad-deployment")));
+    for more in ["rollouts: {enabled: true}\n", "rollouts: {expr: rolled_out_at}\n", "preset: kubernetes-workload\n"] {
+        let loaded = load_with(more);
+        assert!(loaded.config.rollouts.is_some(), "{more}");
+        assert!(!loaded.warnings.iter().any(|warning| warning.contains("bad-deployment:")), "{:?}", loaded.warnings);
+    }
+    let of_sets = load_with("rollouts: {enabled: true}\nsubjects: {kind: stateful-set}\n").config.rollouts;
+    assert!(of_sets.is_some_and(|expr| expr.contains("kube_statefulset_status_update_revision")));
+    let external = load_text(&format!("{GOOD}rollouts: {{enabled: true}}\nsubjects: {{kind: external}}\n"));
+    assert!(external.is_err_and(|problems| problems[0].contains("set expr")));
+}

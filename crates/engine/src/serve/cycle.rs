@@ -2,19 +2,19 @@
 //!
 //! It reads no clock and no file: `now`, windows and the kill switch come in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use homeostat_core::{
-    Incident, IncidentChange, IncidentId, IncidentState, Mode, ReplicaWindow, Rollout, Signal, Subject, Timestamp,
-    Window,
+    Incident, IncidentChange, IncidentId, IncidentState, Mode, ReplicaWindow, Rollout, Schema, Signal, Subject,
+    Timestamp, Window,
 };
 use homeostat_detect::{Misfit, ReplicaComparisonError};
 use homeostat_execute::{Driver, DriverEvent, StopSwitch, SubjectSignals, TickInput};
-use homeostat_incidents::{ClusterContext, Monitor};
+use homeostat_incidents::{ClusterContext, JudgedRow, Monitor};
 use homeostat_journal::JournalError;
-use homeostat_remediate::Observation;
+use homeostat_remediate::{Observation, RowScore};
 
 use super::live::Live;
 use super::rollouts::RolloutWatch;
@@ -113,7 +113,7 @@ impl Cycle {
         switch: &dyn StopSwitch,
     ) -> Tick {
         let mut tick = self.observe(now, windows, replicas);
-        self.act(now, windows, switch, &mut tick).await;
+        self.act(now, switch, &mut tick).await;
         tick
     }
 
@@ -146,8 +146,8 @@ impl Cycle {
     }
 
     /// The tick's second half: carries actions on and decides on what [`observe`](Self::observe) found.
-    pub(crate) async fn act(&mut self, now: Timestamp, windows: &[Window], switch: &dyn StopSwitch, tick: &mut Tick) {
-        let signals = self.signals(windows);
+    pub(crate) async fn act(&mut self, now: Timestamp, switch: &dyn StopSwitch, tick: &mut Tick) {
+        let signals = self.signals();
         let input = TickInput {
             incidents: &tick.open,
             signals: &signals,
@@ -161,7 +161,9 @@ impl Cycle {
 
     /// The tick's first half: scores, tracks, and records what changed before anybody acts on it (I32).
     pub(crate) fn observe(&mut self, now: Timestamp, windows: &[Window], replicas: &[ReplicaWindow]) -> Tick {
+        let acted_on = self.acted_on();
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        monitor.follow(acted_on);
         let mut observed = monitor.observe(now - self.data_lag, windows, &self.context);
         let compared = monitor.compare_replicas(replicas, &self.context);
         observed.changes.extend(compared.changes);
@@ -181,32 +183,39 @@ impl Cycle {
         tick
     }
 
-    /// What verification looks at: the newest row of every feature of every subject, judged by its model.
-    fn signals(&self, windows: &[Window]) -> BTreeMap<Subject, SubjectSignals> {
+    /// What decisions and verification look at: the latest rows of each subject in an incident or under an action, judged by its
+    /// model.
+    fn signals(&self) -> BTreeMap<Subject, SubjectSignals> {
         let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut signals = BTreeMap::new();
-        for window in windows {
-            let Some((at, states)) = monitor.feature_states(window.subject()) else { continue };
-            // The newest row that was judged; the window may end in rows without data.
-            let Some(row) = window.grid().index_of(at) else { continue };
-            let features = window.schema().features();
-            let mut subject = SubjectSignals::default();
-            for ((feature, state), value) in features.iter().zip(states).zip(window.row(row)) {
-                let value = Some(*value).filter(|value| value.is_finite());
-                subject.observations.push(Observation {
-                    feature: feature.name.clone(),
-                    at,
-                    value,
-                    normal: state.normal,
-                });
-                if feature.signal == Signal::Traffic {
-                    subject.traffic = value;
-                }
-            }
-            signals.insert(window.subject().clone(), subject);
-        }
-        signals
+        monitor.judged_rows().map(|(subject, schema, rows)| (subject.clone(), signals_of(schema, rows))).collect()
     }
+
+    /// The subjects of actions in flight: their rows are needed also when their incident is over.
+    fn acted_on(&self) -> BTreeSet<Subject> {
+        let in_flight = self.driver.journal().in_flight().unwrap_or_default();
+        in_flight.iter().map(|journaled| journaled.plan().target.subject.clone()).collect()
+    }
+}
+
+fn signals_of<'a>(schema: &Schema, rows: impl Iterator<Item = &'a JudgedRow>) -> SubjectSignals {
+    let mut signals = SubjectSignals::default();
+    for row in rows {
+        signals.scores.push(RowScore { at: row.at, is_calm: row.is_calm, opens_at_once: row.opens_at_once });
+        for (feature, state) in schema.features().iter().zip(&row.features) {
+            if feature.signal == Signal::Traffic {
+                signals.traffic = state.value;
+            }
+            signals.observations.push(Observation {
+                feature: feature.name.clone(),
+                signal: feature.signal,
+                at: row.at,
+                value: state.value,
+                deviation: state.deviation,
+                normal: state.normal,
+            });
+        }
+    }
+    signals
 }
 
 #[cfg(test)]

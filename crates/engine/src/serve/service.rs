@@ -342,7 +342,7 @@ impl Service {
         let mut tick = self.cycle.observe(now, &windows, &replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
-        self.cycle.act(now, &windows, self.switch.as_ref(), &mut tick).await;
+        self.cycle.act(now, self.switch.as_ref(), &mut tick).await;
         event_log::log(&tick);
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);

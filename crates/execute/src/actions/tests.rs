@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use homeostat_core::{IncidentType, Subject, Timestamp, WorkloadKind};
 use homeostat_journal::{Intent, Journal};
 use homeostat_remediate::{
-    ActionName, Args, Ask, Disruption, Inspected, Inverse, Plan, PlanId, PreviousRevision, Target, TemplateChange,
-    VerifySpec, load_policies,
+    ActionName, Args, Ask, Disruption, Inspected, Inverse, Levels, Plan, PlanId, PreviousRevision, Target,
+    TemplateChange, VerifySpec, load_policies,
 };
 use serde_json::json;
 
@@ -68,6 +68,7 @@ fn plan(action: &dyn Action) -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 3,
+            rollout_failed_before: false,
             recovery: action.spec().recovery,
         },
         decided_at: at(0),
@@ -204,7 +205,13 @@ async fn the_registry_hands_a_plan_to_the_action_that_it_names() {
     assert_eq!(registry.payload(&plan).unwrap(), fake.payload(&plan, &plan.step).unwrap());
     assert_eq!(registry.outcome_of_write(&plan).await.unwrap(), WriteOutcome::AppliedByUs);
     let journal = Journal::in_memory().unwrap();
-    let intent = Intent { plan: plan.clone(), executor: "test".into(), write: String::new(), traffic_before: None };
+    let intent = Intent {
+        plan: plan.clone(),
+        executor: "test".into(),
+        write: String::new(),
+        traffic_before: None,
+        levels_before: Levels::new(),
+    };
     let journaled = journal.record(&intent, at(0)).unwrap();
     assert_eq!(registry.apply(&journaled, "1").await.unwrap().resource_version, plan.id.as_str());
     assert!(

@@ -10,7 +10,7 @@ use homeostat_remediate::{JournalEvent, Observation, PastAction, Plan, Repeat, S
 
 use tokio::time::timeout;
 
-use super::consider::signals_normal;
+use super::consider::newest_rows;
 use super::{Driver, DriverEvent, OBSERVATIONS_MAX, PausePoint, TickInput};
 use crate::executor::{Applied, ApplyError, WriteOutcome};
 
@@ -35,6 +35,10 @@ const CONFLICT_WAITS: [Duration; 8] = [
     Duration::from_millis(800),
     Duration::from_millis(1600),
 ];
+
+/// How soon a write is sent again that can't be accepted now: a few times within the two minutes for applying, however short a
+/// cycle is.
+const AGAIN_AFTER: Duration = Duration::from_secs(20);
 
 /// One question about an action in flight. It is asked again in the next cycle, so a hung API server needn't be waited for.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
@@ -229,14 +233,15 @@ impl Driver {
         events: &mut Vec<DriverEvent>,
     ) {
         let (plan, now) = (journaled.plan(), self.now());
-        let is_open = |incident: &Incident| incident.id == plan.incident && incident.state == IncidentState::Open;
-        if !input.incidents.iter().any(is_open) {
-            self.give_up(plan, NOT_OPEN, Ending::QUIET, now, events);
-        } else if !is_in_time(plan, now) {
+        let is_open = |incident: &&Incident| incident.id == plan.incident && incident.state == IncidentState::Open;
+        let Some(incident) = input.incidents.iter().find(is_open) else {
+            return self.give_up(plan, NOT_OPEN, Ending::QUIET, now, events);
+        };
+        if !is_in_time(plan, now) {
             self.not_in_time(plan, events);
-        } else if signals_normal(&plan.verify.features, &plan.target.subject, input) {
+        } else if newest_rows(&plan.verify.features, incident, input).are_normal() {
             self.give_up(plan, NORMAL_AGAIN, Ending::QUIET, now, events);
-        } else {
+        } else if self.again_at.get(&plan.id).is_none_or(|again_at| *again_at <= now) {
             // Held while automation is stopped, until it is too late or automation is resumed.
             self.apply(journaled, input, events).await;
         }
@@ -316,6 +321,7 @@ impl Driver {
             }
             Err(error @ (ApplyError::NotNow { .. } | ApplyError::Conflict { .. })) => {
                 let why = error.to_string();
+                self.again_at.insert(plan.id.clone(), now + AGAIN_AFTER);
                 self.held_up_by.insert(plan.id.clone(), why.clone());
                 events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
             }
@@ -341,7 +347,7 @@ impl Driver {
                 observations: &observations,
                 traffic_before: action.traffic_before,
                 traffic_now: signals.traffic,
-                made_worse: signals.made_worse.as_deref(),
+                levels_before: &action.levels_before,
             },
             now,
         );

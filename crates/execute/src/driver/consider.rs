@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use homeostat_core::{Incident, Subject, Timestamp};
+use homeostat_core::{Incident, Timestamp};
 use homeostat_journal::{Intent, Note, ReadError};
 use homeostat_remediate::{
-    Decision, Environment, History, InspectError, NextStep, Objection, Proposal, SameCluster, Then, decide, features,
+    Decision, DryRun, Environment, History, InspectError, NewestRows, NextStep, Objection, Proposal, SameCluster, Then,
+    decide, features, levels,
 };
+
+use tokio::time::{Instant, timeout_at};
 
 use super::look::{Look, Target};
 use super::{Considered, Driver, DriverEvent, TickInput};
+use crate::executor::ApplyError;
 
 /// How soon to ask again when a reason passes by itself: one usual cycle.
 const AGAIN_AFTER_WAIT: Duration = Duration::from_secs(30);
@@ -17,6 +21,9 @@ const AGAIN_AFTER_WAIT: Duration = Duration::from_secs(30);
 /// How soon to ask again anyway: a human may have resumed a roll-out, or given a right. One look at one object in five
 /// minutes is no load on an API server.
 const AGAIN_ANYWAY: Duration = Duration::from_secs(300);
+
+/// All dry runs of a tick, for which detection waits. One takes as long as a write; whoever isn't asked in time acts without.
+const DRY_RUNS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// Decides on those whose facts changed or whose wait ran out. What can be decided without looking at a target comes
@@ -46,7 +53,7 @@ impl Driver {
             }
             let proposal = Proposal::new(incident, &policies);
             let unseen = Look { seen: Err(InspectError::NotAsked), same_cluster: SameCluster::Proven };
-            let decision = self.decide_on(&proposal, &unseen, &history, input);
+            let decision = self.decide_on(&proposal, &unseen, &history, &DryRun::Passed, input);
             // What a human may overrule is proposed, and a proposal names its target.
             if decision.objections().iter().all(|objection| objection.approvable) {
                 to_look_at.push(proposal);
@@ -55,12 +62,17 @@ impl Driver {
             }
         }
         let looks = self.look(to_look_at.iter().filter_map(target_of).collect()).await;
+        let dry_runs_until = Instant::now() + DRY_RUNS_WITHIN;
         for proposal in to_look_at {
             let Some(look) = target_of(&proposal).and_then(|target| looks.get(&target)) else { continue };
             // Read again: the one before may have acted.
             match self.journal.history(self.now()) {
                 Ok(history) => {
-                    let decision = self.decide_on(&proposal, look, &history, input);
+                    let mut decision = self.decide_on(&proposal, look, &history, &DryRun::Passed, input);
+                    let dry_run = self.dry_run(&decision, dry_runs_until, input).await;
+                    if dry_run != DryRun::Passed {
+                        decision = self.decide_on(&proposal, look, &history, &dry_run, input);
+                    }
                     self.conclude_on(&proposal, decision, &history, input, events).await;
                 }
                 Err(error) => self.refuse(proposal.incident, &error.to_string(), self.now(), events),
@@ -114,7 +126,29 @@ impl Driver {
         Some(if waited_before { earliest.min(now) } else { now })
     }
 
-    fn decide_on(&self, proposal: &Proposal<'_>, look: &Look, history: &History, input: &TickInput<'_>) -> Decision {
+    /// What the cluster says beforehand of the write that the decision plans. Asked only where the write might leave: the API server
+    /// takes the question for a write and wants the right to it.
+    async fn dry_run(&self, decision: &Decision, until: Instant, input: &TickInput<'_>) -> DryRun {
+        let Some(plan) = decision.plan().filter(|_| self.may_write(input)) else { return DryRun::Passed };
+        match timeout_at(until, self.executor.dry_run(plan)).await {
+            Ok(Err(ApplyError::Rejected { why })) => DryRun::Refused { why },
+            Ok(Err(ApplyError::NotNow { why })) => DryRun::NotNow { why },
+            // The write itself finds out.
+            Ok(Err(ApplyError::Stale { .. } | ApplyError::Conflict { .. } | ApplyError::Unknown { .. })) => {
+                DryRun::Passed
+            }
+            Ok(Ok(())) | Err(_) => DryRun::Passed,
+        }
+    }
+
+    fn decide_on(
+        &self,
+        proposal: &Proposal<'_>,
+        look: &Look,
+        history: &History,
+        dry_run: &DryRun,
+        input: &TickInput<'_>,
+    ) -> Decision {
         let incident = proposal.incident;
         let kill_switch = self.stopped(input);
         let environment = Environment {
@@ -122,7 +156,8 @@ impl Driver {
             kill_switch: &kill_switch,
             open: input.incidents,
             is_storm: self.storm.is_some(),
-            signals_normal: signals_normal(&features(incident), &incident.subject, input),
+            newest_rows: &newest_rows(&features(incident), incident, input),
+            dry_run,
             same_cluster: &look.same_cluster,
             topology: input.topology,
             calendar: input.calendar,
@@ -162,6 +197,9 @@ impl Driver {
                     executor: self.executor.name().to_owned(),
                     write: payload,
                     traffic_before: signals.and_then(|signals| signals.traffic),
+                    levels_before: signals
+                        .map(|signals| levels(&plan.verify.features, &signals.observations))
+                        .unwrap_or_default(),
                 };
                 match self.journal.record(&intent, now) {
                     Ok(journaled) => self.apply(&journaled, input, events).await,
@@ -249,7 +287,7 @@ impl Driver {
                 (incident.incident_type, incident.state, &incident.annotations, incident.evidence.is_empty()),
                 (incident.confidence.lower.value(), incident.confidence.n_outcomes),
                 (input.mode, self.stopped(input).engaged, self.storm.is_some()),
-                signals_normal(&features(incident), &incident.subject, input),
+                newest_rows(&features(incident), incident, input).are_normal(),
                 (stages, history.in_flight().count(), history.frozen.len()),
             )
         )
@@ -261,15 +299,12 @@ fn target_of(proposal: &Proposal<'_>) -> Option<Target> {
     Some((proposal.action()?.clone(), proposal.incident.subject.clone()))
 }
 
-/// Whether the newest measurement of each of these features is there, and normal.
-pub(super) fn signals_normal(features: &[String], subject: &Subject, input: &TickInput<'_>) -> bool {
-    let Some(signals) = input.signals.get(subject) else { return false };
-    let newest = |feature: &String| {
-        let seen = signals.observations.iter().filter(|seen| &seen.feature == feature);
-        seen.max_by_key(|seen| seen.at)
-    };
-    let is_normal = |feature: &String| newest(feature).is_some_and(|seen| seen.normal && seen.value.is_some());
-    !features.is_empty() && features.iter().all(is_normal)
+/// What the newest rows of the incident's subject say of these features; nothing where it isn't measured.
+pub(super) fn newest_rows(features: &[String], incident: &Incident, input: &TickInput<'_>) -> NewestRows {
+    match input.signals.get(&incident.subject) {
+        Some(signals) => NewestRows::of(features, incident.opened_at, &signals.observations, &signals.scores),
+        None => NewestRows::default(),
+    }
 }
 
 /// Whether a decision to wait has waited for so long that a human must know (I15). A cooldown of the same incident ends by

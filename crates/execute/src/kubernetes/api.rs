@@ -121,14 +121,15 @@ impl ApiServer {
         Ok(deployment)
     }
 
-    /// Sends exactly this merge patch, once.
+    /// Sends exactly this merge patch, once; as a dry run everything happens but the writing.
     pub(super) async fn patch_deployment(
         &self,
         namespace: &str,
         name: &str,
         patch: &str,
+        dry_run: bool,
     ) -> Result<Workload, CallError> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run, ..PatchParams::default() };
         let unsendable =
             |error: &dyn Error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(error)) };
         let request = Request::new(Deployment::url_path(&(), Some(namespace))).patch(name, &params, &Patch::Merge(()));

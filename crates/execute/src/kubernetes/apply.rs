@@ -19,6 +19,8 @@ pub(super) struct Write<'a> {
     pub(super) generation: Option<i64>,
     /// Whether this pod template is as the write leaves it.
     pub(super) is_in_effect: &'a (dyn Fn(&Value) -> bool + Sync),
+    /// Whether it is only asked whether it would be accepted.
+    pub(super) is_dry_run: bool,
     /// Whether the write's marker is on this object.
     pub(super) is_marked: &'a (dyn Fn(&Deployment) -> bool + Sync),
 }
@@ -33,7 +35,7 @@ pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, 
     let rejected = |why: String| ApplyError::Rejected { why };
     let subject = &write.plan.target.subject;
     inspect::check_subject(subject).map_err(|error| rejected(error.to_string()))?;
-    match api.patch_deployment(&subject.namespace, &subject.name, &write.patch).await {
+    match api.patch_deployment(&subject.namespace, &subject.name, &write.patch, write.is_dry_run).await {
         Ok(workload) => accepted(&workload, write),
         Err(CallError::NoAnswer { why }) => Err(ApplyError::Unknown { why }),
         Err(CallError::Answered { code, reason, message }) => {
@@ -70,6 +72,12 @@ fn is_webhook_down(message: &str) -> bool {
 /// What webhooks and admission policies say when they deny, in their two wordings.
 fn is_denial(message: &str) -> bool {
     message.contains("denied the request") || message.contains("denied request")
+}
+
+/// What the API server says of a webhook that may have effects elsewhere and so can't be asked in a dry run: that is no word about
+/// the write itself.
+pub(super) fn cannot_be_tried(why: &str) -> bool {
+    why.contains("does not support dry run")
 }
 
 fn denied(answer: &str) -> String {

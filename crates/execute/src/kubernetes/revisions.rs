@@ -8,10 +8,16 @@ use serde_json::Value;
 
 use super::workload::Workload;
 use crate::merge_patch;
-use crate::patch::RESTARTED_AT;
 
 /// The Deployment controller's number of a template.
 const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// What marks of a restart are called, after the prefix of whoever wrote them: kubectl, Argo CD and homeostat write
+/// `kubectl.kubernetes.io/restartedAt`, programs that use kube-rs `kube.kubernetes.io/restartedAt`.
+const RESTARTED_AT_NAME: &str = "restartedAt";
+
+/// Rancher's mark of a restart.
+const RESTARTED_BY_RANCHER: &str = "cattle.io/timestamp";
 
 /// The label that the Deployment's controller adds to a ReplicaSet's template.
 const TEMPLATE_HASH: &str = "pod-template-hash";
@@ -47,13 +53,13 @@ fn change(workload: &Workload, set: &DynamicObject) -> Option<TemplateChange> {
     })
 }
 
-/// The template without the mark of a restart, and without what only that mark needed.
+/// The template without marks of a restart, whoever restarted it, and without what only such a mark needed.
 fn unstarted(template: &Value) -> Value {
     let mut template = template.clone();
     if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
         let is_empty = match metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             Some(annotations) => {
-                annotations.remove(RESTARTED_AT);
+                annotations.retain(|key, _| !is_restart_mark(key));
                 annotations.is_empty()
             }
             None => true,
@@ -63,6 +69,10 @@ fn unstarted(template: &Value) -> Value {
         }
     }
     template
+}
+
+fn is_restart_mark(key: &str) -> bool {
+    key == RESTARTED_BY_RANCHER || key.rsplit('/').next() == Some(RESTARTED_AT_NAME)
 }
 
 fn revision_of(metadata: &ObjectMeta) -> Option<u64> {

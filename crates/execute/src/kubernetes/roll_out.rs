@@ -5,12 +5,15 @@ use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{InspectError, Inspected, PayloadError, Plan, Progress, Step};
 
-use super::apply::{Write, send};
+use super::apply::{self, Write, send};
 use super::{inspect, marker};
 use crate::effect::{Effect, RollOut};
 use crate::executor::{Applied, ApplyError, WriteOutcome};
 use crate::patch;
 use crate::places::Places;
+
+/// A busy workload's status is written a few times a second; who meets two such writes in a row acts without having asked.
+const DRY_RUNS_AGAIN: usize = 2;
 
 #[async_trait]
 impl<A: RollOut> Effect for A {
@@ -22,6 +25,33 @@ impl<A: RollOut> Effect for A {
         match inspect::deployment_of(&at.cluster()?.api, &plan.target.subject).await {
             Ok(workload) => Ok(inspect::outcome_of_write(&workload, plan)),
             Err(InspectError::NotFound { .. }) => Ok(WriteOutcome::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn dry_run(&self, at: &Places, plan: &Plan) -> Result<(), ApplyError> {
+        let api = &at.cluster().map_err(no_cluster)?.api;
+        let mut write = Write {
+            plan,
+            patch: self.payload(plan, &plan.step).map_err(unsendable)?,
+            generation: plan.target.generation,
+            is_in_effect: &|template| self.is_in_effect(template, &plan.step),
+            is_dry_run: true,
+            is_marked: &|deployment| marker::is_marked(deployment, &plan.id),
+        };
+        let mut answer = send(api, &write).await;
+        // Admission isn't asked about a version that is past.
+        for _ in 0..DRY_RUNS_AGAIN {
+            let Err(ApplyError::Conflict { resource_version, .. }) = &answer else { break };
+            write.patch = patch::at_version(&write.patch, resource_version).map_err(unsendable)?;
+            answer = send(api, &write).await;
+        }
+        match answer {
+            Ok(Applied { altered: Some(altered), .. }) => Err(ApplyError::Rejected {
+                why: format!("{altered}; without it nobody could find out what became of the write"),
+            }),
+            Ok(Applied { altered: None, .. }) => Ok(()),
+            Err(ApplyError::Rejected { why }) if apply::cannot_be_tried(&why) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -41,6 +71,7 @@ impl<A: RollOut> Effect for A {
             patch: patch.map_err(unsendable)?,
             generation: plan.target.generation,
             is_in_effect: &|template| self.is_in_effect(template, &plan.step),
+            is_dry_run: false,
             is_marked: &|deployment| marker::is_marked(deployment, &plan.id),
         };
         send(&at.cluster().map_err(no_cluster)?.api, &write).await
@@ -75,6 +106,7 @@ impl<A: RollOut> Effect for A {
             patch: patch.map_err(unsendable)?,
             generation: workload.metadata.generation,
             is_in_effect: &|template| self.is_in_effect(template, inverse),
+            is_dry_run: false,
             is_marked: &|deployment| marker::is_undone(deployment, &plan.id),
         };
         send(api, &write).await

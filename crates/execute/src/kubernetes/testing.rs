@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp};
 use homeostat_journal::{Intent, Journal, Journaled};
-use homeostat_remediate::{ActionName, Args, Inverse, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec};
+use homeostat_remediate::{
+    ActionName, Args, Inverse, Levels, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -94,6 +96,7 @@ pub(super) fn plan() -> Plan {
             fresh_points_min: 3,
             traffic_floor: 0.5,
             replicas_before: 6,
+            rollout_failed_before: false,
             recovery: Recovery::RollOut,
         },
         decided_at: noon,
@@ -109,7 +112,13 @@ pub(super) fn journaled() -> Journaled {
 /// The plan through a real journal: nothing else makes a `Journaled`.
 pub(super) fn journal(plan: Plan) -> Journaled {
     let (decided_at, journal) = (plan.decided_at, Journal::in_memory().unwrap());
-    let intent = Intent { plan, executor: "test".into(), write: String::new(), traffic_before: None };
+    let intent = Intent {
+        plan,
+        executor: "test".into(),
+        write: String::new(),
+        traffic_before: None,
+        levels_before: Levels::new(),
+    };
     journal.record(&intent, decided_at).unwrap()
 }
 

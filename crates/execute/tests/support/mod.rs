@@ -21,8 +21,8 @@ use homeostat_core::{
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    ActionName, Actions, Disruption, InspectError, Inspected, Inverse, Marker, Owner, PayloadError, Plan, PlanId,
-    PreviousRevision, Progress,
+    ActionName, Actions, Disruption, DryRun, InspectError, Inspected, Inverse, Marker, Owner, PayloadError, Plan,
+    PlanId, PreviousRevision, Progress,
 };
 
 /// What the next write does instead of working.
@@ -54,6 +54,8 @@ pub struct Object {
     pub created_at: Option<Timestamp>,
     pub rollout_in_progress: bool,
     pub rollout_failed: Option<String>,
+    /// The roll-out that the next write begins fails.
+    pub rollout_breaks: bool,
     pub has_persistent_volume: bool,
     pub paused: bool,
     pub marker: Option<PlanId>,
@@ -70,6 +72,9 @@ pub struct Cluster {
     /// Every write request that came in, with what it was.
     pub requests: usize,
     pub trouble: Option<Trouble>,
+    /// What dry runs come to.
+    pub dry_run: DryRun,
+    pub n_dry_runs: usize,
     pub is_down: bool,
     /// Every call waits so long for its answer.
     pub delay: Duration,
@@ -105,6 +110,7 @@ impl SimulatedExecutor {
             created_at: None,
             rollout_in_progress: false,
             rollout_failed: None,
+            rollout_breaks: false,
             has_persistent_volume: false,
             paused: false,
             marker: None,
@@ -256,6 +262,17 @@ impl Executor for SimulatedExecutor {
         })
     }
 
+    async fn dry_run(&self, _: &Plan) -> Result<(), ApplyError> {
+        self.wait().await;
+        let mut cluster = self.0.lock().unwrap();
+        cluster.n_dry_runs += 1;
+        match cluster.dry_run.clone() {
+            DryRun::Passed => Ok(()),
+            DryRun::Refused { why } => Err(ApplyError::Rejected { why }),
+            DryRun::NotNow { why } => Err(ApplyError::NotNow { why }),
+        }
+    }
+
     async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
         self.wait().await;
         self.0.lock().unwrap().write(plan.plan(), resource_version, false)
@@ -274,6 +291,9 @@ impl Executor for SimulatedExecutor {
             None => Progress::Gone,
             Some(object) if object.uid != plan.target.uid => Progress::Gone,
             Some(object) if object.marker.as_ref() != Some(&plan.id) => Progress::Overridden,
+            Some(object) if object.rollout_breaks && object.undone.is_none() => {
+                Progress::Failed { why: "ProgressDeadlineExceeded".into() }
+            }
             Some(object) => Progress::Complete { wanted: object.replicas },
         })
     }

@@ -309,3 +309,27 @@ fn a_fault_that_began_in_a_pause_longer_than_a_window_is_published() {
         assert_eq!(names(&found).first(), Some(&("opened", "cart")), "after a pause of {pause} rows");
     }
 }
+
+#[test]
+fn rows_are_kept_while_somebody_decides_about_their_subject_and_none_is_left_out() {
+    let mut monitor = monitor(&["cart", "redis", "quiet"]);
+    let windows = outage();
+    let moment = |row: usize| Timestamp::from_secs(60 * (TRAINED_ROWS + row) as i64);
+    let rows = |monitor: &Monitor, name: &str| -> Vec<(Timestamp, bool)> {
+        let of_subject = monitor.judged_rows().filter(|(of, ..)| *of == &subject(name));
+        of_subject.flat_map(|(_, _, rows)| rows.map(|row| (row.at, row.is_calm)).collect::<Vec<_>>()).collect()
+    };
+    let until = |n_rows: usize| windows.clone().map(|window| window.slice_steps(0, n_rows).expect("rows"));
+    monitor.observe(moment(39), &until(40), &context());
+    assert_eq!(monitor.judged_rows().count(), 0, "nothing is open");
+    monitor.follow([subject("quiet")].into());
+    monitor.observe(moment(44), &until(45), &context());
+    let quiet: Vec<Timestamp> = rows(&monitor, "quiet").iter().map(|(at, _)| *at).collect();
+    assert_eq!(quiet, (40..45).map(moment).collect::<Vec<_>>(), "five rows came at once");
+    let redis = rows(&monitor, "redis");
+    assert_eq!(redis.iter().map(|(at, _)| *at).collect::<Vec<_>>(), (40..45).map(moment).collect::<Vec<_>>());
+    assert!(!redis[0].1, "it is slow: {redis:?}");
+    monitor.follow(BTreeSet::new());
+    monitor.observe(windows[0].grid().end(), &windows, &context());
+    assert_eq!(monitor.judged_rows().count(), 0, "all is over: {:?}", rows(&monitor, "quiet"));
+}

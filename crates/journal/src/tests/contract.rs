@@ -1,7 +1,7 @@
 //! One contract for every store, and one for a journal over any of them.
 
 use homeostat_core::IncidentState;
-use homeostat_remediate::{JournalEvent, KillSwitch, Stage};
+use homeostat_remediate::{JournalEvent, KillSwitch, Level, Stage};
 use serde_json::json;
 
 use crate::block_on::block_on;
@@ -97,6 +97,7 @@ fn keeps_the_contract(journal: &Journal) {
     let history = journal.history(at(3)).unwrap();
     assert_eq!(history.actions[0].applied_at, Some(at(2)));
     assert_eq!(history.actions[0].traffic_before, Some(10.0));
+    assert_eq!(history.actions[0].levels_before, [("errors".to_owned(), Level { deviation: 7.5, value: 0.1 })].into());
     assert_eq!(journal.append(&cart.id, &JournalEvent::Recovered, at(4)).unwrap(), Stage::Recovered);
     assert!(journal.in_flight().unwrap().is_empty());
     assert!(journal.append(&cart.id, &JournalEvent::ApplyStarted, at(5)).is_err());

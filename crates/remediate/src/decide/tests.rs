@@ -10,10 +10,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::Actions;
+use crate::dry_run::DryRun;
 use crate::guardrails::GUARDRAILS;
 use crate::history::PastAction;
 use crate::inspected::{Disruption, DisruptionBudget, Marker, Owner, PreviousRevision};
 use crate::kill_switch::KillSwitch;
+use crate::newest_rows::NewestRows;
+use crate::observation::{Observation, RowScore};
 use crate::policy::{Scope, load_policies};
 use crate::same_cluster::SameCluster;
 use crate::stage::{JournalEvent, Stage};
@@ -31,7 +34,8 @@ struct Case {
     kill_switch: KillSwitch,
     others: Vec<Incident>,
     is_storm: bool,
-    signals_normal: bool,
+    newest_rows: NewestRows,
+    dry_run: DryRun,
     same_cluster: SameCluster,
     topology: Topology,
     calendar: Calendar,
@@ -109,7 +113,8 @@ remediation_policies:
         kill_switch: KillSwitch::default(),
         others: vec![],
         is_storm: false,
-        signals_normal: false,
+        newest_rows: NewestRows::default(),
+        dry_run: DryRun::Passed,
         same_cluster: SameCluster::Proven,
         topology: Topology::new(),
         calendar: Calendar::default(),
@@ -128,7 +133,8 @@ impl Case {
             kill_switch: &self.kill_switch,
             open: &open,
             is_storm: self.is_storm,
-            signals_normal: self.signals_normal,
+            newest_rows: &self.newest_rows,
+            dry_run: &self.dry_run,
             same_cluster: &self.same_cluster,
             topology: &self.topology,
             calendar: &self.calendar,
@@ -141,6 +147,21 @@ impl Case {
     fn see(&mut self) -> &mut Inspected {
         self.seen.as_mut().unwrap()
     }
+}
+
+/// One row since the incident opened, and it is normal.
+fn normal_row(incident: &Incident) -> NewestRows {
+    let (at, features) = (incident.opened_at, features(incident));
+    let normal = |feature: &String| Observation {
+        feature: feature.clone(),
+        signal: Signal::Memory,
+        at,
+        value: Some(0.5),
+        deviation: Some(0.0),
+        normal: true,
+    };
+    let observations: Vec<Observation> = features.iter().map(normal).collect();
+    NewestRows::of(&features, at, &observations, &[RowScore { at, is_calm: true, opens_at_once: false }])
 }
 
 fn shared(actions: impl IntoIterator<Item = PastAction>) -> Vec<Arc<PastAction>> {
@@ -157,7 +178,7 @@ fn ended_by(name: &str, kind: IncidentType, ago_s: i64, events: &[JournalEvent])
     let at = Timestamp::from_secs(100_000 - ago_s);
     let mut plan = restart_of(name, at);
     plan.incident_type = kind;
-    let mut action = PastAction::intended(plan, None, at);
+    let mut action = PastAction::intended(plan, at);
     for event in events {
         action.step(event, at).unwrap();
     }
@@ -264,10 +285,10 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         }),
         ("cooldown-active", |case| case.history.actions = shared([ended("cart", IncidentType::CpuSpike, 599)])),
         ("in-flight", |case| {
-            case.history.actions = shared([PastAction::intended(restart_of("other", NOW), None, NOW)]);
+            case.history.actions = shared([PastAction::intended(restart_of("other", NOW), NOW)]);
         }),
         ("storm", |case| case.is_storm = true),
-        ("signals-normal", |case| case.signals_normal = true),
+        ("signals-normal", |case| case.newest_rows = normal_row(&case.incident)),
         ("not-inspected", |case| case.seen = Err(InspectError::NotConfigured { why: "nothing to look with".into() })),
         ("cluster-unavailable", |case| case.seen = Err(InspectError::Unavailable { why: "down".into() })),
         ("target-not-found", |case| case.seen = Err(InspectError::NotFound { subject: cart() })),
@@ -295,6 +316,8 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
             case.see().marker = Some(Marker { action: "act-theirs".into(), at: Some(Timestamp::from_secs(99_000)) });
         }),
         ("another-instance", |case| case.see().marker = Some(Marker { action: "act-theirs".into(), at: None })),
+        ("dry-run-refused", |case| case.dry_run = DryRun::Refused { why: "403 Forbidden: exceeded quota".into() }),
+        ("not-writable-now", |case| case.dry_run = DryRun::NotNow { why: "a webhook is down".into() }),
         ("takes-all-down", |case| case.see().disruption.is_recreate = true),
         ("takes-all-down", |case| case.see().disruption.unavailable_max = 3),
         ("disruption-budget", |case| {

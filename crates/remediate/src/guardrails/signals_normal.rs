@@ -1,9 +1,10 @@
-//! Whatever made the incident open, its newest measurements are normal: it is about to close by itself, or its cause was
-//! mended by somebody while a decision waited.
+//! Whatever made the incident open seems to be over: it is about to close by itself, or its cause was mended by somebody while
+//! a decision waited. What counts is what the incident itself is closed by, over its newest rows.
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;
 use crate::guardrails::{Guardrail, Needs};
+use crate::newest_rows::ROWS;
 use crate::objection::Objection;
 
 pub(super) struct SignalsNormal;
@@ -18,7 +19,9 @@ impl Guardrail for SignalsNormal {
     }
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
-        let objection = || Objection::expect("signals-normal", WAIT_MAX, "its newest measurements are normal");
-        context.environment.signals_normal.then(objection).into_iter().collect()
+        // The same words while it lasts, whatever the rows are: each new text would be a decision of its own.
+        let objection =
+            || Objection::expect("signals-normal", WAIT_MAX, format!("its newest rows (of {ROWS}) are normal again"));
+        context.environment.newest_rows.are_normal().then(objection).into_iter().collect()
     }
 }

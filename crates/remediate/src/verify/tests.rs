@@ -1,3 +1,8 @@
+mod made_worse;
+
+use std::time::Duration;
+
+use homeostat_core::Signal;
 use proptest::prelude::*;
 
 use super::*;
@@ -11,7 +16,8 @@ fn at(secs: i64) -> Timestamp {
 }
 
 fn point(secs: i64, value: Option<f64>, normal: bool) -> Observation {
-    Observation { feature: "errors".into(), at: at(secs), value, normal }
+    let (signal, deviation) = (Signal::ErrorRatio, value.map(|_| if normal { 0.0 } else { 9.0 }));
+    Observation { feature: "errors".into(), signal, at: at(secs), value, deviation, normal }
 }
 
 fn judged(observations: &[Observation], progress: Option<Progress>, now: i64) -> Verdict {
@@ -21,7 +27,7 @@ fn judged(observations: &[Observation], progress: Option<Progress>, now: i64) ->
         observations,
         traffic_before: None,
         traffic_now: None,
-        made_worse: None,
+        levels_before: &Levels::new(),
     };
     verify(&plan("cart", START), &input, at(now))
 }
@@ -66,7 +72,7 @@ fn a_series_that_ended_normal_is_not_a_workload_that_is_well() {
         observations: &well(),
         traffic_before: None,
         traffic_now: None,
-        made_worse: None,
+        levels_before: &Levels::new(),
     };
     assert_eq!(verify(&long, &input, at(451)), Verdict::Pending);
     assert!(matches!(verify(&long, &input, at(1060)), Verdict::Unknown { .. }));
@@ -80,8 +86,25 @@ fn the_rollout_has_its_say() {
     assert!(matches!(judged(&well(), None, 360), Verdict::Unknown { .. }));
     assert!(matches!(judged(&well(), Some(Progress::Overridden), 100), Verdict::Overridden));
     assert!(matches!(judged(&well(), Some(Progress::Gone), 100), Verdict::Unknown { .. }));
-    let failed = Some(Progress::Failed { why: "deadline".into() });
-    assert!(matches!(judged(&well(), failed, 100), Verdict::NotRecovered { .. }));
+}
+
+#[test]
+fn a_roll_out_that_the_action_began_and_that_fails_made_it_worse_unless_the_one_before_had_failed() {
+    for rollout_failed_before in [false, true] {
+        let mut plan = plan("cart", START);
+        plan.verify.rollout_failed_before = rollout_failed_before;
+        let input = VerifyInput {
+            applied_at: START,
+            progress: Some(&Progress::Failed { why: "deadline".into() }),
+            observations: &well(),
+            traffic_before: None,
+            traffic_now: None,
+            levels_before: &Levels::new(),
+        };
+        let why = "the roll-out failed: deadline".to_owned();
+        let expected = Verdict::NotRecovered { why, made_worse: !rollout_failed_before };
+        assert_eq!(verify(&plan, &input, at(100)), expected);
+    }
 }
 
 #[test]
@@ -94,25 +117,12 @@ fn fewer_replicas_or_no_traffic_is_no_recovery() {
             observations: &well(),
             traffic_before: Some(100.0),
             traffic_now: now,
-            made_worse: None,
+            levels_before: &Levels::new(),
         };
         let verdict = verify(&plan("cart", START), &input, at(360));
         assert_eq!(verdict == Verdict::Recovered, recovered, "{now:?}");
         assert!(recovered || matches!(verdict, Verdict::Unknown { .. }));
     }
-}
-
-#[test]
-fn worse_is_said_at_once() {
-    let input = VerifyInput {
-        applied_at: START,
-        progress: None,
-        observations: &well(),
-        traffic_before: None,
-        traffic_now: None,
-        made_worse: Some("errors"),
-    };
-    assert!(matches!(verify(&plan("cart", START), &input, at(1)), Verdict::NotRecovered { made_worse: true, .. }));
 }
 
 #[test]
@@ -125,7 +135,7 @@ fn a_plan_without_features_never_recovers() {
         observations: &well(),
         traffic_before: None,
         traffic_now: None,
-        made_worse: None,
+        levels_before: &Levels::new(),
     };
     assert!(matches!(verify(&blind, &input, at(360)), Verdict::Unknown { .. }));
 }

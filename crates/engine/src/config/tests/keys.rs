@@ -274,10 +274,14 @@ pub(super) const KEYS: &[Described] = &[
     ),
     key("detection.opening.close_below", "`0.5`", "Below so many times the alarm threshold a row counts as normal."),
     key("rollouts", "", "When workloads were last rolled out; without it no incident is called bad-deployment."),
-    key("rollouts.enabled", "`true`", "Whether it is asked for."),
+    key(
+        "rollouts.enabled",
+        "`true` with the preset",
+        "Whether it is asked for; `true` asks kube-state-metrics, by `subjects.kind`.",
+    ),
     key(
         "rollouts.expr",
-        "the preset's",
+        "kube-state-metrics's",
         "A PromQL expression with the Unix time, in seconds, of each workload's last rollout.",
     ),
     key("topology", "none", "Who depends on whom: one incident for each cause, not one for each caller."),

@@ -1,5 +1,7 @@
 //! Restarts: the tracker and the journal are brought together.
 
+mod signals;
+
 use homeostat_core::{Calibrated, CorrelationId, IncidentType, Score};
 use homeostat_detect::Hysteresis;
 use homeostat_incidents::{Calibration, Tracker, TrackerTimes};

@@ -238,3 +238,53 @@ async fn nothing_is_sent_for_what_this_executor_cant_do() {
     }
     assert!(fake.requests().is_empty(), "{:?}", fake.requests());
 }
+
+#[tokio::test]
+async fn a_dry_run_is_the_write_itself_marked_as_one_and_says_what_would_be_refused() {
+    let unmarked = || {
+        let mut changes = written(&plan());
+        changes["metadata"]["annotations"][ACTION_ID] = Value::Null;
+        Reply::Json(200, deployment_json(changes))
+    };
+    let cases = [
+        ("accepted", Reply::Json(200, deployment_json(written(&plan()))), None),
+        (
+            "denied",
+            Reply::status(403, "Forbidden", "admission webhook \"x\" denied the request: no"),
+            Some("denied by admission"),
+        ),
+        ("its effect is taken out", Reply::Json(200, deployment_json(json!({}))), Some("its effect was taken out")),
+        ("its marker is taken out", unmarked(), Some("what became of the write")),
+        (
+            "a webhook can't be asked so",
+            Reply::status(400, "BadRequest", "admission webhook \"x\" does not support dry run"),
+            None,
+        ),
+    ];
+    for (what, reply, refused) in cases {
+        let fake = FakeApi::start(move |_| reply.clone()).await;
+        let executor = fake.executor().await;
+        match (executor.dry_run(&plan()).await, refused) {
+            (Ok(()), None) => {}
+            (Err(ApplyError::Rejected { why }), Some(part)) => assert!(why.contains(part), "{what}: {why}"),
+            (answer, _) => panic!("{what}: {answer:?}"),
+        }
+        let requests = fake.requests();
+        assert!(requests.iter().all(|request| request.path.contains("dryRun=All")), "{what}: {requests:?}");
+        assert_eq!(requests[0].body, executor.payload(&plan()).unwrap(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_that_meets_a_new_status_asks_again_at_that_version() {
+    let fake = FakeApi::start(|request| match (request.method.as_str(), request.body.contains("2790")) {
+        ("PATCH", false) => Reply::status(409, "Conflict", "the object has been modified"),
+        ("PATCH", true) => {
+            Reply::status(403, "Forbidden", "exceeded quota: admission webhook \"q\" denied the request")
+        }
+        _ => Reply::Json(200, deployment_json(json!({ "metadata": { "resourceVersion": "2790" } }))),
+    })
+    .await;
+    let answer = fake.executor().await.dry_run(&plan()).await;
+    assert!(matches!(answer, Err(ApplyError::Rejected { .. })), "{answer:?}");
+}

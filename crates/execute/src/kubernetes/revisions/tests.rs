@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kubernetes::testing::{deployment, deployment_json, items};
+use crate::patch::RESTARTED_AT;
 
 const REPLICA_SETS: &str = include_str!("../fixtures/replica_sets.json");
 
@@ -24,9 +25,15 @@ fn the_previous_revision_is_the_next_lower_of_its_own_replica_sets() {
 #[test]
 fn going_back_passes_over_revisions_that_were_only_restarted() {
     let sets: Vec<DynamicObject> = items(REPLICA_SETS);
-    let restarted = json!({ "metadata": { "annotations": { REVISION: "3" } },
-        "spec": { "template": { "metadata": { "annotations": { RESTARTED_AT: "2026-01-31T12:00:00Z" } } } } });
-    assert_eq!(previous_of(restarted, &sets).as_deref(), Some("1"), "the second one has the same image");
+    // By kubectl and homeostat, by a program that uses kube-rs, and by Rancher.
+    for mark in [RESTARTED_AT, "kube.kubernetes.io/restartedAt", "cattle.io/timestamp"] {
+        let restarted = json!({ "metadata": { "annotations": { REVISION: "3" } },
+            "spec": { "template": { "metadata": { "annotations": { mark: "2026-01-31T12:00:00Z" } } } } });
+        assert_eq!(previous_of(restarted, &sets).as_deref(), Some("1"), "{mark}: the second one has the same image");
+    }
+    let configured = json!({ "metadata": { "annotations": { REVISION: "3" } },
+        "spec": { "template": { "metadata": { "annotations": { "checksum/config": "f3" } } } } });
+    assert_eq!(previous_of(configured, &sets).as_deref(), Some("2"), "another config is more than a restart");
     let only_restarted: Vec<DynamicObject> =
         sets.into_iter().filter(|set| revision_of(&set.metadata) != Some(1)).collect();
     assert_eq!(previous_of(json!({ "metadata": { "annotations": { REVISION: "3" } } }), &only_restarted), None);
