@@ -158,7 +158,7 @@ pub(super) fn read_rollouts(reader: &mut Reader<'_>, params: &PresetParams, kind
                 let kind = kind.name();
                 reader.problem(
                     place,
-                    &format!("rollouts: nothing is known of roll-outs of workloads of kind {kind}; set expr"),
+                    format!("rollouts: nothing is known of roll-outs of workloads of kind {kind}; set expr"),
                 );
             }
             of_kind
