@@ -284,6 +284,9 @@ async fn gaps_pages_and_refusals_are_as_prometheus_has_them() {
     assert!(empty.series().is_empty());
 }
 
+/// Whether a revision is the newest at a scrape.
+type IsNewest = fn(i64) -> bool;
+
 /// What kube-state-metrics tells of workloads that are rolled out, scaled, made and left alone, from two replicas of itself. Scrapes
 /// are 15 s apart; between the 40th and the 60th both are away.
 fn rolled_out_and_not() -> Vec<Series> {
@@ -294,7 +297,7 @@ fn rolled_out_and_not() -> Vec<Series> {
         let ksm = format!(r#"job="kube-state-metrics",instance="{ksm}",namespace="shop""#);
         // Of each StatefulSet its revisions, and when each is the newest. The second roll-out of the database goes back, after more
         // than the five minutes for which an imported series stays visible.
-        let revisions: [(&str, &str, fn(i64) -> bool); 4] = [
+        let revisions: [(&str, &str, IsNewest); 4] = [
             ("db", "db-1", |scrape| !(100..126).contains(&scrape)),
             ("db", "db-2", |scrape| (100..126).contains(&scrape)),
             ("cache", "cache-1", |_| true),
