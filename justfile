@@ -23,12 +23,12 @@ bench:
 bench-test:
     cargo bench -p homeostat-benches -- --test
 
-# homeostat beside its peers on one thread, then its own figures; `--pack DIR` adds what needs labelled data.
+# homeostat beside its peers on one thread, then its own figures; `--dataset DIR` adds what needs labelled data.
 bench-peers *args:
     benches/peers/compare {{args}}
     benches/figures --besides-peers {{args}}
 
-# How well homeostat and its peers detect, on the same labelled series, side by side: `--pack DIR`.
+# How well homeostat and its peers detect, on the same labelled series, side by side: `--dataset DIR`.
 judge-peers *args:
     benches/peers/judge {{args}}
 
@@ -41,9 +41,9 @@ peers-test:
 figures:
     benches/figures
 
-# Builds every room alone, which finds a borrowed feature.
-rooms:
-    for room in crates/*/; do (cd $room && cargo check --quiet) || exit 1; done
+# Builds every crate alone, which finds a borrowed feature.
+crates:
+    for one in crates/*/; do (cd $one && cargo check --quiet) || exit 1; done
 
 # Makes the shipped bundle again, after a wanted change of detection or of the shop.
 models:

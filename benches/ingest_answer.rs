@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use homeostat_core::{Direction, Grid, Signal, Timestamp};
 use homeostat_ingest::{
-    Absent, Across, Aligned, DecodeError, DecodeLimits, Matrix, Query, QuerySet, SubjectRule, align, decode_matrix,
+    Aggregation, Aligned, DecodeError, DecodeLimits, Matrix, OnMissing, Query, QuerySet, SubjectRule, align,
+    decode_matrix,
 };
 
 use crate::values;
@@ -26,12 +27,12 @@ pub enum Numbers {
     /// `1.234e-07`, and times with milliseconds.
     Scientific,
     /// As `Nine`, and every tenth value is `NaN` or `+Inf`.
-    Holes,
+    Gaps,
 }
 
 impl Numbers {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Nine, Self::Full, Self::Whole, Self::Scientific, Self::Holes];
+    pub const ALL: [Self; 5] = [Self::Nine, Self::Full, Self::Whole, Self::Scientific, Self::Gaps];
 
     /// Its name in figures.
     pub const fn name(self) -> &'static str {
@@ -40,7 +41,7 @@ impl Numbers {
             Self::Full => "full-digits",
             Self::Whole => "whole",
             Self::Scientific => "scientific",
-            Self::Holes => "holes",
+            Self::Gaps => "holes",
         }
     }
 }
@@ -65,9 +66,9 @@ impl Answer {
                 let value = drawn / 10.0 + series_idx as f64 / 1e3;
                 let comma = if step_idx == 0 { "" } else { "," };
                 match numbers {
-                    Numbers::Holes if step_idx % 20 == 5 => write!(json, r#"{comma}[{at},"NaN"]"#),
-                    Numbers::Holes if step_idx % 20 == 15 => write!(json, r#"{comma}[{at},"+Inf"]"#),
-                    Numbers::Nine | Numbers::Holes => write!(json, r#"{comma}[{at},"{value:.9}"]"#),
+                    Numbers::Gaps if step_idx % 20 == 5 => write!(json, r#"{comma}[{at},"NaN"]"#),
+                    Numbers::Gaps if step_idx % 20 == 15 => write!(json, r#"{comma}[{at},"+Inf"]"#),
+                    Numbers::Nine | Numbers::Gaps => write!(json, r#"{comma}[{at},"{value:.9}"]"#),
                     Numbers::Full => write!(json, r#"{comma}[{at},"{value}"]"#),
                     Numbers::Whole => write!(json, r#"{comma}[{at},"{:.0}"]"#, value * 1e8),
                     Numbers::Scientific => write!(json, r#"{comma}[{at}.000,"{:.5e}"]"#, value * 1e-7),
@@ -83,8 +84,8 @@ impl Answer {
             signal: Signal::Cpu,
             direction: Direction::Both,
             deviation_min: 0.0,
-            across: Across::Max,
-            absent: Absent::Hole,
+            aggregation: Aggregation::Max,
+            on_missing: OnMissing::Gap,
             limit: None,
         };
         let grid = Grid::new(Timestamp::from_secs(START_S), STEP, n_steps).ok()?;

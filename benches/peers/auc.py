@@ -1,5 +1,5 @@
 """The forest's AUC against scikit-learn's on labelled sets: raw features, fitted on training rows, judged on test rows,
-means of several seeds. `compare --pack DIR` runs it.
+means of several seeds. `compare --dataset DIR` runs it.
 """
 
 import statistics
@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 
 import contest
-import packs
+import datasets
 
 
 def roc_auc(labels, scores):
@@ -30,12 +30,12 @@ def ours(program, folder, train, rows, seed):
     return np.fromfile(paths["out"], dtype="<f8")
 
 
-def compare(pack, program, folder, n_seeds):
+def compare(dataset, program, folder, n_seeds):
     """Prints each set's mean AUC over series and seeds, and how far ours is above scikit-learn's."""
     from scores_sklearn import score as sklearn_score
 
     sets = {}
-    for series in packs.read_pack(pack):
+    for series in datasets.read_dataset(dataset):
         rows, labels = series.read()
         test = labels[series.n_train :]
         if 0 < test.sum() < len(test):

@@ -167,7 +167,7 @@ def main():
     args.add_argument("--rounds", type=int, default=7, help="runs of each contender (at least 5)")
     args.add_argument("--only", choices=("forest", "autoencoder", "auc"), help="this part alone")
     args.add_argument("--seeds", type=int, default=20, help="seeds of the AUC's means; chance moves the mean of five by 0.006")
-    args.add_argument("--pack", type=pathlib.Path, help="also compare the AUC on this labelled pack")
+    args.add_argument("--dataset", "--pack", type=pathlib.Path, help="also compare the AUC on this labelled dataset")
     args = args.parse_args()
     if args.rounds < 5:
         sys.exit("--rounds: a median of fewer than 5 runs says little")
@@ -177,12 +177,12 @@ def main():
         worst_of([comparison.forest(n_features) for n_features in FEATURES])
     if args.only in (None, "autoencoder"):
         comparison.autoencoder()
-    if args.pack and args.only in (None, "auc"):
+    if args.dataset and args.only in (None, "auc"):
         import auc
 
-        auc.compare(args.pack, comparison.bin / "forest_scores", comparison.folder, args.seeds)
+        auc.compare(args.dataset, comparison.bin / "forest_scores", comparison.folder, args.seeds)
     elif args.only == "auc":
-        sys.exit("--only auc needs --pack DIR")
+        sys.exit("--only auc needs --dataset DIR")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     pip install scikit-learn==1.9.1 pandas==3.1.1
     python benches/peers/forest_sklearn.py fixture > crates/detect/src/forest/tests/sklearn.csv
     cargo build --release -p homeostat-benches --bin forest_bench
-    python benches/peers/forest_sklearn.py auc target/release/forest_bench PACK
+    python benches/peers/forest_sklearn.py auc target/release/forest_bench DATASET
 
-PACK is a folder as `homeostat evaluate --pack` reads it. Both are fitted on and score all rows of a series, raw, with
+DATASET is a folder as `homeostat evaluate --dataset` reads it. Both are fitted on and score all rows of a series, raw, with
 100 trees of 256 rows; the mean AUC of five seeds each is printed, and the difference.
 """
 
@@ -51,17 +51,17 @@ def theirs(values, seed):
     return -IsolationForest(n_estimators=100, max_samples=256, random_state=seed).fit(values).score_samples(values)
 
 
-def auc(program, pack):
+def auc(program, dataset):
     import pandas
 
-    pack = pathlib.Path(pack)
-    records = json.loads((pack / "manifest.json").read_text())
+    dataset = pathlib.Path(dataset)
+    records = json.loads((dataset / "manifest.json").read_text())
     records = records if isinstance(records, list) else records["series"]
     by_set = {}
     for record in records:
         if "train_rows" not in record:
             continue
-        table = pandas.read_csv(pack / record["path"])
+        table = pandas.read_csv(dataset / record["path"])
         labels = table["label"].to_numpy() > 0
         values = table.drop(columns=["timestamp", "label"]).to_numpy(float)
         values = values[:, ~np.isnan(values).all(axis=0)]

@@ -1,6 +1,6 @@
 """Scores of isotree's isolation forest (100 trees of 256, the paper's single-column splits) on the raw features."""
 
-import packs
+import datasets
 
 
 def score(train, rows, seed, args):
@@ -17,4 +17,4 @@ def options(parser):
 
 
 if __name__ == "__main__":
-    packs.write_scores(score, __doc__, options)
+    datasets.write_scores(score, __doc__, options)

@@ -7,7 +7,7 @@ included. That isn't causal; so the empirical tails are taken from the training 
 
 import numpy as np
 
-import packs
+import datasets
 
 
 def ecod(train, rows):
@@ -28,14 +28,14 @@ def ecod(train, rows):
 
 def score(train, rows, seed, args):
     n_train = len(train)
-    rows = packs.standardised(train, rows)
+    rows = datasets.standardised(train, rows)
     if args.model == "ecod":
         return ecod(rows[:n_train], rows)
     from pyod.models.pca import PCA
 
     if rows.shape[1] == 1:
         # One feature has no component to leave out: windows of rows instead, as is usual for single series.
-        rows = packs.windows(rows, args.window)
+        rows = datasets.windows(rows, args.window)
     rows = rows[:, rows[:n_train].std(axis=0) > 0]
     return PCA(random_state=seed).fit(rows[:n_train]).decision_function(rows)
 
@@ -46,4 +46,4 @@ def options(parser):
 
 
 if __name__ == "__main__":
-    packs.write_scores(score, __doc__, options)
+    datasets.write_scores(score, __doc__, options)

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-import packs
+import datasets
 
 
 def score(train, rows, seed, args):
@@ -19,9 +19,9 @@ def pca(train, rows, window):
     from sklearn.decomposition import PCA
 
     n_train = len(train)
-    rows = packs.standardised(train, rows)
+    rows = datasets.standardised(train, rows)
     if rows.shape[1] == 1:
-        rows = packs.windows(rows, window)
+        rows = datasets.windows(rows, window)
     model = PCA(n_components=0.95, svd_solver="full").fit(rows[:n_train])
     return np.square(rows - model.inverse_transform(model.transform(rows))).sum(axis=1)
 
@@ -32,4 +32,4 @@ def options(parser):
 
 
 if __name__ == "__main__":
-    packs.write_scores(score, __doc__, options)
+    datasets.write_scores(score, __doc__, options)

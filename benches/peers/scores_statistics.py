@@ -9,7 +9,7 @@ A row's score is the root mean square over its features.
 import numpy as np
 import pandas as pd
 
-import packs
+import datasets
 
 
 def residual(train, rows, window):
@@ -26,7 +26,7 @@ def seasonal_naive(train, rows, season):
 
 def energy(residuals, n_train):
     train = np.nan_to_num(residuals[:n_train])
-    spread = np.maximum(train.std(axis=0), packs.DEVIATION_MIN)
+    spread = np.maximum(train.std(axis=0), datasets.DEVIATION_MIN)
     return np.sqrt((np.nan_to_num(residuals / spread) ** 2).mean(axis=1))
 
 
@@ -48,7 +48,7 @@ def strongest_period(train):
 
 
 def score(train, rows, _seed, args):
-    rows = packs.standardised(train, rows)
+    rows = datasets.standardised(train, rows)
     train = rows[: len(train)]
     if args.method == "residual":
         return residual(train, rows, args.window)
@@ -62,4 +62,4 @@ def options(parser):
 
 
 if __name__ == "__main__":
-    packs.write_scores(score, __doc__, options)
+    datasets.write_scores(score, __doc__, options)

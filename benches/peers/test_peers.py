@@ -14,7 +14,7 @@ import numpy as np
 
 import auc
 import contest
-import packs
+import datasets
 import scores_isotree
 import scores_pyod
 import scores_sklearn
@@ -63,7 +63,7 @@ class Adapters(unittest.TestCase):
                     one, other = (np.asarray(scorer(all_rows[:300], all_rows, 3, args)) for all_rows in (rows, later))
                     np.testing.assert_allclose(one[:500], other[:500], rtol=1e-9)
                     self.assertFalse(np.allclose(one[500:], other[500:]), "the score sees the rows it's for")
-                    smooth = [packs.smoothed(packs.surprise(scores, 300))[:500] for scores in (one, other)]
+                    smooth = [datasets.smoothed(datasets.surprise(scores, 300))[:500] for scores in (one, other)]
                     np.testing.assert_allclose(*smooth, rtol=1e-9, atol=1e-12)
 
     def test_the_season_is_found(self):
@@ -72,17 +72,17 @@ class Adapters(unittest.TestCase):
 
     def test_surprise_grows_with_the_score_beyond_training_and_everyday_scores_have_none(self):
         train = np.random.default_rng(1).exponential(size=5_000)
-        found = packs.surprise(np.concatenate([train, [0.5, 1.0, 10.0, 20.0]]), 5_000)[-4:]
-        self.assertTrue(all(0 < nats < packs.DEAD_ZONE_NATS for nats in found[:2]), found[:2])
+        found = datasets.surprise(np.concatenate([train, [0.5, 1.0, 10.0, 20.0]]), 5_000)[-4:]
+        self.assertTrue(all(0 < nats < datasets.DEAD_ZONE_NATS for nats in found[:2]), found[:2])
         # An exponential's −ln tail is the score itself.
         self.assertAlmostEqual(found[2], 10.0, delta=1.5)
         self.assertGreater(found[3], found[2] + 5)
 
     def test_smoothing_is_the_weighted_sum_of_exponential_averages(self):
-        found = packs.smoothed(packs.DEAD_ZONE_NATS + np.array([-1.0, 1.0, -2.0]))
-        shares = [1 - 0.5 ** (1 / half_life) for half_life in packs.HALF_LIVES]
-        self.assertAlmostEqual(found[1], sum(weight * share for weight, share in zip(packs.WEIGHTS, shares)))
-        self.assertAlmostEqual(found[2], sum(weight * share * (1 - share) for weight, share in zip(packs.WEIGHTS, shares)))
+        found = datasets.smoothed(datasets.DEAD_ZONE_NATS + np.array([-1.0, 1.0, -2.0]))
+        shares = [1 - 0.5 ** (1 / half_life) for half_life in datasets.HALF_LIVES]
+        self.assertAlmostEqual(found[1], sum(weight * share for weight, share in zip(datasets.WEIGHTS, shares)))
+        self.assertAlmostEqual(found[2], sum(weight * share * (1 - share) for weight, share in zip(datasets.WEIGHTS, shares)))
 
 
 class Measures(unittest.TestCase):

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use homeostat_core::{Grid, Timestamp};
-use homeostat_ingest::{Absent, Across, Dropped, Labels, Matrix, Query, QuerySet, Sample, Series, SubjectRule, align};
+use homeostat_ingest::{OnMissing, Aggregation, Dropped, Labels, Matrix, Query, QuerySet, Sample, Series, SubjectRule, align};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -14,7 +14,7 @@ struct Input {
     start: i64,
     step_ms: u32,
     n_steps: u8,
-    across: u8,
+    aggregation: u8,
     zero: bool,
     warned: bool,
     series: Vec<(u8, Vec<(i64, f64)>)>,
@@ -31,8 +31,8 @@ fuzz_target!(|input: Input| {
         signal: homeostat_core::Signal::Other,
         direction: homeostat_core::Direction::Both,
         deviation_min: 0.0,
-        across: [Across::Max, Across::Sum, Across::Mean][usize::from(input.across % 3)],
-        absent: if input.zero { Absent::Zero } else { Absent::Hole },
+        aggregation: [Aggregation::Max, Aggregation::Sum, Aggregation::Mean][usize::from(input.aggregation % 3)],
+        on_missing: if input.zero { OnMissing::Zero } else { OnMissing::Gap },
         limit: None,
     };
     let queries = QuerySet::new(vec![query]).expect("one query is a set");

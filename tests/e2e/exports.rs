@@ -12,7 +12,9 @@ use anyhow::{Context, Result, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use homeostat_core::{Direction, Signal};
-use homeostat_ingest::{DecodeLimits, Matrix, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+use homeostat_ingest::{
+    DecodeLimits, ExportEvaluator, Matrix, Query, QuerySet, ReadOptions, SubjectRule, read_samples,
+};
 use homeostat_tests::homeostat::{Finished, Homeostat};
 use homeostat_tests::parts::Parts;
 use homeostat_tests::prometheus::{Prometheus, Setup};
@@ -48,7 +50,7 @@ impl Noise {
 }
 
 /// What a shop of two services would have been scraped for from then on, every 15 s and a bit beside: counters that reset and a
-/// gauge, with holes. No sample lies on a minute: there, Prometheus 2 and 3 disagree on whether a range includes it.
+/// gauge, with gaps. No sample lies on a minute: there, Prometheus 2 and 3 disagree on whether a range includes it.
 fn shop(start_s: i64, n_scrapes: i64) -> Vec<Exported> {
     let mut noise = Noise(7);
     let mut all = Vec::new();
@@ -106,8 +108,8 @@ fn queries() -> Result<QuerySet> {
         signal: Signal::Other,
         direction: Direction::Both,
         deviation_min: 0.0,
-        across: homeostat_ingest::Across::Max,
-        absent: homeostat_ingest::Absent::Hole,
+        aggregation: homeostat_ingest::Aggregation::Max,
+        on_missing: homeostat_ingest::OnMissing::Gap,
         limit: None,
     };
     Ok(QuerySet::new(QUERIES.iter().map(one).collect())?)
@@ -196,9 +198,9 @@ fn dump_open_metrics(parts: &Parts, data: &Path, series: &[Exported]) -> Vec<u8>
 }
 
 fn evaluated(file: &Path) -> Result<Vec<Option<Matrix>>> {
-    let mut recording = Recording::new(&queries()?, &SubjectRule::default(), STEP, DecodeLimits::default());
-    read_samples(File::open(file)?, &ReadOptions::default(), &mut recording)?;
-    Ok(recording.finish()?.matrices)
+    let mut evaluator = ExportEvaluator::new(&queries()?, &SubjectRule::default(), STEP, DecodeLimits::default());
+    read_samples(File::open(file)?, &ReadOptions::default(), &mut evaluator)?;
+    Ok(evaluator.finish()?.matrices)
 }
 
 /// Each sample by its series' labels and its moment.

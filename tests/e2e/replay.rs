@@ -113,7 +113,7 @@ async fn a_bundle_is_trained_checked_and_refused_where_it_does_not_fit() -> Resu
 
     // Nobody's models are overwritten by a second training.
     let again = run(&["train", &plain, &input, &output]).await?;
-    ensure!(again.status.code() == Some(1) && again.output.contains("is there already"), "{}", again.output);
+    ensure!(again.status.code() == Some(1) && again.output.contains("already exists"), "{}", again.output);
 
     // Other features than it was trained on.
     let mut other = config(Some(&bundle));

@@ -9,11 +9,11 @@ use homeostat_tests::homeostat::Homeostat;
 use homeostat_tests::scratch::Scratch;
 use serde_json::Value;
 
-/// What judging a small pack and a few scenarios may take on a busy machine.
+/// What judging a small dataset and a few scenarios may take on a busy machine.
 const WITHIN: Duration = Duration::from_secs(240);
 
 /// Four services of the shipped data as two sets, because confidence is learned from other sets.
-fn pack(dir: &Path) -> Result<PathBuf> {
+fn dataset(dir: &Path) -> Result<PathBuf> {
     let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datasets/shop");
     let mut entries: Vec<Value> = serde_json::from_slice(&std::fs::read(shop.join("manifest.json"))?)?;
     entries.truncate(4);
@@ -30,7 +30,7 @@ fn pack(dir: &Path) -> Result<PathBuf> {
 
 /// A report with everything in it, compared with itself.
 async fn report(scratch: &Scratch) -> Result<PathBuf> {
-    let pack = pack(scratch.path())?;
+    let dataset = dataset(scratch.path())?;
     let at = |name: &str| scratch.path().join(name);
     let (html, json, scores) = (at("report.html"), at("report.json"), at("scores"));
     let run = |more: Vec<(&'static str, PathBuf)>| -> Result<Homeostat> {
@@ -41,15 +41,18 @@ async fn report(scratch: &Scratch) -> Result<PathBuf> {
         }
         Ok(command)
     };
-    let first =
-        run(vec![("--pack", pack.clone()), ("--output.json", json.clone()), ("--output.scores", scores.clone())])?
-            .run(WITHIN)
-            .await?;
+    let first = run(vec![
+        ("--dataset", dataset.clone()),
+        ("--output.json", json.clone()),
+        ("--output.scores", scores.clone()),
+    ])?
+    .run(WITHIN)
+    .await?;
     ensure!(first.status.success(), "{}", first.output);
     let scenarios = PathBuf::from("3");
     let twin = PathBuf::from(format!("twin={}", scores.display()));
     let more = vec![
-        ("--pack", pack),
+        ("--dataset", dataset),
         ("--against", json),
         ("--output.html", html.clone()),
         ("--scenarios", scenarios),

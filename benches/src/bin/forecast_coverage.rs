@@ -1,6 +1,6 @@
-//! How often the forecast's nominal 99 % intervals hold the next row, on the training rows of a labelled pack.
+//! How often the forecast's nominal 99 % intervals hold the next row, on the training rows of a labelled dataset.
 //!
-//! `forecast_coverage --pack DIR`. Of each series' training rows the first half is fitted on; the second half is forecast one
+//! `forecast_coverage --dataset DIR`. Of each series' training rows the first half is fitted on; the second half is forecast one
 //! step ahead, online, each row before it is learned from. Labels and test rows aren't read. It prints a line for each set, and
 //! `figure forecast.coverage` as the mean over series of the mean over their features.
 
@@ -21,17 +21,17 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
-    let (Some("--pack"), Some(pack), None) = (args.next().as_deref(), args.next(), args.next()) else {
-        return Err("usage: forecast_coverage --pack DIR".into());
+    let (Some("--dataset"), Some(dataset), None) = (args.next().as_deref(), args.next(), args.next()) else {
+        return Err("usage: forecast_coverage --dataset DIR".into());
     };
-    let pack = Path::new(&pack);
-    let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(pack.join("manifest.json"))?)?;
+    let dataset = Path::new(&dataset);
+    let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(dataset.join("manifest.json"))?)?;
     let mut by_set: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for record in manifest.as_array().ok_or("manifest.json must be a list")? {
         let text = |key: &str| record[key].as_str().ok_or(format!("manifest.json: {key} is missing"));
         let number = |key: &str| record[key].as_u64().ok_or(format!("manifest.json: {key} is missing"));
         let n_train = usize::try_from(number("train_rows")?)?;
-        let rows = rows(&pack.join(text("path")?), n_train)?;
+        let rows = rows(&dataset.join(text("path")?), n_train)?;
         let held = coverage(&rows, Duration::from_secs(number("interval_s")?))?;
         by_set.entry(text("set")?.to_owned()).or_default().push(held);
     }
@@ -70,7 +70,7 @@ fn coverage(rows: &Array2<f64>, step: Duration) -> Result<f64, Failure> {
     let schema = Arc::new(Schema::new((0..rows.ncols()).map(feature).collect())?);
     let grid = Grid::new(Timestamp::from_secs(0), step, n_fit)?;
     let history =
-        Window::new(Subject::deployment("pack", "series"), grid, schema, rows.slice(s![..n_fit, ..]).to_owned())?;
+        Window::new(Subject::deployment("dataset", "series"), grid, schema, rows.slice(s![..n_fit, ..]).to_owned())?;
     let extracted = ExtractedFeatures::new(&history, &Scaler::fit(&history));
     let mut forecast = Forecast::train(&ForecastSpec::default(), &extracted, Seed::new(0))?;
     let mut counts = vec![(0_u32, 0_u32); rows.ncols()];

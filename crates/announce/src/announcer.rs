@@ -163,7 +163,7 @@ impl Announcer {
             let over = taken_for_open.filter_map(|(id, _)| end_of(ended(id)?));
             let missing: Vec<IncidentChange> = unheard.chain(over).collect();
             if !missing.is_empty() {
-                tracing::info!(channel = name, missing = missing.len(), "the channel is told what it missed");
+                tracing::info!(channel = name, missing = missing.len(), "sending the channel the changes it missed");
             }
             rows.extend(
                 missing
@@ -237,7 +237,7 @@ impl Announcer {
         self.upkeep();
         let n_pending = self.status().n_pending();
         if n_pending > 0 {
-            tracing::warn!(n_pending, "events aren't delivered yet; they will be after the next start");
+            tracing::warn!(n_pending, "undelivered events remain; they are sent after the next start");
         }
     }
 
@@ -287,7 +287,7 @@ impl Announcer {
         if n_overdue > self.n_overdue.swap(n_overdue, Ordering::Relaxed) {
             tracing::error!(
                 n_overdue,
-                "escalations haven't been delivered for minutes: nobody was called; check the channels"
+                "escalations have been undelivered for minutes and nobody was notified; check the channels"
             );
         }
     }
@@ -356,8 +356,8 @@ impl Announcer {
             let event = Arc::new(stored.event);
             let new = New { event: &event, channel: &stored.channel, queued_at: stored.queued_at };
             let Some(lane) = self.lane(&stored.channel) else {
-                tracing::warn!(channel = stored.channel, event = event.id, "the channel isn't configured any more");
-                self.disk.finish(new, End::Failed { why: "the channel isn't configured any more" });
+                tracing::warn!(channel = stored.channel, event = event.id, "the channel is no longer configured");
+                self.disk.finish(new, End::Failed { why: "the channel is no longer configured" });
                 if let (EventKind::Escalation, Some(lane)) = (event.kind(), self.lane(Channels::DEFAULT)) {
                     self.publish(vec![(event, lane)]);
                 }
@@ -383,7 +383,7 @@ impl Announcer {
             tracing::error!(
                 channel = name,
                 event = event.id,
-                "an escalation names a channel that isn't configured; the default channel gets it"
+                "an escalation names a channel that isn't configured; sending it to the default channel"
             );
             self.lane(Channels::DEFAULT)
         })

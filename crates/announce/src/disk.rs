@@ -57,7 +57,7 @@ impl Disk {
         match written {
             Ok(value) => {
                 if !self.writable.swap(true, Ordering::Relaxed) {
-                    tracing::info!("the outbox can be written again");
+                    tracing::info!("the outbox is writable again");
                     self.want_resync();
                 }
                 Some(value)

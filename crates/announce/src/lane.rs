@@ -127,7 +127,7 @@ impl Lane {
             Some(Settled::Accepted { entry, overtaken }) => {
                 self.counters.accepted();
                 if !worked {
-                    tracing::info!(channel = self.name, pending = n_pending, "the channel works again");
+                    tracing::info!(channel = self.name, pending = n_pending, "the channel has recovered");
                 }
                 self.finish(&entry, End::Accepted, disk);
                 if let (Payload::Escalation(call), false) = (&entry.event.payload, entry.on_disk) {
@@ -144,13 +144,17 @@ impl Lane {
             Some(Settled::Again { entry, pause, why, refused }) => {
                 self.counters.not_accepted(refused, &why);
                 if worked && !works {
-                    tracing::warn!(channel = self.name, why, "the channel fails; its events wait and are tried again");
+                    tracing::warn!(
+                        channel = self.name,
+                        why,
+                        "the channel is failing; its events are queued and retried"
+                    );
                 } else if refused && entry.n_attempts == 1 {
                     tracing::warn!(
                         channel = self.name,
                         event = entry.event.id,
                         why,
-                        "an event was refused; it is tried again"
+                        "the receiver refused an event; it is retried"
                     );
                 }
                 disk.failed_once(&entry, &self.name, now + pause, &why);
@@ -173,7 +177,13 @@ impl Lane {
         let (channel, event, attempts) = (&self.name, &entry.event.id, entry.n_attempts);
         match &entry.event.payload {
             Payload::Change(_) => {
-                tracing::error!(channel, event, attempts, why, "a change couldn't be delivered; it is given up")
+                tracing::error!(
+                    channel,
+                    event,
+                    attempts,
+                    why,
+                    "giving up on an incident change that couldn't be delivered"
+                )
             }
             Payload::Escalation(call) => tracing::error!(
                 channel,
@@ -182,7 +192,7 @@ impl Lane {
                 why,
                 subject = %call.escalation.subject,
                 message = call.escalation.message,
-                "nobody was called: an escalation couldn't be delivered for days and is given up; repair the channel and restart"
+                "giving up on an escalation that couldn't be delivered for days: nobody was notified; fix the channel and restart"
             ),
         }
     }

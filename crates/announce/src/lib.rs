@@ -5,7 +5,7 @@
 //! publishing waits for no receiver, and no receiver for another. A process that dies tells nobody twice under two ids, and forgets nobody
 //! (invariant I33).
 //!
-//! A new kind of channel is one file and one line in `kinds.rs`. This room doesn't decide what is worth telling, and reads no
+//! A new kind of channel is one file and one line in `kinds.rs`. This crate doesn't decide what is worth telling, and reads no
 //! clock: time is injected.
 
 mod announcer;

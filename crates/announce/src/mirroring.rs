@@ -50,7 +50,7 @@ impl Side {
             Delivery::Accepted => {
                 self.counters.accepted();
                 if !self.up.swap(true, Ordering::Relaxed) {
-                    tracing::info!(channel = self.name, "the channel works again");
+                    tracing::info!(channel = self.name, "the channel has recovered");
                 }
                 return Ok(());
             }
@@ -59,7 +59,7 @@ impl Side {
         };
         self.counters.not_accepted(refused, &why);
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::warn!(channel = self.name, why, "the channel fails");
+            tracing::warn!(channel = self.name, why, "the channel is failing");
         }
         Err(after)
     }

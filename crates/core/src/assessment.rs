@@ -34,8 +34,8 @@ pub enum Scoring {
 /// ```
 /// use homeostat_core::NotReady;
 ///
-/// assert_eq!(NotReady::TooManyHoles.to_string(), "too many holes in the window");
-/// assert_eq!(serde_json::to_value(NotReady::TooManyHoles)?, "too-many-holes");
+/// assert_eq!(NotReady::TooManyGaps.to_string(), "too many gaps in the window");
+/// assert_eq!(serde_json::to_value(NotReady::TooManyGaps)?, "too-many-gaps");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +43,16 @@ pub enum Scoring {
 pub enum NotReady {
     /// The window has fewer rows than the detector looks back.
     TooFewSteps,
-    /// Too many of the measurements it needs are holes.
-    TooManyHoles,
+    /// Too many of the measurements it needs are gaps.
+    #[serde(alias = "too-many-holes")] // its name in journals of earlier versions
+    TooManyGaps,
 }
 
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooFewSteps => "too few steps in the window",
-            Self::TooManyHoles => "too many holes in the window",
+            Self::TooManyGaps => "too many gaps in the window",
         })
     }
 }

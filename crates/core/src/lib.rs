@@ -1,4 +1,4 @@
-//! The types every room of homeostat shares.
+//! The types all crates of homeostat share.
 //!
 //! This crate is synchronous and does no input or output. It knows nothing of Prometheus, Kubernetes,
 //! detectors or policies: only the nouns that pass between them. Time and randomness are arguments

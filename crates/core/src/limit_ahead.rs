@@ -1,4 +1,4 @@
-//! When a feature reaches its limit, if it goes on as it does. Not how that is found out: that's the detectors' room.
+//! When a feature reaches its limit, if it goes on as it does. Not how that is found out: that's the crate `incidents`.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Measurements of one replica of a workload. Not what comparing replicas comes to: that's the detectors' room.
+//! Measurements of one replica of a workload. Not what comparing replicas comes to: that's the crate `detect`.
 
 use crate::window::Window;
 

@@ -10,7 +10,7 @@ use crate::subject::Subject;
 
 /// `values` of shape `(n_steps, n_features)` and which of them are there.
 ///
-/// A hole is a hole: where a measurement is absent the value is NaN and [`Window::is_present`] is false. Every
+/// A gap is a gap: where a measurement is absent the value is NaN and [`Window::is_present`] is false. Every
 /// present value is finite; ±Inf and NaN count as absent (the decoder counts what it drops).
 ///
 /// ```
@@ -26,7 +26,7 @@ use crate::subject::Subject;
 /// let window = Window::new(Subject::deployment("shop", "cart"), grid, Arc::new(schema), values)?;
 ///
 /// assert_eq!(window.n_present(), 4);
-/// assert!(!window.is_present(1, 0) && !window.is_present(2, 1), "NaN and infinity are holes");
+/// assert!(!window.is_present(1, 0) && !window.is_present(2, 1), "NaN and infinity are gaps");
 /// assert_eq!(window.last_row()[0], 0.3);
 /// assert_eq!(window.slice_steps(1, 3).map(|tail| tail.grid().start()), Some(Timestamp::from_secs(60)));
 /// # Ok(())
@@ -66,7 +66,7 @@ pub enum WindowError {
 }
 
 impl Window {
-    /// Wraps an array; every value that isn't finite becomes a hole.
+    /// Wraps an array; every value that isn't finite becomes a gap.
     pub fn new(
         subject: Subject,
         grid: Grid,
@@ -96,12 +96,12 @@ impl Window {
         &self.schema
     }
 
-    /// All values, `(n_steps, n_features)`; holes are NaN.
+    /// All values, `(n_steps, n_features)`; gaps are NaN.
     pub fn values(&self) -> ArrayView2<'_, f64> {
         self.values.view()
     }
 
-    /// One moment's values, `(n_features)`; holes are NaN.
+    /// One moment's values, `(n_features)`; gaps are NaN.
     pub fn row(&self, step_idx: usize) -> ArrayView1<'_, f64> {
         self.values.row(step_idx)
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_a_hole() {
+    fn what_is_not_finite_is_a_gap() {
         let values = ndarray::array![[1.0, f64::INFINITY], [f64::NAN, 2.0], [f64::NEG_INFINITY, 3.0]];
         let window = window(values).expect("a window");
         assert_eq!(window.n_present(), 3);

@@ -18,7 +18,7 @@ mod text;
 
 use text::{code, without_strings, without_tests};
 
-/// Each room and the rooms it may depend on (`[dependencies]`; tests may use more).
+/// Each crate and the crates it may depend on (`[dependencies]`; tests may use more).
 const EDGES: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("settings", &["core"]),
@@ -49,10 +49,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Rooms that are synchronous and deterministic: time and randomness come in as arguments.
+/// Crates that are synchronous and deterministic: time and randomness come in as arguments.
 const PURE: &[&str] = &["core", "settings", "detect", "incidents", "simulate", "evaluate", "remediate"];
 
-/// What a pure room's code may not say, and what to use instead.
+/// What a pure crate's code may not say, and what to use instead.
 const BANNED_IN_PURE: &[(&str, &str)] = &[
     ("SystemTime", "pass `now: Timestamp`"),
     ("Instant::now", "pass `now: Timestamp`"),
@@ -75,7 +75,7 @@ const BANNED_EVERYWHERE: &[(&str, &str)] = &[
     ("thread::sleep", "wait for a condition, not for time"),
 ];
 
-/// Files of a pure room that may touch the file system, and why.
+/// Files of a pure crate that may touch the file system, and why.
 const FILES_ALLOWED: &[&str] = &["crates/detect/src/bundle", "crates/settings/src/environment.rs"];
 
 /// Longest a source file may be, tests left out. The aim is 150; a table of data or one tightly knit noun may be longer.
@@ -99,10 +99,10 @@ fn files_below(dir: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// A room's source files with their path from the root.
-fn sources(room: &str) -> Vec<(String, String)> {
+/// A crate's source files with their path from the root.
+fn sources(member: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    files_below(&root().join("crates").join(room).join("src"), ".rs", &mut found);
+    files_below(&root().join("crates").join(member).join("src"), ".rs", &mut found);
     found.sort();
     let texts = found.into_iter().map(|path| {
         let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
@@ -125,30 +125,31 @@ fn only_tests_compile(name: &str) -> bool {
 }
 
 #[test]
-fn rooms_depend_only_on_the_rooms_they_may() {
+fn crates_depend_only_on_the_crates_they_may() {
     let known: BTreeMap<&str, &[&str]> = EDGES.iter().copied().collect();
-    let rooms: Vec<String> = fs::read_dir(root().join("crates"))
+    let crates: Vec<String> = fs::read_dir(root().join("crates"))
         .expect("crates")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
-    for room in &rooms {
-        let allowed = known.get(room.as_str()).unwrap_or_else(|| panic!("the room {room} has no edges in this test"));
-        let manifest = fs::read_to_string(root().join("crates").join(room).join("Cargo.toml")).expect("a manifest");
+    for member in &crates {
+        let allowed =
+            known.get(member.as_str()).unwrap_or_else(|| panic!("the crate {member} has no edges in this test"));
+        let manifest = fs::read_to_string(root().join("crates").join(member).join("Cargo.toml")).expect("a manifest");
         let dependencies =
             manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap_or_default();
         for line in dependencies.lines() {
             if let Some(other) = line.strip_prefix("homeostat-").and_then(|rest| rest.split(['.', ' ', '=']).next()) {
-                assert!(allowed.contains(&other), "{room} may not depend on {other}; see DESIGN in ARCHITECTURE.md");
+                assert!(allowed.contains(&other), "{member} may not depend on {other}; see DESIGN in ARCHITECTURE.md");
             }
         }
     }
 }
 
 #[test]
-fn pure_rooms_take_time_and_chance_as_arguments() {
+fn pure_crates_take_time_and_chance_as_arguments() {
     let mut wrong = Vec::new();
-    for room in PURE {
-        for (name, text) in sources(room).iter().filter(|(name, _)| !is_test_file(name)) {
+    for member in PURE {
+        for (name, text) in sources(member).iter().filter(|(name, _)| !is_test_file(name)) {
             let code = code(text);
             for (word, instead) in BANNED_IN_PURE {
                 if code.contains(word) {
@@ -166,8 +167,8 @@ fn pure_rooms_take_time_and_chance_as_arguments() {
 #[test]
 fn no_code_says_what_is_banned_everywhere() {
     let mut wrong = Vec::new();
-    for (room, _) in EDGES {
-        for (name, text) in sources(room).iter().filter(|(name, _)| !is_test_file(name)) {
+    for (member, _) in EDGES {
+        for (name, text) in sources(member).iter().filter(|(name, _)| !is_test_file(name)) {
             let code = code(text);
             for (word, instead) in BANNED_EVERYWHERE {
                 if code.contains(word) {
@@ -198,8 +199,8 @@ fn no_error_says_its_source_twice() {
         sources_told_twice("enum E {\n#[error(\"a\")]\nA(#[from] B),\n#[error(\"{0}\")]\nC(String),\n}").len(),
         0
     );
-    for (room, _) in EDGES {
-        for (name, text) in sources(room) {
+    for (member, _) in EDGES {
+        for (name, text) in sources(member) {
             let twice = sources_told_twice(&text);
             assert!(twice.is_empty(), "{name}: the chain is printed whole, so leave the source out of {twice:?}");
         }
@@ -210,7 +211,7 @@ fn no_error_says_its_source_twice() {
 fn only_detectors_see_no_label_and_only_evaluate_reads_truths() {
     let readers: Vec<String> = ["ingest", "detect", "incidents", "remediate", "journal", "execute", "announce"]
         .iter()
-        .flat_map(|room| sources(room))
+        .flat_map(|member| sources(member))
         .filter(|(name, text)| !is_test_file(name) && code(text).contains("FaultTruth"))
         .map(|(name, _)| name)
         .collect();
@@ -220,8 +221,8 @@ fn only_detectors_see_no_label_and_only_evaluate_reads_truths() {
 #[test]
 fn every_file_says_what_it_is_for_and_is_short_enough() {
     let mut wrong = Vec::new();
-    for (room, _) in EDGES {
-        for (name, text) in sources(room).iter().filter(|(name, _)| !is_test_file(name)) {
+    for (member, _) in EDGES {
+        for (name, text) in sources(member).iter().filter(|(name, _)| !is_test_file(name)) {
             if !text.starts_with("//!") {
                 wrong.push(format!("{name}: begins without `//!`: say what the file is for"));
             }
@@ -237,8 +238,8 @@ fn every_file_says_what_it_is_for_and_is_short_enough() {
 #[test]
 fn no_files_name_each_other_in_a_circle() {
     let mut all = Vec::new();
-    for (room, _) in EDGES {
-        let files: Vec<_> = sources(room).into_iter().filter(|(name, _)| !is_test_file(name)).collect();
+    for (member, _) in EDGES {
+        let files: Vec<_> = sources(member).into_iter().filter(|(name, _)| !is_test_file(name)).collect();
         let files: Vec<_> = files.into_iter().map(|(name, text)| (name, without_strings(&code(&text)))).collect();
         let arrows = circles::Crate::of(&files).arrows();
         all.extend(circles::circles(&arrows).iter().map(|circle| circles::told(circle, &arrows)));

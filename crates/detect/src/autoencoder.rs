@@ -54,7 +54,7 @@ const INPUTS_MAX: usize = 4096;
 /// A trained autoencoder, ready to score.
 ///
 /// The raw score is the mean over the newest row's present features of `(z − ẑ)²`: `z` the detrended value in training
-/// deviations, clipped at ±10, `ẑ` its reconstruction. A hole goes in as the feature's training mean and is left out of
+/// deviations, clipped at ±10, `ẑ` its reconstruction. A gap goes in as the feature's training mean and is left out of
 /// the score; with less than half of the window, or of the newest row, it is not ready.
 ///
 /// The model ([`Autoencoder::model`]) and the session that runs it are shared between clones, which take turns; buffers are
@@ -94,7 +94,7 @@ impl Autoencoder {
     /// Trains on a subject's history; the embedded runtime scores. The same history and seed give the same model on
     /// the same kind of processor. One core of a server of these years needs a third of a second at most, whatever
     /// the history's length and width. With a model of the user's own in the spec, nothing is trained: the history gives
-    /// what holes are filled with.
+    /// what gaps are filled with.
     pub fn train(spec: &AutoencoderSpec, extracted: &ExtractedFeatures, seed: Seed) -> Result<Self, TrainError> {
         Self::train_shared(spec, &[extracted], seed)
     }
@@ -150,7 +150,7 @@ impl Autoencoder {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each feature's `(z − ẑ)²` in a row buffer of the last batch, `(n_features)`; `None` where it was a hole, or nothing was
+    /// Each feature's `(z − ẑ)²` in a row buffer of the last batch, `(n_features)`; `None` where it was a gap, or nothing was
     /// scored. Empty where the batch had no such row buffer.
     pub fn errors_of(&self, row_buffer_idx: usize) -> &[Option<f64>] {
         self.batch.errors().chunks_exact(self.model.n_features()).nth(row_buffer_idx).unwrap_or(&[])
@@ -238,7 +238,7 @@ impl Fitted for Autoencoder {
 
     fn restore(own: Vec<u8>, model: RestoredFile<'_, Self>, options: &LoadOptions) -> Result<Self, RestoreError> {
         let meta: AutoencoderMeta = postcard::from_bytes(&own).map_err(RestoreError::state)?;
-        // The same network may be fed in another way: a user's own with other means for holes.
+        // The same network may be fed in another way: a user's own with other means for gaps.
         if let Some(known) = model.known.filter(|known| *known.model.meta() == meta) {
             return Ok(known.clone());
         }

@@ -26,7 +26,7 @@ pub struct FalseAlarmBudget {
 /// A text that is no budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no false-alarm budget: write it like 1 per 7d (at least 1 incident, and a duration of at least a minute)"
+    "{0:?} isn't a false-alarm budget: write it like 1 per 7d (at least 1 incident, and a duration of at least a minute)"
 )]
 pub struct NotABudget(String);
 

@@ -94,7 +94,7 @@ pub struct Bundle {
     pub recipe: Recipe,
     /// The ensembles, each as it stood after the last row it has seen.
     pub ensembles: BTreeMap<Subject, Ensemble>,
-    /// The confidence curves, as JSON: what reads them is the room that knows incidents.
+    /// The confidence curves, as JSON: what reads them is the crate that knows incidents.
     pub calibration_json: String,
 }
 

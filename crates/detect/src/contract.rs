@@ -28,8 +28,8 @@ macro_rules! detector_contract {
                 assert_eq!(<$Type as $crate::fitted::Fitted>::NAME, stringify!($module));
             }
             #[test]
-            fn holes_are_scored_or_not_ready_and_never_a_failure() {
-                $crate::contract::holes::<$Type>();
+            fn gaps_are_scored_or_not_ready_and_never_a_failure() {
+                $crate::contract::gaps::<$Type>();
             }
             #[test]
             fn two_trainings_are_the_same_byte_for_byte() {
@@ -160,7 +160,7 @@ fn memory_bytes<T: Fitted>(detector: &T) -> usize {
     detector.own_bytes() + detector.shared_part().map_or(0, |part| part.bytes)
 }
 
-pub(crate) fn holes<T: Fitted>() {
+pub(crate) fn gaps<T: Fitted>() {
     let mut rng = Seed::new(21).rng();
     let mut values = noise(N_TRAIN + 300, N_FEATURES, Seed::new(11));
     values.mapv_inplace(|value| if rng.random::<f64>() < 0.1 { f64::NAN } else { value });
@@ -168,7 +168,7 @@ pub(crate) fn holes<T: Fitted>() {
     values.slice_mut(s![N_TRAIN + 50..N_TRAIN + 90, ..]).fill(f64::NAN);
     values.slice_mut(s![N_TRAIN + 120..N_TRAIN + 200, 0]).fill(f64::NAN);
     let (mut extractor, extracted) = history(values.slice(s![..N_TRAIN, ..]).to_owned());
-    let mut detector = T::train(&T::Spec::default(), &extracted, Seed::new(7)).expect("a model despite holes");
+    let mut detector = T::train(&T::Spec::default(), &extracted, Seed::new(7)).expect("a model despite gaps");
     let mut n_scored = 0;
     for (step_idx, row) in values.slice(s![N_TRAIN.., ..]).rows().into_iter().enumerate() {
         let score = scored(next_score(&mut detector, &mut extractor, &row.to_vec()));
@@ -177,8 +177,8 @@ pub(crate) fn holes<T: Fitted>() {
         }
         n_scored += usize::from(score.is_some());
     }
-    assert!(n_scored >= 100, "only {n_scored} of 300 rows with a tenth of holes were scored");
-    // Holes pushed in by the extractor, for more steps than the row buffer holds.
+    assert!(n_scored >= 100, "only {n_scored} of 300 rows with a tenth of gaps were scored");
+    // Gaps pushed in by the extractor, for more steps than the row buffer holds.
     let much_later = extractor.row_buffer().newest_at().expect("rows") + STEP * 100;
     extractor.push(much_later, vec![0.0; N_FEATURES].into_iter());
     detector.score(extractor.row_buffer()).expect("no failure");
@@ -249,8 +249,8 @@ pub(crate) fn batched<T: Fitted>() {
     let (mut detector, extractor, rows) = usual::<T>();
     let mut subjects = vec![extractor; 40];
     for (idx, (subject, row)) in subjects.iter_mut().zip(rows.rows()).enumerate() {
-        let hole = |(feature_idx, value): (usize, &f64)| if idx % 3 == feature_idx { f64::NAN } else { *value };
-        let cells: Vec<f64> = row.iter().enumerate().map(hole).collect();
+        let gap = |(feature_idx, value): (usize, &f64)| if idx % 3 == feature_idx { f64::NAN } else { *value };
+        let cells: Vec<f64> = row.iter().enumerate().map(gap).collect();
         let at = subject.row_buffer().newest_at().expect("rows") + STEP;
         subject.push(at, cells.into_iter());
     }
@@ -287,7 +287,7 @@ pub(crate) fn extreme_histories<T: Fitted>() {
         ("one row", usual.slice(s![..1, ..]).to_owned()),
         ("twenty rows", usual.slice(s![..20, ..]).to_owned()),
         ("two hundred rows", usual.slice(s![..200, ..]).to_owned()),
-        ("nothing but holes", Array2::from_elem((400, 2), f64::NAN)),
+        ("nothing but gaps", Array2::from_elem((400, 2), f64::NAN)),
         ("duplicates only", Array2::from_elem((400, 2), 3.25)),
         ("zeros", Array2::zeros((400, 2))),
         ("huge", usual.mapv(|value| value.signum() * 1e300)),

@@ -39,7 +39,7 @@ const OWN_BYTES: usize = 500;
 /// What a feature contributes to a row, in this order.
 const ROW_CHANNELS: [Channel; 3] = [Channel::Level, Channel::Residual3, Channel::Residual20];
 
-/// Below this many rows in the row buffer, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
+/// Below this many rows in the row buffer, gaps are no wonder: the distance from the mean of 20 rows needs 10 before it.
 const ROWS_NEEDED: usize = 11;
 
 /// Novelty by distance from DBSCAN's core points.
@@ -47,7 +47,7 @@ const ROWS_NEEDED: usize = 11;
 /// A row is, for each feature, its level and its distances from the means of the previous 3 and 20 rows, in training
 /// deviations, cut at ±20. The raw score is ln(1 + d²), d² being the squared distance to the nearest core, per dimension, in units of ε²
 /// per dimension: ln 2 lies on the surface of a core's ball. The logarithm keeps a far row from drowning what other detectors
-/// say of the rows after it (AUC-PR .470 instead of .466 on labelled data; alone it ranks worse, .489 instead of .529). A hole takes part in no distance: the mean runs over the
+/// say of the rows after it (AUC-PR .470 instead of .466 on labelled data; alone it ranks worse, .489 instead of .529). A gap takes part in no distance: the mean runs over the
 /// dimensions that are there, and below half of them the detector isn't ready.
 ///
 /// ```
@@ -190,7 +190,7 @@ impl Detector for Dbscan {
         let n_present = row.n_present();
         if 2 * n_present < model.columns.len() || n_present == 0 {
             let short = row_buffer.n_rows() < ROWS_NEEDED;
-            return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
+            return Ok(Scoring::NotReady(if short { NotReady::TooFewSteps } else { NotReady::TooManyGaps }));
         }
         RawScore::new((model.cores.nearest(row) / model.epsilon_squared).ln_1p())
             .map(Scoring::Scored)
@@ -226,10 +226,7 @@ impl Fitted for Dbscan {
     }
 
     fn restore(_own: (), model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
-        match model.known {
-            Some(known) => Ok(known.clone()),
-            None => postcard::from_bytes(model.bytes).map_err(RestoreError::state),
-        }
+        model.restored()
     }
 
     fn own_bytes(&self) -> usize {

@@ -45,7 +45,7 @@ pub enum TrainError {
     TooFewRows {
         /// The detector.
         detector: &'static str,
-        /// Rows without too many holes.
+        /// Rows without too many gaps.
         found: usize,
         /// Fewest that make a model.
         needed: usize,

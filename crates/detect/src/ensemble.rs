@@ -34,7 +34,7 @@ pub use spec::EnsembleSpec;
 /// The trained detectors of one subject.
 ///
 /// Rows pass once, in order. A row in which nothing at all was measured isn't taken when it comes: it may still be filled
-/// by the next window. When a later row does come, the steps before it without data become rows of holes (64 at
+/// by the next window. When a later row does come, the steps before it without data become rows of gaps (64 at
 /// most), so that cutting the same data into other windows changes nothing.
 ///
 /// ```
@@ -221,8 +221,8 @@ impl Ensemble {
             if !is_new || window.row(step_idx).iter().all(|value| value.is_nan()) {
                 continue;
             }
-            let n_holes = newest.map_or(0, |newest| self.n_holes_between(newest, at));
-            for back in (1..=n_holes).rev() {
+            let n_gaps = newest.map_or(0, |newest| self.n_gaps_between(newest, at));
+            for back in (1..=n_gaps).rev() {
                 visit(at - self.step() * back, None);
             }
             visit(at, Some(step_idx));
@@ -231,7 +231,7 @@ impl Ensemble {
         Ok(())
     }
 
-    /// Takes one row and assesses it; `None` is a row of holes. A row that isn't newer than what it has seen is left alone.
+    /// Takes one row and assesses it; `None` is a row of gaps. A row that isn't newer than what it has seen is left alone.
     /// Nothing is allocated but for a detector that fails.
     pub(crate) fn take(&mut self, at: Timestamp, row: Option<ArrayView1<'_, f64>>) -> Option<&AssessedRow> {
         let mut row = self.begin(at, row, &[])?;
@@ -346,7 +346,7 @@ impl Ensemble {
     }
 
     /// Steps without data between two moments; at most as many as the row buffer holds.
-    fn n_holes_between(&self, newest: Timestamp, at: Timestamp) -> u32 {
+    fn n_gaps_between(&self, newest: Timestamp, at: Timestamp) -> u32 {
         let missed = at.since(newest).as_millis() / self.step().as_millis().max(1);
         missed.saturating_sub(1).min(BUFFER_ROWS_MAX as u128) as u32
     }

@@ -30,10 +30,10 @@ use crate::scaler::{Scaler, residual};
 /// let mut extractor = FeatureExtractor::new(Scaler::fit(&history), history.grid().step());
 /// let at = |minute: i64| Timestamp::from_secs(60 * minute);
 /// extractor.push(at(0), [1.5, 1.5].into_iter());
-/// assert_eq!(extractor.push(at(3), [1.5, f64::NAN].into_iter()), Pushed::Appended { holes: 2 });
+/// assert_eq!(extractor.push(at(3), [1.5, f64::NAN].into_iter()), Pushed::Appended { gaps: 2 });
 /// assert_eq!(extractor.push(at(1), [9.0, 9.0].into_iter()), Pushed::AlreadySeen);
 /// let level = extractor.row_buffer().row(0, Channel::Level).ok_or("no row")?;
-/// assert!(level[0].abs() < 1.0 && level[1].is_nan(), "deviations; a hole stays a hole");
+/// assert!(level[0].abs() < 1.0 && level[1].is_nan(), "deviations; a gap stays a gap");
 /// # Ok::<(), Any>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,10 +48,10 @@ pub struct FeatureExtractor {
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// It is the row buffer's newest row now; this many steps before it had no data and are rows of holes.
+    /// It is the row buffer's newest row now; this many steps before it had no data and are rows of gaps.
     Appended {
-        /// Rows of holes put in.
-        holes: usize,
+        /// Rows of gaps put in.
+        gaps: usize,
     },
     /// It isn't newer than what was seen, so nothing changed.
     AlreadySeen,
@@ -99,24 +99,24 @@ impl FeatureExtractor {
         &self.row_buffer
     }
 
-    /// Takes the row measured at `at`, `(n_features)` with NaN for holes. Steps that were left out become rows of holes.
+    /// Takes the row measured at `at`, `(n_features)` with NaN for gaps. Steps that were left out become rows of gaps.
     pub fn push(&mut self, at: Timestamp, row: impl ExactSizeIterator<Item = f64> + Clone) -> Pushed {
-        let mut holes = 0;
+        let mut gaps = 0;
         if let Some(newest) = self.row_buffer.newest_at() {
             if at <= newest {
                 return Pushed::AlreadySeen;
             }
             let missed = at.since(newest).as_millis() / self.step.as_millis().max(1);
-            // More holes than the row buffer holds would only push each other out.
-            holes = usize::try_from(missed.saturating_sub(1)).unwrap_or(usize::MAX).min(BUFFER_ROWS_MAX);
-            let steps = u32::try_from(holes).unwrap_or(u32::MAX);
+            // More gaps than the row buffer holds would only push each other out.
+            gaps = usize::try_from(missed.saturating_sub(1)).unwrap_or(usize::MAX).min(BUFFER_ROWS_MAX);
+            let steps = u32::try_from(gaps).unwrap_or(u32::MAX);
             for back in (1..=steps).rev() {
                 let n_features = self.scaler.n_features();
                 self.append(at - self.step * back, std::iter::repeat_n(f64::NAN, n_features));
             }
         }
         self.append(at, row);
-        Pushed::Appended { holes }
+        Pushed::Appended { gaps }
     }
 
     /// What was never measured in training doesn't deviate in a row that has measurements: a detector that needs whole rows
@@ -197,7 +197,7 @@ impl ExtractedFeatures {
         Self { start: grid.start(), step: grid.step(), scaler: scaler.clone(), channels }
     }
 
-    /// One channel, `(n_rows, n_features)`; holes are NaN.
+    /// One channel, `(n_rows, n_features)`; gaps are NaN.
     pub fn channel(&self, channel: Channel) -> &Array2<f64> {
         &self.channels[channel.index()]
     }

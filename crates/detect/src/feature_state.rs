@@ -28,7 +28,7 @@ const EXPECTED_ROWS: usize = 20;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureState {
-    /// What was measured; `None` is a hole.
+    /// What was measured; `None` is a gap.
     pub value: Option<f64>,
     /// What was expected of this row, in the feature's own unit: the forecast where there is one, else the mean of the up to
     /// 20 rows before.
@@ -36,10 +36,10 @@ pub struct FeatureState {
     /// How far it is from its training mean, in training deviations, signed. It stays large for as long as the feature is
     /// away, however long that is. The direction that doesn't matter and everything within `deviation_min` are 0.
     pub deviation: Option<f64>,
-    /// Whether it is there and within [`NORMAL_DEVIATIONS_MAX`]. A hole is not normal: missing data is never recovery (I13).
+    /// Whether it is there and within [`NORMAL_DEVIATIONS_MAX`]. A gap is not normal: missing data is never recovery (I13).
     pub normal: bool,
     /// Whether the forecast takes it for usual: it lies within three deviations of the slow level, which accepts a lasting new
-    /// level after a day. Not so of a hole, and of nothing without a forecast.
+    /// level after a day. Not so of a gap, and of nothing without a forecast.
     #[serde(default)]
     pub usual: bool,
 }

@@ -182,6 +182,16 @@ pub struct RestoredFile<'a, T> {
     pub known: Option<&'a T>,
 }
 
+impl<T: Clone + DeserializeOwned> RestoredFile<'_, T> {
+    /// A model that is wholly in its file, in postcard's format.
+    pub(crate) fn restored(&self) -> Result<T, RestoreError> {
+        match self.known {
+            Some(known) => Ok(known.clone()),
+            None => postcard::from_bytes(self.bytes).map_err(RestoreError::state),
+        }
+    }
+}
+
 /// What the size of a model depends on beside its options.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryShape {

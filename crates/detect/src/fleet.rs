@@ -213,7 +213,7 @@ impl Fleet {
         }
         found.unknown_subjects.sort();
         found.misfits.sort();
-        // Were there two windows of one subject, what was measured goes before a hole.
+        // Were there two windows of one subject, what was measured goes before a gap.
         rows.sort_unstable_by_key(|due| (due.at, due.subject_idx, due.step_idx.is_none(), due.window_idx));
         found
     }

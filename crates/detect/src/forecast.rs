@@ -214,7 +214,7 @@ impl TryFrom<SavedForecast> for Forecast {
 }
 
 impl Forecast {
-    /// Fits each feature on its raw column. A feature on which nothing can be fitted (constant, mostly holes) is held
+    /// Fits each feature on its raw column. A feature on which nothing can be fitted (constant, mostly gaps) is held
     /// against its mean. Draws nothing from `seed`: fitting is deterministic.
     pub fn train(spec: &ForecastSpec, history: &ExtractedFeatures, _seed: Seed) -> Result<Self, TrainError> {
         let raw = history.channel(Channel::Raw);
@@ -249,13 +249,13 @@ impl Forecast {
     }
 
     /// Where each feature was expected at the newest row, `(n_features)`, one step ahead: 99 % of usual rows lie inside.
-    /// Wider after holes and during a [`KnownEffect`]. Before the first row, the training means alone.
+    /// Wider after gaps and during a [`KnownEffect`]. Before the first row, the training means alone.
     pub fn intervals(&self) -> &[Interval] {
         &self.intervals
     }
 
     /// Whether the newest row's feature lay near its slow level, which accepts a lasting new level after a day: within three
-    /// deviations, without the direction that doesn't matter. Not so of a hole.
+    /// deviations, without the direction that doesn't matter. Not so of a gap.
     pub fn is_usual(&self, feature_idx: usize) -> bool {
         self.usual.get(feature_idx).copied().unwrap_or(false)
     }
@@ -277,7 +277,7 @@ impl Forecast {
             + self.scaler.heap_bytes()
     }
 
-    /// Scores the row measured at `at`, `(n_features)` with NaN for holes, and learns from it. `known` says what is known
+    /// Scores the row measured at `at`, `(n_features)` with NaN for gaps, and learns from it. `known` says what is known
     /// beforehand about each feature; features beyond its end have [`KnownEffect::None`]. Allocates nothing.
     pub fn observe(&mut self, at: Timestamp, row: &[f64], known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
         let n_features = self.features.len();
@@ -302,7 +302,7 @@ impl Forecast {
         }
         let n_unmeasured = (0..n_features).filter(|idx| self.scaler.is_unmeasured(*idx)).count();
         if 2 * n_present < n_features - n_unmeasured || n_present == 0 {
-            return Ok(Scoring::NotReady(NotReady::TooManyHoles));
+            return Ok(Scoring::NotReady(NotReady::TooManyGaps));
         }
         RawScore::new(energy / n_present as f64)
             .map(Scoring::Scored)
@@ -344,7 +344,7 @@ impl Forecast {
 }
 
 /// Distances from the quick, middle and slow level in deviations, without what doesn't matter, cut at
-/// ±[`DISTANCE_CLIP`]; NaN for a hole.
+/// ±[`DISTANCE_CLIP`]; NaN for a gap.
 #[inline]
 fn distances(scaler: &Scaler, feature_idx: usize, feature: &FeatureForecast, step: &Step) -> [f64; 3] {
     let (low, high) = scaler.dead_zone(feature_idx);

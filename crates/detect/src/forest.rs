@@ -233,7 +233,7 @@ impl Detector for Forest {
 /// Why a row of which so many of `n_columns` values are there can't be scored, if it can't.
 fn not_ready(n_present: usize, n_columns: usize, row_buffer: &RowBuffer) -> Option<NotReady> {
     let is_short = row_buffer.n_rows() < row::ROWS_NEEDED;
-    (2 * n_present < n_columns).then_some(if is_short { NotReady::TooFewSteps } else { NotReady::TooManyHoles })
+    (2 * n_present < n_columns).then_some(if is_short { NotReady::TooFewSteps } else { NotReady::TooManyGaps })
 }
 
 fn scored(score: f64) -> Result<Scoring, ScoreError> {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn missing() -> DetectorVote {
-        DetectorVote { detector: "y".into(), vote: Vote::NotReady { why: NotReady::TooManyHoles } }
+        DetectorVote { detector: "y".into(), vote: Vote::NotReady { why: NotReady::TooManyGaps } }
     }
 
     fn score(fused: Fused) -> f64 {
@@ -199,7 +199,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn more_surprise_never_scores_lower_and_a_broken_detector_never_scores_higher(
+        fn more_surprisal_never_scores_lower_and_a_broken_detector_never_scores_higher(
             nats in proptest::collection::vec(0.0..100.0_f64, 5), which in 0..5_usize, more in 0.0..1e9_f64,
         ) {
             let votes: Vec<DetectorVote> = nats.iter().map(|nats| scored(*nats)).collect();

@@ -168,7 +168,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     /// Surprisals of an exponential with memory: each row mixes the previous one in, as smoothed residuals do.
-    fn surprises(seed: Seed, n_rows: usize, memory: f64) -> Vec<Option<f64>> {
+    fn surprisals(seed: Seed, n_rows: usize, memory: f64) -> Vec<Option<f64>> {
         let mut rng = seed.rng();
         let mut last = 0.0_f64;
         (0..n_rows)
@@ -205,10 +205,10 @@ mod tests {
             let mut realised = Vec::new();
             for round in 0..20 {
                 let seed = Seed::new(round).fork("budget");
-                let fit = surprises(seed.fork("fit"), 3 * 1440, memory);
+                let fit = surprisals(seed.fork("fit"), 3 * 1440, memory);
                 let threshold = threshold_nats(&fit, &budget);
                 let n_days = 100;
-                let n = openings(&surprises(seed.fork("fresh"), n_days * 1440, memory), threshold);
+                let n = openings(&surprisals(seed.fork("fresh"), n_days * 1440, memory), threshold);
                 realised.push(n as f64 / n_days as f64);
             }
             let mean = realised.iter().sum::<f64>() / realised.len() as f64;
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_tighter_budget_and_a_shorter_history_move_the_threshold_out() {
-        let fused = surprises(Seed::new(5), 4000, 0.5);
+        let fused = surprisals(Seed::new(5), 4000, 0.5);
         let loose = threshold_nats(&fused, &"1 per 1d".parse().expect("a budget"));
         let tight = threshold_nats(&fused, &"1 per 30d".parse().expect("a budget"));
         assert!(tight > loose, "{tight} {loose}");
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn one_real_incident_in_the_history_does_not_blind() {
-        let mut fused = surprises(Seed::new(6), 4000, 0.5);
+        let mut fused = surprisals(Seed::new(6), 4000, 0.5);
         let before = threshold_nats(&fused, &FalseAlarmBudget::default());
         fused[2000..2030].fill(Some(5000.0));
         let after = threshold_nats(&fused, &FalseAlarmBudget::default());

@@ -49,7 +49,7 @@ const ROWS_MIN: usize = 60;
 ///
 /// A row is, for each feature, its distance from the mean of the five rows before, in training deviations, cut at ±20. The raw
 /// score is `ln(1 + q)`, q being the mean square of what the kept components leave of it, each feature in its own deviations of that; usual
-/// rows have a q of about 1. With one feature nothing is kept, and q is the squared distance itself. A hole counts as no
+/// rows have a q of about 1. With one feature nothing is kept, and q is the squared distance itself. A gap counts as no
 /// movement and takes no part in the mean.
 ///
 /// ```
@@ -233,7 +233,7 @@ impl Detector for Pca {
         let n_present = moved.iter().filter(|value| !value.is_nan()).count();
         if 2 * n_present < n_features || n_present == 0 {
             let is_short = row_buffer.n_rows() <= CHANNEL.look_back().unwrap_or(0) / 2;
-            return Ok(Scoring::NotReady(if is_short { NotReady::TooFewSteps } else { NotReady::TooManyHoles }));
+            return Ok(Scoring::NotReady(if is_short { NotReady::TooFewSteps } else { NotReady::TooManyGaps }));
         }
         for (cell, value) in row.iter_mut().zip(moved) {
             *cell = if value.is_nan() { 0.0 } else { value.clamp(-DEVIATION_MAX, DEVIATION_MAX) };
@@ -274,10 +274,7 @@ impl Fitted for Pca {
     }
 
     fn restore(_own: (), model: RestoredFile<'_, Self>, _options: &LoadOptions) -> Result<Self, RestoreError> {
-        match model.known {
-            Some(known) => Ok(known.clone()),
-            None => postcard::from_bytes(model.bytes).map_err(RestoreError::state),
-        }
+        model.restored()
     }
 
     fn own_bytes(&self) -> usize {

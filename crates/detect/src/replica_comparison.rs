@@ -32,7 +32,7 @@ const LEARNING_STEPS: u64 = 30;
 /// Steps after which a replica that isn't seen any more is forgotten: long enough for a scrape that fails for a while.
 const ABSENT_STEPS_MAX: u64 = 60;
 
-/// Share of a replica's own lasting difference from its peers that is learned in a step: a half-life of 240.
+/// Share of a replica's own lasting difference from the others that is learned in a step: a half-life of 240.
 const OFFSET_RATE: f64 = 0.002_9;
 
 /// A difference counts at most this many spreads when offsets are learned, and not at all for spreads beyond it. An hour of
@@ -88,7 +88,7 @@ impl ReplicaComparison {
         Self { scale: ReplicaScale::new(schema), replicas: BTreeMap::new(), n_steps: 0 }
     }
 
-    /// Takes one step: `values` is `(n_replicas, n_features)`, holes are NaN, row `i` belongs to `replicas[i]`, a name that
+    /// Takes one step: `values` is `(n_replicas, n_features)`, gaps are NaN, row `i` belongs to `replicas[i]`, a name that
     /// stays with the replica, such as the pod's. The order of rows doesn't matter. To be called for every step in order.
     pub fn observe(
         &mut self,
@@ -156,15 +156,15 @@ impl ReplicaComparison {
         }
     }
 
-    /// Every compared replica's difference from its peers, in usual spreads, `(n_compared, n_features)`; learns from them.
-    /// A hole agrees with everyone: it is 0.
+    /// Every compared replica's difference from the others, in usual spreads, `(n_compared, n_features)`; learns from them.
+    /// A gap agrees with everyone: it is 0.
     fn deviations(&mut self, names: &[&str], values: ArrayView2<'_, f64>, rows: &[usize]) -> Array2<f64> {
         let mut deviations = Array2::zeros((rows.len(), self.scale.n_features()));
         for feature_idx in 0..self.scale.n_features() {
             let raw: Vec<f64> = rows.iter().map(|row| values[[*row, feature_idx]]).collect();
             let Some(middle) = median(raw.iter().copied().filter(|value| value.is_finite())) else { continue };
             let offset = |name: &&str| self.replicas.get(*name).map_or(0.0, |replica| replica.offsets[feature_idx]);
-            // Holes and infinities become 0 further down; a difference of two huge numbers must not become one.
+            // Gaps and infinities become 0 further down; a difference of two huge numbers must not become one.
             let differences: Vec<Option<f64>> = raw
                 .iter()
                 .zip(names)

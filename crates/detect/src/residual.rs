@@ -70,10 +70,10 @@ impl Detector for Residual {
             return Ok(Scoring::NotReady(NotReady::TooFewSteps));
         }
         if n_present == 0 || (n_present as f64) < PRESENT_SHARE_MIN * self.n_features as f64 {
-            return Ok(Scoring::NotReady(NotReady::TooManyHoles));
+            return Ok(Scoring::NotReady(NotReady::TooManyGaps));
         }
         Ok(RawScore::new((sum / n_present as f64).powi(2))
-            .map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
+            .map_or(Scoring::NotReady(NotReady::TooManyGaps), Scoring::Scored))
     }
 }
 

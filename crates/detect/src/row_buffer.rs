@@ -78,7 +78,7 @@ pub(crate) const CHANNEL_ROWS: usize = {
 
 /// A ring of the last [`BUFFER_ROWS_MAX`] rows of one subject, and the newest of some channels
 /// ([`Channel::rows_max`]). Consecutive rows are one step apart; a step without data
-/// is a row of holes. A hole is NaN in every channel.
+/// is a row of gaps. A gap is NaN in every channel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "SavedRowBuffer", into = "SavedRowBuffer")]
 pub struct RowBuffer {
@@ -137,7 +137,7 @@ impl RowBuffer {
         self.cells.get(from..from + self.n_features)
     }
 
-    /// Appends a row of holes for the moment, to be filled.
+    /// Appends a row of gaps for the moment, to be filled.
     pub(crate) fn push(&mut self, at: Timestamp) -> NewRow<'_> {
         let row_idx = self.n_pushed;
         self.n_pushed += 1;

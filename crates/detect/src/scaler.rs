@@ -51,7 +51,7 @@ struct FeatureScale {
 }
 
 impl Scaler {
-    /// Statistics of one subject's training window; holes are left out. A feature with no measurement at all gets a
+    /// Statistics of one subject's training window; gaps are left out. A feature with no measurement at all gets a
     /// mean of 0 and a deviation of 1 in every channel, which is how [`Scaler::is_unmeasured`] knows it.
     pub fn fit(window: &Window) -> Self {
         let features = window.schema().features().iter().enumerate().map(|(idx, feature)| {
@@ -158,7 +158,7 @@ impl Scaler {
     }
 }
 
-/// `value` less the mean of the up to `rows` values before it, if at least half of them are there; holes are NaN.
+/// `value` less the mean of the up to `rows` values before it, if at least half of them are there; gaps are NaN.
 pub(crate) fn residual(before: &[f64], value: f64, rows: usize) -> Option<f64> {
     if value.is_nan() {
         return None;

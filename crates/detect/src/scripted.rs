@@ -46,7 +46,7 @@ impl Detector for Scripted {
         let levels = row_buffer.row(0, Channel::Level).unwrap_or(&[]);
         let farthest = levels.iter().filter(|level| !level.is_nan()).map(|level| level.abs()).reduce(f64::max);
         let raw = farthest.and_then(|level| RawScore::new(level).ok());
-        Ok(raw.map_or(Scoring::NotReady(NotReady::TooManyHoles), Scoring::Scored))
+        Ok(raw.map_or(Scoring::NotReady(NotReady::TooManyGaps), Scoring::Scored))
     }
 }
 

@@ -61,12 +61,12 @@ impl Tail {
         }
         let body_idx = (((n_rows - 1) as f64) * BODY_QUANTILE) as usize;
         let n_knots = (body_idx + 1).min(KNOTS_MAX);
-        let surprise_max = -((n_rows - body_idx) as f64 / n_rows as f64).ln();
+        let surprisal_max = -((n_rows - body_idx) as f64 / n_rows as f64).ln();
         let mut knots: Vec<(f64, f64)> = Vec::with_capacity(n_knots);
         for knot_idx in 0..n_knots {
             let share = if n_knots == 1 { 1.0 } else { knot_idx as f64 / (n_knots - 1) as f64 };
             // The row above which e^-surprisal of all rows lie; the last knot is the body's end, whatever rounding says.
-            let below = (1.0 - (-share * surprise_max).exp()) * n_rows as f64;
+            let below = (1.0 - (-share * surprisal_max).exp()) * n_rows as f64;
             let idx = if knot_idx + 1 == n_knots { body_idx } else { (below.round() as usize).min(body_idx) };
             let score = sorted[idx];
             // How many score at least as high, ties included.
@@ -169,8 +169,8 @@ mod tests {
             let tail = tail(&scores);
             probes.extend(scores.iter().take(50));
             probes.sort_by(f64::total_cmp);
-            let surprises: Vec<f64> = probes.iter().map(|probe| surprisal(&tail, *probe)).collect();
-            proptest::prop_assert!(surprises.windows(2).all(|pair| pair[0] <= pair[1]));
+            let surprisals: Vec<f64> = probes.iter().map(|probe| surprisal(&tail, *probe)).collect();
+            proptest::prop_assert!(surprisals.windows(2).all(|pair| pair[0] <= pair[1]));
         }
 
         #[test]

@@ -19,15 +19,16 @@ use crate::commands::simulate::{self, SimulateArgs};
 use crate::commands::switch::{self, ResumeArgs, StopArgs};
 use crate::commands::train::{self, TrainArgs};
 use crate::commands::tune::{self, TuneArgs};
+use crate::flags;
 use crate::logging::{self, LogArgs};
 use crate::outcome::Outcome;
 use crate::training::child::{self, TrainModelsArgs};
 
-/// Finds faults in your services' metrics and, where you allow it, cures them.
+/// Detects anomalies in your services' metrics and, where you allow it, remediates them.
 ///
-/// Start with `homeostat demo`: a simulated shop with four events, found, decided, acted on and verified before your eyes.
+/// Start with `homeostat demo`: a simulated shop in which four events are detected, decided on, acted on and verified.
 /// Then write a config (see `deploy/homeostat.example.yaml`), check it with `homeostat check config FILE`, and run
-/// `homeostat serve --config.file FILE`. It starts in mode `observe`: it watches and tells, and changes nothing.
+/// `homeostat serve --config.file FILE`. It starts in mode `observe`: it detects and notifies, and changes nothing.
 #[derive(Debug, Parser)]
 #[command(name = "homeostat", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Args {
@@ -39,42 +40,43 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the simulated shop: nothing needed, nothing changed on your machine, done within a minute.
+    /// Runs a demo on a simulated shop. It needs nothing, changes nothing on your machine and takes less than a minute.
     Demo(DemoArgs),
-    /// Runs the service on a real Prometheus, and on Kubernetes where the config names one.
+    /// Runs the service against Prometheus, and against Kubernetes if the config names a cluster.
     Serve(ServeArgs),
     /// Trains models from the Prometheus history that the config names, or from exported metrics, and saves them as a bundle.
     Train(TrainArgs),
-    /// Saves what a config asks of Prometheus as files that `train`, `score` and `replay` read.
+    /// Exports the answers to a config's queries as files that `train`, `score` and `replay` read.
     Export(ExportArgs),
-    /// Runs an export through detection and policy: what would have happened, and why not.
+    /// Replays exported metrics through detection and policy: what would have been detected and done, and what not and why.
     Replay(ReplayArgs),
-    /// Scores exported metrics row by row with trained models: votes, score and confidence, as the service would have.
+    /// Scores exported metrics row by row with trained models: votes, score and confidence, as the service computes them.
     Score(ScoreArgs),
-    /// Judges detection on labelled data: what is found, how late, and how often nothing was there.
+    /// Evaluates detection on labelled data: events found, detection delay and false alarms.
     Evaluate(Box<EvaluateArgs>),
-    /// Looks for better detector options on labelled data, and writes a config with them.
+    /// Tunes detector options on labelled data and writes a config with them.
     Tune(Box<TuneArgs>),
     /// Checks a file and shows every problem at once, with line and column.
     #[command(subcommand)]
     Check(CheckCommand),
-    /// Looks at recorded incidents.
+    /// Lists and shows recorded incidents.
     #[command(subcommand)]
     Incident(IncidentCommand),
     /// Stops all remediation at once, until `homeostat resume`.
     Stop(StopArgs),
     /// Allows remediation again after `homeostat stop`.
     Resume(ResumeArgs),
-    /// Checks that the journal's chain of records is unbroken.
+    /// Verifies the journal's hash chain, archives included.
     Audit(AuditArgs),
     /// Prints the Kubernetes rights that a config's policies need, as manifests.
     Rbac(RbacArgs),
-    /// Writes labelled data of the simulated shop: a pack for `evaluate`, the same bytes for the same seed.
+    /// Writes a labelled dataset of the simulated shop for `evaluate`. The same seed gives the same bytes.
     Simulate(SimulateArgs),
     /// Trains for a service that waits for the models.
     #[command(hide = true)]
     TrainModels(TrainModelsArgs),
-    /// Measures how often incidents are right, on simulated faults, and writes the calibration that ships with homeostat.
+    /// Measures how often incidents of each type are correct on simulated faults, and writes the calibration that ships with
+    /// homeostat.
     #[command(hide = true)]
     Calibrate(CalibrateArgs),
 }
@@ -84,6 +86,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     if let Err(why) = logging::start(&args.log) {
         return Outcome::Usage(why);
     }
+    flags::renamed(std::env::args_os()).iter().for_each(|renamed| tracing::warn!("{renamed}"));
     match args.command {
         Command::Demo(args) => on_runtime(|| async move { demo::run(&args).await }).into(),
         Command::Serve(args) => on_runtime(|| async move { serve::run(&args).await }).into(),
@@ -164,6 +167,18 @@ mod tests {
         ] {
             let parsed = Args::try_parse_from([&["homeostat"], args].concat());
             assert_eq!(parsed.is_ok(), wanted, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_flag_under_its_old_name_is_read_with_a_warning() {
+        for (args, wanted) in [
+            (&["homeostat", "evaluate", "--pack", "d"][..], &["--pack is now called --dataset"][..]),
+            (&["homeostat", "tune", "--pack=d", "--output", "o"], &["--pack is now called --dataset"]),
+            (&["homeostat", "evaluate", "--dataset", "d"], &[]),
+        ] {
+            assert!(Args::try_parse_from(args).is_ok(), "{args:?}");
+            assert_eq!(flags::renamed(args.iter().map(Into::into)), wanted, "{args:?}");
         }
     }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Schema, Window};
-use homeostat_ingest::{DecodeLimits, FeatureTable, Format, Matrix, QuerySet, ReadOptions, Recording, SampleSink};
+use homeostat_ingest::{
+    DecodeLimits, ExportEvaluator, FeatureTable, Format, Matrix, QuerySet, ReadOptions, SampleSink,
+};
 
 use crate::config::Config;
-use crate::pack_input::{OfSeries, PackInput, PackRows};
+use crate::dataset_input::{DatasetInput, DatasetRows, OfSeries};
 use crate::reading::Reading;
 
 /// Files read at most, so that a wrong directory doesn't read a disk.
@@ -23,12 +25,13 @@ const ENDINGS: [&str; 6] = [".gz", ".zst", ".json", ".ndjson", ".jsonl", ".txt"]
 /// Files of exported metrics.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FilesArgs {
-    /// Exported metrics, packed with gzip or zstd or not; a directory stands for the files in it. With a config, its queries
-    /// are evaluated on raw series, and answers (`QUERY.json`, columns of tables) are taken by their names. Without one,
-    /// tables only: every column is a feature.
+    /// Files of exported metrics, also compressed with gzip or zstd; a directory stands for the files in it. With a config,
+    /// its queries are evaluated on raw series, and query answers (`QUERY.json`, columns of tables) are matched by name.
+    /// Without one, only tables are read, and every column is a feature.
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// The files' format: query-range, openmetrics, tsdb-dump, victoriametrics, csv or parquet. Default: by their content.
+    /// Format of the files: query-range, openmetrics, tsdb-dump, victoriametrics, csv or parquet. Default: detected from
+    /// their content.
     #[arg(long = "format", value_name = "FORMAT", value_parser = format)]
     pub(crate) files_format: Option<Format>,
 }
@@ -43,19 +46,22 @@ pub(crate) struct Answers {
 }
 
 /// Reads the files as answers to the config's queries.
-pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: PackRows) -> anyhow::Result<Answers> {
+pub(crate) fn answers(args: &FilesArgs, config: &Config, rows: DatasetRows) -> anyhow::Result<Answers> {
     let limits = DecodeLimits { series_max: SERIES_MAX, ..DecodeLimits::default() };
-    let mut recording = Recording::new(&config.queries, &config.subjects, config.step, limits);
-    read_all(args, Some(&config.queries), rows, &mut recording)?;
-    let recorded = recording.finish()?;
-    if !recorded.unknown_features.is_empty() {
-        tracing::warn!(columns = recorded.unknown_features.join(","), "no query has these names; they are left out");
+    let mut evaluator = ExportEvaluator::new(&config.queries, &config.subjects, config.step, limits);
+    read_all(args, Some(&config.queries), rows, &mut evaluator)?;
+    let evaluated = evaluator.finish()?;
+    if !evaluated.unknown_features.is_empty() {
+        tracing::warn!(
+            columns = evaluated.unknown_features.join(","),
+            "no query has these names; the columns are ignored"
+        );
     }
-    for query in &recorded.empty {
+    for query in &evaluated.empty {
         tracing::warn!(query, "no series in the files answers this query");
     }
-    check_subjects(&recorded.matrices, config)?;
-    Ok(Answers { matrices: recorded.matrices, scrapes: recorded.scrapes })
+    check_subjects(&evaluated.matrices, config)?;
+    Ok(Answers { matrices: evaluated.matrices, scrapes: evaluated.scrapes })
 }
 
 /// Says which series name no subject; if none does, there is nothing to do.
@@ -91,7 +97,7 @@ pub(crate) fn check_subjects(matrices: &[Option<Matrix>], config: &Config) -> an
 pub(crate) fn tables(
     args: &FilesArgs,
     wanted: Option<(&Arc<Schema>, Duration)>,
-    rows: PackRows,
+    rows: DatasetRows,
 ) -> anyhow::Result<Vec<Window>> {
     let mut table = FeatureTable::new();
     read_all(args, None, rows, &mut table)?;
@@ -106,13 +112,13 @@ pub(crate) fn names(args: &FilesArgs) -> String {
 fn read_all(
     args: &FilesArgs,
     queries: Option<&QuerySet>,
-    rows: PackRows,
+    rows: DatasetRows,
     sink: &mut dyn SampleSink,
 ) -> anyhow::Result<()> {
-    if let Some(pack) = PackInput::of(&args.files)? {
-        let paths: Vec<PathBuf> = pack.series().map(|(_, path)| path).collect();
+    if let Some(dataset) = DatasetInput::of(&args.files)? {
+        let paths: Vec<PathBuf> = dataset.series().map(|(_, path)| path).collect();
         let reading = Reading::begin(paths.iter().map(PathBuf::as_path));
-        for (entry, path) in pack.series() {
+        for (entry, path) in dataset.series() {
             let options = ReadOptions { format: args.files_format, feature: None };
             let read = reading.file(&path, &options, &mut OfSeries::new(entry, rows, sink));
             read.with_context(|| path.display().to_string())?;

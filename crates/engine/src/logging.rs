@@ -11,10 +11,10 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// How to log.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogArgs {
-    /// What to log; a level, or filters such as `info,homeostat=debug`.
+    /// Log level, or filters such as `info,homeostat=debug`.
     #[arg(long = "log.level", global = true, default_value = "info", value_name = "LEVEL")]
     pub(crate) level: String,
-    /// How to write log lines. They go to standard error.
+    /// Format of log lines, which go to standard error.
     #[arg(long = "log.format", global = true, default_value = "logfmt", value_name = "FORMAT")]
     pub(crate) format: LogFormat,
 }

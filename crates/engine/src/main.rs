@@ -1,4 +1,4 @@
-//! The program `homeostat`: commands and wiring. What the commands do is in the rooms; this crate only connects them.
+//! The program `homeostat`: commands and wiring. What the commands do is in the other crates; this one only connects them.
 
 use std::process::ExitCode;
 
@@ -10,13 +10,13 @@ mod clock;
 mod closed_loop;
 mod commands;
 mod config;
+mod dataset_input;
 mod flags;
 mod inputs;
 mod kill_switch;
 mod logging;
 mod no_executor;
 mod outcome;
-mod pack_input;
 mod progress;
 mod reading;
 mod serve;

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use homeostat_ingest::{RecordingError, TableError};
+use homeostat_ingest::{ExportEvaluatorError, TableError};
 
 use crate::source::StepMismatch;
 
@@ -66,7 +66,7 @@ impl From<anyhow::Result<()>> for Outcome {
 fn is_step_mismatch(error: &anyhow::Error) -> bool {
     error.is::<StepMismatch>()
         || matches!(error.downcast_ref(), Some(TableError::StepMismatch { .. }))
-        || matches!(error.downcast_ref(), Some(RecordingError::StepMismatch { .. }))
+        || matches!(error.downcast_ref(), Some(ExportEvaluatorError::StepMismatch { .. }))
 }
 
 /// Writes to standard output. A reader that went away (`| head`) ends the program quietly, like other tools; a disk that is

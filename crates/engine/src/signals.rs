@@ -5,7 +5,7 @@ pub(crate) async fn terminated() {
     let mut term = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(term) => term,
         Err(error) => {
-            tracing::error!(%error, "SIGTERM can't be watched for; use Ctrl-C");
+            tracing::error!(%error, "can't listen for SIGTERM; stop the process with Ctrl-C");
             let _ = tokio::signal::ctrl_c().await;
             return;
         }

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::{Config, Detection, HISTORY_ROWS_MAX};
 use crate::inputs::Answers;
 use crate::progress::{Progress, Unit};
-use crate::training::{self, Aside, Histories, InFile, Trained, Work, train_aside};
+use crate::training::{self, Histories, InFile, TrainHooks, Trained, Work, train_with_hooks};
 
 /// Why there are no models.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ pub(crate) async fn train_on_history(config: &Config, source: &PrometheusSource)
     if trained.ensembles.is_empty() {
         let why = trained.failures.first().map_or_else(
             || {
-                "the history has no workload; check that the queries answer and that `subjects` names their labels"
+                "the history has no workload; check that the queries return data and that `subjects` names their labels"
                     .to_owned()
             },
             |(subject, error)| format!("{subject}: {error}"),
@@ -233,7 +233,7 @@ pub(crate) async fn train(detection: &Detection, histories: Box<dyn Histories>) 
         let Detection { share_models, seed, .. } = detection;
         let bar = Progress::begin("training", Unit::Count("subjects"), histories.len() as u64);
         let work = Work::new(&*histories, &spec, share_models, Seed::new(seed));
-        train_aside(&work, &runtime, &Aside { kept: None, found: &|_| {}, progress: &|_| bar.add(1) })
+        train_with_hooks(&work, &runtime, &TrainHooks { kept: None, found: &|_| {}, progress: &|_| bar.add(1) })
     })
     .await
     .context("training")?;
@@ -244,11 +244,11 @@ pub(crate) async fn train(detection: &Detection, histories: Box<dyn Histories>) 
 /// Logs what couldn't be trained.
 pub(crate) fn tell(trained: &Trained) {
     for (subject, error) in &trained.failures {
-        tracing::warn!(%subject, %error, "not trained; this subject isn't watched");
+        tracing::warn!(%subject, %error, "training failed; this subject isn't watched");
     }
     for (subject, ensemble) in &trained.ensembles {
         for missing in ensemble.missing() {
-            tracing::warn!(%subject, detector = missing.detector, why = missing.why, "trained without a detector");
+            tracing::warn!(%subject, detector = missing.detector, why = missing.why, "trained without one of the detectors");
         }
     }
     tracing::info!(subjects = trained.ensembles.len(), "trained");
@@ -276,7 +276,7 @@ pub(crate) fn check_step(bundle: &Bundle, step: Duration) -> anyhow::Result<()> 
 /// The config's step isn't the models'.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "global.step is {}, the models were trained on rows {} apart; set global.step to that, or train anew",
+    "global.step is {}, the models were trained on rows {} apart; set global.step to that, or train again",
     format_duration(*step),
     format_duration(*trained)
 )]

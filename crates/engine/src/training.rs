@@ -19,7 +19,7 @@ mod histories;
 mod recipe;
 mod work;
 
-pub(crate) use checkpoint::{Kept, Run};
+pub(crate) use checkpoint::{Checkpoint, Run};
 pub(crate) use estimate::{Estimate, resident_bytes};
 pub(crate) use histories::{Histories, InFile};
 pub(crate) use recipe::recipe;
@@ -82,9 +82,9 @@ fn on_runtime(
 }
 
 /// Who is told how training goes on, and what it may take from a training before.
-pub(crate) struct Aside<'a> {
+pub(crate) struct TrainHooks<'a> {
     /// What was fitted already; what is fitted now is kept there, too.
-    pub(crate) kept: Option<&'a Kept>,
+    pub(crate) kept: Option<&'a Checkpoint>,
     /// Is told how many subjects were fitted before.
     pub(crate) found: &'a (dyn Fn(usize) + Sync),
     /// Is told how many subjects are done each time one is.
@@ -104,11 +104,11 @@ pub(crate) fn train(
     progress: impl Fn(usize) + Sync,
 ) -> Trained {
     let work = Work::new(&windows, spec, share, seed);
-    train_aside(&work, runtime, &Aside { kept: None, found: &|_| {}, progress: &progress })
+    train_with_hooks(&work, runtime, &TrainHooks { kept: None, found: &|_| {}, progress: &progress })
 }
 
 /// The same, going on from what was kept: the models are the same as without, bit for bit.
-pub(crate) fn train_aside(work: &Work<'_>, runtime: &OnnxRuntime, aside: &Aside<'_>) -> Trained {
+pub(crate) fn train_with_hooks(work: &Work<'_>, runtime: &OnnxRuntime, aside: &TrainHooks<'_>) -> Trained {
     let keeper = Keeper::new(work, aside.kept);
     let mut found = keeper.found(work.histories.len());
     let is_wanted = |group: &Vec<usize>| group.iter().any(|idx| found[*idx].is_none());
@@ -151,18 +151,18 @@ pub(crate) fn train_aside(work: &Work<'_>, runtime: &OnnxRuntime, aside: &Aside<
 
 /// Keeps what is fitted, if there is where. That it can't be kept stops nothing: it is told once, and a stop would lose it.
 struct Keeper<'a> {
-    kept: Option<&'a Kept>,
+    kept: Option<&'a Checkpoint>,
     keys: Vec<String>,
     has_failed: AtomicBool,
 }
 
 impl<'a> Keeper<'a> {
-    fn new(work: &Work<'_>, kept: Option<&'a Kept>) -> Self {
+    fn new(work: &Work<'_>, kept: Option<&'a Checkpoint>) -> Self {
         let keys = kept.map(|_| work.keys(&program()?)).transpose();
         let (kept, keys) = match keys {
             Ok(keys) => (kept, keys.unwrap_or_default()),
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "what is fitted can't be kept");
+                tracing::warn!(error = format!("{error:#}"), "fitted models can't be saved");
                 (None, Vec::new())
             }
         };
@@ -180,7 +180,7 @@ impl<'a> Keeper<'a> {
         let found: Vec<Option<Ensemble>> = self.keys.iter().map(|key| restorer.restore(&kept.get(key)?).ok()).collect();
         let n_found = found.iter().flatten().count();
         if n_found > 0 {
-            tracing::info!(fitted = n_found, of = n_windows, "going on from {}", kept.dir().display());
+            tracing::info!(fitted = n_found, of = n_windows, "resuming from {}", kept.dir().display());
         }
         found
     }
@@ -191,7 +191,10 @@ impl<'a> Keeper<'a> {
         if let Err(error) = saved
             && !self.has_failed.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(error = format!("{error:#}"), "what is fitted can't be kept; a stop would lose it");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "fitted models can't be saved; they are lost if training is stopped"
+            );
         }
     }
 }

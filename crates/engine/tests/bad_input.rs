@@ -191,10 +191,10 @@ fn what_is_not_there_is_named_once_by_every_command() {
         &["score", &good, &bundle, &format!("--output={gone}/out.csv")],
         &["replay", &gone, &config],
         &["replay", &config, &of("--input")],
-        &["evaluate", &of("--pack")],
-        &["evaluate", &of("--pack"), &of("--against")],
-        &["evaluate", &of("--pack"), &format!("--peer=x={gone}")],
-        &["tune", &of("--pack"), &output],
+        &["evaluate", &of("--dataset")],
+        &["evaluate", &of("--dataset"), &of("--against")],
+        &["evaluate", &of("--dataset"), &format!("--peer=x={gone}")],
+        &["tune", &of("--dataset"), &output],
         &["check", "policy", &gone],
         &["check", "bundle", &gone],
         &["incident", "list", &of("--storage.path")],
@@ -284,10 +284,10 @@ fn without_space_no_command_leaves_half_a_result_or_says_that_it_went_well() {
     let place = Place::new();
     let (config, good) = (place.config(), place.name("good.csv"));
     let bundle = format!("--bundle={}", place.bundle());
-    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/shop").display().to_string();
+    let dataset = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/shop").display().to_string();
     let mut outputs = vec!["scores.csv", "scores.csv.gz", "scores.csv.zst", "scores.json", "scores.jsonl"];
     outputs.extend(cfg!(feature = "parquet").then_some("scores.parquet"));
-    let judge = ["evaluate", "--pack", &pack, "--detectors=residual,dbscan", "--set=shop"];
+    let judge = ["evaluate", "--dataset", &dataset, "--detectors=residual,dbscan", "--set=shop"];
     let json = format!("--output.json={}", place.name("out.json"));
     let mut cases: Vec<(&str, Vec<String>)> =
         vec![("out.json", [&judge[..], &[&json]].concat().iter().map(|arg| (*arg).to_owned()).collect())];
@@ -344,8 +344,8 @@ fn a_bundle_that_found_no_space_is_none() {
     }
 }
 
-/// A pack of one set whose second series is as given.
-fn pack(place: &Place, name: &str, manifest: Option<&str>, second: &[u8]) -> PathBuf {
+/// A dataset of one set whose second series is as given.
+fn dataset(place: &Place, name: &str, manifest: Option<&str>, second: &[u8]) -> PathBuf {
     let dir = place.path(name);
     std::fs::create_dir(&dir).expect("a directory");
     let entry = |series: &str| {
@@ -360,7 +360,7 @@ fn pack(place: &Place, name: &str, manifest: Option<&str>, second: &[u8]) -> Pat
     dir
 }
 
-/// A good series of a pack.
+/// A good series of a dataset.
 fn labelled() -> String {
     let lines = rows(0, 400);
     let lines =
@@ -369,7 +369,7 @@ fn labelled() -> String {
 }
 
 #[test]
-fn a_wrong_series_of_a_pack_is_told_and_left_out_and_a_pack_of_none_fails() {
+fn a_wrong_series_of_a_dataset_is_told_and_left_out_and_a_dataset_of_none_fails() {
     let place = Place::new();
     let good = labelled();
     let lines: Vec<&str> = good.lines().collect();
@@ -387,8 +387,8 @@ fn a_wrong_series_of_a_pack_is_told_and_left_out_and_a_pack_of_none_fails() {
         ("mixed", changed(5, "1767571441,1,1,0"), &["line 6", "61 s after", "60 s"]),
     ];
     for (name, bytes, parts) in cases {
-        let dir = pack(&place, name, None, &bytes).display().to_string();
-        let strict = ["evaluate", "--pack", &dir, "--detectors=residual,dbscan", "--stamps=strict"];
+        let dir = dataset(&place, name, None, &bytes).display().to_string();
+        let strict = ["evaluate", "--dataset", &dir, "--detectors=residual,dbscan", "--stamps=strict"];
         let judged = run(&strict);
         assert!(judged.status.success(), "{name}: {}", text(&judged));
         for part in [&["failed: s/two", "two.csv", "figure eval.vus_pr.s "], parts].concat() {
@@ -413,8 +413,8 @@ fn a_wrong_series_of_a_pack_is_told_and_left_out_and_a_pack_of_none_fails() {
         ("nothing", "[]", "no series"),
         ("cut-list", "[{\"set\":", "isn't a list of series"),
     ] {
-        let dir = pack(&place, name, Some(manifest), &[]).display().to_string();
-        let refused = run(&["evaluate", "--pack", &dir]);
+        let dir = dataset(&place, name, Some(manifest), &[]).display().to_string();
+        let refused = run(&["evaluate", "--dataset", &dir]);
         assert_eq!(refused.status.code(), Some(1), "{name}: {}", text(&refused));
         assert!(text(&refused).contains(part) && text(&refused).contains("manifest.json"), "{}", text(&refused));
         assert_told_once(name, &text(&refused));

@@ -1,5 +1,5 @@
-//! `homeostat evaluate` and `tune` from the command line: on a small pack made here, and, where `HOMEOSTAT_LABELLED_PACK` names a real
-//! one, against its independent judge (`HOMEOSTAT_JUDGE`, else `eval.py` beside the pack; Python with numpy and pandas).
+//! `homeostat evaluate` and `tune` from the command line: on a small dataset made here, and, where `HOMEOSTAT_LABELLED_DATASET` names a real
+//! one, against its independent judge (`HOMEOSTAT_JUDGE`, else `eval.py` beside the dataset; Python with numpy and pandas).
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
 
@@ -52,14 +52,14 @@ fn csv(salt: u32) -> String {
 }
 
 /// Two sets of two series.
-fn small_pack(dir: &Path) -> PathBuf {
-    let pack = dir.join("pack");
+fn small_dataset(dir: &Path) -> PathBuf {
+    let dataset = dir.join("dataset");
     let mut entries = Vec::new();
     for (idx, (set, series)) in [("shop", "cart"), ("shop", "web"), ("bank", "pay"), ("bank", "log")].iter().enumerate()
     {
-        std::fs::create_dir_all(pack.join(set)).expect("a directory");
+        std::fs::create_dir_all(dataset.join(set)).expect("a directory");
         let path = format!("{set}/{series}.csv.gz");
-        let file = std::fs::File::create(pack.join(&path)).expect("a file");
+        let file = std::fs::File::create(dataset.join(&path)).expect("a file");
         let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
         gzip.write_all(csv(idx as u32 + 1).as_bytes()).expect("written");
         gzip.finish().expect("written");
@@ -67,22 +67,22 @@ fn small_pack(dir: &Path) -> PathBuf {
             "set": set, "series": series, "path": path, "rows": 1440, "train_rows": 900, "features": 2, "interval_s": 60,
         }));
     }
-    std::fs::write(pack.join("manifest.json"), Value::from(entries).to_string()).expect("written");
-    pack
+    std::fs::write(dataset.join("manifest.json"), Value::from(entries).to_string()).expect("written");
+    dataset
 }
 
 const QUICK: [&str; 4] = ["--detectors", "residual,dbscan", "--ablation", "--seeds=1"];
 
 #[test]
-fn a_pack_is_judged_and_its_scores_judge_the_same_as_any_programs() {
+fn a_dataset_is_judged_and_its_scores_judge_the_same_as_any_programs() {
     let dir = tempfile::tempdir().expect("a directory");
-    let pack = small_pack(dir.path());
+    let dataset = small_dataset(dir.path());
     let (json, scores, cache) = (dir.path().join("a.json"), dir.path().join("scores"), dir.path().join("cache"));
     let markdown = dir.path().join("a.md");
     let ours = evaluate(
         &QUICK,
         &[
-            ("--pack", &pack),
+            ("--dataset", &dataset),
             ("--output.json", &json),
             ("--output.scores", &scores),
             ("--output.markdown", &markdown),
@@ -101,7 +101,7 @@ fn a_pack_is_judged_and_its_scores_judge_the_same_as_any_programs() {
     let theirs_json = dir.path().join("b.json");
     let theirs = evaluate(
         &[],
-        &[("--pack", &pack), ("--scores", &scores), ("--output.json", &theirs_json), ("--against", &json)],
+        &[("--dataset", &dataset), ("--scores", &scores), ("--output.json", &theirs_json), ("--against", &json)],
     );
     assert!(theirs.status.success(), "{}", text(&theirs));
     let second = read_json(&theirs_json);
@@ -114,7 +114,7 @@ fn a_pack_is_judged_and_its_scores_judge_the_same_as_any_programs() {
     let again_json = dir.path().join("c.json");
     let again = evaluate(
         &QUICK,
-        &[("--pack", &pack), ("--output.json", &again_json), ("--cache", &cache), ("--workers", Path::new("1"))],
+        &[("--dataset", &dataset), ("--output.json", &again_json), ("--cache", &cache), ("--workers", Path::new("1"))],
     );
     assert!(again.status.success(), "{}", text(&again));
     assert_eq!(read_json(&again_json), first);
@@ -123,10 +123,10 @@ fn a_pack_is_judged_and_its_scores_judge_the_same_as_any_programs() {
 #[test]
 fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
     let dir = tempfile::tempdir().expect("a directory");
-    let pack = small_pack(dir.path());
-    let whole = std::fs::read(pack.join("shop/web.csv.gz")).expect("made");
-    std::fs::write(pack.join("shop/web.csv.gz"), &whole[..whole.len() / 2]).expect("written");
-    let cut = evaluate(&QUICK, &[("--pack", &pack)]);
+    let dataset = small_dataset(dir.path());
+    let whole = std::fs::read(dataset.join("shop/web.csv.gz")).expect("made");
+    std::fs::write(dataset.join("shop/web.csv.gz"), &whole[..whole.len() / 2]).expect("written");
+    let cut = evaluate(&QUICK, &[("--dataset", &dataset)]);
     assert!(text(&cut).contains("failed: shop/web") && text(&cut).contains("gzip stream is cut off"), "{}", text(&cut));
     assert!(text(&cut).contains("figure eval.vus_pr.shop"), "{}", text(&cut));
     for (args, wanted) in [
@@ -134,7 +134,7 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
         (&["--detectors", "magic"][..], "use one of residual, forest"),
         (&["--against", "missing.json"][..], "--against: reading missing.json"),
     ] {
-        let refused = evaluate(args, &[("--pack", &pack)]);
+        let refused = evaluate(args, &[("--dataset", &dataset)]);
         assert!(!refused.status.success() && text(&refused).contains(wanted), "{}", text(&refused));
     }
 }
@@ -142,9 +142,9 @@ fn what_cannot_be_read_is_named_and_the_rest_is_judged() {
 #[test]
 fn peers_are_judged_on_the_same_series_and_shown_beside_ours() {
     let dir = tempfile::tempdir().expect("a directory");
-    let pack = small_pack(dir.path());
+    let dataset = small_dataset(dir.path());
     let (scores, json, html) = (dir.path().join("scores"), dir.path().join("a.json"), dir.path().join("a.html"));
-    let ours = evaluate(&QUICK, &[("--pack", &pack), ("--output.scores", &scores)]);
+    let ours = evaluate(&QUICK, &[("--dataset", &dataset), ("--output.scores", &scores)]);
     assert!(ours.status.success(), "{}", text(&ours));
     // A peer that sees the latency and says how surprising it is, for every row; of one series it says nothing.
     let plain = dir.path().join("plain");
@@ -159,7 +159,7 @@ fn peers_are_judged_on_the_same_series_and_shown_beside_ours() {
     let beside = evaluate(
         &QUICK,
         &[
-            ("--pack", &pack),
+            ("--dataset", &dataset),
             ("--peer", Path::new(&format!("twin={}", scores.display()))),
             ("--peer", Path::new(&format!("plain={}", plain.display()))),
             ("--output.json", &json),
@@ -190,11 +190,11 @@ fn peers_are_judged_on_the_same_series_and_shown_beside_ours() {
     for (peer, wanted) in
         [("x", "NAME=DIR"), ("a b=x", "invalid name"), ("x=", "no directory"), ("x=/nowhere", "isn't a directory")]
     {
-        let refused = evaluate(&["--peer", peer], &[("--pack", &pack)]);
+        let refused = evaluate(&["--peer", peer], &[("--dataset", &dataset)]);
         assert!(!refused.status.success() && text(&refused).contains(wanted), "{}", text(&refused));
     }
     let twice = format!("x={}", plain.display());
-    let refused = evaluate(&["--peer", &twice, "--peer", &twice], &[("--pack", &pack)]);
+    let refused = evaluate(&["--peer", &twice, "--peer", &twice], &[("--dataset", &dataset)]);
     assert!(!refused.status.success() && text(&refused).contains("two are called x"), "{}", text(&refused));
 }
 
@@ -203,9 +203,9 @@ const FEW: [&str; 4] = ["--option", "detectors,opening.rows", "--budget-trials",
 #[test]
 fn a_search_that_was_cut_off_goes_on_to_the_same_config_which_is_read_as_it_is() {
     let dir = tempfile::tempdir().expect("a directory");
-    let pack = small_pack(dir.path());
+    let dataset = small_dataset(dir.path());
     let (whole, resumed) = (dir.path().join("whole.yaml"), dir.path().join("resumed.yaml"));
-    let first = run("tune", &FEW, &[("--pack", &pack), ("--output", &whole)]);
+    let first = run("tune", &FEW, &[("--dataset", &dataset), ("--output", &whole)]);
     assert!(first.status.success(), "{}", text(&first));
     for wanted in ["figure eval.vus_pr.loso 0.", "chosen on the other sets", "what mattered", "detectors"] {
         assert!(text(&first).contains(wanted), "{wanted} isn't in\n{}", text(&first));
@@ -215,7 +215,7 @@ fn a_search_that_was_cut_off_goes_on_to_the_same_config_which_is_read_as_it_is()
     let n_lines = journal.lines().count();
     let half: String = journal.lines().take(n_lines / 2).map(|line| format!("{line}\n")).collect();
     std::fs::write(dir.path().join("resumed.yaml.journal"), half + "{\"trial\":1,\"ser").expect("written");
-    let second = run("tune", &FEW, &[("--pack", &pack), ("--output", &resumed), ("--workers", Path::new("1"))]);
+    let second = run("tune", &FEW, &[("--dataset", &dataset), ("--output", &resumed), ("--workers", Path::new("1"))]);
     assert!(second.status.success(), "{}", text(&second));
     let read = |path: &Path| std::fs::read_to_string(path).expect("written");
     assert_eq!(read(&whole), read(&resumed));
@@ -225,14 +225,14 @@ fn a_search_that_was_cut_off_goes_on_to_the_same_config_which_is_read_as_it_is()
 
     let checked = run("check", &["config", whole.to_str().expect("a name")], &[]);
     assert!(checked.status.success() && text(&checked).contains("OK"), "{}", text(&checked));
-    let judged = evaluate(&[], &[("--pack", &pack), ("--config.file", &whole)]);
+    let judged = evaluate(&[], &[("--dataset", &dataset), ("--config.file", &whole)]);
     assert!(judged.status.success() && text(&judged).contains("figure eval.vus_pr.macro"), "{}", text(&judged));
 }
 
 #[test]
 fn a_wrong_search_is_refused_before_it_begins() {
     let dir = tempfile::tempdir().expect("a directory");
-    let pack = small_pack(dir.path());
+    let dataset = small_dataset(dir.path());
     let output = dir.path().join("tuned.yaml");
     let base = dir.path().join("base.yaml");
     std::fs::write(&base, "mode: observe\ndatasorces: []\n").expect("written");
@@ -240,26 +240,26 @@ fn a_wrong_search_is_refused_before_it_begins() {
     for (args, paths, wanted) in [
         (
             &["--option", "forrest"][..],
-            &[("--pack", pack.as_path())][..],
+            &[("--dataset", dataset.as_path())][..],
             "use one of detectors, forest.sample_rows_max",
         ),
-        (&["--set", "nowhere"], &[("--pack", &pack)], "it has bank, shop"),
-        (&[], &[("--pack", dir.path())], "manifest.json"),
-        (&[], &[("--pack", &pack), ("--config.file", &base)], "datasorces"),
-        (&[], &[("--pack", &pack), ("--journal", &dir.path().join("mine.journal"))], "another search"),
-        (&["--budget-trials", "1"], &[("--pack", &pack)], "2..=10000"),
+        (&["--set", "nowhere"], &[("--dataset", &dataset)], "it has bank, shop"),
+        (&[], &[("--dataset", dir.path())], "manifest.json"),
+        (&[], &[("--dataset", &dataset), ("--config.file", &base)], "datasorces"),
+        (&[], &[("--dataset", &dataset), ("--journal", &dir.path().join("mine.journal"))], "another search"),
+        (&["--budget-trials", "1"], &[("--dataset", &dataset)], "2..=10000"),
     ] {
         let refused = run("tune", args, &[paths, &[("--output", &output)]].concat());
         assert!(!refused.status.success() && text(&refused).contains(wanted), "{wanted}: {}", text(&refused));
         assert!(!output.exists());
     }
     std::fs::write(&output, "mode: observe\n").expect("written");
-    let refused = run("tune", &[], &[("--pack", &pack), ("--output", &output)]);
-    assert!(!refused.status.success() && text(&refused).contains("is there already"), "{}", text(&refused));
+    let refused = run("tune", &[], &[("--dataset", &dataset), ("--output", &output)]);
+    assert!(!refused.status.success() && text(&refused).contains("already exists"), "{}", text(&refused));
     // A series that is cut off ends the search: options mustn't be chosen by what could be read.
-    let whole = std::fs::read(pack.join("shop/web.csv.gz")).expect("made");
-    std::fs::write(pack.join("shop/web.csv.gz"), &whole[..whole.len() / 2]).expect("written");
-    let refused = run("tune", &FEW, &[("--pack", &pack), ("--output", &dir.path().join("other.yaml"))]);
+    let whole = std::fs::read(dataset.join("shop/web.csv.gz")).expect("made");
+    std::fs::write(dataset.join("shop/web.csv.gz"), &whole[..whole.len() / 2]).expect("written");
+    let refused = run("tune", &FEW, &[("--dataset", &dataset), ("--output", &dir.path().join("other.yaml"))]);
     assert!(!refused.status.success() && text(&refused).contains("gzip stream is cut off"), "{}", text(&refused));
 }
 
@@ -283,14 +283,14 @@ fn simulated_faults_are_diagnosed_the_same_with_any_number_of_threads() {
     assert!(diagnosis["cases"].as_array().is_some_and(|cases| !cases.is_empty()));
     assert_eq!(diagnosis, read_json(&two)["diagnosis"]);
     let neither = evaluate(&[], &[]);
-    assert!(!neither.status.success() && text(&neither).contains("--pack"), "{}", text(&neither));
+    assert!(!neither.status.success() && text(&neither).contains("--dataset"), "{}", text(&neither));
 }
 
 /// The judge's answers on our scores of one set.
-fn judged(judge: &Path, pack: &Path, scores: &Path, sets: &str, json: &Path) -> Result<Value, String> {
+fn judged(judge: &Path, dataset: &Path, scores: &Path, sets: &str, json: &Path) -> Result<Value, String> {
     let python = std::env::var("HOMEOSTAT_PYTHON").unwrap_or_else(|_| "python3".into());
     let mut command = Command::new(&python);
-    command.arg(judge).arg(pack).arg(scores).args(["--sets", sets, "--json"]).arg(json);
+    command.arg(judge).arg(dataset).arg(scores).args(["--sets", sets, "--json"]).arg(json);
     match command.output() {
         Ok(output) if output.status.success() => Ok(read_json(json)),
         Ok(output) => Err(text(&output)),
@@ -299,25 +299,31 @@ fn judged(judge: &Path, pack: &Path, scores: &Path, sets: &str, json: &Path) -> 
 }
 
 #[test]
-fn our_figures_agree_with_the_packs_own_judge() {
-    let Ok(pack) = std::env::var("HOMEOSTAT_LABELLED_PACK").map(PathBuf::from) else {
-        eprintln!("SKIP our_figures_agree_with_the_packs_own_judge: HOMEOSTAT_LABELLED_PACK names no labelled pack");
+fn our_metrics_agree_with_the_datasets_own_judge() {
+    let Ok(dataset) = std::env::var("HOMEOSTAT_LABELLED_DATASET")
+        // Its name before.
+        .or_else(|_| std::env::var("HOMEOSTAT_LABELLED_PACK"))
+        .map(PathBuf::from)
+    else {
+        eprintln!(
+            "SKIP our_metrics_agree_with_the_datasets_own_judge: HOMEOSTAT_LABELLED_DATASET names no labelled dataset"
+        );
         return;
     };
-    let judge = std::env::var("HOMEOSTAT_JUDGE").map(PathBuf::from).unwrap_or_else(|_| pack.join("../eval.py"));
+    let judge = std::env::var("HOMEOSTAT_JUDGE").map(PathBuf::from).unwrap_or_else(|_| dataset.join("../eval.py"));
     let sets = std::env::var("HOMEOSTAT_LABELLED_SETS").unwrap_or_else(|_| "asd,nab".into());
     let dir = tempfile::tempdir().expect("a directory");
     let (json, scores) = (dir.path().join("ours.json"), dir.path().join("scores"));
     let ours = evaluate(
         &["--detectors", "residual,dbscan", "--set", &sets],
-        &[("--pack", &pack), ("--output.json", &json), ("--output.scores", &scores)],
+        &[("--dataset", &dataset), ("--output.json", &json), ("--output.scores", &scores)],
     );
     assert!(ours.status.success(), "{}", text(&ours));
     let ours = read_json(&json);
-    let theirs = match judged(&judge, &pack, &scores, &sets, &dir.path().join("theirs.json")) {
+    let theirs = match judged(&judge, &dataset, &scores, &sets, &dir.path().join("theirs.json")) {
         Ok(theirs) => theirs,
         Err(why) if why.contains("No module named") => {
-            eprintln!("SKIP our_figures_agree_with_the_packs_own_judge: the judge can't run: {why}");
+            eprintln!("SKIP our_metrics_agree_with_the_datasets_own_judge: the judge can't run: {why}");
             return;
         }
         Err(why) => panic!("the judge failed: {why}"),

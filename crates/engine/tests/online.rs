@@ -2,61 +2,29 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
+use support::prometheus::noise;
+
 /// A server with three workloads of `good`, series without a workload for `nameless`, histograms for `native`, and nothing else.
 fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || drop(answer(stream)));
-        }
-    });
-    url
-}
-
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut n_body = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            n_body = length.trim().parse().expect("a length");
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut form = vec![0; n_body];
-    reader.read_exact(&mut form)?;
-    let form = String::from_utf8_lossy(&form).into_owned();
-    let of = |name: &str| form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or("");
-    let (start, end): (u64, u64) = (of("start").parse().expect("a number"), of("end").parse().expect("a number"));
-    let values = |salt: u64| -> String {
-        let value = |at: u64| (at ^ (salt << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52;
-        (start..=end).map(|at| format!(r#"[{at},"{}"]"#, value(at))).collect::<Vec<_>>().join(",")
-    };
-    let result: Vec<String> = match of("query") {
+    support::prometheus::serve(|asked| match asked.query() {
         "good" => (0..3)
-            .map(|idx| format!(r#"{{"metric":{{"namespace":"shop","workload":"w{idx}"}},"values":[{}]}}"#, values(idx)))
+            .map(|idx| {
+                let labels = format!(r#"{{"namespace":"shop","workload":"w{idx}"}}"#);
+                asked.series(&labels, |at| noise(at, idx << 40, 12))
+            })
             .collect(),
-        "nameless" => vec![format!(r#"{{"metric":{{"pod":"x"}},"values":[{}]}}"#, values(1))],
+        "nameless" => vec![asked.series(r#"{"pod":"x"}"#, |at| noise(at, 1 << 40, 12))],
         "native" => vec![format!(
-            r#"{{"metric":{{"namespace":"shop","workload":"w0"}},"histograms":[[{end},{{"count":"1","sum":"2"}}]]}}"#
+            r#"{{"metric":{{"namespace":"shop","workload":"w0"}},"histograms":[[{},{{"count":"1","sum":"2"}}]]}}"#,
+            asked.end
         )],
         _nothing => Vec::new(),
-    };
-    let body = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, result.join(","));
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    })
 }
 
 fn run(dir: &Path, args: &[&str]) -> (Output, String) {

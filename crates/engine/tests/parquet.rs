@@ -15,7 +15,7 @@ use parquet::file::writer::SerializedFileWriter;
 /// A cell of the table: when (milliseconds), of which service, which feature, and its value.
 type Measurement = (i64, &'static str, &'static str, f64);
 
-/// Two features of two services over 300 minutes, with holes.
+/// Two features of two services over 300 minutes, with gaps.
 fn measurements() -> Vec<Measurement> {
     let mut all = Vec::new();
     for row in 0..300_i64 {

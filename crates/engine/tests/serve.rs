@@ -2,61 +2,27 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
+use support::prometheus::noise;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_homeostat");
 
 /// A Prometheus that knows every moment and so many workloads.
 fn prometheus(n_subjects: u64) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || drop(answer(stream, n_subjects)));
-        }
-    });
-    url
-}
-
-fn answer(mut stream: TcpStream, n_subjects: u64) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut n_body = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            n_body = length.trim().parse().expect("a length");
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut form = vec![0; n_body];
-    reader.read_exact(&mut form)?;
-    let form = String::from_utf8_lossy(&form).into_owned();
-    let of = |name: &str| -> f64 {
-        let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        value.and_then(|value| value.parse().ok()).expect("a number")
-    };
-    let (start, end, step) = (of("start") as u64, of("end") as u64, (of("step") as u64).max(1));
-    let series = |subject: u64| {
-        let value = |at: u64| (at ^ (subject << 40)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-        let values: Vec<String> =
-            (start..=end).step_by(step as usize).map(|at| format!(r#"[{at},"{}"]"#, value(at))).collect();
-        let labels = format!(r#"{{"namespace":"shop","workload":"s{subject}"}}"#);
-        format!(r#"{{"metric":{labels},"values":[{}]}}"#, values.join(","))
-    };
-    let all: Vec<String> = (0..n_subjects).map(series).collect();
-    let body = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, all.join(","));
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    support::prometheus::serve(move |asked| {
+        let series = |subject: u64| {
+            let labels = format!(r#"{{"namespace":"shop","workload":"s{subject}"}}"#);
+            asked.series(&labels, |at| noise(at, subject << 40, 16))
+        };
+        (0..n_subjects).map(series).collect()
+    })
 }
 
 /// A service, killed when a test ends early.
@@ -155,7 +121,7 @@ fn a_hangup_reloads_the_config_and_ends_nothing_and_probes_listen_apart() {
     assert!(told.contains("mode=recommend"), "{told}");
     write_config(room.path(), &url, "mode: recomend\n");
     service.signal("HUP");
-    service.until("the one before stays in force");
+    service.until("the previous one stays in force");
     let (status, why) = ask(service.port, "POST", "/-/reload");
     assert!(status == 500 && why.contains("recomend"), "{why}");
     let metrics = ask(probes, "GET", "/metrics").1;

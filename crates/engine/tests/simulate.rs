@@ -48,7 +48,7 @@ fn a_directory_that_is_there_is_never_written_into() {
     let room = tempfile::tempdir().expect("a directory");
     let output = simulate(room.path(), &[]);
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is there already"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("already exists"));
     assert!(files(room.path()).is_empty());
     let output = simulate(&room.path().join("none"), &["--days", "0"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("at least 1"), "{output:?}");

@@ -111,7 +111,7 @@ fn a_training_that_was_stopped_goes_on_to_the_same_bytes() {
         assert!(code.is_none() || told.contains("4 of 6 subjects are fitted and kept in b.tar.zst.partial"), "{told}");
         assert_eq!(names(room.path()), ["b.tar.zst.partial", "t.csv", "whole.tar.zst"], "no half bundle");
         let told = stderr(&succeeded(&mut train(room.path(), "b.tar.zst", &[])));
-        assert!(told.contains("going on from b.tar.zst.partial") && told.contains("fitted=4 of=6"), "{told}");
+        assert!(told.contains("resuming from b.tar.zst.partial") && told.contains("fitted=4 of=6"), "{told}");
         assert!(fs::read(room.path().join("b.tar.zst")).expect("a bundle") == whole, "after {signal}");
         fs::remove_file(room.path().join("b.tar.zst")).expect("a file");
         assert_eq!(names(room.path()), ["t.csv", "whole.tar.zst"], "nothing is left of it");
@@ -258,7 +258,7 @@ fn what_is_asked_wrongly_is_refused_before_anything_is_read() {
     let room = room();
     fs::write(room.path().join("there"), "x").expect("room to write");
     for (output, wanted) in [
-        ("there", "is there already"),
+        ("there", "already exists"),
         ("b.tar.gz", "end the name with .tar.zst"),
         ("b.zip", "end the name with .tar.zst"),
         ("..", "name a file or directory"),

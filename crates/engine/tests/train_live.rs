@@ -2,64 +2,29 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers of tests, outside a test function")]
 
+mod support;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use homeostat_detect::BundleManifest;
+use support::prometheus::noise;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_homeostat");
 const N_SUBJECTS: u64 = 5;
 
 /// A server that knows every moment: what it answers depends on nothing but the moment asked for.
 fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || drop(answer(stream)));
-        }
-    });
-    url
-}
-
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut n_body = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            n_body = length.trim().parse().expect("a length");
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut form = vec![0; n_body];
-    reader.read_exact(&mut form)?;
-    let form = String::from_utf8_lossy(&form).into_owned();
-    let of = |name: &str| -> f64 {
-        let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        value.and_then(|value| value.parse().ok()).expect("a number")
-    };
-    let (start, end, step) = (of("start") as u64, of("end") as u64, (of("step") as u64).max(1));
-    let series = |subject: u64| {
-        let value = |at: u64| (at ^ (subject << 40) ^ (form.len() as u64)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-        let values: Vec<String> =
-            (start..=end).step_by(step as usize).map(|at| format!(r#"[{at},"{}"]"#, value(at))).collect();
-        let labels = format!(r#"{{"namespace":"shop","workload":"s{subject}"}}"#);
-        format!(r#"{{"metric":{labels},"values":[{}]}}"#, values.join(","))
-    };
-    let all: Vec<String> = (0..N_SUBJECTS).map(series).collect();
-    let body = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{}]}}}}"#, all.join(","));
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    support::prometheus::serve(|asked| {
+        let series = |subject: u64| {
+            let labels = format!(r#"{{"namespace":"shop","workload":"s{subject}"}}"#);
+            let salt = (subject << 40) ^ asked.query().len() as u64;
+            asked.series(&labels, |at| noise(at, salt, 16))
+        };
+        (0..N_SUBJECTS).map(series).collect()
+    })
 }
 
 fn train(room: &Path, more: &[&str]) -> Command {

@@ -1,4 +1,4 @@
-//! What became of an action, in plain terms: this room doesn't know how actions are carried out.
+//! What became of an action, in plain terms: this crate doesn't know how actions are carried out.
 
 use homeostat_core::{IncidentId, Subject, Timestamp};
 use homeostat_remediate::{ActionName, PlanId};

@@ -1,6 +1,6 @@
 //! Root cause and type, judged: who was named when somebody was called, and what it was called.
 //!
-//! On simulated faults whose cause is known. A figure from the simulator says whether the loop reasons rightly about causes
+//! On simulated faults whose cause is known. A metric from the simulator says whether the loop reasons rightly about causes
 //! it can see; it says little about a real cluster.
 
 use std::time::Duration;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::incident_record::IncidentRecord;
 use crate::matching::{AFTERMATH, Due, match_incidents};
 
-mod figures;
+mod metrics;
 mod text;
 
-pub use figures::DiagnosisFigures;
+pub use metrics::DiagnosisMetrics;
 pub(crate) use text::confusion;
 
 /// Somebody is called this long after a fault's first incident: an incident that can't be typed is escalated by then, and

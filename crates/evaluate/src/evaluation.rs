@@ -11,7 +11,7 @@ use crate::metrics::EventTotals;
 mod bootstrap;
 mod claims;
 mod comparison;
-mod figures;
+mod figure_lines;
 mod html;
 mod judgement;
 mod markdown;
@@ -23,11 +23,11 @@ mod trace;
 pub use bootstrap::Estimate;
 pub use claims::{Claimant, claims};
 pub use comparison::{Change, Comparison, Verdict};
-pub use figures::figure_lines;
+pub use figure_lines::figure_lines;
 pub use html::html;
-pub use judgement::{AlertRule, AlertsBy, ConfidenceFigures, DetectorWorth, JudgeOptions, Judged, SeriesJudgement};
+pub use judgement::{AlertRule, AlertsBy, ConfidenceMetrics, DetectorWorth, JudgeOptions, Judged, SeriesJudgement};
 pub use markdown::markdown;
-pub use peers::PeerFigures;
+pub use peers::PeerMetrics;
 pub use table::table;
 pub use trace::{TRACE_COLUMNS, Trace, TraceColumn};
 
@@ -47,7 +47,7 @@ pub struct Protocol {
     pub budget_per_day: f64,
     /// The detectors that were asked for.
     pub detectors: Vec<String>,
-    /// The seeds of training; every figure is a mean over them.
+    /// The seeds of training; every metric is a mean over them.
     pub seeds: Vec<u64>,
     /// Where confidence came from.
     pub confidence: String,
@@ -60,36 +60,37 @@ pub struct Evaluation {
     pub protocol: Protocol,
     /// The mean over sets.
     #[serde(rename = "macro")]
-    pub overall: Figures,
+    pub overall: QualityMetrics,
     /// Each set, by name.
-    pub sets: Vec<SetFigures>,
+    pub sets: Vec<SetMetrics>,
     /// Each series, and each seed of it.
     pub series: Vec<SeriesJudgement>,
     /// Other programs on the same series, in the order they were given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub peers: Vec<PeerFigures>,
+    pub peers: Vec<PeerMetrics>,
     /// Causes and types of simulated faults, if any were played.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
 }
 
-/// One set's figures.
+/// One set's metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SetFigures {
+pub struct SetMetrics {
     /// Its name.
     pub set: String,
     /// Its series.
     pub n_series: usize,
-    /// Series and seeds that couldn't be run or judged; they are in no figure.
+    /// Series and seeds that couldn't be run or judged; they are in no metric.
     pub n_failed: usize,
-    /// The figures.
+    /// The metrics.
     #[serde(flatten)]
-    pub figures: Figures,
+    #[serde(alias = "figures")]
+    pub metrics: QualityMetrics,
 }
 
-/// Figures of a set, or their mean over sets. `None` is "nothing to judge by".
+/// Metrics of a set, or their mean over sets. `None` is "nothing to judge by".
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
+pub struct QualityMetrics {
     /// VUS-PR, with its 95 % interval over series.
     pub vus_pr: Option<Estimate>,
     /// AUC-PR, likewise.
@@ -99,7 +100,7 @@ pub struct Figures {
     /// Events.
     pub events: Option<EventTotals>,
     /// Confidence of rows and alerts.
-    pub confidence: ConfidenceFigures,
+    pub confidence: ConfidenceMetrics,
     /// VUS-PR by detector.
     pub detectors: BTreeMap<String, DetectorWorth>,
 }
@@ -118,11 +119,11 @@ impl Evaluation {
         let mut resampled = Vec::new();
         for (set, members) in &mut by_set {
             members.sort_by(|a, b| a.judgement.key().cmp(&b.judgement.key()));
-            let (figures, samples) = set_figures(set, members);
+            let (metrics, samples) = set_metrics(set, members);
             let n_failed = members.iter().filter(|one| one.judgement.failure.is_some()).count();
             let mut names: Vec<&str> = members.iter().map(|one| one.judgement.series.as_str()).collect();
             names.dedup();
-            sets.push(SetFigures { set: (*set).to_owned(), n_series: names.len(), n_failed, figures });
+            sets.push(SetMetrics { set: (*set).to_owned(), n_series: names.len(), n_failed, metrics });
             resampled.push(samples);
         }
         let overall = overall(&sets, &resampled);
@@ -137,11 +138,11 @@ struct Resampled {
     auc_pr: Vec<f64>,
 }
 
-fn set_figures(set: &str, members: &[&Judged]) -> (Figures, Resampled) {
-    let figure = |of: &dyn Fn(&SeriesJudgement) -> Option<f64>| by_series(members, of);
+fn set_metrics(set: &str, members: &[&Judged]) -> (QualityMetrics, Resampled) {
+    let metric = |of: &dyn Fn(&SeriesJudgement) -> Option<f64>| by_series(members, of);
     let seed = Seed::new(1).fork(set);
-    let vus = figure(&|one| one.vus_pr);
-    let auc = figure(&|one| one.auc_pr);
+    let vus = metric(&|one| one.vus_pr);
+    let auc = metric(&|one| one.auc_pr);
     let resampled = Resampled {
         vus_pr: bootstrapped(&vus, RESAMPLES, seed.fork("vus_pr")),
         auc_pr: bootstrapped(&auc, RESAMPLES, seed.fork("auc_pr")),
@@ -155,29 +156,29 @@ fn set_figures(set: &str, members: &[&Judged]) -> (Figures, Resampled) {
     names.dedup();
     let detectors = names.into_iter().map(|name| {
         let worth = |of: &dyn Fn(&DetectorWorth) -> Option<f64>| {
-            mean(figure(&|one| one.detectors.get(name).and_then(of)).into_iter())
+            mean(metric(&|one| one.detectors.get(name).and_then(of)).into_iter())
         };
         (name.clone(), DetectorWorth { alone: worth(&|one| one.alone), cost: worth(&|one| one.cost) })
     });
-    let figures = Figures {
+    let metrics = QualityMetrics {
         vus_pr: Estimate::of(mean(vus.iter().copied()), &resampled.vus_pr),
         auc_pr: Estimate::of(mean(auc.iter().copied()), &resampled.auc_pr),
-        base_rate: mean(figure(&|one| one.base_rate).into_iter()),
+        base_rate: mean(metric(&|one| one.base_rate).into_iter()),
         events: (!events.is_empty()).then(|| EventTotals::of(events)),
-        confidence: ConfidenceFigures::of(members.iter().copied()),
+        confidence: ConfidenceMetrics::of(members.iter().copied()),
         detectors: detectors.collect(),
     };
-    (figures, resampled)
+    (metrics, resampled)
 }
 
-/// A figure of each series that has it, the mean over its seeds. `members` are in order of series.
+/// A metric of each series that has it, the mean over its seeds. `members` are in order of series.
 fn by_series(members: &[&Judged], of: &dyn Fn(&SeriesJudgement) -> Option<f64>) -> Vec<f64> {
     let same_series = members.chunk_by(|a, b| a.judgement.series == b.judgement.series);
     same_series.filter_map(|seeds| mean(seeds.iter().filter_map(|one| of(&one.judgement)))).collect()
 }
 
-fn overall(sets: &[SetFigures], resampled: &[Resampled]) -> Figures {
-    let over = |of: &dyn Fn(&Figures) -> Option<f64>| mean(sets.iter().filter_map(|set| of(&set.figures)));
+fn overall(sets: &[SetMetrics], resampled: &[Resampled]) -> QualityMetrics {
+    let over = |of: &dyn Fn(&QualityMetrics) -> Option<f64>| mean(sets.iter().filter_map(|set| of(&set.metrics)));
     let estimate = |value: Option<f64>, of: &dyn Fn(&Resampled) -> &[f64]| {
         // Sets are given, series are drawn: the mean over sets of each round's set means.
         let columns: Vec<&[f64]> = resampled.iter().map(of).filter(|column| !column.is_empty()).collect();
@@ -186,27 +187,27 @@ fn overall(sets: &[SetFigures], resampled: &[Resampled]) -> Figures {
         Estimate::of(value, &rounds.collect::<Vec<_>>())
     };
     let events = |of: &dyn Fn(&EventTotals) -> f64| over(&|set| set.events.as_ref().map(of));
-    let claims = |of: &dyn Fn(&ConfidenceFigures) -> Option<f64>| over(&|set| of(&set.confidence));
-    let mut names: Vec<&String> = sets.iter().flat_map(|set| set.figures.detectors.keys()).collect();
+    let claims = |of: &dyn Fn(&ConfidenceMetrics) -> Option<f64>| over(&|set| of(&set.confidence));
+    let mut names: Vec<&String> = sets.iter().flat_map(|set| set.metrics.detectors.keys()).collect();
     names.sort();
     names.dedup();
     let detectors = names.into_iter().map(|name| {
         let worth = |of: &dyn Fn(&DetectorWorth) -> Option<f64>| over(&|set| set.detectors.get(name).and_then(of));
         (name.clone(), DetectorWorth { alone: worth(&|one| one.alone), cost: worth(&|one| one.cost) })
     });
-    Figures {
+    QualityMetrics {
         vus_pr: estimate(over(&|set| set.vus_pr.map(|one| one.value)), &|set| &set.vus_pr),
         auc_pr: estimate(over(&|set| set.auc_pr.map(|one| one.value)), &|set| &set.auc_pr),
         base_rate: over(&|set| set.base_rate),
         events: events(&|one| one.recall).map(|recall| EventTotals {
-            n_events: sets.iter().filter_map(|set| set.figures.events.as_ref()).map(|one| one.n_events).sum(),
+            n_events: sets.iter().filter_map(|set| set.metrics.events.as_ref()).map(|one| one.n_events).sum(),
             recall,
             precision: events(&|one| one.precision).unwrap_or(0.0),
             f1: events(&|one| one.f1).unwrap_or(0.0),
             false_alarms_per_day: events(&|one| one.false_alarms_per_day).unwrap_or(0.0),
             delay_s_median: over(&|set| set.events.as_ref().and_then(|one| one.delay_s_median)),
         }),
-        confidence: ConfidenceFigures {
+        confidence: ConfidenceMetrics {
             brier: claims(&|one| one.brier),
             brier_base: claims(&|one| one.brier_base),
             brier_skill: claims(&|one| one.brier_skill),

@@ -1,10 +1,10 @@
-//! Scorecards, labelled outcomes and detection quality on labelled packs; the only room that sees labels.
+//! Scorecards, labelled outcomes and detection quality on labelled datasets; the only crate that sees labels.
 //!
-//! Detection on labelled data: [`Pack`] and [`LabelledSeries`] read it, [`SeriesRun`] runs a series through the program's own
+//! Detection on labelled data: [`Dataset`] and [`LabelledSeries`] read it, [`SeriesRun`] runs a series through the program's own
 //! path, [`Judged`] holds one series' scores against its labels with the measures of [`metrics`], and [`Evaluation`] puts
 //! series together.
 //!
-//! [`Search`] looks for better options on a pack, and judges what it chose on sets that had no part in the choice.
+//! [`Search`] looks for better options on a dataset, and judges what it chose on sets that had no part in the choice.
 //!
 //! The closed loop:
 //! What was said and done ([`IncidentChange`](homeostat_core::IncidentChange)s, [`ActionOutcome`]s) is held against what
@@ -12,16 +12,16 @@
 //! labelled outcomes that confidence is calibrated from. [`match_incidents`] says which incident is due to which fault,
 //! and both use it.
 //!
-//! Pure functions of their arguments. A figure made here is worth what its protocol is worth: quote both.
+//! Pure functions of their arguments. A metric made here is worth what its protocol is worth: quote both.
 
 mod action_outcome;
+mod dataset;
 mod diagnosis;
 mod evaluation;
 mod incident_record;
 mod labelled;
 mod matching;
 pub mod metrics;
-mod pack;
 mod proportion;
 mod ranking;
 mod scorecard;
@@ -30,19 +30,19 @@ mod series_run;
 mod tuning;
 
 pub use action_outcome::{ActionOutcome, Verification};
-pub use diagnosis::{Diagnosis, DiagnosisFigures, FaultCase, Said};
+pub use dataset::{
+    Dataset, DatasetError, LabelledSeries, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SHOP_DAYS_MAX, SeriesEntry,
+    SeriesError, ShopDatasetError, ShopDatasetSpec, Stamps, WrittenSeries, shop_dataset,
+};
+pub use diagnosis::{Diagnosis, DiagnosisMetrics, FaultCase, Said};
 pub use evaluation::{
-    AlertRule, AlertsBy, Change, Claimant, Comparison, ConfidenceFigures, DetectorWorth, Estimate, Evaluation, Figures,
-    JudgeOptions, Judged, PeerFigures, Protocol, SeriesJudgement, SetFigures, TRACE_COLUMNS, Trace, TraceColumn,
-    Verdict, claims, figure_lines, html, markdown, table,
+    AlertRule, AlertsBy, Change, Claimant, Comparison, ConfidenceMetrics, DetectorWorth, Estimate, Evaluation,
+    JudgeOptions, Judged, PeerMetrics, Protocol, QualityMetrics, SeriesJudgement, SetMetrics, TRACE_COLUMNS, Trace,
+    TraceColumn, Verdict, claims, figure_lines, html, markdown, table,
 };
 pub use incident_record::IncidentRecord;
 pub use labelled::{LabelledOutcome, outcomes};
 pub use matching::{AFTERMATH, Due, match_incidents};
-pub use pack::{
-    LabelledSeries, Pack, PackError, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SHOP_DAYS_MAX, SeriesEntry,
-    SeriesError, ShopPackError, ShopPackSpec, Stamps, WrittenSeries, shop_pack,
-};
 pub use proportion::{Interval, Proportion, wilson_interval};
 pub use ranking::ranking_scores;
 pub use scorecard::{Delays, FaultLine, Observed, Scorecard};
@@ -50,7 +50,7 @@ pub use scores::{Scores, ScoresError};
 pub use series_run::{RunError, SeriesRun};
 pub use tuning::{
     Chosen, Effect, Finished, HeldOut, Job, Named, Outcomes, Search, SearchSpec, Space, Step, Trial, TrialOutcome,
-    TunedOption, Worth, effects, tuning_figures, tuning_text,
+    TunedOption, Worth, effects, tuning_figure_lines, tuning_text,
 };
 
 #[cfg(test)]

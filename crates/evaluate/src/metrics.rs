@@ -1,6 +1,6 @@
 //! Measures of detection quality: labels and scores in, numbers out. Nothing here knows where either comes from.
 //!
-//! Every measure agrees with the pack's independent judge (a Python program) to 1e-6; the fixtures under `fixtures/` hold
+//! Every measure agrees with the dataset's independent judge (a Python program) to 1e-6; the fixtures under `fixtures/` hold
 //! its answers. No measure adjusts points: a row scored low inside an anomaly stays scored low.
 
 mod auc_pr;

@@ -9,7 +9,7 @@ use homeostat_detect::{Ensemble, EnsembleSpec, SharedModels, TrainError};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use serde::{Deserialize, Serialize};
 
-use crate::pack::LabelledSeries;
+use crate::dataset::LabelledSeries;
 
 /// What detection said of the judged rows of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ impl SeriesRun {
         let observed = monitor.observe(at, std::slice::from_ref(row), context);
         self.alert.push(observed.changes.iter().any(IncidentChange::notifies));
         self.open.push(monitor.open_incidents().next().is_some());
-        // A row of holes gives the assessment of an earlier row again.
+        // A row of gaps gives the assessment of an earlier row again.
         let newest = monitor.ensemble(row.subject()).and_then(Ensemble::last);
         let assessment = newest.map(|row| &row.assessment).filter(|one| one.at == at);
         let smoothed = assessment.and_then(smoothed_score);

@@ -23,7 +23,7 @@ mod tests;
 pub use choice::{Chosen, Finished, HeldOut, Worth};
 pub use effects::{Effect, effects};
 pub use plan::{Job, SearchSpec};
-pub use report::{Named, tuning_figures, tuning_text};
+pub use report::{Named, tuning_figure_lines, tuning_text};
 pub use search::{Search, Step};
 pub use space::{Space, Trial, TunedOption};
 

@@ -143,7 +143,7 @@ struct OpenBlock {
 /// What became of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It was a hole, or not new.
+    /// It was a gap, or not new.
     Nothing,
     /// It joined the block under way.
     SameBlock,
@@ -176,8 +176,8 @@ impl Exhaustion {
         Ok(Self { limit, direction, block_ms, blocks, open: None, teeth, outlook: Outlook::NotReady })
     }
 
-    /// Takes a measurement and says what the trend is, drawn anew once a block. NaN is a hole; what isn't newer than the last
-    /// measurement changes nothing. After a hole of half a window everything before it is forgotten.
+    /// Takes a measurement and says what the trend is, drawn anew once a block. NaN is a gap; what isn't newer than the last
+    /// measurement changes nothing. After a gap of half a window everything before it is forgotten.
     pub fn observe(&mut self, at: Timestamp, value: f64) -> Outlook {
         match self.take(at, value) {
             Taken::Nothing => {}

@@ -98,7 +98,7 @@ impl LimitWatch {
         }
     }
 
-    /// Takes a row, `(n_features)`; `None` is a hole. Rows come in order.
+    /// Takes a row, `(n_features)`; `None` is a gap. Rows come in order.
     pub fn observe(&mut self, at: Timestamp, row: &[Option<f64>]) {
         self.take(at, |idx| row.get(idx).copied().flatten());
     }

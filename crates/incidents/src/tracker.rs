@@ -54,7 +54,7 @@ pub struct TrackerTimes {
     /// Rows for which a subject waits before it opens its own incident, while something it depends on looks suspicious:
     /// symptoms often cross the alarm threshold before their cause does.
     pub grace_rows: u32,
-    /// An incident whose level the forecast has accepted and isn't surprised by for so long is closed as accepted. Twice the
+    /// An incident whose level the forecast has accepted and isn't surprised by for so long is closed as rebaselined. Twice the
     /// half-life of the forecast's slow level: with the day that the forecast takes, a day and a half in all.
     #[serde(alias = "accepted_after")]
     pub rebaselined_after: Duration,

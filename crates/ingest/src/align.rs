@@ -1,7 +1,7 @@
 //! Samples of several queries onto one grid: a [`Window`] for each subject.
 //!
 //! Nothing is resampled, carried forward or interpolated: a sample lands on the row of exactly its own moment, and a
-//! row without a sample is a hole. That keeps a window from knowing anything its moment didn't.
+//! row without a sample is a gap. That keeps a window from knowing anything its moment didn't.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use homeostat_core::{Grid, Subject, Window};
 use ndarray::Array2;
 
 use crate::matrix::{Matrix, Series};
-use crate::query::{Absent, Across, Query, QuerySet};
+use crate::query::{Aggregation, OnMissing, Query, QuerySet};
 use crate::subject_rule::SubjectRule;
 
 /// What of one query found no place.
@@ -70,7 +70,7 @@ pub struct Aligned {
 /// Aligns the answers to `queries` on `grid`.
 ///
 /// `matrices[i]` answers `queries[i]`; `None`, or a list too short, means that the query got no answer, so its column
-/// is all holes, whatever its [`Absent`] says.
+/// is all gaps, whatever its [`OnMissing`] says.
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,8 +87,8 @@ pub struct Aligned {
 ///     signal: homeostat_core::Signal::Cpu,
 ///     direction: Default::default(),
 ///     deviation_min: 0.0,
-///     across: Default::default(),
-///     absent: Default::default(),
+///     aggregation: Default::default(),
+///     on_missing: Default::default(),
 ///     limit: None,
 /// }])?;
 /// let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 3)?;
@@ -96,7 +96,7 @@ pub struct Aligned {
 ///
 /// let window = &aligned.windows[0]; // (3 steps, 1 feature)
 /// assert_eq!(window.values()[[0, 0]], 0.5);
-/// assert!(!window.is_present(1, 0), "NaN is a hole");
+/// assert!(!window.is_present(1, 0), "NaN is a gap");
 /// assert_eq!(aligned.unplaced[0].samples_off_grid, 0);
 /// # Ok(())
 /// # }
@@ -120,7 +120,7 @@ pub(crate) fn is_whole(matrices: &[Option<Matrix>], idx: usize) -> bool {
 
 /// Measurements on the grid, before zeros are filled in.
 pub(crate) struct Placed {
-    /// `(n_steps, n_features)` for each subject with at least one sample; holes are NaN.
+    /// `(n_steps, n_features)` for each subject with at least one sample; gaps are NaN.
     pub(crate) values: BTreeMap<Subject, Array2<f64>>,
     pub(crate) unplaced: Vec<Unplaced>,
 }
@@ -180,15 +180,15 @@ fn aggregated(query: &Query, group: &[&Series], grid: &Grid, unplaced: &mut Unpl
     for series in others {
         unplaced.samples_off_grid += for_each_placed(series, grid, |step_idx, value| {
             let cell = &mut column[step_idx];
-            *cell = match (counts[step_idx], query.across) {
+            *cell = match (counts[step_idx], query.aggregation) {
                 (0, _) => value,
-                (_, Across::Max) => cell.max(value),
-                (_, Across::Sum | Across::Mean) => *cell + value,
+                (_, Aggregation::Max) => cell.max(value),
+                (_, Aggregation::Sum | Aggregation::Mean) => *cell + value,
             };
             counts[step_idx] += 1;
         });
     }
-    if query.across == Across::Mean {
+    if query.aggregation == Aggregation::Mean {
         for (cell, count) in column.iter_mut().zip(counts).filter(|(_, count)| *count > 1) {
             *cell /= f64::from(count);
         }
@@ -215,14 +215,14 @@ fn for_each_placed(series: &Series, grid: &Grid, mut place: impl FnMut(usize, f6
     n_off_grid
 }
 
-/// Fills the holes that mean zero: see [`Absent::Zero`]. `answered(step_idx, feature_idx)` says whether that query
+/// Fills the gaps that mean zero: see [`OnMissing::Zero`]. `answered(step_idx, feature_idx)` says whether that query
 /// was answered whole for that step.
 pub(crate) fn fill_zeros(queries: &QuerySet, values: &mut Array2<f64>, answered: impl Fn(usize, usize) -> bool) {
     let zero_columns: Vec<usize> = queries
         .queries()
         .iter()
         .enumerate()
-        .filter(|(_, query)| query.absent == Absent::Zero)
+        .filter(|(_, query)| query.on_missing == OnMissing::Zero)
         .map(|(feature_idx, _)| feature_idx)
         .collect();
     if zero_columns.is_empty() {

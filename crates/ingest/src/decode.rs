@@ -91,7 +91,7 @@ pub enum DecodeError {
     #[error("the answer stops in the middle: {0}")]
     CutShort(String),
     /// Not this API's JSON.
-    #[error("this is no query_range answer: {0}")]
+    #[error("this isn't a query_range answer: {0}")]
     Malformed(String),
 }
 

@@ -46,7 +46,7 @@ pub enum ExportError {
         /// The file without `.gz`.
         plain: PathBuf,
     },
-    /// The file is empty, which no recording is.
+    /// The file is empty, which no export is.
     #[error("{file} is empty; record it again", file = file.display())]
     Empty {
         /// The file.

@@ -103,7 +103,7 @@ pub enum TableError {
 /// let windows = table.windows(None)?;
 /// assert_eq!(windows[0].schema().position("queue"), Some(1));
 /// assert_eq!(windows[0].last_row().to_vec(), [0.7, 5.0]);
-/// assert!(!windows[0].is_present(1, 0), "an empty cell is a hole");
+/// assert!(!windows[0].is_present(1, 0), "an empty cell is a gap");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
@@ -140,7 +140,7 @@ impl FeatureTable {
         };
         let (start, end) = self.range().ok_or(TableError::Empty)?;
         for name in self.empty_columns() {
-            tracing::warn!(column = name, "the column is empty throughout, so it says nothing of any row");
+            tracing::warn!(column = name, "the column is empty; it is ignored");
         }
         let n_rows = end.since(start).as_millis() / step.as_millis().max(1) + 1;
         let n_subjects =
@@ -296,7 +296,7 @@ fn subject(labels: &Labels) -> Result<Subject, ReadError> {
         (namespace, Some(workload)) => Ok(external(namespace, workload)),
         (None, None) if labels.is_empty() => Ok(external(None, UNNAMED.1.to_owned())),
         (_, None) => Err(ReadError::Unsupported(format!(
-            "rows are told apart by {}, but no column says which subject they are about; add one called subject, or a config",
+            "rows differ by {}, but no column says which subject they are about; add one called subject, or a config",
             series_text(labels)
         ))),
     }

@@ -1,7 +1,7 @@
 //! Rolling windows: the last `n_steps` rows of every subject, kept up to date step by step.
 //!
 //! The service pushes what it just pulled, a replay pushes an export step by step; both go through here, so the same
-//! data gives the same windows. A feed keeps only what was measured; what absence means ([`crate::Absent`]) is
+//! data gives the same windows. A feed keeps only what was measured; what absence means ([`crate::OnMissing`]) is
 //! decided when a window is taken out, so that a late sample replaces an assumed zero but never a measurement. So is what
 //! reaches into a gap (see `gaps`): a rate is no measurement until its whole range was scraped.
 
@@ -112,7 +112,7 @@ pub struct Pushed {
     pub unplaced: Vec<Unplaced>,
     /// Subjects that were not taken in because the feed is full.
     pub subjects_refused: u64,
-    /// Measurements that arrived for rows the feed had passed, and filled holes there.
+    /// Measurements that arrived for rows the feed had passed, and filled gaps there.
     pub samples_late: u64,
     /// How good the data is, as far as the answers show it.
     pub quality: DataQuality,
@@ -121,7 +121,7 @@ pub struct Pushed {
 /// How often Prometheus scrapes unless told otherwise: between its own default of a minute and the usual 15 seconds.
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The last rows of every subject. All subjects share the same moments; a row without measurements is holes.
+/// The last rows of every subject. All subjects share the same moments; a row without measurements is gaps.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -239,7 +239,7 @@ impl Feed {
     ///
     /// `matrices[i]` answers query `i` for at least these rows; `None` means that it got no answer. What the matrices
     /// hold outside the rows is not looked at, so a replay can push a whole export row by row. Rows between the newest
-    /// row so far and `start` become holes. Rows pushed again only fill holes: a measurement, once seen, stays.
+    /// row so far and `start` become gaps. Rows pushed again only fill gaps: a measurement, once seen, stays.
     pub fn push(&mut self, matrices: &[Option<Matrix>], start: Timestamp, end: Timestamp) -> Result<Pushed, FeedError> {
         if end < start {
             return Err(FeedError::Backwards { start, end });
@@ -288,7 +288,7 @@ impl Feed {
     }
 
     /// One window for each subject with a measurement in it, sorted by subject, each ending exactly at `at`. Rows after
-    /// the newest one are holes: when nothing was pushed, nothing is known.
+    /// the newest one are gaps: when nothing was pushed, nothing is known.
     pub fn windows_at(&self, at: Timestamp) -> Result<Vec<Window>, FeedError> {
         Grid::new(at, self.config.step, 1)?;
         let Some(end) = self.end else { return Ok(Vec::new()) };
@@ -328,7 +328,7 @@ impl Feed {
         Ok(windows)
     }
 
-    /// Moves the newest row to `to`, if that is later; rows in between are holes. Subjects without a measurement left
+    /// Moves the newest row to `to`, if that is later; rows in between are gaps. Subjects without a measurement left
     /// are forgotten.
     fn advance(&mut self, to: Timestamp) {
         let Some(end) = self.end else {
@@ -355,7 +355,7 @@ impl Feed {
         self.end = Some(to);
     }
 
-    /// Writes values where there are holes; says how many of them were for rows up to `end_before`.
+    /// Writes values where there are gaps; says how many of them were for rows up to `end_before`.
     fn merge(&mut self, subject: Subject, values: &Array2<f64>, grid: &Grid, end_before: Option<Timestamp>) -> u64 {
         let slots: Vec<usize> = (0..grid.n_steps()).map(|step_idx| self.slot(grid.at(step_idx))).collect();
         let empty = || Rows { values: Array2::from_elem(self.answered.dim(), f64::NAN), measured_at: grid.start() };

@@ -116,12 +116,12 @@ mod tests {
 
     use super::*;
     use crate::query::tests::query;
-    use crate::query::{Absent, Across, Query};
+    use crate::query::{Aggregation, OnMissing, Query};
 
     fn reach(exprs: &[&str]) -> Reach {
         let of = |(idx, expr): (usize, &&str)| Query {
             expr: (*expr).to_owned(),
-            ..query(&format!("q{idx}"), Across::Max, Absent::Hole)
+            ..query(&format!("q{idx}"), Aggregation::Max, OnMissing::Gap)
         };
         Reach::of(&QuerySet::new(exprs.iter().enumerate().map(of).collect()).expect("queries"))
     }

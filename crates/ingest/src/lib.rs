@@ -15,8 +15,8 @@
 //!     signal: Signal::Cpu,
 //!     direction: Default::default(),
 //!     deviation_min: 0.05,
-//!     across: Default::default(),
-//!     absent: Default::default(),
+//!     aggregation: Default::default(),
+//!     on_missing: Default::default(),
 //!     limit: None,
 //! }])?;
 //! let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
@@ -29,7 +29,7 @@
 //! feed.push(&[Some(matrix)], Timestamp::from_secs(60), now)?;
 //! let windows = feed.windows_at(now)?;
 //! assert_eq!(windows[0].subject().to_string(), "shop/deployment/cart");
-//! assert_eq!(windows[0].n_present(), 2); // the sample at 120 s is a hole
+//! assert_eq!(windows[0].n_present(), 2); // the sample at 120 s is a gap
 //! # Ok(())
 //! # }
 //! ```
@@ -42,6 +42,7 @@ mod authorization;
 mod decode;
 mod due;
 mod export;
+mod export_evaluator;
 mod feature_table;
 mod feed;
 mod fetch_error;
@@ -58,7 +59,6 @@ mod quality;
 mod query;
 mod range;
 mod readers;
-mod recording;
 mod replica_feed;
 mod retry;
 mod sample_distance;
@@ -75,6 +75,7 @@ pub use authorization::{Authorization, Credential};
 pub use decode::{DecodeError, DecodeLimits, decode_matrix, decode_pages};
 pub use due::Due;
 pub use export::{ExportError, ExportFile, read_export, write_export};
+pub use export_evaluator::{EvaluatedExport, ExportEvaluator, ExportEvaluatorError};
 pub use feature_table::{FeatureTable, TableError};
 pub use feed::{Feed, FeedConfig, FeedError, Pushed};
 pub use fetch_error::FetchError;
@@ -90,12 +91,11 @@ pub use pulling::{Pulling, RowFeed, Taken};
 pub use quality::{
     AnswerState, CLUSTER_LABEL, DataQuality, LOST_SHARE_MAX, QueryQuality, SILENT_MAX, SourceState, several_clusters,
 };
-pub use query::{Absent, Across, Query, QueryError, QuerySet};
+pub use query::{Aggregation, OnMissing, Query, QueryError, QuerySet};
 pub use range::RangeError;
 pub use readers::{
     Format, ReadError, ReadOptions, SampleSink, SeriesIdx, UnknownFormat, What, read_file, read_samples,
 };
-pub use recording::{Recorded, Recording, RecordingError};
 pub use replica_feed::ReplicaFeed;
 pub use retry::RetryPolicy;
 pub use secret::Secret;

@@ -36,7 +36,7 @@ pub struct Sample {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {
-    /// Samples that are NaN or ±Inf; they become holes.
+    /// Samples that are NaN or ±Inf; they become gaps.
     pub not_finite: u64,
     /// Samples at a moment the series already had; the first of them is kept.
     pub duplicate: u64,

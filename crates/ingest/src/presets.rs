@@ -128,7 +128,7 @@ pub struct Preset {
 /// The names of all presets.
 pub const PRESET_NAMES: [&str; 2] = [kubernetes::NAME, replicas::NAME];
 
-/// There is no preset of this name.
+/// There isn't a preset of this name.
 ///
 /// ```
 /// use std::time::Duration;
@@ -136,10 +136,10 @@ pub const PRESET_NAMES: [&str; 2] = [kubernetes::NAME, replicas::NAME];
 ///
 /// let params = PresetParams::for_intervals(Duration::from_secs(15), Duration::from_secs(60));
 /// let refused = preset("nomad", &params).map_err(|error| error.to_string());
-/// assert_eq!(refused, Err(r#""nomad" is no preset; known are: kubernetes-workload, kubernetes-replicas"#.to_owned()));
+/// assert_eq!(refused, Err(r#""nomad" isn't a preset; known are: kubernetes-workload, kubernetes-replicas"#.to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no preset; known are: {known}", known = PRESET_NAMES.join(", "))]
+#[error("{0:?} isn't a preset; known are: {known}", known = PRESET_NAMES.join(", "))]
 pub struct UnknownPreset(String);
 
 /// The preset with this name, for these parameters.

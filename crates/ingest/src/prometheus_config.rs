@@ -48,7 +48,7 @@ pub struct PrometheusConfig {
     /// and a step must not be scored before it is complete.
     pub delay: Duration,
     /// How long Prometheus repeats a series' last sample; `None` leaves its default of 5 minutes. Four scrape
-    /// intervals turn what would be a flat line of up to 5 minutes into the hole it is. Prometheus before 2.43 doesn't
+    /// intervals turn what would be a flat line of up to 5 minutes into the gap it is. Prometheus before 2.43 doesn't
     /// know the parameter; there the line stays flat, but only for series that end without a staleness marker, which
     /// scraped ones don't.
     pub lookback: Option<Duration>,

@@ -2,7 +2,7 @@
 //! range such as `rate`, aggregation, and arithmetic. Everything else is refused by name, never guessed.
 //!
 //! It follows Prometheus 3: a range leaves out its left edge, counters never extrapolate below zero, an instant selector
-//! looks back five minutes. One thing differs: a sample that is NaN is a hole, since exports can't tell Prometheus's
+//! looks back five minutes. One thing differs: a sample that is NaN is a gap, since exports can't tell Prometheus's
 //! staleness marks from measured NaN, and no window holds either.
 
 mod evaluate;
@@ -77,13 +77,13 @@ pub(crate) enum Operator {
 ///
 /// ```
 /// use std::{io::Cursor, time::Duration};
-/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, ExportEvaluator, SubjectRule, read_samples};
 ///
 /// let query: Query = serde_json::from_str(r#"{"name":"slow","expr":"histogram_quantile(0.9, x)","signal":"latency"}"#)?;
 /// let (queries, step) = (QuerySet::new(vec![query])?, Duration::from_secs(60));
-/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
-/// read_samples(Cursor::new("x 1 1700000000\n# EOF\n"), &ReadOptions::default(), &mut recording)?;
-/// let refused = recording.finish().map(|_| ()).map_err(|error| error.to_string());
+/// let mut evaluator = ExportEvaluator::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// read_samples(Cursor::new("x 1 1700000000\n# EOF\n"), &ReadOptions::default(), &mut evaluator)?;
+/// let refused = evaluator.finish().map(|_| ()).map_err(|error| error.to_string());
 /// assert!(refused.is_err_and(|text| text.contains("slow (`histogram_quantile()`")), "it is named, never guessed");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -13,7 +13,7 @@ use crate::query::QuerySet;
 use crate::scrapes::SCRAPES_EXPR;
 use crate::source::{PrometheusSource, RangeSource};
 
-/// What the queries of a set gave. One that failed doesn't take the others with it: its column is holes, never zeros.
+/// What the queries of a set gave. One that failed doesn't take the others with it: its column is gaps, never zeros.
 ///
 /// ```
 /// use homeostat_ingest::{Matrix, Pull, Query, QuerySet};

@@ -7,7 +7,7 @@ use homeostat_core::{Subject, Timestamp};
 
 use crate::fetch_error::FetchError;
 use crate::matrix::{Dropped, Matrix};
-use crate::query::{Absent, Query};
+use crate::query::{OnMissing, Query};
 use crate::subject_rule::SubjectRule;
 
 /// Share of the known subjects without data from which on the source is at fault and not they. Half: a rack, a zone or a
@@ -71,7 +71,7 @@ impl AnswerState {
             }
             Self::NotFinite => "only NaN or Inf; check for a division by zero".to_owned(),
             Self::HistogramsOnly => {
-                "only native histograms, which are no number; ask for histogram_quantile(), histogram_count() or \
+                "only native histograms, which aren't numbers; ask for histogram_quantile(), histogram_count() or \
                  histogram_sum() of them"
                     .to_owned()
             }
@@ -197,7 +197,7 @@ impl QueryQuality {
 
     /// What the answer to this query was worth. That a query of events has no series says that none happened.
     pub fn judge_of(&mut self, query: &Query) {
-        if !(query.absent == Absent::Zero && self.n_series == 0) {
+        if !(query.on_missing == OnMissing::Zero && self.n_series == 0) {
             self.judge();
         }
     }

@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 /// ```
 /// # use std::time::Duration;
 /// # use homeostat_core::{Grid, Timestamp};
-/// # use homeostat_ingest::{Across, DecodeLimits, Query, QuerySet, SubjectRule, align, decode_matrix};
+/// # use homeostat_ingest::{Aggregation, DecodeLimits, Query, QuerySet, SubjectRule, align, decode_matrix};
 /// # let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
 /// # let grid = Grid::new(Timestamp::from_secs(60), Duration::from_secs(60), 1)?;
 /// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
 ///     {"metric":{"namespace":"shop","workload":"cart","pod":"a"},"values":[[60,"0.25"]]},
 ///     {"metric":{"namespace":"shop","workload":"cart","pod":"b"},"values":[[60,"0.75"]]}]}}"#;
 /// let matrix = decode_matrix(answer, &DecodeLimits::default())?;
-/// for (across, value) in [(Across::Max, 0.75), (Across::Sum, 1.0), (Across::Mean, 0.5)] {
-///     let queries = QuerySet::new(vec![Query { across, ..cpu.clone() }])?;
+/// for (aggregation, value) in [(Aggregation::Max, 0.75), (Aggregation::Sum, 1.0), (Aggregation::Mean, 0.5)] {
+///     let queries = QuerySet::new(vec![Query { aggregation, ..cpu.clone() }])?;
 ///     let aligned = align(&queries, &[Some(matrix.clone())], &SubjectRule::default(), &grid);
 ///     assert_eq!(aligned.windows[0].last_row()[0], value);
 /// }
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Across {
+pub enum Aggregation {
     /// The largest: for ratios and latencies, where one bad pod must not drown among good ones.
     #[default]
     Max,
@@ -48,7 +48,7 @@ pub enum Across {
 /// #     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"]]}]}}"#;
 /// # let measured = decode_matrix(answer, &DecodeLimits::default())?;
 /// let queries: Vec<Query> = serde_json::from_str(
-///     r#"[{"name":"cpu","expr":"cpu","signal":"cpu"},{"name":"oom","expr":"oom","signal":"oom-kills","absent":"zero"}]"#,
+///     r#"[{"name":"cpu","expr":"cpu","signal":"cpu"},{"name":"oom","expr":"oom","signal":"oom-kills","on_missing":"zero"}]"#,
 /// )?;
 /// let windows = |oom| QuerySet::new(queries.clone()).map(|queries| {
 ///     align(&queries, &[Some(measured.clone()), oom], &SubjectRule::default(), &grid).windows
@@ -59,13 +59,14 @@ pub enum Across {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Absent {
-    /// Nothing is known: a hole.
+pub enum OnMissing {
+    /// Nothing is known: a gap.
     #[default]
-    Hole,
+    #[serde(alias = "hole")]
+    Gap,
     /// Nothing happened: zero. Only for counts of events whose series doesn't exist until the first event, such as
     /// OOM kills. It fills a step only if the query was answered whole for that step and the subject has a
-    /// measurement of another feature there: a subject that went dark has holes, not zeros.
+    /// measurement of another feature there: a subject that went dark has gaps, not zeros.
     Zero,
 }
 
@@ -73,11 +74,11 @@ pub enum Absent {
 ///
 /// ```
 /// use homeostat_core::Direction;
-/// use homeostat_ingest::{Absent, Across, Query};
+/// use homeostat_ingest::{OnMissing, Aggregation, Query};
 ///
 /// let query: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu_ratio","signal":"cpu","direction":"up"}"#)?;
 /// assert_eq!((query.expr.as_str(), query.direction), ("cpu_ratio", Direction::Up));
-/// assert_eq!((query.across, query.absent), (Across::Max, Absent::Hole), "where nothing is said");
+/// assert_eq!((query.aggregation, query.on_missing), (Aggregation::Max, OnMissing::Gap), "where nothing is said");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,11 +97,11 @@ pub struct Query {
     #[serde(default)]
     pub deviation_min: f64,
     /// How several series of one subject become one value.
-    #[serde(default)]
-    pub across: Across,
+    #[serde(default, alias = "across")]
+    pub aggregation: Aggregation,
     /// What the absence of a sample means.
-    #[serde(default)]
-    pub absent: Absent,
+    #[serde(default, alias = "absent")]
+    pub on_missing: OnMissing,
     /// Where it is exhausted, in the query's own unit: 1 for memory as a share of its limit, 0 for bytes left on a disk, whose
     /// `direction` is then down. Incidents say when it will be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +129,7 @@ pub enum QueryError {
     /// No PromQL.
     #[error("query {0:?} has no expr")]
     NoExpr(String),
-    /// A limit that is no number.
+    /// A limit that isn't a number.
     #[error("query {0:?}: limit must be a finite number; leave it out where there is none")]
     Limit(String),
     /// The features don't fit together.
@@ -147,8 +148,8 @@ pub enum QueryError {
 ///     signal: homeostat_core::Signal::Traffic,
 ///     direction: Default::default(),
 ///     deviation_min: 0.0,
-///     across: Default::default(),
-///     absent: Default::default(),
+///     aggregation: Default::default(),
+///     on_missing: Default::default(),
 ///     limit: None,
 /// };
 /// let queries = QuerySet::new(vec![query("requests")])?;
@@ -230,15 +231,15 @@ fn is_name(name: &str) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn query(name: &str, across: Across, absent: Absent) -> Query {
+    pub(crate) fn query(name: &str, aggregation: Aggregation, on_missing: OnMissing) -> Query {
         Query {
             name: name.into(),
             expr: format!("{}_metric", name.replace('-', "_")),
             signal: Signal::Other,
             direction: Direction::Both,
             deviation_min: 0.0,
-            across,
-            absent,
+            aggregation,
+            on_missing,
             limit: None,
         }
     }
@@ -246,20 +247,20 @@ pub(crate) mod tests {
     #[test]
     fn names_that_could_leave_a_folder_or_break_a_label_are_refused() {
         for name in ["", "../up", "Up", "a b", "a/b", "1a", "-", "é", &"a".repeat(65)] {
-            let queries = vec![query(name, Across::Max, Absent::Hole)];
+            let queries = vec![query(name, Aggregation::Max, OnMissing::Gap)];
             assert_eq!(QuerySet::new(queries), Err(QueryError::Name(name.into())));
         }
-        assert!(QuerySet::new(vec![query("oom-kills_2", Across::Max, Absent::Hole)]).is_ok());
+        assert!(QuerySet::new(vec![query("oom-kills_2", Aggregation::Max, OnMissing::Gap)]).is_ok());
     }
 
     #[test]
     fn no_query_two_of_one_name_and_no_expr_are_refused() {
-        let one = query("cpu", Across::Max, Absent::Hole);
+        let one = query("cpu", Aggregation::Max, OnMissing::Gap);
         assert!(matches!(QuerySet::new(vec![]), Err(QueryError::Schema(_))));
         assert!(matches!(QuerySet::new(vec![one.clone(), one.clone()]), Err(QueryError::Schema(_))));
         let blank = Query { expr: "  ".into(), ..one };
         assert_eq!(QuerySet::new(vec![blank]), Err(QueryError::NoExpr("cpu".into())));
-        let endless = Query { limit: Some(f64::INFINITY), ..query("cpu", Across::Max, Absent::Hole) };
+        let endless = Query { limit: Some(f64::INFINITY), ..query("cpu", Aggregation::Max, OnMissing::Gap) };
         assert_eq!(QuerySet::new(vec![endless]), Err(QueryError::Limit("cpu".into())));
     }
 }

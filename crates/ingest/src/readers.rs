@@ -1,7 +1,7 @@
 //! Files of exported metrics, one reader a format, all giving the same: series, and their samples one by one.
 //!
 //! Start at [`read_samples`]: it unpacks, finds out which format it is and hands what it reads to a [`SampleSink`], of which
-//! [`Recording`](crate::Recording) is the one that makes features. Files are read as a stream: what a reader holds is
+//! [`ExportEvaluator`](crate::ExportEvaluator) is the one that makes features. Files are read as a stream: what a reader holds is
 //! bounded by the limits beside its buffers, never by the file. Nothing here knows of queries, subjects or windows.
 
 use std::fs::File;

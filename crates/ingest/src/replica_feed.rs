@@ -116,10 +116,10 @@ mod tests {
     use super::*;
     use crate::matrix::{Dropped, Sample, Series};
     use crate::query::tests::query;
-    use crate::query::{Absent, Across, QuerySet};
+    use crate::query::{Aggregation, OnMissing, QuerySet};
 
     fn feed(subjects_max: usize) -> ReplicaFeed {
-        let queries = QuerySet::new(vec![query("latency", Across::Max, Absent::Hole)]).expect("queries");
+        let queries = QuerySet::new(vec![query("latency", Aggregation::Max, OnMissing::Gap)]).expect("queries");
         let (rule, step) = (SubjectRule::default(), Duration::from_secs(60));
         ReplicaFeed::new(FeedConfig { queries, rule, step, n_steps: 3, subjects_max }, "pod".into()).expect("a feed")
     }

@@ -59,7 +59,7 @@ counters! {
     series,
     /// Samples decoded.
     samples,
-    /// Samples that were NaN or ±Inf and became holes.
+    /// Samples that were NaN or ±Inf and became gaps.
     samples_not_finite,
     /// Answers with warnings, which may lack data.
     answers_partial,

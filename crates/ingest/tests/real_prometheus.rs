@@ -259,7 +259,7 @@ async fn gaps_pages_and_refusals_are_as_prometheus_has_them() {
     let measured: Vec<(i64, f64)> =
         (0..160).step_by(4).filter(|scrape| !(40..80).contains(scrape)).map(|scrape| (scrape, scrape as f64)).collect();
     // A range that holds one scrape at most (open or closed on the left, as versions differ): the ten minutes without a
-    // sample are ten holes.
+    // sample are ten gaps.
     let matrix = source.range("last_over_time(gauge[14s])", start, end, STEP).await.expect("a matrix");
     assert_eq!(scrapes(&matrix), measured);
 

@@ -65,7 +65,7 @@ pub enum OpenError {
     },
     /// A newer version of homeostat wrote it, and what is in it matters.
     #[error(
-        "{path}: written by a newer homeostat ({why}); use that version or a later one, or move the file away to start a new journal (budgets and cooldowns start anew with it)"
+        "{path}: written by a newer homeostat ({why}); use that version or a later one, or move the file away to start a new journal (budgets and cooldowns start over with it)"
     )]
     Newer {
         /// The file.

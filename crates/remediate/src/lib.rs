@@ -53,7 +53,7 @@ pub use observation::{Observation, RowScore};
 pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{
     ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope, lint, load_policies,
-    overlap, policy_for,
+    overlap, policy_for, read_policies,
 };
 pub use progress::Progress;
 pub use same_cluster::SameCluster;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use homeostat_core::{Confidence, Incident, IncidentType, Mode, Subject};
 
 pub use lint::lint;
-pub use load::{load_policies, overlap};
+pub use load::{load_policies, overlap, read_policies};
 pub use scope::Scope;
 
 use crate::step::{ActionName, Args};

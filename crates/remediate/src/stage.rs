@@ -97,7 +97,7 @@ pub enum JournalEvent {
 
 /// An event that can't follow in this stage: the journal was edited, or there is a bug. Never go on from here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{event} can't follow in stage {stage}: check the journal with `verify_chain`, then tell us")]
+#[error("{event} can't follow in stage {stage}: check the journal with `homeostat audit` and report this")]
 pub struct IllegalEvent {
     stage: Stage,
     event: &'static str,

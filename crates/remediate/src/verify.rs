@@ -150,7 +150,9 @@ fn blocked(plan: &Plan, input: &VerifyInput<'_>) -> Option<Verdict> {
     };
     if wanted < plan.verify.replicas_before {
         let before = plan.verify.replicas_before;
-        return Some(unknown(&format!("{wanted} replicas are wanted now, {before} before: less is no recovery")));
+        return Some(unknown(&format!(
+            "{wanted} replicas are wanted now, {before} before: fewer don't count as recovery"
+        )));
     }
     traffic_is_missing(plan, input)
 }
@@ -160,7 +162,9 @@ fn traffic_is_missing(plan: &Plan, input: &VerifyInput<'_>) -> Option<Verdict> {
     let before = input.traffic_before.filter(|before| before.is_finite() && *before > 0.0)?;
     match input.traffic_now {
         Some(now) if now >= before * plan.verify.traffic_floor => None,
-        Some(now) => Some(unknown(&format!("{now:.2} requests a second, {before:.2} before: silence is no recovery"))),
+        Some(now) => Some(unknown(&format!(
+            "{now:.2} requests a second, {before:.2} before: no traffic doesn't count as recovery"
+        ))),
         None => Some(unknown("traffic isn't measured any more")),
     }
 }

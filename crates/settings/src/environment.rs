@@ -121,11 +121,14 @@ mod tests {
         let text = "mode: ${TOKEN}\nglobal: {step: ${STEP:-60s}}\nurl: ${UNSET:-http://x}\n";
         let place = Place { line: 1, column: 7 };
         let problem = |message: &str| Problem { file: "f".into(), place, message: message.into() };
-        let mut problems =
-            [problem(r#"mode: "hunter2\"hunter2" is no mode"#), problem(r#"x: hunter2"hunter2"#), problem("at most 5")];
+        let mut problems = [
+            problem(r#"mode: "hunter2\"hunter2" isn't a mode"#),
+            problem(r#"x: hunter2"hunter2"#),
+            problem("at most 5"),
+        ];
         hide_variables_from(text, &mut problems, variable);
         let messages = problems.map(|problem| problem.message);
-        assert_eq!(messages, [r#"mode: "${TOKEN}" is no mode"#, "x: ${TOKEN}", "at most 5"]);
+        assert_eq!(messages, [r#"mode: "${TOKEN}" isn't a mode"#, "x: ${TOKEN}", "at most 5"]);
     }
 
     #[test]

@@ -106,6 +106,15 @@ impl<'a> Reader<'a> {
         self.renamed.push((key, old));
     }
 
+    /// A value has another name than in earlier versions: whether the old one is written, which is read with a warning.
+    pub fn renamed_value(&mut self, key: &'static str, value: &str, old: &str) -> bool {
+        let is_old = |node: &&Node| matches!(&node.value, Value::Text(text) if text == old);
+        let Some(node) = self.node(key).filter(is_old) else { return false };
+        let message = format!("{}: {old} is now called {value}", self.path_of(key));
+        self.problems.warn(Problem { file: self.file.to_owned(), place: node.place, message });
+        true
+    }
+
     /// A key's node, whatever it is. A key with nothing behind it counts as absent.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         self.note(key, Kind::Other);

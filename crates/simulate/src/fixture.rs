@@ -41,7 +41,7 @@ pub(crate) fn after(mut shop: Shop, minutes: u32) -> Shop {
     shop
 }
 
-/// The mean of a signal over the last `n_steps` rows; holes don't count.
+/// The mean of a signal over the last `n_steps` rows; gaps don't count.
 pub(crate) fn mean(shop: &Shop, subject: &Subject, signal: Signal, n_steps: usize) -> f64 {
     let window = shop.window(subject, n_steps).expect("a window");
     let column = window.schema().features().iter().position(|feature| feature.signal == signal).expect("a column");

@@ -77,8 +77,8 @@ impl ReplicaRows {
         let mut values: BTreeMap<PodKey, Array2<f64>> = BTreeMap::new();
         for (step_idx, rows) in self.steps.iter().skip(self.steps.len() - n_rows).enumerate() {
             for (key, row) in rows {
-                let holes = || Array2::from_elem((n_rows, N_FEATURES), f64::NAN);
-                let of_pod = values.entry(*key).or_insert_with(holes);
+                let gaps = || Array2::from_elem((n_rows, N_FEATURES), f64::NAN);
+                let of_pod = values.entry(*key).or_insert_with(gaps);
                 of_pod.row_mut(step_idx).iter_mut().zip(row).for_each(|(cell, value)| *cell = *value);
             }
         }

@@ -191,7 +191,7 @@ impl Shop {
     }
 
     /// Windows of the last `n_steps` rows of every pod, 64 at most, ending now: error ratio, latency (s) and CPU (cores). In order of
-    /// service and slot; a pod that came or went meanwhile has holes where it wasn't.
+    /// service and slot; a pod that came or went meanwhile has gaps where it wasn't.
     pub fn replica_windows(&self, n_steps: usize) -> Vec<ReplicaWindow> {
         let of = |service: &Service| service.replicas.windows(&service.subject, self.now, self.step, n_steps);
         self.services.iter().flat_map(of).collect()

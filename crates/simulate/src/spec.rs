@@ -27,7 +27,7 @@ pub struct ShopSpec {
     pub services: Vec<ServiceSpec>,
     /// Rows kept per service, at most [`HISTORY_STEPS_MAX`]; older ones are forgotten.
     pub history_steps: usize,
-    /// Share of scrapes that fail, each leaving a hole in every feature of one service's row.
+    /// Share of scrapes that fail, each leaving a gap in every feature of one service's row.
     pub scrape_loss: f64,
 }
 

@@ -401,7 +401,7 @@ async fn an_outage_is_two_lines_in_the_log_however_many_attempts_it_takes() {
         lines.lock().unwrap().iter().filter(|line| line.contains("channel=\"pager\"")).cloned().collect();
     assert_eq!(of_channel.len(), 2, "{of_channel:?}");
     assert!(of_channel[0].starts_with("WARN") && of_channel[0].contains("503"), "{of_channel:?}");
-    assert!(of_channel[1].starts_with("INFO") && of_channel[1].contains("works again"), "{of_channel:?}");
+    assert!(of_channel[1].starts_with("INFO") && of_channel[1].contains("has recovered"), "{of_channel:?}");
 }
 
 #[tokio::test]
@@ -413,7 +413,7 @@ async fn a_call_that_waits_for_minutes_is_told_in_the_log_once() {
     let mut set = Set::new(directory.path(), &pager, &feed);
     set.run().await;
     set.announcer.escalate(&to(&["pager"], "a"), None);
-    let told = || lines.lock().unwrap().iter().filter(|line| line.contains("nobody was called")).count();
+    let told = || lines.lock().unwrap().iter().filter(|line| line.contains("nobody was notified")).count();
     set.clock.advance_secs(299).await;
     assert_eq!(told(), 0);
     set.clock.advance_secs(900).await;

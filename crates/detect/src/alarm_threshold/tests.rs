@@ -58,7 +58,7 @@ fn noise_that_grows_threefold_stays_within_two_budgets() {
 }
 
 #[test]
-fn noise_that_fades_brings_the_boundary_down_and_no_further_than_half() {
+fn noise_that_fades_brings_the_threshold_down_and_no_further_than_half() {
     let mut held = alarm_threshold("1 per 1d");
     alarms_per_day(&mut held, noise(2, 100, 150.0, |_| 0.5));
     assert!((held.threshold_nats() / PRIOR.threshold_nats - SHIFT_LOG_MIN.exp()).abs() < 1e-9);
@@ -124,7 +124,7 @@ fn a_restart_forgets_alarms_and_keeps_the_prior_and_what_rows_look_like() {
 }
 
 #[test]
-fn a_subject_whose_usual_rows_have_become_wilder_gets_a_boundary_beyond_them() {
+fn a_subject_whose_usual_rows_have_become_wilder_gets_a_threshold_beyond_them() {
     let mut held = alarm_threshold("1 per 1d");
     // Each row alarms at the old threshold, and none stands out among the others.
     for row in 0..14 * DAY {
@@ -154,7 +154,7 @@ fn half_a_day_of_outage_does_not_hide_a_lesser_one_the_day_after() {
 
 proptest::proptest! {
     #[test]
-    fn the_boundary_stays_within_its_bounds_and_the_same_after_save_and_load(
+    fn the_threshold_stays_within_its_bounds_and_the_same_after_save_and_load(
         rows in proptest::collection::vec(proptest::option::of(0.0..1e12_f64), 0..600), days in 1_u32..60,
     ) {
         let mut held = alarm_threshold(&format!("1 per {days}d"));

@@ -141,5 +141,5 @@ fn fill(window: &mut [f32], meta: &AutoencoderMeta, row_buffer: &RowBuffer) -> O
         };
         coverage.add(put_row(cells, row, &meta.features), back == 0);
     }
-    if coverage.suffices() { None } else { Some(NotReady::TooManyHoles) }
+    if coverage.suffices() { None } else { Some(NotReady::TooManyGaps) }
 }

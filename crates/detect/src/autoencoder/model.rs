@@ -27,7 +27,7 @@ pub struct AutoencoderMeta {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoencoderFeature {
-    /// Its mean detrended value: what the net gets for a hole, and what becomes zero inside the model.
+    /// Its mean detrended value: what the net gets for a gap, and what becomes zero inside the model.
     pub mean: f32,
     /// Whether training had any data of it. If not, the net knows nothing of it, and it is left out of the score.
     pub seen: bool,
@@ -113,7 +113,7 @@ impl AutoencoderMeta {
             return wrong("its description has no features, or too many");
         }
         if self.features.iter().any(|feature| !feature.mean.is_finite()) {
-            return wrong("its description has a mean that is no number");
+            return wrong("its description has a mean that isn't a number");
         }
         Ok(())
     }

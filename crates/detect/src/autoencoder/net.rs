@@ -1,6 +1,6 @@
 //! A small dense network with its gradient and Adam, written out: forward, backward, update.
 //!
-//! It knows nothing of windows, holes' meaning, seeds' names or ONNX.
+//! It knows nothing of windows, gaps' meaning, seeds' names or ONNX.
 
 use ndarray::{Array1, Array2, Axis, NdFloat, Zip};
 use rand::Rng;
@@ -75,7 +75,7 @@ impl<A: NdFloat> Net<A> {
 
     /// The weighted mean squared reconstruction error, and its gradient.
     ///
-    /// `inputs` and `weights` are `(n_rows, n_in)`; a cell's weight says how much its error counts, 0 in a hole.
+    /// `inputs` and `weights` are `(n_rows, n_in)`; a cell's weight says how much its error counts, 0 in a gap.
     pub(crate) fn loss_and_gradient(&self, inputs: &Array2<A>, weights: &Array2<A>) -> (A, Self) {
         let outputs = self.activations(inputs);
         let weight_sum = weights.sum().max(A::one());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_hole_of_the_target_doesnt_count() {
+    fn what_is_in_a_gap_of_the_target_doesnt_count() {
         let (net, inputs, mask) = case();
         let (loss, _) = net.loss_and_gradient(&inputs, &mask);
         let reconstruction = net.forward(&inputs);

@@ -145,21 +145,21 @@ fn a_larger_fault_never_scores_lower() {
 }
 
 #[test]
-fn too_few_rows_and_too_many_holes_are_not_ready() {
+fn too_few_rows_and_too_many_gaps_are_not_ready() {
     let (mut detector, scaler) = trained(4);
     let mut values = history(60, 4, 5);
     values.slice_mut(ndarray::s![30..40, ..]).fill(f64::NAN);
     values.slice_mut(ndarray::s![50, 0..3]).fill(f64::NAN);
     let scorings = scorings(&mut detector, &scaler, &values);
     assert_eq!(scorings[0], Scoring::NotReady(NotReady::TooFewSteps));
-    assert_eq!(scorings[8], Scoring::NotReady(NotReady::TooManyHoles), "residuals need rows before them");
-    assert_eq!(scorings[35], Scoring::NotReady(NotReady::TooManyHoles));
-    assert_eq!(scorings[50], Scoring::NotReady(NotReady::TooManyHoles), "one of four measurements isn't enough");
+    assert_eq!(scorings[8], Scoring::NotReady(NotReady::TooManyGaps), "residuals need rows before them");
+    assert_eq!(scorings[35], Scoring::NotReady(NotReady::TooManyGaps));
+    assert_eq!(scorings[50], Scoring::NotReady(NotReady::TooManyGaps), "one of four measurements isn't enough");
     assert!(matches!(scorings[29], Scoring::Scored(_)) && matches!(scorings[59], Scoring::Scored(_)));
 }
 
 #[test]
-fn a_hole_has_no_error_and_a_feature_never_seen_in_training_doesnt_count() {
+fn a_gap_has_no_error_and_a_feature_never_seen_in_training_doesnt_count() {
     let mut values = history(600, 3, 1);
     values.column_mut(2).fill(f64::NAN);
     let training = window(values);
@@ -224,9 +224,9 @@ fn crowd() -> (Autoencoder, Vec<RowBuffer>) {
         let mut extractor = FeatureExtractor::new(scaler.clone(), STEP);
         for row in 0..(3 * subject_idx) {
             let cells = values.row(row).to_vec();
-            let hole = row % 40 == 1;
+            let gap = row % 40 == 1;
             let cells = cells.into_iter().enumerate();
-            let cells: Vec<f64> = cells.map(|(idx, value)| if hole && idx > 0 { f64::NAN } else { value }).collect();
+            let cells: Vec<f64> = cells.map(|(idx, value)| if gap && idx > 0 { f64::NAN } else { value }).collect();
             extractor.push(Timestamp::from_secs(60 * row as i64), cells.into_iter());
         }
         extractor.row_buffer().clone()

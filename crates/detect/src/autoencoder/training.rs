@@ -83,9 +83,9 @@ impl Trained {
 
 /// Windows as the net reads them.
 struct Windows {
-    /// Scaled, `(n_windows, n_in)`; 0 in a hole.
+    /// Scaled, `(n_windows, n_in)`; 0 in a gap.
     values: Array2<f32>,
-    /// How much each cell's error counts, `(n_windows, n_in)`; 0 in a hole.
+    /// How much each cell's error counts, `(n_windows, n_in)`; 0 in a gap.
     weights: Array2<f32>,
 }
 
@@ -200,10 +200,10 @@ fn windows(
         let first = last + 1 - meta.n_rows;
         for (input, cell) in cells.iter().enumerate() {
             let (row, feature) = (input / n_features, input % n_features);
-            let is_hole = history.channel(CHANNEL)[[first + row, feature]].is_nan();
+            let is_gap = history.channel(CHANNEL)[[first + row, feature]].is_nan();
             values[[idx, input]] = (cell - meta.features[feature].mean) / scale[feature];
             let weight = if row + 1 == meta.n_rows { newest_weight } else { 1.0 };
-            weights[[idx, input]] = if is_hole { 0.0 } else { weight };
+            weights[[idx, input]] = if is_gap { 0.0 } else { weight };
         }
     }
     Ok(Windows { values, weights })

@@ -1,4 +1,4 @@
-//! A window as the net reads it: clipped, holes filled, and how much of it was there. Training and scoring share it.
+//! A window as the net reads it: clipped, gaps filled, and how much of it was there. Training and scoring share it.
 
 use super::AutoencoderFeature;
 
@@ -34,7 +34,7 @@ impl Coverage {
     }
 }
 
-/// Writes one row of residuals as the net reads it, holes as the feature's mean.
+/// Writes one row of residuals as the net reads it, gaps as the feature's mean.
 pub(super) fn put_row<'a>(
     cells: &mut [f32],
     row: impl IntoIterator<Item = &'a f64>,

@@ -85,7 +85,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleLoadE
         match entry.header().entry_type() {
             EntryType::Directory => continue,
             EntryType::Regular => {}
-            other => return Err(broken(format!("{name} is no plain file ({other:?}); bundles hold nothing else"))),
+            other => return Err(broken(format!("{name} isn't a regular file ({other:?}); bundles hold nothing else"))),
         }
         n_bytes = entry.size().saturating_add(n_bytes);
         if entry.size() > FILE_BYTES_MAX || n_bytes > UNPACKED_BYTES_MAX {

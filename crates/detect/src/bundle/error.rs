@@ -51,7 +51,7 @@ pub enum BundleLoadError {
         hint: String,
     },
     /// A file that is something else.
-    #[error("{path}: this is no bundle, neither a directory nor a .tar.zst archive: train one, or fix the path")]
+    #[error("{path}: this isn't a bundle, neither a directory nor a .tar.zst archive: train one, or fix the path")]
     NoBundle {
         /// The file.
         path: PathBuf,

@@ -48,7 +48,7 @@ impl Store {
         match self.bytes(MANIFEST)? {
             Some(bytes) => BundleManifest::parse(&bytes, &path),
             None => {
-                let hint = "this is no bundle; train one, or fix the path".to_owned();
+                let hint = "this isn't a bundle; train one, or fix the path".to_owned();
                 Err(BundleLoadError::Missing { path, hint })
             }
         }
@@ -87,7 +87,7 @@ fn nothing_there(path: &Path) -> BundleLoadError {
     let hint = if old.join(MANIFEST).exists() {
         format!("the last write was interrupted; rename {} back to {}", old.display(), path.display())
     } else {
-        "this is no bundle; train one, or fix the path".to_owned()
+        "this isn't a bundle; train one, or fix the path".to_owned()
     };
     BundleLoadError::Missing { path: path.to_owned(), hint }
 }

@@ -150,7 +150,7 @@ fn a_write_that_was_interrupted_between_two_renames_says_where_the_old_one_is() 
     fs::rename(&dir, room.path().join("bundle.old")).expect("a directory");
     let error = load(&dir).expect_err("nothing there");
     assert!(error.to_string().contains("bundle.old"), "{error}");
-    assert!(load(&room.path().join("elsewhere")).expect_err("nothing there").to_string().contains("no bundle"));
+    assert!(load(&room.path().join("elsewhere")).expect_err("nothing there").to_string().contains("isn't a bundle"));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn steps_per_deviation(n_columns: usize) -> f64 {
     (difference_max / (2.0 * ROW_CLIP)).floor().min(STEPS_MAX)
 }
 
-/// A deviation in steps, to the nearest; not for holes.
+/// A deviation in steps, to the nearest; not for gaps.
 fn fixed(deviation: f64, steps_per_deviation: f64) -> i16 {
     // The sum is positive, so that cutting off is rounding down.
     const OFFSET: i32 = 1 << 15;
@@ -73,7 +73,7 @@ fn fixed(deviation: f64, steps_per_deviation: f64) -> i16 {
 }
 
 impl CoreIndex {
-    /// Of rows without holes, `(n_cores, n_columns)`, at least one of each.
+    /// Of rows without gaps, `(n_cores, n_columns)`, at least one of each.
     pub(super) fn new(cores: ArrayView2<'_, f64>) -> Self {
         let steps = steps_per_deviation(cores.ncols());
         let saved = SavedCores {
@@ -110,17 +110,17 @@ impl CoreIndex {
         self.cells.capacity() * size_of::<Cell>()
     }
 
-    /// Fills `row` with deviations, one for each column; NaN is a hole.
+    /// Fills `row` with deviations, one for each column; NaN is a gap.
     pub(super) fn fill(&self, row: &mut FixedRow, deviations: impl Iterator<Item = f64>) {
         let n_pairs = self.n_columns.div_ceil(2);
         row.values.resize(n_pairs, [0; 2]);
         row.present.resize(n_pairs, [0; 2]);
         row.n_present = 0;
         for (idx, deviation) in deviations.take(self.n_columns).enumerate() {
-            let hole = deviation.is_nan();
-            row.values[idx / 2][idx % 2] = if hole { 0 } else { fixed(deviation, self.steps_per_deviation) };
-            row.present[idx / 2][idx % 2] = if hole { 0 } else { -1 };
-            row.n_present += usize::from(!hole);
+            let gap = deviation.is_nan();
+            row.values[idx / 2][idx % 2] = if gap { 0 } else { fixed(deviation, self.steps_per_deviation) };
+            row.present[idx / 2][idx % 2] = if gap { 0 } else { -1 };
+            row.n_present += usize::from(!gap);
         }
     }
 
@@ -131,8 +131,8 @@ impl CoreIndex {
     }
 
     pub(super) fn nearest_by(&self, kernel: Kernel, row: &FixedRow) -> f64 {
-        let holes = (row.n_present < self.n_columns).then_some(row.present.as_slice());
-        let squared_steps = kernel.nearest(&self.cells, &row.values, holes);
+        let gaps = (row.n_present < self.n_columns).then_some(row.present.as_slice());
+        let squared_steps = kernel.nearest(&self.cells, &row.values, gaps);
         f64::from(squared_steps) / (self.steps_per_deviation * self.steps_per_deviation * row.n_present as f64)
     }
 }
@@ -164,7 +164,7 @@ impl TryFrom<SavedCores> for CoreIndex {
             return Err("saved cores have no columns, or more than any model can have");
         }
         if saved.cores.is_empty() || !saved.cores.len().is_multiple_of(saved.n_columns) {
-            return Err("saved cores are no whole number of rows");
+            return Err("saved cores aren't a whole number of rows");
         }
         // Beyond these the sums would overflow.
         let largest = ROW_CLIP * steps_per_deviation(saved.n_columns);
@@ -202,13 +202,13 @@ mod tests {
     proptest! {
         #[test]
         fn every_kernel_gives_the_same_bits_and_nearly_the_exact_distance(
-            n_cores in 1_usize..200, n_columns in 1_usize..70, width in 0.5_f64..25.0, seed in 0_u64..1_000, holes in 0.0_f64..0.6,
+            n_cores in 1_usize..200, n_columns in 1_usize..70, width in 0.5_f64..25.0, seed in 0_u64..1_000, gaps in 0.0_f64..0.6,
         ) {
             let cores = random(n_cores, n_columns, width.min(ROW_CLIP), seed);
             let index = CoreIndex::new(cores.view());
             let mut rng = Seed::new(seed + 1).rng();
             let mut values: Vec<f64> = random(1, n_columns, width.min(ROW_CLIP), seed + 2).into_raw_vec_and_offset().0;
-            values.iter_mut().skip(1).for_each(|value| if rng.random::<f64>() < holes { *value = f64::NAN });
+            values.iter_mut().skip(1).for_each(|value| if rng.random::<f64>() < gaps { *value = f64::NAN });
             let mut row = FixedRow::default();
             index.fill(&mut row, values.iter().copied());
             let distances: Vec<u64> =

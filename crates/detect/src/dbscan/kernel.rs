@@ -132,7 +132,7 @@ mod x86 {
         ($name:ident, $features:literal, $vector:ty, $at_once:literal, $zero:ident, $splat:ident, $load:ident,
          $store:ident, $sub:ident, $and:ident, $madd:ident, $add:ident) => {
             #[target_feature(enable = $features)]
-            pub(super) fn $name<const HOLES: bool>(cells: &[Cell], row: &[Pair], present: &[Pair]) -> i32 {
+            pub(super) fn $name<const GAPS: bool>(cells: &[Cell], row: &[Pair], present: &[Pair]) -> i32 {
                 const WIDTH: usize = size_of::<$vector>() / size_of::<Pair>();
                 let both = |pair: Pair| $splat(i32::from(pair[0] as u16) | i32::from(pair[1]) << 16);
                 let mut least = [i32::MAX; LANES];
@@ -146,7 +146,7 @@ mod x86 {
                                 // SAFETY: the slice is one vector long, and the load asks for no alignment.
                                 let cores = unsafe { $load(lanes.as_ptr().cast()) };
                                 let mut difference = $sub(cores, value);
-                                if HOLES {
+                                if GAPS {
                                     difference = $and(difference, present);
                                 }
                                 *sum = $add(*sum, $madd(difference, difference));

@@ -205,15 +205,15 @@ fn a_thousand_features_train_in_bounded_time_and_score() {
 }
 
 #[test]
-fn holes_in_a_row_take_part_in_no_distance() {
+fn gaps_in_a_row_take_part_in_no_distance() {
     let (mut extractor, extracted) = history(noise(1_000, 4, Seed::new(2)));
     let mut dbscan = Dbscan::train(&DbscanSpec::default(), &extracted, Seed::new(1)).expect("a model");
-    let far_but_for = |hole: bool| [if hole { f64::NAN } else { 1e300 }, 0.0, 0.0, 0.0];
+    let far_but_for = |gap: bool| [if gap { f64::NAN } else { 1e300 }, 0.0, 0.0, 0.0];
     let mut other = extractor.clone();
-    let with_hole = scored(next_score(&mut dbscan, &mut other, &far_but_for(true)));
+    let with_gap = scored(next_score(&mut dbscan, &mut other, &far_but_for(true)));
     let without = scored(next_score(&mut dbscan, &mut extractor, &far_but_for(false)));
-    assert!(with_hole.is_some_and(|score| score < 2.0), "{with_hole:?}");
-    assert!(without > with_hole);
+    assert!(with_gap.is_some_and(|score| score < 2.0), "{with_gap:?}");
+    assert!(without > with_gap);
 }
 
 #[test]

@@ -26,17 +26,18 @@ use crate::hysteresis::{Gate, Hysteresis};
 ///
 /// let ensemble = Ensemble::train(&EnsembleSpec::default(), &window("cart", 0, 600)?, Seed::new(1))?;
 /// let fit = ensemble.fit();
-/// assert_eq!((fit.n_fit_rows, fit.n_held_out_rows, fit.hole_share), (400, 200, 0.0));
+/// assert_eq!((fit.n_fit_rows, fit.n_held_out_rows, fit.gap_share), (400, 200, 0.0));
 /// # Ok::<(), Any>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FitReport {
-    /// Rows that the models were fitted on, holes included.
+    /// Rows that the models were fitted on, gaps included.
     pub n_fit_rows: usize,
     /// Rows that were held out, and gave tails and the alarm threshold.
     pub n_held_out_rows: usize,
-    /// The share of all cells of the history that are holes, 0 to 1.
-    pub hole_share: f64,
+    /// The share of all cells of the history that are gaps, 0 to 1.
+    #[serde(rename = "hole_share")] // its name in bundles
+    pub gap_share: f64,
     /// The share of held-out rows above the alarm threshold, 0 to 1.
     pub alarm_share: f64,
     /// How often the opening rule would have opened an incident on the held-out rows. The threshold is put where the
@@ -105,7 +106,7 @@ impl FitReport {
         Self {
             n_fit_rows,
             n_held_out_rows: fused_nats.len(),
-            hole_share: 1.0 - history.n_present() as f64 / n_cells.max(1) as f64,
+            gap_share: 1.0 - history.n_present() as f64 / n_cells.max(1) as f64,
             alarm_share: n_alarming as f64 / fused_nats.len().max(1) as f64,
             n_openings,
             threshold_nats,

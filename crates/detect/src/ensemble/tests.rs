@@ -85,16 +85,16 @@ fn online_scores_equal_the_batch_scores_of_the_same_prefix() {
 }
 
 #[test]
-fn a_gap_is_the_same_whether_it_comes_as_holes_or_as_no_rows() {
-    let mut holed = noise(2, 200);
-    holed.slice_mut(ndarray::s![20..120, ..]).fill(f64::NAN);
-    let whole = window(600, holed);
+fn missing_rows_are_the_same_whether_they_come_as_gaps_or_not_at_all() {
+    let mut gappy = noise(2, 200);
+    gappy.slice_mut(ndarray::s![20..120, ..]).fill(f64::NAN);
+    let whole = window(600, gappy);
     let mut batch = trained(&two(), 600);
     let mut cut = batch.clone();
     let wanted = batch.assess_rows(&whole).expect("the same features");
     let mut found = cut.assess_rows(&whole.slice_steps(0, 20).expect("rows")).expect("the same features");
     found.extend(cut.assess_rows(&whole.slice_steps(120, 200).expect("rows")).expect("the same features"));
-    assert_eq!(wanted.len(), 20 + BUFFER_ROWS_MAX + 80, "at most a row_buffer full of holes");
+    assert_eq!(wanted.len(), 20 + BUFFER_ROWS_MAX + 80, "at most a row_buffer full of gaps");
     assert_eq!(found, wanted);
 }
 
@@ -164,7 +164,7 @@ fn a_feature_far_above_its_normal_stays_not_normal_however_long_it_lasts() {
     values[[0, 0]] = f64::NAN;
     ensemble.assess(&window(680, values));
     let latency = ensemble.feature_states().expect("rows were seen")[0];
-    assert!(!latency.normal, "a hole is not normal");
+    assert!(!latency.normal, "a gap is not normal");
     ensemble.assess(&live(681, 5, 0..0));
     assert!(ensemble.feature_states().expect("rows were seen")[0].normal);
 }
@@ -256,7 +256,7 @@ fn an_option_out_of_range_is_the_configs_fault_not_a_missing_vote() {
 }
 
 #[test]
-fn a_history_of_constants_and_one_of_holes_train_or_say_why_not() {
+fn a_history_of_constants_and_one_of_gaps_train_or_say_why_not() {
     let flat = Ensemble::train(&EnsembleSpec::default(), &window(0, Array2::from_elem((400, 2), 7.0)), Seed::new(3));
     let mut flat = flat.expect("what never moved is known well");
     let mut moved = Array2::from_elem((10, 2), 7.0);
@@ -264,9 +264,9 @@ fn a_history_of_constants_and_one_of_holes_train_or_say_why_not() {
     let rows = flat.assess_rows(&window(400, moved)).expect("the same features");
     assert!(rows[8].assessment.score().is_some_and(|score| !score.is_alarming()));
     assert!(rows[9].assessment.score().is_some_and(|score| score.is_alarming()));
-    let holes = Array2::from_elem((400, 2), f64::NAN);
+    let gaps = Array2::from_elem((400, 2), f64::NAN);
     assert!(matches!(
-        Ensemble::train(&EnsembleSpec::default(), &window(0, holes), Seed::new(3)),
+        Ensemble::train(&EnsembleSpec::default(), &window(0, gaps), Seed::new(3)),
         Err(TrainError::TooFewRows { found: 0, .. })
     ));
 }

@@ -161,7 +161,7 @@ fn raw_score(scoring: &Result<Scoring, ScoreError>) -> Option<RawScore> {
 
 fn too_few_scored(detector: &str, n_scored: usize, n_rows: usize) -> MissingDetector {
     let why = format!(
-        "it scored {n_scored} of {n_rows} held-out rows, {TAIL_ROWS_MIN} are needed: pull a longer history with fewer holes"
+        "it scored {n_scored} of {n_rows} held-out rows, {TAIL_ROWS_MIN} are needed: pull a longer history with fewer gaps"
     );
     MissingDetector { detector: detector.to_owned(), why }
 }

@@ -16,7 +16,7 @@ fn window(values: &[f64], direction: Direction, deviation_min: f64) -> Window {
 }
 
 #[test]
-fn a_hole_stays_a_hole_in_every_channel() {
+fn a_gap_stays_a_gap_in_every_channel() {
     let window = window(&[1.0, 2.0, f64::NAN, 4.0], Direction::Both, 0.0);
     let extracted = ExtractedFeatures::new(&window, &Scaler::fit(&window));
     for channel in CHANNELS {
@@ -36,11 +36,11 @@ fn the_dead_zone_and_the_direction_hold() {
 }
 
 #[test]
-fn steps_left_out_are_rows_of_holes_and_old_rows_are_ignored() {
+fn steps_left_out_are_rows_of_gaps_and_old_rows_are_ignored() {
     let window = window(&[1.0, 2.0, 3.0], Direction::Both, 0.0);
     let mut extractor = FeatureExtractor::new(Scaler::fit(&window), Duration::from_secs(60));
-    assert_eq!(extractor.push(Timestamp::from_secs(60), [1.0].into_iter()), Pushed::Appended { holes: 0 });
-    assert_eq!(extractor.push(Timestamp::from_secs(240), [2.0].into_iter()), Pushed::Appended { holes: 2 });
+    assert_eq!(extractor.push(Timestamp::from_secs(60), [1.0].into_iter()), Pushed::Appended { gaps: 0 });
+    assert_eq!(extractor.push(Timestamp::from_secs(240), [2.0].into_iter()), Pushed::Appended { gaps: 2 });
     assert_eq!(extractor.row_buffer().n_rows(), 4);
     assert!(extractor.row_buffer().row(1, Channel::Raw).expect("a row")[0].is_nan());
     assert_eq!(extractor.push(Timestamp::from_secs(240), [9.0].into_iter()), Pushed::AlreadySeen);

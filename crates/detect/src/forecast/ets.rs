@@ -56,13 +56,13 @@ impl Ets {
         self.updated(state, within(error, -cut, cut))
     }
 
-    /// By how much the deviation of a forecast across `n_holes` rows without data exceeds that of a one-step forecast:
+    /// By how much the deviation of a forecast across `n_gaps` rows without data exceeds that of a one-step forecast:
     /// `sqrt(1 + n α²)` (the same book, table 6.1, for ETS(A,N,N)).
-    pub(super) fn widening(&self, n_holes: u32) -> f64 {
-        (1.0 + f64::from(n_holes) * self.alpha * self.alpha).sqrt()
+    pub(super) fn widening(&self, n_gaps: u32) -> f64 {
+        (1.0 + f64::from(n_gaps) * self.alpha * self.alpha).sqrt()
     }
 
-    /// Fits a standardised series without holes. `None` where augurs finds no model, or none that we can run: the series
+    /// Fits a standardised series without gaps. `None` where augurs finds no model, or none that we can run: the series
     /// is constant, or too short.
     pub(super) fn fit(series: &[f64]) -> Option<Self> {
         // Additive errors: residuals are measured in one deviation, whatever the level. The trend is augurs' choice.

@@ -63,7 +63,7 @@ pub(super) struct FeatureForecast {
     /// What the present roll-out has moved the slow level by, in its deviations.
     pub(super) absorbed: f64,
     /// Rows without data since the last measurement.
-    pub(super) n_holes: u32,
+    pub(super) n_gaps: u32,
     /// Rows away from the slow level, less those that weren't.
     pub(super) away_rows: u32,
     /// Extreme one-step errors in a row.
@@ -80,21 +80,21 @@ pub(super) struct Step {
     /// The prediction interval around `quick`.
     pub(super) lower: f64,
     pub(super) upper: f64,
-    /// `value` less what was expected by the quick, middle and slow level; NaN for a hole.
+    /// `value` less what was expected by the quick, middle and slow level; NaN for a gap.
     pub(super) errors: [f64; 3],
     /// 1 / the deviations that these are to be held against.
     pub(super) inverses: [f64; 3],
 }
 
 impl FeatureForecast {
-    /// What was expected of the next row; then takes the measurement in, which is in the feature's own unit. NaN is a hole:
+    /// What was expected of the next row; then takes the measurement in, which is in the feature's own unit. NaN is a gap:
     /// levels stay, no slope is drawn on through silence, the seasons' clocks go on, and the next one-step forecast is that
     /// much less sure.
     #[inline]
     pub(super) fn step(&mut self, value: f64, known: KnownEffect, pace: &Pace) -> Step {
         let seasonal: f64 = self.seasons.iter().map(Profile::at).sum();
         let quick = self.ets.forecast(self.quick);
-        let silence = if self.n_holes == 0 { 1.0 } else { self.ets.widening(self.n_holes) };
+        let silence = if self.n_gaps == 0 { 1.0 } else { self.ets.widening(self.n_gaps) };
         let sure = self.quick_spread.value() * silence;
         let inverses = [1.0 / sure, 1.0 / self.middle_spread.value(), 1.0 / self.slow_spread.value()];
         let reach = sure * known.widening();
@@ -107,7 +107,7 @@ impl FeatureForecast {
             inverses: inverses.map(|inverse| inverse * known.excuse()),
         };
         if value.is_nan() {
-            self.n_holes = self.n_holes.saturating_add(1);
+            self.n_gaps = self.n_gaps.saturating_add(1);
             self.seasons.iter_mut().for_each(Profile::advance);
             return step;
         }
@@ -132,7 +132,7 @@ impl FeatureForecast {
     /// Learns from a row. `rest` is what the seasons leave of it.
     #[inline]
     fn take(&mut self, rest: f64, errors: [f64; 3], inverses: [f64; 3], known: KnownEffect, pace: &Pace) {
-        self.n_holes = 0;
+        self.n_gaps = 0;
         let [quick_error, middle_error, slow_error] = errors;
         let [quick_distance, middle_distance, slow_distance] =
             [quick_error * inverses[0], middle_error * inverses[1], slow_error * inverses[2]];
@@ -198,7 +198,7 @@ impl FeatureForecast {
 
     /// Rows that nobody measured. The caller turns the clocks.
     pub(super) fn skip(&mut self, n_rows: u32) {
-        self.n_holes = self.n_holes.saturating_add(n_rows);
+        self.n_gaps = self.n_gaps.saturating_add(n_rows);
     }
 
     /// Back to where the history began. What was learned of seasons and spreads stays.
@@ -206,7 +206,7 @@ impl FeatureForecast {
         self.quick = EtsState { level: self.start_quick, slope: 0.0 };
         self.middle = self.start_quick;
         self.slow = self.start_slow;
-        (self.absorbed, self.n_holes, self.away_rows, self.extreme_rows) = (0.0, 0, 0, 0);
+        (self.absorbed, self.n_gaps, self.away_rows, self.extreme_rows) = (0.0, 0, 0, 0);
     }
 
     /// Turns the seasons' clocks to a moment.

@@ -27,7 +27,7 @@ const DEVIATION_MAGNITUDE_MIN: f64 = 1e-6;
 /// Cycles beyond which a season's own error no longer counts: later cycles weigh more, about seven together.
 const SEASON_CYCLES_COUNTED: usize = 7;
 
-/// Fits one raw column, one row each `step_ms` from `start_ms` on; holes are NaN. It can't fail: where nothing can be
+/// Fits one raw column, one row each `step_ms` from `start_ms` on; gaps are NaN. It can't fail: where nothing can be
 /// fitted, the model is the mean.
 pub(super) fn fit(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize, pace: &Pace) -> FeatureForecast {
     let (centre, scale) = centre_and_scale(column);
@@ -58,7 +58,7 @@ pub(super) fn fit(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize
         slow_spread: first,
         conformal: Conformal::fit(Vec::new(), 1.0),
         absorbed: 0.0,
-        n_holes: 0,
+        n_gaps: 0,
         away_rows: 0,
         extreme_rows: 0,
     };

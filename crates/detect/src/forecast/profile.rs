@@ -93,7 +93,7 @@ impl Profile {
     }
 
     /// Adds to the course, knot by knot: the means of the given rows around each knot, of which the first is at `start_ms`.
-    /// Later cycles weigh more: a weight falls by [`CYCLE_DECAY`] a cycle. NaN is a hole.
+    /// Later cycles weigh more: a weight falls by [`CYCLE_DECAY`] a cycle. NaN is a gap.
     pub(super) fn sharpen(&mut self, rows: &[f64], start_ms: i64, step_ms: i64) {
         let n_rows = self.knots.len() * self.rows_per_knot as usize;
         let (mut sums, mut weights) = (vec![0.0; self.knots.len()], vec![0.0; self.knots.len()]);

@@ -58,7 +58,7 @@ const EXPLAINED_MIN: f64 = 0.3;
 /// A course within cycles smaller than a hundredth of the feature's deviation is rounding, or doesn't matter.
 const VARIANCE_MIN: f64 = 1e-4;
 
-/// The seasons of a standardised column; holes are NaN.
+/// The seasons of a standardised column; gaps are NaN.
 pub(super) fn seasons(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize) -> Vec<Profile> {
     let mut found = decomposed(column, start_ms, step_ms, cycles_min, &LONG);
     let rest = less_seasons(column, &found, start_ms, step_ms);
@@ -174,8 +174,8 @@ fn mean_present(values: &[f64]) -> f64 {
     if n == 0 { f64::NAN } else { sum / n as f64 }
 }
 
-/// Fills holes on the line between their neighbours, and at the ends with the nearest value; false if nothing is there.
-/// Only for fitting: what was a hole is never scored nor counted as an error.
+/// Fills gaps on the line between their neighbours, and at the ends with the nearest value; false if nothing is there.
+/// Only for fitting: what was a gap is never scored nor counted as an error.
 pub(super) fn interpolate(values: &mut [f64]) -> bool {
     let mut last: Option<usize> = None;
     for idx in 0..values.len() {
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_found_through_holes() {
+    fn an_hour_is_found_through_gaps() {
         let mut column = wave(10 * 60, 0, MINUTE_MS, HOUR_MS, 1.0);
         column[130..170].fill(f64::NAN);
         let found = seasons(&column, 0, MINUTE_MS, 3);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_filled_on_a_line_and_at_the_ends_with_the_nearest() {
+    fn gaps_are_filled_on_a_line_and_at_the_ends_with_the_nearest() {
         let mut values = [f64::NAN, 1.0, f64::NAN, f64::NAN, 4.0, f64::NAN];
         assert!(interpolate(&mut values));
         assert_eq!(values, [1.0, 1.0, 2.0, 3.0, 4.0, 4.0]);

@@ -118,7 +118,7 @@ fn scores_at(forecast: &mut Forecast, from: Timestamp, n_rows: usize, level: f64
 }
 
 #[test]
-fn a_hole_moves_nothing_and_widens_the_next_interval() {
+fn a_gap_moves_nothing_and_widens_the_next_interval() {
     let (mut forecast, at) = one(600);
     let width = |forecast: &Forecast| forecast.intervals()[0].upper - forecast.intervals()[0].lower;
     let minute = Duration::from_secs(60);

@@ -8,8 +8,8 @@ use crate::detector::ScoreError;
 impl IsolationForest {
     /// What each column contributes to the score of a row, `[n_columns]`, into `contributions`, which are replaced.
     ///
-    /// In doublings of the score: they sum to `log2(score of the row / score of a row of holes)`, the latter being what a row
-    /// scores of which nothing is known. A positive part makes the row more unusual, a negative one less; a hole contributes
+    /// In doublings of the score: they sum to `log2(score of the row / score of a row of gaps)`, the latter being what a row
+    /// scores of which nothing is known. A positive part makes the row more unusual, a negative one less; a gap contributes
     /// nothing. On its way down a tree, a row's expected path length changes at every split; the change is that split's
     /// column's. This is Saabas' decomposition of a tree's prediction along its path (Palczewska et al.: Interpreting
     /// random forest classification models, 2013), here of the path length.

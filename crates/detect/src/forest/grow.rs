@@ -1,7 +1,7 @@
 //! Growing isolation trees: sampling rows, choosing splits.
 
 use super::chance::Chance;
-use super::keys::{HOLE, nearest_key, value_of};
+use super::keys::{GAP, nearest_key, value_of};
 use super::tree::ColumnBits;
 
 /// Grows one tree after the other on the same rows. What it needs is allocated once.
@@ -83,7 +83,7 @@ impl Grower {
     fn split(&mut self, place: &mut Place<'_>, branch: Branch) {
         let Branch { at, level, from, to, .. } = branch;
         let choice = if level < self.n_levels_split && to - from > 1 { self.choose(branch) } else { None };
-        let Some(Split { node, n_columns, has_holes }) = choice else {
+        let Some(Split { node, n_columns, has_gaps }) = choice else {
             let leaf = (at << (self.n_levels - level)) - (1 << self.n_levels);
             // A sample has at most 4 096 rows.
             place.counts[leaf] = (to - from) as u16;
@@ -91,7 +91,7 @@ impl Grower {
         };
         place.nodes[at] = node;
         let middle =
-            from + if has_holes { self.partition_with_holes(node, from, to) } else { self.partition(node, from, to) };
+            from + if has_gaps { self.partition_with_gaps(node, from, to) } else { self.partition(node, from, to) };
         let level = level + 1;
         self.split(place, Branch { at: 2 * at, level, from, to: middle, n_columns });
         self.split(place, Branch { at: 2 * at + 1, level, from: middle, to, n_columns });
@@ -103,12 +103,12 @@ impl Grower {
         while n_columns > 0 {
             let drawn = self.chance.below(n_columns);
             let column = self.columns[drawn];
-            let (min, max, has_holes) = self.range(branch, column);
+            let (min, max, has_gaps) = self.range(branch, column);
             if min < max {
                 let (low, high) = (value_of(min), value_of(max));
                 let even = nearest_key(low + self.chance.unit() * (high - low));
                 if let Some(node) = self.node_between(min, max, even, column) {
-                    return Some(Split { node, n_columns, has_holes });
+                    return Some(Split { node, n_columns, has_gaps });
                 }
             }
             // What is constant here, or too close to tell apart, is so in the whole subtree: out of the front part, for it
@@ -136,19 +136,19 @@ impl Grower {
         self.keys[usize::from(member) * self.n_columns + column]
     }
 
-    /// Least and greatest key that are there, `min > max` if none is; and whether there are holes.
+    /// Least and greatest key that are there, `min > max` if none is; and whether there are gaps.
     fn range(&self, branch: Branch, column: u16) -> (u32, u32, bool) {
         let column = usize::from(column);
         let keys = || self.members[branch.from..branch.to].iter().map(|member| self.key(*member, column));
-        let (min, max) = keys().fold((HOLE, 0), |(min, max), key| (min.min(key), max.max(key)));
-        if max < HOLE {
+        let (min, max) = keys().fold((GAP, 0), |(min, max), key| (min.min(key), max.max(key)));
+        if max < GAP {
             return (min, max, false);
         }
-        // The least is right: holes are beyond every key.
-        (min, keys().filter(|key| *key != HOLE).max().unwrap_or(0), true)
+        // The least is right: gaps are beyond every key.
+        (min, keys().filter(|key| *key != GAP).max().unwrap_or(0), true)
     }
 
-    /// Members at or below the threshold to the front; returns how many. None has a hole.
+    /// Members at or below the threshold to the front; returns how many. None has a gap.
     fn partition(&mut self, node: u32, from: usize, to: usize) -> usize {
         let column = (node & self.column_bits.mask()) as usize;
         let (mut n_left, mut n_right) = (0, 0);
@@ -165,19 +165,19 @@ impl Grower {
         n_left
     }
 
-    /// The same where members have holes. A row without the value goes with either side by
+    /// The same where members have gaps. A row without the value goes with either side by
     /// chance, as likely as the rows that have it.
-    fn partition_with_holes(&mut self, node: u32, from: usize, to: usize) -> usize {
+    fn partition_with_gaps(&mut self, node: u32, from: usize, to: usize) -> usize {
         let column = (node & self.column_bits.mask()) as usize;
-        let (mut n_left, mut n_holes) = (0, 0);
-        // Holes are gathered at the end first.
+        let (mut n_left, mut n_gaps) = (0, 0);
+        // Gaps are gathered at the end first.
         let mut end = to;
         let mut i = from;
         while i < end {
             let key = self.key(self.members[i], column);
-            if key == HOLE {
+            if key == GAP {
                 end -= 1;
-                n_holes += 1;
+                n_gaps += 1;
                 self.members.swap(i, end);
                 continue;
             }
@@ -187,9 +187,9 @@ impl Grower {
             i += 1;
         }
         let share = n_left as f64 / (end - from).max(1) as f64;
-        for hole in to - n_holes..to {
+        for gap in to - n_gaps..to {
             if self.chance.unit() < share {
-                self.members.swap(hole, from + n_left);
+                self.members.swap(gap, from + n_left);
                 n_left += 1;
             }
         }
@@ -206,9 +206,9 @@ pub(super) struct Shape {
     pub(super) n_levels: usize,
 }
 
-/// A chosen split, how many columns may split below it, and whether its column has holes here.
+/// A chosen split, how many columns may split below it, and whether its column has gaps here.
 struct Split {
     node: u32,
     n_columns: usize,
-    has_holes: bool,
+    has_gaps: bool,
 }

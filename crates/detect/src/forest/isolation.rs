@@ -1,6 +1,6 @@
 //! An isolation forest (Liu, Ting and Zhou: Isolation Forest, ICDM 2008) on plain rows: fitting, its bounds.
 //!
-//! No holes are filled in: where a value is absent, the score is the expectation over both branches, weighted by how the
+//! No gaps are filled in: where a value is absent, the score is the expectation over both branches, weighted by how the
 //! tree's own sample split. Scoring is in `score`, the memory layout in `tree`, values as integers in `keys`.
 
 mod stored;
@@ -61,7 +61,7 @@ pub struct IsolationForest {
 }
 
 impl IsolationForest {
-    /// Grows a forest on rows, `(n_rows, n_columns)`; NaN is a hole. Each tree sees at most `spec.sample_rows_max()`
+    /// Grows a forest on rows, `(n_rows, n_columns)`; NaN is a gap. Each tree sees at most `spec.sample_rows_max()`
     /// rows, drawn without replacement. A column whose values are all equal never splits; if all are, every row scores
     /// the same.
     ///

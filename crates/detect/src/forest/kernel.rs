@@ -98,10 +98,10 @@ pub(super) struct Workbench {
 
 /// What a kernel found out of a block.
 pub(super) struct BlockSums {
-    /// Each row's path lengths, summed over the trees. Of rows with holes: nothing of meaning.
+    /// Each row's path lengths, summed over the trees. Of rows with gaps: nothing of meaning.
     pub(super) path_sums: [u32; BLOCK_ROWS_MAX],
-    /// Bit `i` for row `i`: it has holes.
-    pub(super) holes: u128,
+    /// Bit `i` for row `i`: it has gaps.
+    pub(super) gaps: u128,
 }
 
 impl Workbench {
@@ -173,7 +173,7 @@ impl Workbench {
         }
     }
 
-    /// Writes the keys of a row; says whether there are holes.
+    /// Writes the keys of a row; says whether there are gaps.
     #[allow(unsafe_code, reason = "the call of code for this processor")]
     pub(super) fn fill(&self, keying: &Keying, row: &[f64], keys: &mut [u32]) -> bool {
         match self.kernel {
@@ -187,13 +187,13 @@ impl Workbench {
         }
     }
 
-    /// The path sum of one row; `None` if it has holes. The same portable code with every kernel: with the trees of one row
+    /// The path sum of one row; `None` if it has gaps. The same portable code with every kernel: with the trees of one row
     /// in lanes nothing is left to look up in registers, and plain loads are as fast as gathers.
     pub(super) fn row(&mut self, trees: &Trees<'_>, keying: &Keying, row: &[f64]) -> Option<u32> {
         let mut keys = std::mem::take(&mut self.row);
         keys.resize(portable::padded(keying.n_columns()), 0);
-        let has_holes = self.fill(keying, row, &mut keys);
-        let path_sum = if has_holes { None } else { Some(portable::row(trees, &keys)) };
+        let has_gaps = self.fill(keying, row, &mut keys);
+        let path_sum = if has_gaps { None } else { Some(portable::row(trees, &keys)) };
         self.row = keys;
         path_sum
     }
@@ -220,7 +220,7 @@ fn look_ahead(next: &[f64], turn: usize, n_turns: usize) {
 }
 
 /// Writes the keys of rows in the order vectors load them, `[group of LANES rows][column][lane]`, and says which have
-/// holes. Inlined into each kernel, to be compiled for its processor.
+/// gaps. Inlined into each kernel, to be compiled for its processor.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn fill_in_lanes<const LANES: usize>(
@@ -233,14 +233,14 @@ fn fill_in_lanes<const LANES: usize>(
     // Lanes without a row keep what was there before: any keys do.
     row_keys.resize(n_columns, 0);
     keys.resize(BLOCK_ROWS * n_columns, 0);
-    let mut holes = 0;
+    let mut gaps = 0;
     for (row_idx, row) in rows.rows().into_iter().enumerate().take(BLOCK_ROWS) {
         let Some(row) = row.to_slice() else { continue };
-        holes |= u128::from(keying.fill(row, row_keys)) << row_idx;
+        gaps |= u128::from(keying.fill(row, row_keys)) << row_idx;
         let group = &mut keys[row_idx / LANES * LANES * n_columns..];
         for (places, key) in group.chunks_exact_mut(LANES).zip(row_keys.iter()) {
             places[row_idx % LANES] = *key;
         }
     }
-    holes
+    gaps
 }

@@ -9,7 +9,7 @@ use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
 /// The key of a value that isn't there. Beyond every key that is.
-pub(super) const HOLE: u32 = u32::MAX;
+pub(super) const GAP: u32 = u32::MAX;
 
 /// Rows looked at to find a column's middle and width: any middle among the data serves, so few are enough.
 const SURVEYED_ROWS_MAX: usize = 256;
@@ -61,15 +61,15 @@ impl Keying {
         (&self.centers[from..from + n], &self.factors[from..from + n])
     }
 
-    /// Writes the keys of a row; says whether there are holes. Inlined into each kernel, to be compiled for its processor.
+    /// Writes the keys of a row; says whether there are gaps. Inlined into each kernel, to be compiled for its processor.
     #[inline(always)]
     pub(super) fn fill(&self, row: &[f64], keys: &mut [u32]) -> bool {
-        let mut holes = 0;
+        let mut gaps = 0;
         for (((key, value), center), factor) in keys.iter_mut().zip(row).zip(&self.centers).zip(&self.factors) {
             *key = key_of(((value - center) * factor) as f32);
-            holes |= u32::from(*key == HOLE);
+            gaps |= u32::from(*key == GAP);
         }
-        holes != 0
+        gaps != 0
     }
 }
 
@@ -81,7 +81,7 @@ fn key_of(value: f32) -> u32 {
     // Of negative numbers all bits are flipped, of others the sign only: now integers are ordered as the values were. Shifting
     // drops the last of 23 bits of fraction.
     let flipped = bits ^ (((bits as i32) >> 31) as u32 | 0x8000_0000);
-    if value.is_nan() { HOLE } else { flipped >> 1 }
+    if value.is_nan() { GAP } else { flipped >> 1 }
 }
 
 /// The value a key stands for, finite.
@@ -137,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_one_key_and_nan_is_a_hole() {
+    fn zeros_are_one_key_and_nan_is_a_gap() {
         assert_eq!(key_of(0.0), key_of(-0.0));
-        assert_eq!(key_of(f32::NAN), HOLE);
-        assert_eq!(key_of(-f32::NAN), HOLE);
+        assert_eq!(key_of(f32::NAN), GAP);
+        assert_eq!(key_of(-f32::NAN), GAP);
         assert!(key_of(f32::INFINITY) > key_of(f32::MAX) && key_of(f32::NEG_INFINITY) < key_of(f32::MIN));
     }
 

@@ -11,7 +11,7 @@ pub(super) const N_MAGNITUDES: usize = 3;
 /// Rows the root mean square looks at, the newest included.
 const ENERGY_ROWS: usize = 10;
 
-/// Below this many rows in the row buffer, holes are no wonder: the distance from the mean of 20 rows needs 10 before it.
+/// Below this many rows in the row buffer, gaps are no wonder: the distance from the mean of 20 rows needs 10 before it.
 pub(super) const ROWS_NEEDED: usize = 11;
 
 /// Added before the logarithm: a twentieth of a training deviation is as good as nothing.

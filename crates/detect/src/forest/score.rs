@@ -1,10 +1,10 @@
-//! Scoring rows: in blocks through a kernel, one by one, and with holes.
+//! Scoring rows: in blocks through a kernel, one by one, and with gaps.
 
 use ndarray::{ArrayView2, s};
 
 use super::isolation::IsolationForest;
 use super::kernel::{Kernel, Workbench};
-use super::keys::{HOLE, Keying};
+use super::keys::{GAP, Keying};
 use super::tree::PATH_PARTS;
 use crate::detector::ScoreError;
 
@@ -19,7 +19,7 @@ pub struct ForestScratch {
     workbench: Workbench,
     /// A row whose values don't lie side by side in memory.
     row: Vec<f64>,
-    /// A row's keys, of which some are holes.
+    /// A row's keys, of which some are gaps.
     keys: Vec<u32>,
     /// Expected path lengths below each node of a tree, for attribution.
     pub(super) expectations: Vec<f64>,
@@ -69,7 +69,7 @@ impl ForestScratch {
 }
 
 impl IsolationForest {
-    /// The anomaly score of each row, `(n_rows, n_columns)`, in (0, 1): higher is more unusual. NaN is a hole.
+    /// The anomaly score of each row, `(n_rows, n_columns)`, in (0, 1): higher is more unusual. NaN is a gap.
     ///
     /// # Errors
     /// [`ScoreError::Shape`] for another number of columns.
@@ -133,9 +133,9 @@ impl IsolationForest {
     fn score_block(&self, rows: ArrayView2<'_, f64>, next: &[f64], scratch: &mut ForestScratch, scores: &mut Vec<f64>) {
         let sums = scratch.workbench.block(&self.trees(), &self.keying, rows, next);
         for (row_idx, (row, path_sum)) in rows.rows().into_iter().zip(sums.path_sums).enumerate() {
-            let has_holes = sums.holes >> row_idx & 1 == 1;
+            let has_gaps = sums.gaps >> row_idx & 1 == 1;
             scores.push(match row.to_slice() {
-                Some(row) if has_holes => self.score_with_holes(row, scratch),
+                Some(row) if has_gaps => self.score_with_gaps(row, scratch),
                 _ => self.score_of(f64::from(path_sum)),
             });
         }
@@ -144,11 +144,11 @@ impl IsolationForest {
     fn score_one(&self, row: &[f64], scratch: &mut ForestScratch) -> f64 {
         match scratch.workbench.row(&self.trees(), &self.keying, row) {
             Some(path_sum) => self.score_of(f64::from(path_sum)),
-            None => self.score_with_holes(row, scratch),
+            None => self.score_with_gaps(row, scratch),
         }
     }
 
-    fn score_with_holes(&self, row: &[f64], scratch: &mut ForestScratch) -> f64 {
+    fn score_with_gaps(&self, row: &[f64], scratch: &mut ForestScratch) -> f64 {
         scratch.fill_keys(&self.keying, row);
         let keys = scratch.keys();
         self.score_of((0..self.n_trees()).map(|tree| self.tree(tree).expected_path(keys, Place::ROOT)).sum())
@@ -223,12 +223,12 @@ impl Tree<'_> {
         }
         let column = (node & self.mask) as usize;
         match keys[column] {
-            HOLE => Step::Both(self.share_left(place), place.below(false), place.below(true)),
+            GAP => Step::Both(self.share_left(place), place.below(false), place.below(true)),
             key => Step::On(column, place.below(key > node)),
         }
     }
 
-    /// The path length with holes, in [`PATH_PARTS`]: where the value a node asks for is absent, both branches count, each by
+    /// The path length with gaps, in [`PATH_PARTS`]: where the value a node asks for is absent, both branches count, each by
     /// the share of the tree's own sample that took it. At most as many visits as the tree has nodes.
     pub(super) fn expected_path(&self, keys: &[u32], place: Place) -> f64 {
         match self.step(keys, place) {

@@ -72,7 +72,7 @@ fn a_constant_column_is_never_asked() {
 }
 
 #[test]
-fn a_hole_scores_between_the_usual_and_the_far() {
+fn a_gap_scores_between_the_usual_and_the_far() {
     let rows = rows_with_an_outlier(1000, 2);
     let forest = fitted(&rows);
     let scores = forest.score_rows(array![[0.5, 0.5], [0.5, f64::NAN], [0.5, 9.0]].view()).expect("scores");
@@ -83,7 +83,7 @@ fn a_hole_scores_between_the_usual_and_the_far() {
 }
 
 #[test]
-fn holes_in_training_break_nothing() {
+fn gaps_in_training_break_nothing() {
     let mut rows = rows_with_an_outlier(400, 3);
     let mut rng = Seed::new(9).rng();
     rows.mapv_inplace(|value| if rng.random::<f64>() < 0.3 { f64::NAN } else { value });
@@ -170,7 +170,7 @@ fn a_batch_says_of_each_subject_what_a_single_score_says() {
     let values = crate::contract::noise(1_060, 3, Seed::new(5));
     let (extractor, history) = crate::contract::history(values.slice(ndarray::s![..1_000, ..]).to_owned());
     let mut forest = Forest::train(&ForestSpec::default(), &history, Seed::new(7)).expect("a forest");
-    // Enough of them for a block of the kernel, one with a hole, one with nothing at all, one of another width.
+    // Enough of them for a block of the kernel, one with a gap, one with nothing at all, one of another width.
     let mut row_buffers = Vec::new();
     for row in 0..60 {
         let mut one = extractor.clone();
@@ -212,7 +212,7 @@ proptest::proptest! {
     #[test]
     fn training_rows_fall_where_they_fell_in_training(seed in 0_u64..1000) {
         // The share of a tree's rows that go left is exact only if scoring splits as training did: then the mean path
-        // over the whole sample is that of the leaves, weighted by their rows, and so is a row of holes.
+        // over the whole sample is that of the leaves, weighted by their rows, and so is a row of gaps.
         let mut rng = Seed::new(seed).rng();
         let rows = Array2::from_shape_fn((64, 2), |_| rng.random::<f64>() * 1e-3 + 1.0);
         let spec = ForestSpec::new(5, 64).expect("options");

@@ -5,7 +5,7 @@
 //! are compared with, and were when the tree was grown, so splits are exact. A row goes right if its key is greater. Where
 //! a branch ends above the bottom, the nodes below let everything pass to the left.
 
-use super::keys::HOLE;
+use super::keys::GAP;
 
 /// Levels of a tree at least. Trees of up to 256 rows have exactly as many, so that one unrolled kernel serves nearly all.
 pub(super) const LEVELS_MIN: usize = 8;
@@ -48,7 +48,7 @@ impl ColumnBits {
 
     /// The node that lets everything pass to the left: column 0, and a threshold above every key.
     pub(super) fn pass(self) -> u32 {
-        (HOLE >> 1) & !self.mask()
+        (GAP >> 1) & !self.mask()
     }
 }
 

@@ -168,7 +168,7 @@ fn check_port(what: &str, ports: &[&ValueInfoProto], name: &str) -> Result<usize
         return Err(format!("its {what} is named {:?}, wanted is {name:?}", port.name));
     }
     let Some(tensor) = port.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()) else {
-        return Err(format!("its {what} {name:?} is no tensor"));
+        return Err(format!("its {what} {name:?} isn't a tensor"));
     };
     if tensor.elem_type != i32::from(DataType::Float) {
         return Err(format!("its {what} {name:?} isn't of f32"));
@@ -237,7 +237,7 @@ fn check_weights(weights: &TensorProto) -> Result<(), String> {
     }
     let raw_is_finite = weights.raw_data.as_chunks::<4>().0.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite());
     if !raw_is_finite || weights.float_data.iter().any(|value| !value.is_finite()) {
-        return Err(wrong("some of them are no finite numbers"));
+        return Err(wrong("some of them aren't finite numbers"));
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ pub enum ReplicaRound {
     NotReady(ReplicasNotReady),
     /// The replicas form one group; those that don't belong to it are listed, farthest first. None is the usual case.
     Together {
-        /// Replicas unlike their peers.
+        /// Replicas unlike the others.
         outliers: Vec<Outlier>,
     },
     /// The replicas form several groups, each of at least a quarter of them: a canary, a roll-out under way, two kinds of
@@ -66,7 +66,7 @@ pub enum ReplicasNotReady {
         n_warming: usize,
     },
     /// Enough replicas, but most of what they should report is missing.
-    TooManyHoles,
+    TooManyGaps,
     /// How far apart replicas usually are isn't known yet.
     Learning {
         /// Steps until it is.
@@ -76,14 +76,14 @@ pub enum ReplicasNotReady {
     Scattered,
 }
 
-/// A replica unlike its peers.
+/// A replica unlike the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outlier {
     /// Which.
     pub replica: String,
     /// Distance to the nearest core replica, in ε: above 1.
     pub degree: f64,
-    /// The features that set it apart, at most five: index and difference from the peers in usual spreads, the largest
+    /// The features that set it apart, at most five: index and difference from the others in usual spreads, the largest
     /// first.
     pub features: Vec<(usize, f64)>,
 }
@@ -101,7 +101,7 @@ pub struct Group {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicaComparisonError {
     /// The array's shape isn't `(n_replicas, n_features)`: fix the queries, or start anew after changing them.
-    #[error("values have shape {found:?}, the replicas and schema say {wanted:?}: start anew after changing queries")]
+    #[error("values have shape {found:?}, the replicas and schema say {wanted:?}: start over after changing queries")]
     Shape {
         /// Shape of the array.
         found: (usize, usize),
@@ -132,7 +132,7 @@ pub(super) fn not_compared(n_compared: usize, n_replicas: usize, n_warming: usiz
     } else if n_replicas - n_warming < super::REPLICAS_MIN {
         ReplicasNotReady::WarmingUp { n_warming }
     } else {
-        ReplicasNotReady::TooManyHoles
+        ReplicasNotReady::TooManyGaps
     })
 }
 

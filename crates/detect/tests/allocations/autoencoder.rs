@@ -12,7 +12,7 @@ use homeostat_detect::{
 };
 
 use crate::counting::counted;
-use crate::window;
+use crate::window::window;
 
 const N_FEATURES: usize = 4;
 const N_SUBJECTS: usize = 100;

@@ -6,12 +6,12 @@ use homeostat_core::{Scoring, Seed};
 use homeostat_detect::{Dbscan, DbscanSpec, Detector, ExtractedFeatures, FeatureExtractor, Scaler};
 
 use crate::counting::counted;
-use crate::window;
+use crate::window::window;
 
 const STEP: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_row_is_scored_without_an_allocation_with_and_without_holes() {
+fn a_row_is_scored_without_an_allocation_with_and_without_gaps() {
     let window = window(STEP, (500, 5), |(row, column)| ((row * (7 + column)) as f64).sin());
     let grid = *window.grid();
     let scaler = Scaler::fit(&window);

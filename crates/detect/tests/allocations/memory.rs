@@ -6,7 +6,7 @@ use homeostat_core::{Seed, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, estimate};
 
 use crate::counting::bytes_held;
-use crate::window;
+use crate::window::window;
 
 const STEP: Duration = Duration::from_secs(600);
 const N_FEATURES: usize = 6;

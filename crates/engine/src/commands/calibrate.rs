@@ -1,6 +1,6 @@
 //! `homeostat calibrate`: how often incidents of each type are right, measured on simulated faults with known causes.
 //!
-//! The figures hold for the simulator. On a real cluster they are a start, to be replaced by the outcomes of real
+//! The shares hold for the simulator. On a real cluster they are a start, to be replaced by the outcomes of real
 //! incidents; `models/README.md` says so to users.
 
 use std::io::Write;
@@ -23,13 +23,13 @@ const TRAINING_DAYS: u32 = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
-    /// How many scenarios to run.
+    /// Number of scenarios to run.
     #[arg(long, default_value_t = 600)]
     pub(crate) scenarios: u32,
     /// Seed of the scenarios.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Where to write the calibration.
+    /// Output file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
 }
@@ -43,11 +43,11 @@ pub(crate) async fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         let seed = seed.fork(&format!("scenario {scenario_idx}"));
         labelled.extend(run_scenario(&spec, &shop, &trained, seed).await?);
     }
-    let n_right = labelled.iter().filter(|outcome| outcome.correct).count();
+    let n_correct = labelled.iter().filter(|outcome| outcome.correct).count();
     let calibration = Calibration::fit(&labelled);
     write(&args.output, &serde_json::to_string_pretty(&calibration)?)?;
     print(&format!(
-        "{} scenarios gave {} incidents, {n_right} of them right; written to {}\n",
+        "{} scenarios gave {} incidents, {n_correct} of them correct; calibration written to {}\n",
         args.scenarios,
         labelled.len(),
         args.output.display()

@@ -26,22 +26,22 @@ pub(crate) enum CheckCommand {
     Policy(CheckArgs),
     /// A saved bundle of models.
     Bundle(CheckArgs),
-    /// A preset: prints its queries as they will be asked, to be copied and changed.
+    /// A preset: prints its queries with all parameters filled in, to copy and change.
     Preset(preset::PresetArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckConfigArgs {
-    /// What to check.
+    /// The file to check.
     pub(crate) file: PathBuf,
-    /// Asks Prometheus, too: what each query gives now, of how many workloads, and what is wrong with it.
+    /// Also queries Prometheus, and shows what each query returns now, for how many workloads, and what is wrong with it.
     #[arg(long)]
     pub(crate) online: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// What to check.
+    /// The file to check.
     pub(crate) file: PathBuf,
 }
 

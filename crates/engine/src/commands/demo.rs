@@ -45,10 +45,10 @@ const POLICIES: &str = include_str!("demo/policies.yaml");
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Seed of the simulation: another seed, other noise and other times.
+    /// Seed of the simulation; another seed gives other noise and other times.
     #[arg(long, default_value_t = 7)]
     pub(crate) seed: u64,
-    /// Where to keep the journal; a directory. Default: a temporary one, removed at the end.
+    /// Directory for the journal. Default: a temporary one, removed at the end.
     #[arg(long = "storage.path", value_name = "DIR")]
     pub(crate) storage: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! `homeostat evaluate`: detection on labelled data, judged; or the scores of any other program.
 //!
-//! What is measured is in the room `evaluate`; this opens files, spreads series over threads and writes what came out.
+//! What is measured is in the crate `evaluate`; this opens files, spreads series over threads and writes what came out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use homeostat_evaluate::{
-    AlertRule, AlertsBy, Claimant, Comparison, Evaluation, Judged, Pack, Protocol, claims, figure_lines, html,
+    AlertRule, AlertsBy, Claimant, Comparison, Dataset, Evaluation, Judged, Protocol, claims, figure_lines, html,
     markdown, table,
 };
 
@@ -31,8 +31,8 @@ pub(crate) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let detection = detection(&args)?;
     check_peers(&args.peers)?;
     let against = args.against.as_deref().map(read_evaluation).transpose()?;
-    let work = match &args.pack {
-        Some(dir) => Some(Arc::new(Work::new(&args, dir, read_pack(dir, &args.sets)?, &detection)?)),
+    let work = match &args.dataset {
+        Some(dir) => Some(Arc::new(Work::new(&args, dir, read_dataset(dir, &args.sets)?, &detection)?)),
         None => None,
     };
     let stopped = Arc::new(AtomicBool::new(false));
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     if stopped.load(Ordering::Relaxed) {
         let n_runs = work.as_ref().map_or(0, |work| work.n_runs());
         let n_judged = judged.len();
-        let why = format!("stopped after {n_judged} of {n_runs} runs; the figures above are of these alone");
+        let why = format!("stopped after {n_judged} of {n_runs} runs; the metrics above are of these alone");
         return Err(Interrupted(why).into());
     }
     Ok(())
@@ -98,7 +98,7 @@ fn put_beside(mut evaluation: Evaluation, work: &Work, peers: &[Peer], stopped: 
         let is_policys = judged.iter().any(|one| one.alerts_by == Some(AlertsBy::Policy));
         let fixed = is_policys.then(|| work.run_peer(&peer.dir, AlertRule::FixedThreshold, stopped));
         evaluation.add_peer(peer.name.clone(), &judged, fixed.as_deref());
-        tracing::info!(peer = peer.name, "judged");
+        tracing::info!(peer = peer.name, "evaluated");
     }
     evaluation
 }
@@ -117,7 +117,7 @@ fn detection(args: &EvaluateArgs) -> anyhow::Result<Detection> {
     Ok(Detection { budget: args.budget.unwrap_or(configured.budget), ..configured })
 }
 
-/// The false-alarm budget unless somebody says otherwise: what the pack's protocol judges at.
+/// The false-alarm budget unless somebody says otherwise: what the dataset's protocol judges at.
 pub(super) const BUDGET: &str = "1 per 1d";
 
 /// Sets the flag at Ctrl-C.
@@ -129,16 +129,16 @@ pub(super) async fn watch_for_stop(stopped: Arc<AtomicBool>, told: &'static str)
 }
 
 /// The manifest in this directory, with these sets only, or all.
-pub(super) fn read_pack(dir: &Path, sets: &[String]) -> anyhow::Result<Pack> {
+pub(super) fn read_dataset(dir: &Path, sets: &[String]) -> anyhow::Result<Dataset> {
     let path = dir.join("manifest.json");
-    let bytes = std::fs::read(&path).with_context(|| format!("--pack: reading {}", path.display()))?;
-    let pack = Pack::parse(&bytes).with_context(|| format!("--pack: {}", path.display()))?;
-    let unknown: Vec<&String> = sets.iter().filter(|set| !pack.sets().contains(set.as_str())).collect();
+    let bytes = std::fs::read(&path).with_context(|| format!("--dataset: reading {}", path.display()))?;
+    let dataset = Dataset::parse(&bytes).with_context(|| format!("--dataset: {}", path.display()))?;
+    let unknown: Vec<&String> = sets.iter().filter(|set| !dataset.sets().contains(set.as_str())).collect();
     if !unknown.is_empty() {
-        let known: Vec<&str> = pack.sets().into_iter().collect();
-        bail!("--set: the pack has no {unknown:?}; it has {}", known.join(", "));
+        let known: Vec<&str> = dataset.sets().into_iter().collect();
+        bail!("--set: the dataset has no {unknown:?}; it has {}", known.join(", "));
     }
-    Ok(if sets.is_empty() { pack } else { pack.only(sets) })
+    Ok(if sets.is_empty() { dataset } else { dataset.only(sets) })
 }
 
 /// The flag's detectors, in the order of their votes, or the default ones.

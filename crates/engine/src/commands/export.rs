@@ -18,13 +18,13 @@ use crate::source;
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The directory to write to: a file `QUERY.json.gz` for each query. It must be empty or not there yet.
+    /// Output directory, with a file `QUERY.json.gz` for each query. It must be empty or not exist yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
-    /// The last moment, as 2026-01-31T12:00:00Z. Default: now.
+    /// End of the range, such as 2026-01-31T12:00:00Z. Default: now.
     #[arg(long, value_name = "TIME")]
     pub(crate) end: Option<Timestamp>,
-    /// How far back, as 6h or 14d. Default: the config's global.history.
+    /// Length of the range, such as 6h or 14d. Default: the config's global.history.
     #[arg(long, value_name = "DURATION", value_parser = |text: &str| parse_duration(text).map_err(|error| error.to_string()))]
     pub(crate) range: Option<std::time::Duration>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct ExportArgs {
 pub(crate) async fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let config = config::load_or_explain(&args.config.file)?;
     if std::fs::read_dir(&args.output).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!("--output {}: it isn't empty; choose another directory", args.output.display());
+        bail!("--output {}: the directory isn't empty; choose another one", args.output.display());
     }
     let end = args.end.unwrap_or_else(|| source::history_end(&config)).align_down(config.step);
     let start = (end - args.range.unwrap_or(config.history)).align_down(config.step);

@@ -23,7 +23,7 @@ use crate::words::printable;
 pub(crate) enum IncidentCommand {
     /// Lists incidents, newest first.
     List(IncidentArgs),
-    /// Shows one incident: what it is, since when, how certain, what was decided and done, and what to do next.
+    /// Shows one incident: type, start, confidence, evidence, decision, actions and what to do next.
     Show(IncidentShowArgs),
 }
 
@@ -33,18 +33,18 @@ pub(crate) struct IncidentArgs {
     place: PlaceArgs,
     #[command(flatten)]
     filter: Filter,
-    /// How to print.
+    /// Output format.
     #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
     output: OutputFormat,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct IncidentShowArgs {
-    /// The incident's id, or the beginning of it.
+    /// The incident's id or a unique prefix of it.
     id: String,
     #[command(flatten)]
     place: PlaceArgs,
-    /// How to print.
+    /// Output format.
     #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
     output: OutputFormat,
 }

@@ -18,11 +18,11 @@ use serde_json::json;
 
 use crate::calibration::calibration_of;
 use crate::config::{self, Config};
+use crate::dataset_input::DatasetRows;
 use crate::flags::ConfigArgs;
 use crate::inputs::{self, Answers, FilesArgs};
 use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
-use crate::pack_input::PackRows;
 use crate::serve::cycle::{Cycle, Tick};
 use crate::source;
 
@@ -38,7 +38,7 @@ pub(crate) struct ReplayArgs {
     /// The export: a directory with `QUERY.json[.gz]` per query, each a `query_range` answer.
     #[arg(long, value_name = "DIR", required_unless_present = "files", conflicts_with = "files")]
     pub(crate) input: Option<PathBuf>,
-    /// Where the part that is judged begins; what lies before trains the models. Default: the last quarter.
+    /// Start of the part that is replayed; what lies before it trains the models. Default: the last quarter.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<homeostat_core::Timestamp>,
 }
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
             inputs::check_subjects(&answers.matrices, &config)?;
             answers
         }
-        None => inputs::answers(&args.files, &config, PackRows::All)?,
+        None => inputs::answers(&args.files, &config, DatasetRows::All)?,
     };
     let (start, end) = source::range(&config, &answers.matrices)?;
     let from = args.from.unwrap_or_else(|| start + end.since(start) / 4 * 3).align_down(config.step);

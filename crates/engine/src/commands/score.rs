@@ -15,8 +15,8 @@ use homeostat_ingest::UNNAMED;
 
 use crate::calibration::calibration_of;
 use crate::config::{self, Config};
+use crate::dataset_input::DatasetRows;
 use crate::inputs::{self, FilesArgs};
-use crate::pack_input::PackRows;
 use crate::{source, training};
 
 mod output;
@@ -36,11 +36,11 @@ pub(crate) struct ScoreArgs {
     /// The config file, whose queries say what the files' series mean. Needed for raw series and for answers.
     #[arg(long = "config.file", alias = "config", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The models, as `homeostat train` saved them. Default: the config's `bundle`.
+    /// The bundle of models that `homeostat train` saved. Default: the config's `bundle`.
     #[arg(long, value_name = "PATH")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Where to write the rows; the ending says how: .csv, .json (an array) or .jsonl, packed
-    /// with .gz or .zst or not, or .parquet. Default: CSV on standard output.
+    /// Output file; its extension gives the format: .csv, .json (an array) or .jsonl, each also with
+    /// .gz or .zst, or .parquet. Default: CSV on standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -93,7 +93,7 @@ fn from_the_beginning(mut ensembles: BTreeMap<Subject, Ensemble>, windows: &[Win
             tracing::warn!(
                 subject = %window.subject(),
                 seen_until = %newest,
-                "scored from an empty memory: the models have seen some of these rows, and find them more usual for it"
+                "the models were trained on some of these rows, which score lower than new rows would"
             );
             *ensemble = ensemble.restarted();
         }
@@ -111,7 +111,7 @@ fn load(args: &ScoreArgs, config: Option<&Config>) -> anyhow::Result<Bundle> {
 
 /// Windows of what the config's queries ask for.
 fn of_queries(args: &ScoreArgs, config: &Config) -> anyhow::Result<Vec<Window>> {
-    let answers = inputs::answers(&args.files, config, PackRows::Judged)?;
+    let answers = inputs::answers(&args.files, config, DatasetRows::Judged)?;
     let (start, end) = source::range(config, &answers.matrices)?;
     source::history_windows(config, &answers, start, end)
 }
@@ -119,7 +119,7 @@ fn of_queries(args: &ScoreArgs, config: &Config) -> anyhow::Result<Vec<Window>> 
 /// Windows of tables whose columns are the models' features.
 fn of_columns(args: &ScoreArgs, ensembles: &BTreeMap<Subject, Ensemble>) -> anyhow::Result<Vec<Window>> {
     let (schema, step) = common(ensembles)?;
-    let windows = inputs::tables(&args.files, Some((&schema, step)), PackRows::Judged)?;
+    let windows = inputs::tables(&args.files, Some((&schema, step)), DatasetRows::Judged)?;
     // Rows that name no subject can only be about the one that the models know.
     let only = ensembles.keys().next().filter(|_| ensembles.len() == 1);
     windows
@@ -157,7 +157,7 @@ fn known(windows: Vec<Window>, ensembles: &BTreeMap<Subject, Ensemble>) -> anyho
         bail!("no subject in the files has a model: {}; the bundle has {}, …", names(&unknown), models.join(", "));
     }
     if !unknown.is_empty() {
-        tracing::warn!(subjects = names(&unknown), "no models, not scored");
+        tracing::warn!(subjects = names(&unknown), "no model for these subjects; they aren't scored");
     }
     Ok(known)
 }
@@ -176,7 +176,7 @@ fn tell_silent(windows: &[Window]) {
         };
         if n_silent >= SILENT_ROWS_MIN.min(n_steps) && n_silent > 0 {
             let since = window.grid().at(n_steps - n_silent);
-            tracing::warn!(subject = %window.subject(), %since, rows = n_silent, "no data any more, so nothing is scored");
+            tracing::warn!(subject = %window.subject(), %since, rows = n_silent, "no recent data; nothing is scored");
         }
     }
 }
@@ -218,7 +218,7 @@ fn score(
         let open: BTreeSet<Subject> = monitor.open_incidents().map(|incident| incident.subject.clone()).collect();
         for row in &rows {
             let subject = row.subject();
-            // A row of holes gives the assessment of an earlier row again: it has none of its own.
+            // A row of gaps gives the assessment of an earlier row again: it has none of its own.
             let newest = monitor.ensemble(subject).and_then(Ensemble::last).filter(|last| last.assessment.at == at);
             let assessment = newest.map(|last| &last.assessment);
             output.write(&ScoredRow {

@@ -47,18 +47,18 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Where the API listens, instead of the config's `server.listen_address`: 127.0.0.1:9476, localhost:9476 or :9476.
+    /// Address the API listens on, such as 127.0.0.1:9476, localhost:9476 or :9476; overrides `server.listen_address`.
     /// Loopback only for now, as there is no authentication.
     #[arg(long = "web.listen-address", value_name = "ADDRESS:PORT")]
     pub(crate) listen_address: Option<ListenAddress>,
-    /// Where probes and metrics (/livez, /readyz, /metrics) listen apart from the API, instead of the config's
-    /// `server.probe_address`. Any address: a kubelet and a Prometheus don't reach loopback.
+    /// Separate address for probes and metrics (/livez, /readyz, /metrics); overrides `server.probe_address`. It may be any
+    /// address, as a kubelet and a Prometheus can't reach loopback.
     #[arg(long = "web.probe-address", value_name = "ADDRESS:PORT")]
     pub(crate) probe_address: Option<ListenAddress>,
-    /// Where to keep the journal, instead of the config's `storage.path`.
+    /// Storage directory, with the journal; overrides `storage.path`.
     #[arg(long = "storage.path", value_name = "DIR")]
     pub(crate) storage: Option<PathBuf>,
-    /// The native ONNX Runtime to use instead of the embedded backend.
+    /// Native ONNX Runtime library to use instead of the embedded backend.
     #[arg(long = "onnx.library", env = "ORT_DYLIB_PATH", value_name = "FILE")]
     pub(crate) onnx_library: Option<PathBuf>,
     /// For crash tests: wait for a kill at this point of an action.
@@ -118,7 +118,9 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let mut driver = driver(args, &config, executor, journal).with_clock(Arc::clone(&clock) as _);
     if let Some(kubernetes) = &config.kubernetes {
         if kubernetes.assume_same_cluster {
-            tracing::warn!("kubernetes.assume_same_cluster: it isn't proven that Prometheus watches this cluster");
+            tracing::warn!(
+                "kubernetes.assume_same_cluster is set: whether Prometheus watches this cluster isn't verified"
+            );
         } else {
             let query = kubernetes.identity_query.clone();
             driver = driver.with_witness(Arc::new(PrometheusWitness::new(source.clone(), query, clock::now)));
@@ -200,9 +202,9 @@ fn watch_kill_switch(
     let measure = move |switch: &KillSwitch| {
         stopped.set(i64::from(switch.engaged));
     };
-    switch.spawn(measure).context("the kill switch can't be watched")?;
+    switch.spawn(measure).context("watching the kill switch")?;
     let mut signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::user_defined1())
-        .context("SIGUSR1 can't be watched for")?;
+        .context("listening for SIGUSR1")?;
     let signalled = Arc::clone(&switch);
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
@@ -220,7 +222,7 @@ async fn watch_cluster(executor: Arc<dyn Executor>, metrics: Arc<Metrics>) {
         metrics.kubernetes_up.set(i64::from(checked.is_ok()));
         match &checked {
             Err(why) if was_up => {
-                tracing::error!(why, "the Kubernetes API server can't be used; nothing can be executed")
+                tracing::error!(why, "the Kubernetes API server isn't usable; no action can be executed")
             }
             Ok(()) if !was_up => tracing::info!("the Kubernetes API server answers again"),
             Ok(()) | Err(_) => {}
@@ -273,11 +275,13 @@ fn tracker(storage: &Path, opening: Hysteresis, calibration: Calibration) -> Tra
     match std::fs::read_to_string(tracker_file(storage)) {
         Ok(json) => {
             if let Err(error) = tracker.restore(&json) {
-                tracing::warn!(%error, "the tracker's saved state can't be used; incidents that go on open anew");
+                tracing::warn!(%error, "the saved tracker state can't be used; ongoing incidents are opened again");
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(%error, "the tracker's saved state can't be read; incidents that go on open anew"),
+        Err(error) => {
+            tracing::warn!(%error, "the saved tracker state can't be read; ongoing incidents are opened again")
+        }
     }
     tracker
 }
@@ -330,7 +334,7 @@ async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
         }
     }
     if config.mode == Mode::Execute {
-        tracing::warn!("there is no `kubernetes` section: nothing can be executed");
+        tracing::warn!("mode is execute but the config has no `kubernetes` section: no action can be executed");
     }
     Ok(Arc::new(NoExecutor::default()))
 }

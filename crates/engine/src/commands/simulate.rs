@@ -1,4 +1,4 @@
-//! `homeostat simulate`: a labelled pack of the simulated shop, for `evaluate` and for trying things out.
+//! `homeostat simulate`: a labelled dataset of the simulated shop, for `evaluate` and for trying things out.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,31 +8,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use clap::Args;
 use flate2::{Compression, GzBuilder};
-use homeostat_evaluate::{SeriesEntry, ShopPackSpec, WrittenSeries, shop_pack};
+use homeostat_evaluate::{SeriesEntry, ShopDatasetSpec, WrittenSeries, shop_dataset};
 
 use crate::outcome::{Interrupted, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
-    /// Where to write the pack; a new directory.
+    /// Output directory; it must not exist yet.
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Seed of services, noise and faults.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Healthy days at the beginning, which train.
+    /// Healthy days at the beginning, for training.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) train_days: u32,
-    /// Days with faults, which are judged.
+    /// Days with faults after them, for evaluation.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) days: u32,
 }
 
 pub(crate) async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     if args.output.exists() {
-        bail!("--output {}: is there already; choose another name or move it away", args.output.display());
+        bail!("--output {}: already exists; choose another name or move it away", args.output.display());
     }
-    let spec = ShopPackSpec { seed: args.seed, train_days: args.train_days, judged_days: args.days };
+    let spec = ShopDatasetSpec { seed: args.seed, train_days: args.train_days, judged_days: args.days };
     let output = args.output.clone();
     let stopped = Arc::new(AtomicBool::new(false));
     let until = Arc::clone(&stopped);
@@ -55,9 +55,9 @@ pub(crate) async fn run(args: &SimulateArgs) -> anyhow::Result<()> {
 }
 
 /// Makes the dataset beside its place and moves it there when it is whole; says how many series it has.
-fn make(spec: ShopPackSpec, output: &Path, stopped: &AtomicBool) -> anyhow::Result<usize> {
+fn make(spec: ShopDatasetSpec, output: &Path, stopped: &AtomicBool) -> anyhow::Result<usize> {
     let unfinished = unfinished(output)?;
-    let series = shop_pack(spec)?;
+    let series = shop_dataset(spec)?;
     let made = write(&series, &unfinished, stopped)
         .and_then(|()| std::fs::rename(&unfinished, output).with_context(|| format!("writing {}", output.display())));
     if made.is_err() {
@@ -110,12 +110,12 @@ mod tests {
     #[test]
     fn a_run_that_is_stopped_or_fails_leaves_nothing() {
         let room = tempfile::tempdir().expect("a directory");
-        let output = room.path().join("pack");
-        let spec = ShopPackSpec { seed: 1, train_days: 1, judged_days: 1 };
+        let output = room.path().join("dataset");
+        let spec = ShopDatasetSpec { seed: 1, train_days: 1, judged_days: 1 };
         let error = make(spec, &output, &AtomicBool::new(true)).expect_err("stopped");
         assert!(error.downcast_ref::<Interrupted>().is_some(), "{error:#}");
         // A file stands in the way of the first directory.
-        let blocked = room.path().join("file").join("pack");
+        let blocked = room.path().join("file").join("dataset");
         std::fs::write(room.path().join("file"), "").expect("written");
         make(spec, &blocked, &AtomicBool::new(false)).expect_err("no directory can be there");
         let left: Vec<_> = std::fs::read_dir(room.path()).expect("read").flatten().map(|one| one.file_name()).collect();
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_removed() {
         let room = tempfile::tempdir().expect("a directory");
-        let left = room.path().join(".pack.unfinished").join("half");
+        let left = room.path().join(".dataset.unfinished").join("half");
         std::fs::create_dir_all(&left).expect("made");
-        let path = unfinished(&room.path().join("pack")).expect("removed");
+        let path = unfinished(&room.path().join("dataset")).expect("removed");
         assert!(!path.exists());
     }
 }

@@ -13,7 +13,7 @@ use crate::outcome::print;
 pub(crate) struct StopArgs {
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
-    /// Why; everybody who looks will see it.
+    /// The reason, shown wherever the stop is shown.
     #[arg(long, default_value = "stopped by hand")]
     pub(crate) reason: String,
 }
@@ -22,7 +22,7 @@ pub(crate) struct StopArgs {
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
     pub(crate) storage: StorageArgs,
-    /// Why it is safe again; kept in the record.
+    /// Why it is safe to resume; recorded in the journal.
     #[arg(long)]
     pub(crate) reason: String,
 }
@@ -38,7 +38,7 @@ pub(crate) fn stop(args: &StopArgs) -> anyhow::Result<()> {
         let storage = args.storage.path.display();
         format!("stopping: {storage} can't be written; send SIGUSR1 to the homeostat process instead")
     })?;
-    print("Remediation is stopped. A running service obeys within 5 seconds; detection goes on.\n");
+    print("Remediation is stopped. A running service stops within 5 seconds; detection continues.\n");
     Ok(())
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> anyhow::Result<()> {
     let storage = args.storage.path.display();
     files.resume(&note, &stopped).with_context(|| format!("resuming: {storage} can't be written"))?;
     print(&format!(
-        "Remediation was stopped: {}\nIt is resumed; a running service goes on within a few seconds.\n",
+        "Remediation was stopped: {}\nIt is resumed; a running service continues within a few seconds.\n",
         stopped.reason
     ));
     Ok(())

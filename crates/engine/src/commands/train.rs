@@ -12,17 +12,18 @@ use homeostat_ingest::{DecodeLimits, PrometheusSource, read_export};
 use crate::calibration::{calibration, calibration_of};
 use crate::clock;
 use crate::config::{self, Config, Detection};
+use crate::dataset_input::DatasetRows;
 use crate::inputs::{self, Answers, FilesArgs};
 use crate::outcome::{Outcome, print};
-use crate::pack_input::PackRows;
 use crate::progress::{Progress, Unit, seconds_text};
 use crate::signals::terminated;
 use crate::source;
 use crate::training::{
-    Aside, Estimate, Histories, InFile, Kept, Run, Trained, Work, ensemble_spec, onnx_runtime, recipe, train_aside,
+    Checkpoint, Estimate, Histories, InFile, Run, TrainHooks, Trained, Work, ensemble_spec, onnx_runtime, recipe,
+    train_with_hooks,
 };
 
-mod told;
+mod summary;
 
 /// What a stopped training of a live server's history is gone on with: what is older isn't the history that the config asks
 /// for any more.
@@ -33,7 +34,7 @@ const OTHER_ENDINGS: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".zst", ".zip", ".t
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// The config file. It may be left out where tables are trained on: then every column is a feature.
+    /// The config file. Optional when training on tables: every column is a feature then.
     #[arg(long = "config.file", alias = "config", value_name = "FILE", required_unless_present = "files")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -41,14 +42,13 @@ pub(crate) struct TrainArgs {
     /// An export to train on instead of the config's Prometheus: a directory with `QUERY.json[.gz]` per query.
     #[arg(long, value_name = "DIR", conflicts_with = "files")]
     pub(crate) input: Option<PathBuf>,
-    /// Where to write the bundle; must not exist yet. A name ending with `.tar.zst` gets one archive, any other a directory.
+    /// Output path of the bundle; it must not exist yet. A name ending in `.tar.zst` gives one archive, any other a directory.
     #[arg(long, value_name = "PATH")]
     pub(crate) output: PathBuf,
-    /// Reads the history, fits a few subjects, and says what training would take: nothing is written.
+    /// Reads the history, fits a few subjects and estimates the time and memory that training takes. Writes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// The moment at which the bundle says it was made, in Unix seconds: for bundles that must be the same bytes when they are
-    /// made again. Default: now.
+    /// Creation time to store in the bundle, in Unix seconds, for reproducible bundles. Default: now.
     #[arg(long, env = "SOURCE_DATE_EPOCH", value_name = "SECONDS")]
     pub(crate) source_date_epoch: Option<i64>,
     /// For crash tests: stand still once so many subjects are fitted and kept.
@@ -77,7 +77,7 @@ struct Input {
 async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     check_output(&args.output)?;
     let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
-    let kept = Kept::beside(&args.output, args.pause_after);
+    let kept = Checkpoint::beside(&args.output, args.pause_after);
     let run = begin(args, config.as_ref(), &kept);
     let input = input(args, config.as_ref(), run.history_end).await?;
     if input.histories.len() == 0 {
@@ -119,7 +119,7 @@ struct Job {
     output: PathBuf,
     trained_at: Timestamp,
     input: Input,
-    kept: Kept,
+    kept: Checkpoint,
 }
 
 impl Job {
@@ -158,7 +158,11 @@ impl Job {
         let work = Work::new(histories, &spec, share_models, Seed::new(seed));
         let bar = Progress::begin("training", Unit::Count("subjects"), histories.len() as u64);
         let found = |n_found: usize| bar.go_on_from(n_found as u64);
-        train_aside(&work, &self.runtime, &Aside { kept: Some(&self.kept), found: &found, progress: &|_| bar.add(1) })
+        train_with_hooks(
+            &work,
+            &self.runtime,
+            &TrainHooks { kept: Some(&self.kept), found: &found, progress: &|_| bar.add(1) },
+        )
     }
 }
 
@@ -168,10 +172,10 @@ fn stopped(args: &TrainArgs, kept_dir: &Path, n_all: usize) -> Outcome {
         return Outcome::Stopped(format!("stopped at the very end; the bundle is {}", args.output.display()));
     }
     Bundle::discard_unfinished(&args.output);
-    let n_kept = Kept::beside(&args.output, None).n_kept();
+    let n_kept = Checkpoint::beside(&args.output, None).n_kept();
     Outcome::Stopped(format!(
         "stopped; no bundle was written. {n_kept} of {n_all} subjects are fitted and kept in {}: the same command goes on \
-         from there (remove it to begin anew)",
+         from there (remove it to start over)",
         kept_dir.display()
     ))
 }
@@ -182,7 +186,7 @@ fn check_output(output: &Path) -> anyhow::Result<()> {
         bail!("--output {}: name a file or directory", output.display());
     }
     if output.exists() {
-        bail!("--output {}: is there already; choose another name or move it away", output.display());
+        bail!("--output {}: already exists; choose another name or move it away", output.display());
     }
     let is_archive = name.ends_with(".tar.zst");
     if !is_archive && let Some(ending) = OTHER_ENDINGS.into_iter().find(|ending| name.ends_with(ending)) {
@@ -195,13 +199,13 @@ fn check_output(output: &Path) -> anyhow::Result<()> {
 }
 
 /// When this training began: a moment ago, or earlier, if it was stopped.
-fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Kept) -> Run {
+fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Checkpoint) -> Run {
     let asked =
         sha256_hex(&[format!("{config:?} {:?} {:?} {:?}", args.input, args.files.files, args.output).as_bytes()]);
     let now = clock::now();
     match kept.run(&asked).filter(|run| now.since(run.began) < GO_ON_WITHIN) {
         Some(run) if !args.dry_run => {
-            tracing::info!(began = %run.began, "this training was stopped and goes on; remove {} to begin anew", kept.dir().display());
+            tracing::info!(began = %run.began, "resuming a stopped training; remove {} to start over", kept.dir().display());
             run
         }
         Some(_) | None => Run { asked, began: now, history_end: config.map_or(now, source::history_end) },
@@ -211,7 +215,7 @@ fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Kept) -> Run {
 async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp) -> anyhow::Result<Input> {
     let Some(config) = config else {
         return Ok(Input {
-            histories: Box::new(inputs::tables(&args.files, None, PackRows::Training)?),
+            histories: Box::new(inputs::tables(&args.files, None, DatasetRows::Training)?),
             source: inputs::names(&args.files),
         });
     };
@@ -223,7 +227,7 @@ async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp
             (input.display().to_string(), answers)
         }
         None if !args.files.files.is_empty() => {
-            (inputs::names(&args.files), inputs::answers(&args.files, config, PackRows::Training)?)
+            (inputs::names(&args.files), inputs::answers(&args.files, config, DatasetRows::Training)?)
         }
         None => {
             let prometheus = PrometheusSource::new(source::config_of(config)?)?;
@@ -240,7 +244,7 @@ async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp
 fn dry_run(args: &TrainArgs, detection: &Detection, input: &Input) -> String {
     let spec = ensemble_spec(detection);
     let work = Work::new(&*input.histories, &spec, detection.share_models, Seed::new(detection.seed));
-    tracing::info!("fitting a few subjects, to see how long it takes");
+    tracing::info!("fitting a few subjects to estimate how long it takes");
     let estimate = Estimate::measure(&work);
-    told::dry_run(&args.output, &input.source, &work, &estimate)
+    summary::dry_run(&args.output, &input.source, &work, &estimate)
 }

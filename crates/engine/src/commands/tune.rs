@@ -1,6 +1,6 @@
-//! `homeostat tune`: looks for better detector options on a labelled pack, and says what the choice is worth elsewhere.
+//! `homeostat tune`: looks for better detector options on a labelled dataset, and says what the choice is worth elsewhere.
 //!
-//! How to search and to choose is in the room `evaluate`; this knows the options, runs the jobs, keeps the journal and
+//! How to search and to choose is in the crate `evaluate`; this knows the options, runs the jobs, keeps the journal and
 //! writes the config.
 
 use std::collections::BTreeSet;
@@ -12,10 +12,11 @@ use anyhow::{Context, bail};
 use homeostat_core::Seed;
 use homeostat_detect::FalseAlarmBudget;
 use homeostat_evaluate::{
-    Finished, Named, Outcomes, Pack, Search, SearchSpec, SeriesEntry, Space, Step, Trial, tuning_figures, tuning_text,
+    Dataset, Finished, Named, Outcomes, Search, SearchSpec, SeriesEntry, Space, Step, Trial, tuning_figure_lines,
+    tuning_text,
 };
 
-use super::evaluate::{files, read_pack, watch_for_stop};
+use super::evaluate::{files, read_dataset, watch_for_stop};
 use crate::config::{self, Detection};
 use crate::outcome::{Interrupted, print};
 
@@ -32,18 +33,18 @@ use work::Work;
 pub(crate) async fn run(args: TuneArgs) -> anyhow::Result<()> {
     let began = tokio::time::Instant::now();
     if args.output.exists() {
-        bail!("--output {}: is there already; choose another name or move it away", args.output.display());
+        bail!("--output {}: already exists; choose another name or move it away", args.output.display());
     }
     let base = written::Base::read(&args)?;
-    let pack = read_pack(&args.pack, &args.sets)?;
-    let plan = Plan::new(&args, &pack, base.budget)?;
+    let dataset = read_dataset(&args.dataset, &args.sets)?;
+    let plan = Plan::new(&args, &dataset, base.budget)?;
     let (journal, known) = Journal::open(&journal_path(&args), &plan.digest(&args)?)?;
     if !known.is_empty() {
-        tracing::info!(runs = known.len(), "going on where it stopped");
+        tracing::info!(runs = known.len(), "resuming a stopped search");
     }
-    let work = Arc::new(plan.work(&args, pack.entries())?);
+    let work = Arc::new(plan.work(&args, dataset.entries())?);
     let stopped = Arc::new(AtomicBool::new(false));
-    let watch = tokio::spawn(watch_for_stop(Arc::clone(&stopped), "stopping; what is done is in the journal"));
+    let watch = tokio::spawn(watch_for_stop(Arc::clone(&stopped), "stopping; finished runs are in the journal"));
     let search = Search::new(plan.spec.clone());
     let until = Arc::clone(&stopped);
     let searched = tokio::task::spawn_blocking(move || search_on(&search, &work, journal, known, &until));
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: TuneArgs) -> anyhow::Result<()> {
     print(&tuning_text(&finished, named, plan.spec.budget_per_day));
     base.write(&args, &plan, &finished)?;
     print(&format!("\n{} written; train and serve read it as it is\n", args.output.display()));
-    print(&tuning_figures(&finished));
+    print(&tuning_figure_lines(&finished));
     print(&format!("figure tune.elapsed {:.1} s\nfigure tune.runs {n_runs} runs\n", began.elapsed().as_secs_f64()));
     if let Some(mib) = files::peak_memory_mib() {
         print(&format!("figure tune.memory {mib:.0} mib\n"));
@@ -75,21 +76,21 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(args: &TuneArgs, pack: &Pack, budget: FalseAlarmBudget) -> anyhow::Result<Self> {
+    fn new(args: &TuneArgs, dataset: &Dataset, budget: FalseAlarmBudget) -> anyhow::Result<Self> {
         let space = options::space(&args.options)?;
         let seed = Seed::new(args.seed);
         let trials = space.draw(args.trials as usize, seed);
         if trials.len() < args.trials as usize {
-            tracing::info!(trials = trials.len(), "these options have no more than so many combinations");
+            tracing::info!(trials = trials.len(), "the options have only this many combinations");
         }
         let spec = SearchSpec {
             n_trials: trials.len(),
-            sets: pack.entries().iter().map(|entry| entry.set.clone()).collect(),
+            sets: dataset.entries().iter().map(|entry| entry.set.clone()).collect(),
             seeds: (0..u64::from(args.seeds)).map(|idx| args.seed.wrapping_add(idx)).collect(),
             budget_per_day: budget.incidents_per_day(),
             seed,
         };
-        Ok(Self { space, trials, spec, budget, entries: pack.entries().to_vec() })
+        Ok(Self { space, trials, spec, budget, entries: dataset.entries().to_vec() })
     }
 
     /// What a trial makes of detection.
@@ -110,7 +111,7 @@ impl Plan {
         parts.push(format!("{} {} {:?} {:?}", args.seed, self.budget, args.stamps, self.entries).into_bytes());
         let files: BTreeSet<&str> = self.entries.iter().map(|entry| entry.path.as_str()).collect();
         for path in files {
-            let path = args.pack.join(path);
+            let path = args.dataset.join(path);
             parts.push(std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?);
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
@@ -143,7 +144,7 @@ fn search_on(
         match search.step(&known) {
             Step::Done(finished) => return Ok((Some(*finished), known.len())),
             Step::Run(jobs) => {
-                tracing::info!(runs = jobs.len(), done = known.len(), about = search.n_jobs_about(), "a rung begins");
+                tracing::info!(runs = jobs.len(), done = known.len(), about = search.n_jobs_about(), "starting a rung");
                 work.run(&jobs, stopped, &mut |job, outcome| {
                     journal.note(job, &outcome)?;
                     known.insert(job, outcome);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use homeostat_core::{Direction, Signal, WorkloadKind};
 use homeostat_ingest::{
-    Absent, Across, PresetParams, Query, QuerySet, SubjectRule, preset, promql_problem, rollouts_expr,
+    Aggregation, OnMissing, PresetParams, Query, QuerySet, SubjectRule, preset, promql_problem, rollouts_expr,
 };
 use homeostat_settings::{Node, Reader, Value};
 
@@ -94,6 +94,9 @@ fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reade
         reader.reject("expr", format!("invalid PromQL: {why}"));
     }
     let signal = reader.parsed::<Signal>("signal");
+    reader.renamed("aggregation", "across");
+    reader.renamed("on_missing", "absent");
+    let is_hole = reader.renamed_value("on_missing", "gap", "hole");
     let mut choice = |key: &'static str, names: &[&str]| {
         reader.get(key, |value| match value {
             Value::Text(text) => names
@@ -104,8 +107,8 @@ fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reade
         })
     };
     let direction = choice("direction", &["up", "down", "both"]);
-    let across = choice("across", &["max", "sum", "mean"]);
-    let absent = choice("absent", &["hole", "zero"]);
+    let aggregation = choice("aggregation", &["max", "sum", "mean"]);
+    let on_missing = if is_hole { Some(0) } else { choice("on_missing", &["gap", "zero"]) };
     let deviation_min = reader.number("deviation_min", 0.0..=f64::MAX).unwrap_or(0.0);
     let limit = reader.number("limit", f64::MIN..=f64::MAX);
     reader.finish();
@@ -114,8 +117,8 @@ fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reade
         signal: signal.unwrap_or(Signal::Other),
         direction: [Direction::Up, Direction::Down, Direction::Both][direction.unwrap_or(2)],
         deviation_min,
-        across: [Across::Max, Across::Sum, Across::Mean][across.unwrap_or(0)],
-        absent: [Absent::Hole, Absent::Zero][absent.unwrap_or(0)],
+        aggregation: [Aggregation::Max, Aggregation::Sum, Aggregation::Mean][aggregation.unwrap_or(0)],
+        on_missing: [OnMissing::Gap, OnMissing::Zero][on_missing.unwrap_or(0)],
         limit,
         ..query_default(name)
     }
@@ -128,8 +131,8 @@ fn query_default(name: &str) -> Query {
         signal: Signal::Other,
         direction: Direction::Both,
         deviation_min: 0.0,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: None,
     }
 }

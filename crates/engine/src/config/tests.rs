@@ -1,9 +1,13 @@
 use std::path::Path;
 
+use homeostat_ingest::{Aggregation, OnMissing};
+
 use super::*;
 
 mod any;
 mod keys;
+mod policy_keys;
+mod policy_reference;
 mod reference;
 
 const GOOD: &str = "
@@ -254,4 +258,21 @@ fn a_policy_for_bad_deployments_that_can_never_hold_is_told() {
     assert!(of_sets.is_some_and(|expr| expr.contains("kube_statefulset_status_update_revision")));
     let external = load_text(&format!("{GOOD}rollouts: {{enabled: true}}\nsubjects: {{kind: external}}\n"));
     assert!(external.is_err_and(|problems| problems[0].contains("set expr")));
+}
+
+#[test]
+fn keys_and_values_of_queries_under_their_old_names_are_read_with_a_warning() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("config.yaml");
+    let old = "  kills: {expr: k, across: sum, absent: zero}\n  cpu: {expr: c, absent: hole}\n";
+    std::fs::write(&path, format!("{GOOD}{old}")).expect("written");
+    let loaded = load(&path).expect("a config");
+    let query = |name: &str| loaded.config.queries.queries().iter().find(|query| query.name == name).expect("a query");
+    let (kills, cpu) = (query("kills"), query("cpu"));
+    assert_eq!((kills.aggregation, kills.on_missing), (Aggregation::Sum, OnMissing::Zero));
+    assert_eq!(cpu.on_missing, OnMissing::Gap);
+    let warned = |part: &str| loaded.warnings.iter().filter(|warning| warning.contains(part)).count();
+    assert_eq!(warned("across is now called aggregation"), 1, "{:?}", loaded.warnings);
+    assert_eq!(warned("absent is now called on_missing"), 2, "{:?}", loaded.warnings);
+    assert_eq!(warned("hole is now called gap"), 1, "{:?}", loaded.warnings);
 }

@@ -40,7 +40,7 @@ impl Watch {
     /// The switch of one storage directory and its journal. `clock` stamps what is recorded.
     pub(crate) fn new(files: Files, journal: Arc<Journal>, clock: fn() -> Timestamp) -> Self {
         if let Err(error) = files.reserve() {
-            tracing::warn!(%error, "no space could be reserved for the file STOP; `homeostat stop` may fail on a full disk");
+            tracing::warn!(%error, "couldn't reserve disk space for the file STOP; `homeostat stop` may fail on a full disk");
         }
         Self { files, journal, clock, is_signalled: AtomicBool::new(false), state: Mutex::default() }
     }

@@ -32,10 +32,10 @@ impl Archiving {
         }
         match journal.archive(now - self.retention, now) {
             Ok(0) => self.due = Some(now + EVERY),
-            Ok(n_rows) => tracing::info!(rows = n_rows, "old rows of the journal were archived"),
+            Ok(n_rows) => tracing::info!(rows = n_rows, "old journal rows were archived"),
             Err(error) => {
                 self.due = Some(now + AGAIN_AFTER_TROUBLE);
-                tracing::warn!(%error, "the journal's old rows can't be archived; trying again in an hour");
+                tracing::warn!(%error, "old journal rows can't be archived; retrying in an hour");
             }
         }
     }

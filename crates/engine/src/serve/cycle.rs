@@ -94,7 +94,10 @@ impl Cycle {
         let recorded: Vec<Incident> = kept.iter().filter_map(|kept| kept.incident()).collect();
         if recorded.len() < kept.len() {
             let n_left_out = kept.len() - recorded.len();
-            tracing::warn!(n_left_out, "open incidents of a newer homeostat can't be taken up; use that version again");
+            tracing::warn!(
+                n_left_out,
+                "open incidents were written by a newer version of homeostat and can't be read; run that version"
+            );
         }
         let is_over = |id: &IncidentId| matches!(journal.incident(id), Ok(Some(known)) if known.is_over());
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);

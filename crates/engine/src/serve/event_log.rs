@@ -11,10 +11,10 @@ use crate::serve::cycle::Tick;
 /// Logs everything that a tick did.
 pub(crate) fn log(tick: &Tick) {
     for (subject, misfit) in &tick.misfits {
-        tracing::error!(%subject, %misfit, "the subject goes unwatched");
+        tracing::error!(%subject, %misfit, "the subject's data doesn't fit its model; it isn't watched");
     }
     for (subject, error) in &tick.not_compared {
-        tracing::warn!(%subject, %error, "its replicas weren't compared");
+        tracing::warn!(%subject, %error, "the subject's replicas weren't compared");
     }
     for change in &tick.changes {
         log_change(change);

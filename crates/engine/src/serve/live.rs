@@ -98,7 +98,7 @@ impl Reloader {
         let mut hangups = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
             Ok(hangups) => Some(hangups),
             Err(error) => {
-                tracing::error!(%error, "can't watch for SIGHUP; reload with POST /-/reload");
+                tracing::error!(%error, "can't listen for SIGHUP; reload with POST /-/reload");
                 None
             }
         };
@@ -129,7 +129,7 @@ impl Reloader {
                 let live = Live::of(&loaded.config);
                 let waiting = needs_restart(&self.config, &loaded.config);
                 if !waiting.is_empty() {
-                    tracing::warn!(changed = waiting.join(", "), "these changes take effect after a restart only");
+                    tracing::warn!(changed = waiting.join(", "), "these changes take effect only after a restart");
                 }
                 let before = self.sender.borrow().mode;
                 tracing::info!(mode = %live.mode, mode_before = %before, policies = live.policies.len(), "the config was reloaded");
@@ -140,7 +140,7 @@ impl Reloader {
             Err(problems) => {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 let why = lines.join("\n");
-                tracing::error!(why, "the config can't be used; the one before stays in force");
+                tracing::error!(why, "the new config is invalid; the previous one stays in force");
                 self.metrics.config_reloaded(false, self.clock.now());
                 Err(why)
             }

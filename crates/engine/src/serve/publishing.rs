@@ -49,6 +49,6 @@ fn recorded(driver: &Driver, id: &IncidentId) -> Option<Incident> {
 
 fn in_safe_hands(driver: &mut Driver, incident: &IncidentId, reason: &str, now: Timestamp) {
     if let Err(error) = driver.escalation_delivered(incident, reason, now) {
-        tracing::error!(%error, "an escalation is queued, but the journal doesn't know; after a restart it is published again, under the same key");
+        tracing::error!(%error, "an escalation is queued but couldn't be recorded in the journal; after a restart it is sent again with the same key");
     }
 }

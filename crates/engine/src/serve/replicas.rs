@@ -33,7 +33,7 @@ impl Replicas {
     pub(crate) async fn pull(&self, source: &PrometheusSource, at: Timestamp) -> Pull {
         let pulled = source.pull(&self.queries, self.from(at), at, self.step).await;
         for (query, error) in &pulled.failed {
-            tracing::warn!(query, %error, "no answer to a query of replicas; they aren't compared by it in this cycle");
+            tracing::warn!(query, %error, "a replica query failed; replicas aren't compared by this feature in this cycle");
         }
         pulled
     }
@@ -41,7 +41,7 @@ impl Replicas {
     /// The replicas' windows until `at`; none, where they can't be made, which is told.
     pub(crate) fn windows(&mut self, pulled: &Pull, at: Timestamp) -> Vec<ReplicaWindow> {
         self.try_windows(pulled, at).unwrap_or_else(|error| {
-            tracing::error!(%error, "this cycle's data of replicas can't be used");
+            tracing::error!(%error, "this cycle's replica data can't be used");
             Vec::new()
         })
     }
@@ -55,7 +55,7 @@ impl Replicas {
         for (query, unplaced) in self.queries.queries().iter().zip(&pushed.unplaced) {
             if unplaced.series_unmatched > 0 {
                 let series = unplaced.series_unmatched;
-                tracing::debug!(query = query.name, series, "series that name no replica");
+                tracing::debug!(query = query.name, series, "series without the replica label");
             }
         }
         self.feed.windows_at(at)

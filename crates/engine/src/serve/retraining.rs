@@ -55,7 +55,7 @@ impl Retraining {
             Err(error) => error.to_string(),
         };
         self.due_at = now + AGAIN_AFTER;
-        tracing::warn!(why, next = %self.due_at, "models weren't trained anew; the old ones go on");
+        tracing::warn!(why, next = %self.due_at, "retraining failed; the current models stay in use");
         None
     }
 }

@@ -103,7 +103,7 @@ impl Told {
             Self::Blind { n_blind, names } => tracing::warn!(
                 subjects = n_blind,
                 names,
-                "workloads have had no sample for five steps, so nothing is found there until they have again"
+                "workloads have had no sample for five steps; nothing is detected there until they have samples again"
             ),
             Self::Over => tracing::info!("all workloads have samples again"),
         }

@@ -18,7 +18,7 @@ const FITTED: &str = "fitted";
 
 /// A directory of fitted subjects: at most one file for each of this training's, and the models that they name.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Checkpoint {
     dir: PathBuf,
     /// For crash tests: how many may be kept before everything stands still.
     pause_after: Option<usize>,
@@ -45,7 +45,7 @@ struct Fitted {
     models: Vec<String>,
 }
 
-impl Kept {
+impl Checkpoint {
     /// Of a training whose output is this path. Nothing is made yet.
     pub(crate) fn beside(output: &Path, pause_after: Option<usize>) -> Self {
         let mut name = output.file_name().unwrap_or_default().to_owned();
@@ -178,9 +178,9 @@ mod tests {
         SavedEnsemble { state: state.to_vec(), models }
     }
 
-    fn kept() -> (tempfile::TempDir, Kept) {
+    fn kept() -> (tempfile::TempDir, Checkpoint) {
         let room = tempfile::tempdir().expect("a directory");
-        let kept = Kept::beside(&room.path().join("bundle.tar.zst"), None);
+        let kept = Checkpoint::beside(&room.path().join("bundle.tar.zst"), None);
         let at = Timestamp::from_secs(60);
         kept.begin(&Run { asked: "this".into(), began: at, history_end: at }).expect("room to write");
         (room, kept)

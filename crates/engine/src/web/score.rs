@@ -151,7 +151,7 @@ fn why_no_score(window: &Window, assessment: &Assessment, n_scored: usize, n_nee
     if says(NotReady::TooFewSteps) {
         why.push_str(&format!("; send more than {} rows, 64 are enough for every detector", window.grid().n_steps()));
     }
-    if says(NotReady::TooManyHoles) {
+    if says(NotReady::TooManyGaps) {
         let names: Vec<&str> = window.schema().features().iter().map(|feature| feature.name.as_str()).collect();
         why.push_str(&format!("; send values of more features, the model has {}", names.join(", ")));
     }

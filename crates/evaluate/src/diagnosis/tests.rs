@@ -47,7 +47,7 @@ fn what_is_told_later_than_the_call_counts_at_the_end_only() {
     let found = diagnosed(&truths, &changes);
     assert_eq!(found.cases[0].at_call.incident_type, Some(IncidentType::Latency));
     assert_eq!(found.cases[0].at_last.incident_type, Some(IncidentType::MemoryLeak));
-    let (call, last) = (DiagnosisFigures::at_call(&found), DiagnosisFigures::at_last(&found));
+    let (call, last) = (DiagnosisMetrics::at_call(&found), DiagnosisMetrics::at_last(&found));
     assert_eq!((call.typing, last.typing), (Proportion { n: 0, of: 1 }, Proportion { n: 1, of: 1 }));
     assert_eq!((call.typing_macro_f1, last.typing_macro_f1), (Some(0.0), Some(1.0)));
 }
@@ -63,8 +63,8 @@ fn a_missed_fault_counts_as_a_wrong_cause_and_a_harmless_event_not_at_all() {
         &truths,
         &opened(&[incident("orders", IncidentType::Latency, 12), incident("x", IncidentType::Latency, 12)]),
     );
-    let figures = DiagnosisFigures::at_call(&found);
-    assert_eq!((figures.detected, figures.top1), (Proportion { n: 1, of: 2 }, Proportion { n: 0, of: 2 }));
+    let metrics = DiagnosisMetrics::at_call(&found);
+    assert_eq!((metrics.detected, metrics.top1), (Proportion { n: 1, of: 2 }, Proportion { n: 0, of: 2 }));
     assert_eq!((found.n_incidents, found.n_false_incidents), (2, 1));
     let rows = confusion(&found);
     assert_eq!(rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["fault", "cpu-spike", "latency"]);

@@ -5,7 +5,7 @@
 //! is what is known of it. The cap is there because base rates differ twentyfold between sets. a and b are those with the best mean
 //! Brier skill on the other sets, each set counting the same.
 //!
-//! Rows at which an alert is raised claim the alert's own probability instead: `σ(a·ln(rows of history) + b)`: what a boundary
+//! Rows at which an alert is raised claim the alert's own probability instead: `σ(a·ln(rows of history) + b)`: what a threshold
 //! was fitted to says most about what it lets through. An alert's score isn't in it: within a set a higher one is more often true,
 //! but from one set to another it misleads (see decisions 24 and 29).
 

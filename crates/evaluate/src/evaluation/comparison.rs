@@ -25,11 +25,11 @@ pub enum Verdict {
     Noise,
 }
 
-/// How one figure changed.
+/// How one metric changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Which figure, as in the figure lines.
-    pub figure: String,
+    /// Which metric, as in the figure lines.
+    pub metric: String,
     /// In the older evaluation.
     pub before: f64,
     /// In this one.
@@ -43,7 +43,7 @@ pub struct Change {
 /// Everything that can be compared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Comparison {
-    /// By figure: the mean over sets, then each set.
+    /// By metric: the mean over sets, then each set.
     pub changes: Vec<Change>,
     /// Series that are in one of them only; they are left out.
     pub n_unmatched: usize,
@@ -75,7 +75,7 @@ impl Comparison {
             .changes
             .iter()
             .filter(|change| change.verdict == Verdict::Worse)
-            .map(|change| format!("{} by {:.3}", change.figure, change.difference.value.abs()))
+            .map(|change| format!("{} by {:.3}", change.metric, change.difference.value.abs()))
             .collect();
         if self.changes.is_empty() {
             "no series is in both: nothing can be compared".to_owned()
@@ -125,9 +125,9 @@ impl Comparison {
     fn add(&mut self, measure: &str, old: &BySeries<'_>, new: &BySeries<'_>, of: fn(&SeriesJudgement) -> Option<f64>) {
         let mut pairs: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
         for (key, seeds) in new {
-            let figure = |seeds: &[&SeriesJudgement]| mean(seeds.iter().filter_map(|one| of(one)));
-            let before = old.get(key).and_then(|seeds| figure(seeds));
-            if let (Some(before), Some(after)) = (before, figure(seeds)) {
+            let metric = |seeds: &[&SeriesJudgement]| mean(seeds.iter().filter_map(|one| of(one)));
+            let before = old.get(key).and_then(|seeds| metric(seeds));
+            if let (Some(before), Some(after)) = (before, metric(seeds)) {
                 pairs.entry(key.0).or_default().push((before, after));
             }
         }
@@ -240,7 +240,7 @@ fn by_series(evaluation: &Evaluation) -> BySeries<'_> {
     all
 }
 
-fn change(figure: String, before: f64, after: f64, resampled: &[f64], good: Good) -> Option<Change> {
+fn change(metric: String, before: f64, after: f64, resampled: &[f64], good: Good) -> Option<Change> {
     let difference = Estimate::of(Some(after - before), resampled)?;
     let excludes_0 = difference.low > 0.0 || difference.high < 0.0;
     let verdict = if difference.value.abs() < good.difference_min || !excludes_0 {
@@ -250,5 +250,5 @@ fn change(figure: String, before: f64, after: f64, resampled: &[f64], good: Good
     } else {
         Verdict::Worse
     };
-    Some(Change { figure, before, after, difference, verdict })
+    Some(Change { metric, before, after, difference, verdict })
 }

@@ -7,7 +7,7 @@ use super::judgement::Judged;
 use super::markdown::{BESIDE, protocol};
 use super::rows::Rows;
 use super::table::{causes, changes, detectors, diagnosed, quality, troubles};
-use super::{Evaluation, SetFigures, peers};
+use super::{Evaluation, SetMetrics, peers};
 use crate::diagnosis::confusion;
 
 mod plot;
@@ -98,7 +98,7 @@ fn tabled(rows: &Rows) -> String {
 }
 
 /// The worst, the middle and the best series of a set, by VUS-PR.
-fn drawn(set: &SetFigures, judged: &[Judged]) -> String {
+fn drawn(set: &SetMetrics, judged: &[Judged]) -> String {
     let first_seed = judged.iter().map(|one| one.judgement.seed).min();
     let mut members: Vec<&Judged> = judged
         .iter()

@@ -8,16 +8,16 @@ use homeostat_incidents::AlertPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::trace::Trace;
+use crate::dataset::{LabelledSeries, SeriesEntry};
 use crate::metrics::{
     ALERT_BINS, EventCounts, EventRule, ROW_BINS, Run, auc_pr, brier, expected_calibration_error, period_rows, ranked,
     threshold_for_budget, vus_pr,
 };
-use crate::pack::{LabelledSeries, SeriesEntry};
 use crate::ranking::ranking_scores;
 use crate::scores::Scores;
 use crate::series_run::SeriesRun;
 
-/// The figures of one series under one seed.
+/// The metrics of one series under one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeriesJudgement {
     /// Its set.
@@ -30,7 +30,7 @@ pub struct SeriesJudgement {
     pub interval_s: u64,
     /// Days that were judged.
     pub days: f64,
-    /// Why there are no figures, if there are none.
+    /// Why there are no metrics, if there are none.
     pub failure: Option<String>,
     /// Detectors that couldn't be trained, and why.
     pub missing: Vec<(String, String)>,
@@ -63,7 +63,7 @@ pub struct DetectorWorth {
 
 /// How good claimed probabilities are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ConfidenceFigures {
+pub struct ConfidenceMetrics {
     /// Mean squared error of rows.
     pub brier: Option<f64>,
     /// The same of claiming the base rate always.
@@ -79,7 +79,7 @@ pub struct ConfidenceFigures {
 /// A judgement with the rows it rests on.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// The figures.
+    /// The metrics.
     pub judgement: SeriesJudgement,
     /// The judged rows' labels.
     pub labels: Vec<bool>,
@@ -112,7 +112,7 @@ pub struct JudgeOptions {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AlertRule {
     /// One threshold for the whole series: that at which its training rows' scores have as many episodes as the budget allows.
-    /// The rule of the pack's independent judge.
+    /// The rule of the dataset's independent judge.
     FixedThreshold,
     /// homeostat's own policy on the program's surprisals, with incidents opening by this rule; a fixed threshold where there
     /// are no surprisals.
@@ -200,7 +200,7 @@ fn alerts(
     Some((ranked(&judged.score).iter().map(|score| *score > threshold).collect(), AlertsBy::FixedThreshold))
 }
 
-/// homeostat's policy, its boundary from the last third of the training rows, as an ensemble's.
+/// homeostat's policy, its threshold from the last third of the training rows, as an ensemble's.
 fn alerts_by_policy(
     series: &LabelledSeries,
     train: &Scores,
@@ -218,7 +218,7 @@ fn alerts_by_policy(
 }
 
 impl Judged {
-    /// A series without figures.
+    /// A series without metrics.
     pub fn failed(entry: &SeriesEntry, seed: u64, why: String) -> Self {
         let judgement = SeriesJudgement { failure: Some(why), ..SeriesJudgement::blank(entry, seed) };
         Self {
@@ -333,7 +333,7 @@ impl Judged {
     }
 }
 
-impl ConfidenceFigures {
+impl ConfidenceMetrics {
     /// Of all rows and alerts of these series together; empty where none claims a confidence.
     pub(super) fn of<'a>(members: impl Iterator<Item = &'a Judged> + Clone) -> Self {
         let rows = || members.clone().flat_map(Judged::row_claims);

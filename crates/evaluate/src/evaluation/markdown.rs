@@ -53,10 +53,10 @@ pub fn markdown(evaluation: &Evaluation, against: Option<&Comparison>) -> String
 
 /// What the tables of peers rest on.
 pub(super) const BESIDE: &str = "The same series and the same judge for all. A program that raises no alerts gets homeostat's \
-    alert policy on its surprises, its boundary from the last third of its training rows, or, where it gives no surprises, \
+    alert policy on its surprisals, its threshold from the last third of its training rows, or, where it gives no surprisals, \
     one threshold from its training rows' scores at the same budget.";
 
-/// What a figure is worth nothing without.
+/// What a metric is worth nothing without.
 pub(super) fn protocol(protocol: &Protocol) -> String {
     let seeds: Vec<String> = protocol.seeds.iter().map(u64::to_string).collect();
     format!(

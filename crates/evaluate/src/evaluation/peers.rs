@@ -5,21 +5,21 @@ use serde::{Deserialize, Serialize};
 use super::comparison::{Change, Comparison};
 use super::judgement::{AlertsBy, Judged};
 use super::rows::{Rows, dash, number, signed};
-use super::{Evaluation, Figures, Protocol, SetFigures};
+use super::{Evaluation, Protocol, QualityMetrics, SetMetrics};
 use crate::metrics::EventTotals;
 
 /// What another program's scores are worth on the same series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PeerFigures {
+pub struct PeerMetrics {
     /// What it is called.
     pub name: String,
     /// Where its alerts came from; `None` if it has none on any series. Of several, the first.
     pub alerts_by: Option<AlertsBy>,
     /// The mean over sets.
     #[serde(rename = "macro")]
-    pub overall: Figures,
+    pub overall: QualityMetrics,
     /// Each set.
-    pub sets: Vec<SetFigures>,
+    pub sets: Vec<SetMetrics>,
     /// Events by a fixed threshold, the mean over sets, where the alerts above came from another rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_fixed_threshold: Option<EventTotals>,
@@ -36,12 +36,12 @@ impl Evaluation {
         let protocol = Protocol { scored_by: name.clone(), ..self.protocol.clone() };
         let theirs = Self::of(protocol.clone(), judged);
         let lead =
-            Comparison::of(&theirs, self).changes.into_iter().find(|change| change.figure == "eval.vus_pr.macro");
+            Comparison::of(&theirs, self).changes.into_iter().find(|change| change.metric == "eval.vus_pr.macro");
         let failures = theirs.series.iter().filter_map(|one| {
             let why = one.failure.as_ref()?;
             Some(format!("{}/{}: {why}", one.set, one.series))
         });
-        self.peers.push(PeerFigures {
+        self.peers.push(PeerMetrics {
             name,
             alerts_by: judged.iter().filter_map(|one| one.alerts_by).min(),
             failures: failures.collect(),
@@ -95,10 +95,10 @@ pub(super) fn events(evaluation: &Evaluation) -> Rows {
 
 /// What of the peers couldn't be judged.
 pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
-    let failed = |peer: &PeerFigures| {
+    let failed = |peer: &PeerMetrics| {
         let first = peer.failures.first()?;
         let n_failed = peer.failures.len();
-        Some(format!("{}: {n_failed} series couldn't be judged and are in none of its figures: {first}", peer.name))
+        Some(format!("{}: {n_failed} series couldn't be judged and are in none of its metrics: {first}", peer.name))
     };
     evaluation.peers.iter().filter_map(failed).collect()
 }
@@ -106,8 +106,8 @@ pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
 /// A row of the tables.
 struct Beside<'a> {
     name: &'a str,
-    overall: &'a Figures,
-    sets: &'a [SetFigures],
+    overall: &'a QualityMetrics,
+    sets: &'a [SetMetrics],
     alerts_by: Option<AlertsBy>,
     by_fixed_threshold: Option<&'a EventTotals>,
     lead: Option<&'a Change>,
@@ -134,8 +134,8 @@ impl<'a> Beside<'a> {
         std::iter::once(ours).chain(peers)
     }
 
-    fn set(&self, name: &str) -> Option<&'a Figures> {
-        self.sets.iter().find(|set| set.set == name).map(|set| &set.figures)
+    fn set(&self, name: &str) -> Option<&'a QualityMetrics> {
+        self.sets.iter().find(|set| set.set == name).map(|set| &set.metrics)
     }
 }
 
@@ -143,8 +143,8 @@ fn set_names(evaluation: &Evaluation) -> impl Iterator<Item = &str> + Clone {
     evaluation.sets.iter().map(|set| set.set.as_str())
 }
 
-fn vus_pr(figures: &Figures) -> Option<f64> {
-    figures.vus_pr.map(|one| one.value)
+fn vus_pr(metrics: &QualityMetrics) -> Option<f64> {
+    metrics.vus_pr.map(|one| one.value)
 }
 
 fn f1_at(events: Option<&EventTotals>) -> String {

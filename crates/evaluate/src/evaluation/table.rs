@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::comparison::{Comparison, Verdict};
 use super::rows::{Rows, aligned, dash, number, signed};
-use super::{Evaluation, Figures, peers};
-use crate::diagnosis::{Diagnosis, DiagnosisFigures, confusion};
+use super::{Evaluation, QualityMetrics, peers};
+use crate::diagnosis::{Diagnosis, DiagnosisMetrics, confusion};
 use crate::proportion::Proportion;
 
 /// The tables, and what failed.
@@ -67,23 +67,23 @@ pub(super) fn quality(evaluation: &Evaluation) -> Rows {
             0 => set.n_series.to_string(),
             n_failed => format!("{} ({n_failed} failed)", set.n_series),
         };
-        rows.push(quality_row(&set.set, &n_series, &set.figures));
+        rows.push(quality_row(&set.set, &n_series, &set.metrics));
     }
     let n_series: usize = evaluation.sets.iter().map(|set| set.n_series).sum();
     rows.push(quality_row("macro", &n_series.to_string(), &evaluation.overall));
     rows
 }
 
-fn quality_row(name: &str, n_series: &str, figures: &Figures) -> Vec<String> {
-    let events = figures.events.as_ref();
-    let confidence = &figures.confidence;
-    let interval = figures.vus_pr.map_or_else(dash, |one| format!("{:.2}–{:.2}", one.low, one.high));
+fn quality_row(name: &str, n_series: &str, metrics: &QualityMetrics) -> Vec<String> {
+    let events = metrics.events.as_ref();
+    let confidence = &metrics.confidence;
+    let interval = metrics.vus_pr.map_or_else(dash, |one| format!("{:.2}–{:.2}", one.low, one.high));
     vec![
         name.to_owned(),
         n_series.to_owned(),
-        number(figures.vus_pr.map(|one| one.value)),
+        number(metrics.vus_pr.map(|one| one.value)),
         interval,
-        number(figures.auc_pr.map(|one| one.value)),
+        number(metrics.auc_pr.map(|one| one.value)),
         events.map_or_else(dash, |one| one.n_events.to_string()),
         number(events.map(|one| one.recall)),
         number(events.map(|one| one.precision)),
@@ -104,8 +104,8 @@ pub(super) fn detectors(evaluation: &Evaluation) -> Rows {
     let mut rows = vec![header];
     for (name, worth) in &evaluation.overall.detectors {
         let mut row = vec![name.clone()];
-        let alone = |figures: &Figures| figures.detectors.get(name).and_then(|one| one.alone);
-        row.extend(evaluation.sets.iter().map(|set| number(alone(&set.figures))));
+        let alone = |metrics: &QualityMetrics| metrics.detectors.get(name).and_then(|one| one.alone);
+        row.extend(evaluation.sets.iter().map(|set| number(alone(&set.metrics))));
         row.extend([number(worth.alone), signed(worth.cost)]);
         rows.push(row);
     }
@@ -125,7 +125,7 @@ pub(super) fn diagnosed(diagnosis: &Diagnosis) -> String {
 
 /// Shares with their intervals, when somebody was called and in the end.
 pub(super) fn causes(diagnosis: &Diagnosis) -> Rows {
-    let (call, last) = (DiagnosisFigures::at_call(diagnosis), DiagnosisFigures::at_last(diagnosis));
+    let (call, last) = (DiagnosisMetrics::at_call(diagnosis), DiagnosisMetrics::at_last(diagnosis));
     let header = ["", "five minutes after the first incident", "when it was over"];
     let share = |one: Proportion| {
         let interval = one.interval();
@@ -133,7 +133,7 @@ pub(super) fn causes(diagnosis: &Diagnosis) -> Rows {
         format!("{share} ({} of {}, {:.2}–{:.2})", one.n, one.of, interval.low, interval.high)
     };
     let row =
-        |name: &str, of: fn(&DiagnosisFigures) -> Proportion| vec![name.to_owned(), share(of(&call)), share(of(&last))];
+        |name: &str, of: fn(&DiagnosisMetrics) -> Proportion| vec![name.to_owned(), share(of(&call)), share(of(&last))];
     vec![
         header.map(str::to_owned).to_vec(),
         row("faults detected", |one| one.detected),
@@ -146,7 +146,7 @@ pub(super) fn causes(diagnosis: &Diagnosis) -> Rows {
 
 /// What changed.
 pub(super) fn changes(comparison: &Comparison) -> Rows {
-    let header = ["figure", "before", "after", "difference", "95 %", "verdict"];
+    let header = ["metric", "before", "after", "difference", "95 %", "verdict"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for change in &comparison.changes {
         let verdict = match change.verdict {
@@ -155,7 +155,7 @@ pub(super) fn changes(comparison: &Comparison) -> Rows {
             Verdict::Noise => "noise",
         };
         rows.push(vec![
-            change.figure.clone(),
+            change.metric.clone(),
             number(Some(change.before)),
             number(Some(change.after)),
             signed(Some(change.difference.value)),
@@ -166,7 +166,7 @@ pub(super) fn changes(comparison: &Comparison) -> Rows {
     rows
 }
 
-/// Series without figures, detectors without models, and odd stamps: nothing is left out in silence.
+/// Series without metrics, detectors without models, and odd stamps: nothing is left out in silence.
 pub(super) fn troubles(evaluation: &Evaluation) -> Vec<String> {
     let mut lines = Vec::new();
     let name = |one: &super::SeriesJudgement| format!("{}/{} (seed {})", one.set, one.series, one.seed);

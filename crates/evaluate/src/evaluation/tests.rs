@@ -1,6 +1,6 @@
 use super::*;
+use crate::dataset::SeriesEntry;
 use crate::metrics::EventCounts;
-use crate::pack::SeriesEntry;
 use crate::scores::Scores;
 
 fn entry(set: &str, series: &str) -> SeriesEntry {
@@ -14,7 +14,7 @@ fn entry(set: &str, series: &str) -> SeriesEntry {
     }
 }
 
-/// A judged day with an event of 60 rows, scored `height` there and 0 elsewhere, with these figures.
+/// A judged day with an event of 60 rows, scored `height` there and 0 elsewhere, with these metrics.
 fn judged(set: &str, series: &str, vus_pr: f64, height: f64) -> Judged {
     let mut one = Judged::failed(&entry(set, series), 1, String::new());
     one.judgement.failure = None;
@@ -36,7 +36,7 @@ fn judged(set: &str, series: &str, vus_pr: f64, height: f64) -> Judged {
     one
 }
 
-fn pack() -> Vec<Judged> {
+fn dataset() -> Vec<Judged> {
     let mut all = Vec::new();
     for (set, base) in [("a", 0.2), ("b", 0.6), ("c", 0.4)] {
         for idx in 0..6 {
@@ -52,10 +52,10 @@ fn protocol() -> Protocol {
 
 #[test]
 fn the_overall_figure_is_the_mean_over_sets_not_over_series() {
-    let mut all = pack();
+    let mut all = dataset();
     all.retain(|one| one.judgement.set != "a" || one.judgement.series == "s0");
     let evaluation = Evaluation::of(protocol(), &all);
-    let overall = evaluation.overall.vus_pr.expect("a figure");
+    let overall = evaluation.overall.vus_pr.expect("a metric");
     assert!((overall.value - (0.2 + 0.65 + 0.45) / 3.0).abs() < 1e-12, "{overall:?}");
     assert!(overall.low < overall.value && overall.value < overall.high, "{overall:?}");
     let events = evaluation.overall.events.expect("alerts");
@@ -64,16 +64,16 @@ fn the_overall_figure_is_the_mean_over_sets_not_over_series() {
 
 #[test]
 fn seeds_are_averaged_and_do_not_count_as_more_series() {
-    let mut all = pack();
+    let mut all = dataset();
     let mut again = all.clone();
     for one in &mut again {
         one.judgement.seed = 2;
         one.judgement.vus_pr = one.judgement.vus_pr.map(|value| value + 0.1);
     }
-    let single = Evaluation::of(protocol(), &all).overall.vus_pr.expect("a figure");
+    let single = Evaluation::of(protocol(), &all).overall.vus_pr.expect("a metric");
     all.extend(again);
     let evaluation = Evaluation::of(protocol(), &all);
-    let double = evaluation.overall.vus_pr.expect("a figure");
+    let double = evaluation.overall.vus_pr.expect("a metric");
     assert!((double.value - single.value - 0.05).abs() < 1e-12);
     assert!(((double.high - double.low) - (single.high - single.low)).abs() < 1e-9, "{single:?} {double:?}");
     assert_eq!(evaluation.sets[0].n_series, 6);
@@ -81,7 +81,7 @@ fn seeds_are_averaged_and_do_not_count_as_more_series() {
 
 #[test]
 fn the_order_of_judgements_does_not_matter_and_json_reads_back() {
-    let mut all = pack();
+    let mut all = dataset();
     let evaluation = Evaluation::of(protocol(), &all);
     all.reverse();
     assert_eq!(Evaluation::of(protocol(), &all), evaluation);
@@ -91,7 +91,7 @@ fn the_order_of_judgements_does_not_matter_and_json_reads_back() {
 
 #[test]
 fn a_series_that_failed_is_counted_and_named() {
-    let mut all = pack();
+    let mut all = dataset();
     all.push(Judged::failed(&entry("a", "broken"), 1, "its gzip stream is cut off".into()));
     let evaluation = Evaluation::of(protocol(), &all);
     assert_eq!((evaluation.sets[0].n_series, evaluation.sets[0].n_failed), (7, 1));
@@ -101,8 +101,8 @@ fn a_series_that_failed_is_counted_and_named() {
 
 #[test]
 fn a_change_beyond_noise_is_told_from_noise() {
-    let before = Evaluation::of(protocol(), &pack());
-    let mut all = pack();
+    let before = Evaluation::of(protocol(), &dataset());
+    let mut all = dataset();
     for one in &mut all {
         let moved = match (one.judgement.set.as_str(), one.judgement.series.as_str()) {
             ("a", _) => -0.05,
@@ -114,7 +114,7 @@ fn a_change_beyond_noise_is_told_from_noise() {
         one.judgement.vus_pr = one.judgement.vus_pr.map(|value| value + moved);
     }
     let comparison = Comparison::of(&before, &Evaluation::of(protocol(), &all));
-    let verdict = |figure: &str| comparison.changes.iter().find(|one| one.figure == figure).map(|one| one.verdict);
+    let verdict = |metric: &str| comparison.changes.iter().find(|one| one.metric == metric).map(|one| one.verdict);
     assert_eq!(verdict("eval.vus_pr.a"), Some(Verdict::Worse));
     assert_eq!(verdict("eval.vus_pr.b"), Some(Verdict::Noise));
     assert_eq!(verdict("eval.vus_pr.c"), Some(Verdict::Noise), "below what means anything");
@@ -126,28 +126,28 @@ fn a_change_beyond_noise_is_told_from_noise() {
 
 #[test]
 fn more_false_alarms_are_worse_and_another_protocol_is_told() {
-    let before = Evaluation::of(protocol(), &pack());
-    let mut all = pack();
+    let before = Evaluation::of(protocol(), &dataset());
+    let mut all = dataset();
     for one in all.iter_mut().filter(|one| one.judgement.set == "a") {
         let events = one.judgement.events.as_mut().expect("events");
         (events.n_episodes, events.n_found) = (4, 0);
     }
     let after = Evaluation::of(Protocol { budget: "1 per 7d".into(), ..protocol() }, &all);
     let comparison = Comparison::of(&before, &after);
-    let verdict = |figure: &str| comparison.changes.iter().find(|one| one.figure == figure).map(|one| one.verdict);
+    let verdict = |metric: &str| comparison.changes.iter().find(|one| one.metric == metric).map(|one| one.verdict);
     assert_eq!(verdict("eval.false_alarms.a"), Some(Verdict::Worse));
     assert_eq!(verdict("eval.event_f1.a"), Some(Verdict::Worse));
     assert_eq!(verdict("eval.false_alarms.b"), Some(Verdict::Noise));
     assert!(comparison.verdict().contains("worse by more than noise: eval.event_f1.macro"), "{}", comparison.verdict());
     assert!(table(&after, Some(&comparison)).contains("budget: 1 per 1d before, 1 per 7d now"));
     let back = Comparison::of(&after, &before);
-    assert!(back.changes.iter().any(|one| one.figure == "eval.false_alarms.a" && one.verdict == Verdict::Better));
+    assert!(back.changes.iter().any(|one| one.metric == "eval.false_alarms.a" && one.verdict == Verdict::Better));
     assert_eq!(back.verdict(), "nothing got worse by more than noise");
 }
 
 #[test]
 fn confidence_is_learned_from_other_sets_only() {
-    let mut all = pack();
+    let mut all = dataset();
     let claimed = claims(&all.iter().map(|judged| Claimant { judged }).collect::<Vec<_>>());
     for (one, claimed) in all.iter_mut().zip(claimed) {
         let claimed = claimed.expect("there are other sets");
@@ -159,7 +159,7 @@ fn confidence_is_learned_from_other_sets_only() {
     let evaluation = Evaluation::of(protocol(), &all);
     assert!(evaluation.overall.confidence.brier_skill.expect("claims") > 0.5);
     // With its own labels turned around, a set's claims stay what the others taught.
-    let mut turned = pack();
+    let mut turned = dataset();
     for one in turned.iter_mut().filter(|one| one.judgement.set == "a") {
         one.labels.iter_mut().for_each(|label| *label = !*label);
     }
@@ -170,7 +170,7 @@ fn confidence_is_learned_from_other_sets_only() {
 
 #[test]
 fn figures_and_markdown_name_every_set_and_detector() {
-    let mut all = pack();
+    let mut all = dataset();
     all[0].judgement.n_masked = Some(1);
     all[1].judgement.n_masked = Some(2);
     let evaluation = Evaluation::of(protocol(), &all);
@@ -192,7 +192,7 @@ fn figures_and_markdown_name_every_set_and_detector() {
 
 #[test]
 fn the_page_has_every_plot_needs_nothing_else_and_escapes_names() {
-    let mut all = pack();
+    let mut all = dataset();
     all.push(Judged::failed(&entry("a", "<script>"), 1, "bad & worse".into()));
     for one in &mut all {
         one.trace.columns = vec![
@@ -215,7 +215,7 @@ fn the_page_has_every_plot_needs_nothing_else_and_escapes_names() {
 
 #[test]
 fn peers_stand_beside_ours_with_what_they_lack_and_what_failed() {
-    let ours = pack();
+    let ours = dataset();
     let mut evaluation = Evaluation::of(protocol(), &ours);
     let mut theirs = ours.clone();
     for one in &mut theirs {
@@ -237,7 +237,7 @@ fn peers_stand_beside_ours_with_what_they_lack_and_what_failed() {
 
     let text = table(&evaluation, None);
     assert!(text.contains("side by side") && text.contains("+0.100") && text.contains("homeostat's policy"), "{text}");
-    assert!(text.contains("other<1>: 1 series couldn't be judged and are in none of its figures: a/s0: no scores"));
+    assert!(text.contains("other<1>: 1 series couldn't be judged and are in none of its metrics: a/s0: no scores"));
     let row = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
     assert_eq!(row("homeostat").len(), 2, "ours in both tables: {text}");
     assert!(row("mute")[1].ends_with("-  -  -  -  -  -") || !row("mute")[1].contains('@'), "{text}");
@@ -257,7 +257,7 @@ fn minutes() -> (SeriesEntry, crate::LabelledSeries) {
 }
 
 #[test]
-fn a_peer_without_alerts_gets_our_policy_on_its_surprises_or_a_threshold_and_its_own_alerts_stay() {
+fn a_peer_without_alerts_gets_our_policy_on_its_surprisals_or_a_threshold_and_its_own_alerts_stay() {
     let (entry, series) = minutes();
     let nats = (0..2880).map(|row| if (2000..2030).contains(&row) { 60.0 } else { f64::from(row * 7919 % 97) / 20.0 });
     let nats: Vec<f64> = nats.collect();

@@ -1,6 +1,6 @@
 //! A series small enough to draw: its rows in a few hundred columns.
 
-use crate::pack::LabelledSeries;
+use crate::dataset::LabelledSeries;
 use crate::scores::Scores;
 
 /// Columns of a trace: about one for each pixel of the plot.

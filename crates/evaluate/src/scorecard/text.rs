@@ -17,7 +17,7 @@ const LABEL_WIDTH: usize = 34;
 
 pub(super) fn render(card: &Scorecard) -> String {
     let mut text = String::new();
-    row(&mut text, ["fault", "at", "after", "called", "ended"]);
+    row(&mut text, ["fault", "service", "delay", "incident type", "ended"]);
     for line in &card.faults {
         let found = line.delay().map_or_else(|| "-".to_owned(), short);
         let called = line.typed.map_or_else(|| "-".to_owned(), |typed| typed.to_string());
@@ -28,7 +28,7 @@ pub(super) fn render(card: &Scorecard) -> String {
         );
     }
     if card.faults.iter().any(is_misnamed) {
-        text.push_str("! isn't what it is\n");
+        text.push_str("! wrong incident type\n");
     }
     text.push('\n');
     detection(&mut text, card);
@@ -47,17 +47,17 @@ fn detection(text: &mut String, card: &Scorecard) {
     );
     let rate = card
         .false_incidents_per_subject_week
-        .map_or_else(String::new, |rate| format!(" ({rate:.2} a service and week)"));
+        .map_or_else(String::new, |rate| format!(" ({rate:.2} per service and week)"));
     entry(text, "faults detected", &share(card.detected));
     entry(text, "detection delay", &delays);
-    entry(text, "found at the cause", &share(card.located));
-    entry(text, "called by the right type", &share(card.typed_right));
+    entry(text, "located at the cause", &share(card.located));
+    entry(text, "incident type correct", &share(card.typed_right));
     entry(text, "false incidents", &format!("{} of {}{rate}", card.n_false_incidents, card.n_incidents));
     entry(text, "incidents open at the end", &card.n_open_at_end.to_string());
-    entry(text, "dependants left alone", &share(card.dependants_left_alone));
-    entry(text, "incidents of mere dependants", &card.n_incidents_of_dependants.to_string());
+    entry(text, "dependents not acted on", &share(card.dependants_left_alone));
+    entry(text, "incidents of dependents only", &card.n_incidents_of_dependants.to_string());
     entry(text, "harmless events acted on", &must_be_0(card.n_harmless_acted_on, &format!("of {}", card.n_harmless)));
-    entry(text, "  their incidents annotated", &share(card.harmless_annotated));
+    entry(text, "  incidents annotated as planned", &share(card.harmless_annotated));
 }
 
 fn actions(text: &mut String, card: &Scorecard) {
@@ -68,10 +68,14 @@ fn actions(text: &mut String, card: &Scorecard) {
     };
     entry(text, "actions executed", &format!("{}{pending}", card.n_actions));
     entry(text, "verification passed", &share(card.verification_pass));
-    entry(text, "  though the fault was still there", &must_be_0(card.n_wrongly_verified, ""));
+    entry(text, "  with the fault still present", &must_be_0(card.n_wrongly_verified, ""));
     entry(text, "made worse", &card.n_made_worse.to_string());
     entry(text, "recovered by an action", &share(card.automated_recovery));
-    entry(text, "mean time to repair", &format!("{} (unaided {})", mean(card.mttr_s), mean(card.mttr_unaided_s)));
+    entry(
+        text,
+        "mean time to repair",
+        &format!("{} (without actions {})", mean(card.mttr_s), mean(card.mttr_unaided_s)),
+    );
 }
 
 fn row(text: &mut String, cells: [&str; 5]) {
@@ -94,7 +98,7 @@ fn entry(text: &mut String, label: &str, value: &str) {
 fn share(proportion: Proportion) -> String {
     let Proportion { n, of } = proportion;
     match proportion.share() {
-        None => "none to count".to_owned(),
+        None => "n/a".to_owned(),
         Some(share) => {
             let interval = proportion.interval();
             let percent = |share: f64| (100.0 * share).round();
@@ -111,16 +115,16 @@ fn must_be_0(n: usize, suffix: &str) -> String {
 
 fn ended(line: &FaultLine) -> String {
     if line.truth.harmless {
-        return if line.n_actions > 0 { "acted on in vain" } else { "harmless" }.to_owned();
+        return if line.n_actions > 0 { "acted on" } else { "harmless" }.to_owned();
     }
-    let Some(end) = &line.truth.end else { return "goes on".to_owned() };
+    let Some(end) = &line.truth.end else { return "ongoing".to_owned() };
     let after = short(end.at.since(line.truth.start));
-    // "Unseen": an action cured it, and verification didn't find so.
+    // "Unverified": an action remediated it, and verification didn't find so.
     match &end.by {
         EndedBy::Itself => format!("by itself {after}"),
         EndedBy::Rollout { marker: None } => format!("by others {after}"),
-        EndedBy::Rollout { marker: Some(_) } if line.recovered => format!("cured {after}"),
-        EndedBy::Rollout { marker: Some(_) } => format!("unseen {after}"),
+        EndedBy::Rollout { marker: Some(_) } if line.recovered => format!("remediated {after}"),
+        EndedBy::Rollout { marker: Some(_) } => format!("unverified {after}"),
     }
 }
 

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use rand::Rng;
 
 use super::*;
-use crate::pack::Stamps;
+use crate::dataset::Stamps;
 use crate::ranking::ranking_scores;
 
 const TRAIN_ROWS: usize = 400;

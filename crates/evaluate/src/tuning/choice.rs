@@ -44,7 +44,7 @@ impl<'a> Yardstick<'a> {
                 sets.entry(set).or_default().push(*series);
             }
         }
-        // The order in which series were drawn is no property of the figures.
+        // The order in which series were drawn is no property of the metrics.
         sets.values_mut().for_each(|members| members.sort_unstable());
         Self {
             budget_per_day: spec.budget_per_day,
@@ -166,7 +166,7 @@ pub struct Finished {
     pub finalists: Vec<(usize, Worth)>,
     /// Each set with what was chosen without it; empty where there is one set only.
     pub held_out: Vec<HeldOut>,
-    /// The mean over held-out sets, with its interval over series: the figure to quote.
+    /// The mean over held-out sets, with its interval over series: the metric to quote.
     pub loso: Option<Estimate>,
     /// Trial by trial, what the first rung said, where all were judged on the same series.
     first_rung: Vec<f64>,

@@ -84,7 +84,7 @@ fn effects_text(finished: &Finished, named: Named<'_>) -> String {
 
 fn held_out_text(finished: &Finished) -> String {
     if finished.held_out.is_empty() {
-        return "\none set alone: nothing is left to judge the choice on, so its figure is flattered\n".to_owned();
+        return "\none set alone: nothing is left to judge the choice on, so its value is too good\n".to_owned();
     }
     let header =
         ["set left out", "chosen", "VUS-PR there", "defaults there", "false/day there"].map(str::to_owned).to_vec();
@@ -129,7 +129,7 @@ fn verdict(chosen: &Chosen, named: Named<'_>) -> String {
 }
 
 /// `figure NAME VALUE UNIT` lines.
-pub fn tuning_figures(finished: &Finished) -> String {
+pub fn tuning_figure_lines(finished: &Finished) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: Option<f64>| {
         if let Some(value) = value {

@@ -131,5 +131,9 @@ fn the_report_names_what_was_chosen_and_prints_the_figure() {
     });
     let text = tuning_text(&finished, Named { space: &space, trials: &trials }, 1.0);
     assert!(text.contains("depth=8") && text.contains("chosen: #"), "{text}");
-    assert!(tuning_figures(&finished).starts_with("figure eval.vus_pr.loso 0."), "{}", tuning_figures(&finished));
+    assert!(
+        tuning_figure_lines(&finished).starts_with("figure eval.vus_pr.loso 0."),
+        "{}",
+        tuning_figure_lines(&finished)
+    );
 }

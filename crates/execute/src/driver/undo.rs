@@ -68,11 +68,11 @@ impl Driver {
         let Some(look) = looks.get(&target) else { return };
         let is_complete = match &look.seen {
             Ok(seen) if seen.uid != plan.target.uid => {
-                return self.stuck(plan, "the object was made anew meanwhile", now, events);
+                return self.stuck(plan, "the object was recreated meanwhile", now, events);
             }
             Ok(seen) => !seen.rollout_in_progress && seen.replicas_available >= seen.replicas_wanted,
             Err(error) => {
-                tracing::warn!(plan = %plan.id, %error, "the undone target can't be looked at");
+                tracing::warn!(plan = %plan.id, %error, "the target can't be inspected after the undo");
                 false
             }
         };

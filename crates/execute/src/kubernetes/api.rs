@@ -92,11 +92,11 @@ impl ApiServer {
     async fn reload(&self) {
         match connect::client(&self.spec).await {
             Ok((client, _)) => {
-                tracing::info!("the API server doesn't accept the credentials; they are loaded anew");
+                tracing::info!("the API server rejected the credentials; reloading them");
                 *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
             }
             Err(error) => {
-                tracing::warn!(%error, "the API server doesn't accept the credentials, and no new ones can be loaded")
+                tracing::warn!(%error, "the API server rejected the credentials, and they can't be reloaded")
             }
         }
     }
@@ -116,7 +116,7 @@ impl ApiServer {
         let deployment = workload(self.read(get).await?)?;
         // Any JSON object reads as a Deployment in which everything is missing; an object without a UID is none.
         if deployment.metadata.uid.as_deref().is_none_or(str::is_empty) {
-            return Err(CallError::NoAnswer { why: "the answer is no Deployment: it has no UID".to_owned() });
+            return Err(CallError::NoAnswer { why: "the answer isn't a Deployment: it has no UID".to_owned() });
         }
         Ok(deployment)
     }
@@ -220,5 +220,6 @@ impl ApiServer {
 }
 
 fn workload(object: Value) -> Result<Workload, CallError> {
-    Workload::read(object).map_err(|error| CallError::NoAnswer { why: format!("the answer is no Deployment: {error}") })
+    Workload::read(object)
+        .map_err(|error| CallError::NoAnswer { why: format!("the answer isn't a Deployment: {error}") })
 }

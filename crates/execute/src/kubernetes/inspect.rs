@@ -122,7 +122,7 @@ async fn revision_previous(
     match listed.map_err(|error| inspect_error(error, subject, "list", "replicasets.apps")) {
         Ok(sets) => Ok(revisions::previous(deployment, &sets)),
         Err(error @ InspectError::Forbidden { .. }) => {
-            tracing::warn!(%subject, %error, "earlier revisions can't be seen, so going back to one can't be proposed");
+            tracing::warn!(%subject, %error, "earlier revisions can't be read, so a rollback can't be proposed");
             Ok(None)
         }
         Err(error) => Err(error),
@@ -150,7 +150,7 @@ async fn budgets(api: &ApiServer, subject: &Subject) -> Result<Option<Vec<PodDis
     match listed.map_err(|error| inspect_error(error, subject, "list", "poddisruptionbudgets.policy")) {
         Ok(budgets) => Ok(Some(budgets)),
         Err(error @ InspectError::Forbidden { .. }) => {
-            tracing::debug!(%subject, %error, "disruption budgets can't be seen, so they aren't heeded");
+            tracing::debug!(%subject, %error, "disruption budgets can't be read, so they aren't considered");
             Ok(None)
         }
         Err(error) => Err(error),

@@ -96,7 +96,7 @@ fn the_limit_reached_is_exhausted_and_below_it_again_is_not() {
 }
 
 #[test]
-fn holes_old_rows_and_restarts_are_defined() {
+fn gaps_old_rows_and_restarts_are_defined() {
     let mut memory = followed(151, 5.0, |minute| 300.0 + 2.0 * minute as f64);
     let before = memory.clone();
     memory.observe(Timestamp::from_secs(151 * MINUTE), f64::NAN);

@@ -27,7 +27,7 @@ fn schema() -> Arc<Schema> {
 }
 
 /// A row of one subject as the test describes it: a score, and deviations of latency, memory, restarts and traffic. A
-/// feature is normal within 4 deviations; NaN is a hole.
+/// feature is normal within 4 deviations; NaN is a gap.
 #[derive(Clone, Copy)]
 struct Given {
     name: &'static str,

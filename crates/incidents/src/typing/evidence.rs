@@ -26,7 +26,7 @@ pub(crate) fn strongest_first(evidence: &mut [Evidence]) {
     evidence.sort_by(|a, b| b.deviation.abs().total_cmp(&a.deviation.abs()));
 }
 
-/// A feature as evidence; `None` for a hole, and where the numbers contradict each other: a deviation upwards of what lies below
+/// A feature as evidence; `None` for a gap, and where the numbers contradict each other: a deviation upwards of what lies below
 /// its expectation, or of what lies where it was expected. Such a deviation is from the rows before, as after a gap.
 ///
 /// What is away from its training level is evidence all the same, with that as its deviation: the forecast may have got used to it.

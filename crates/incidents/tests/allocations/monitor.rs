@@ -10,7 +10,7 @@ use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 
 use crate::counting::counted;
-use crate::window;
+use crate::window::window;
 
 const STEP: Duration = Duration::from_secs(60);
 const N_TRAINED: usize = 600;

@@ -24,8 +24,9 @@ fn grid(n_steps: usize) -> Grid {
     Grid::new(Timestamp::from_secs(0), Duration::from_secs(60), n_steps).expect("a grid")
 }
 
-fn queries(list: &[(&str, Across, Absent)]) -> QuerySet {
-    QuerySet::new(list.iter().map(|(name, across, absent)| query(name, *across, *absent)).collect()).expect("queries")
+fn queries(list: &[(&str, Aggregation, OnMissing)]) -> QuerySet {
+    QuerySet::new(list.iter().map(|(name, aggregation, on_missing)| query(name, *aggregation, *on_missing)).collect())
+        .expect("queries")
 }
 
 fn columns(window: &Window) -> Vec<Vec<Option<f64>>> {
@@ -38,8 +39,8 @@ fn columns(window: &Window) -> Vec<Vec<Option<f64>>> {
 }
 
 #[test]
-fn samples_land_on_their_own_row_and_a_hole_is_a_hole() {
-    let queries = queries(&[("cpu", Across::Max, Absent::Hole), ("traffic", Across::Sum, Absent::Hole)]);
+fn samples_land_on_their_own_row_and_a_gap_is_a_gap() {
+    let queries = queries(&[("cpu", Aggregation::Max, OnMissing::Gap), ("traffic", Aggregation::Sum, OnMissing::Gap)]);
     let cpu = matrix(vec![series("cart", "a", &[(0, 1.0), (120, 2.0)])]);
     let traffic = matrix(vec![series("cart", "a", &[(60, 5.0)]), series("api", "a", &[(0, 7.0)])]);
     let aligned = align(&queries, &[cpu, traffic], &SubjectRule::default(), &grid(3));
@@ -52,9 +53,12 @@ fn samples_land_on_their_own_row_and_a_hole_is_a_hole() {
 #[test]
 fn several_series_of_a_subject_become_one_value() {
     let pods = || matrix(vec![series("cart", "a", &[(0, 1.0), (60, 2.0)]), series("cart", "b", &[(0, 5.0)])]);
-    for (across, wanted) in [(Across::Max, [5.0, 2.0]), (Across::Sum, [6.0, 2.0]), (Across::Mean, [3.0, 2.0])] {
-        let aligned = align(&queries(&[("q", across, Absent::Hole)]), &[pods()], &SubjectRule::default(), &grid(2));
-        assert_eq!(columns(&aligned.windows[0]), [wanted.map(Some)], "{across:?}");
+    for (aggregation, wanted) in
+        [(Aggregation::Max, [5.0, 2.0]), (Aggregation::Sum, [6.0, 2.0]), (Aggregation::Mean, [3.0, 2.0])]
+    {
+        let aligned =
+            align(&queries(&[("q", aggregation, OnMissing::Gap)]), &[pods()], &SubjectRule::default(), &grid(2));
+        assert_eq!(columns(&aligned.windows[0]), [wanted.map(Some)], "{aggregation:?}");
     }
 }
 
@@ -62,7 +66,7 @@ fn several_series_of_a_subject_become_one_value() {
 fn what_finds_no_place_is_counted_by_query() {
     let lost = Series::new(Labels::new(), vec![Sample { at: Timestamp::from_secs(0), value: 1.0 }]).0;
     let between = series("cart", "a", &[(0, 1.0), (7, 2.0), (-60, 3.0), (600, 4.0)]);
-    let queries = queries(&[("cpu", Across::Max, Absent::Hole), ("traffic", Across::Max, Absent::Hole)]);
+    let queries = queries(&[("cpu", Aggregation::Max, OnMissing::Gap), ("traffic", Aggregation::Max, OnMissing::Gap)]);
     let aligned = align(&queries, &[matrix(vec![lost, between])], &SubjectRule::default(), &grid(2));
     assert_eq!(
         aligned.unplaced,
@@ -76,7 +80,8 @@ fn what_finds_no_place_is_counted_by_query() {
 
 #[test]
 fn zeros_fill_only_where_the_subject_lives_and_the_answer_was_whole() {
-    let queries = queries(&[("cpu", Across::Max, Absent::Hole), ("oom-kills", Across::Sum, Absent::Zero)]);
+    let queries =
+        queries(&[("cpu", Aggregation::Max, OnMissing::Gap), ("oom-kills", Aggregation::Sum, OnMissing::Zero)]);
     let cpu = || matrix(vec![series("cart", "a", &[(0, 1.0), (120, 1.0)])]);
     let oom = vec![series("cart", "a", &[(180, 2.0)])];
     let rule = SubjectRule::default();
@@ -97,7 +102,7 @@ fn zeros_fill_only_where_the_subject_lives_and_the_answer_was_whole() {
 
 #[test]
 fn no_series_and_one_series_are_no_special_case() {
-    let queries = queries(&[("cpu", Across::Max, Absent::Hole)]);
+    let queries = queries(&[("cpu", Aggregation::Max, OnMissing::Gap)]);
     assert!(align(&queries, &[matrix(vec![])], &SubjectRule::default(), &grid(2)).windows.is_empty());
     assert!(align(&queries, &[], &SubjectRule::default(), &grid(2)).windows.is_empty());
     let outside = matrix(vec![series("cart", "a", &[(6000, 1.0)])]);
@@ -105,9 +110,10 @@ fn no_series_and_one_series_are_no_special_case() {
 }
 
 #[test]
-fn a_sum_that_overflows_is_a_hole() {
+fn a_sum_that_overflows_is_a_gap() {
     let pods = matrix(vec![series("cart", "a", &[(0, f64::MAX)]), series("cart", "b", &[(0, f64::MAX)])]);
-    let aligned = align(&queries(&[("q", Across::Sum, Absent::Hole)]), &[pods], &SubjectRule::default(), &grid(1));
+    let aligned =
+        align(&queries(&[("q", Aggregation::Sum, OnMissing::Gap)]), &[pods], &SubjectRule::default(), &grid(1));
     assert_eq!(columns(&aligned.windows[0]), [[None]]);
 }
 
@@ -134,7 +140,7 @@ proptest! {
     fn a_value_is_never_invented(list in any_series()) {
         let grid = grid(6);
         let all = built(&list);
-        let queries = queries(&[("q", Across::Max, Absent::Hole)]);
+        let queries = queries(&[("q", Aggregation::Max, OnMissing::Gap)]);
         let aligned = align(&queries, &[matrix(all.clone())], &SubjectRule::default(), &grid);
         for window in &aligned.windows {
             for step_idx in 0..6 {
@@ -155,12 +161,12 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_series_changes_nothing(list in any_series(), turn in 0usize..8, across in 0usize..3) {
+    fn the_order_of_series_changes_nothing(list in any_series(), turn in 0usize..8, aggregation in 0usize..3) {
         // Of two series with the same labels the first wins, so only different ones may change places.
         let mut seen = std::collections::BTreeSet::new();
         let list: Vec<_> = list.into_iter().filter(|(workload, pod, _)| seen.insert((*workload, *pod))).collect();
-        let across = [Across::Max, Across::Sum, Across::Mean][across];
-        let queries = queries(&[("q", across, Absent::Hole)]);
+        let aggregation = [Aggregation::Max, Aggregation::Sum, Aggregation::Mean][aggregation];
+        let queries = queries(&[("q", aggregation, OnMissing::Gap)]);
         let mut other = list.clone();
         other.reverse();
         let n = other.len().max(1);

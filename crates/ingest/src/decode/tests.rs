@@ -30,7 +30,7 @@ fn what_prometheus_documents_is_read() {
 }
 
 #[test]
-fn what_is_no_number_is_a_counted_hole() {
+fn what_is_no_number_is_a_counted_gap() {
     let text = answer(r#"{"metric":{},"values":[[0,"NaN"],[60,"+Inf"],[120,"-Inf"],[180,"7"]]}"#);
     let matrix = decode(&text).expect("a matrix");
     assert_eq!(matrix.series()[0].samples(), [sample(180_000, 7.0)]);

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::matrix::{Dropped, Labels, Sample, Series};
 use crate::query::tests::query;
-use crate::query::{Absent, Across};
+use crate::query::{Aggregation, OnMissing};
 
 fn queries(names: &[&str]) -> QuerySet {
-    QuerySet::new(names.iter().map(|name| query(name, Across::Max, Absent::Hole)).collect()).expect("queries")
+    QuerySet::new(names.iter().map(|name| query(name, Aggregation::Max, OnMissing::Gap)).collect()).expect("queries")
 }
 
 fn matrix(points: &[(i64, f64)]) -> Matrix {
@@ -102,7 +102,7 @@ fn every_truncation_is_an_error() {
 fn what_is_no_answer_is_named() {
     let dir = folder();
     let error = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
-    for (text, wanted) in [("hello", "no query_range answer"), (error, "parse error")] {
+    for (text, wanted) in [("hello", "isn't a query_range answer"), (error, "parse error")] {
         std::fs::write(dir.path().join("cpu.json"), text).expect("written");
         let shown = read(dir.path(), &["cpu"]).expect_err("no answer").to_string();
         assert!(shown.contains("cpu.json") && shown.contains(wanted), "{shown}");

@@ -4,7 +4,7 @@ use super::*;
 use crate::align::align;
 use crate::matrix::{Dropped, Labels, Sample, Series};
 use crate::query::tests::query;
-use crate::query::{Absent, Across};
+use crate::query::{Aggregation, OnMissing};
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -13,7 +13,8 @@ fn minute(n: i64) -> Timestamp {
 }
 
 fn config(n_steps: usize) -> FeedConfig {
-    let queries = vec![query("cpu", Across::Max, Absent::Hole), query("oom-kills", Across::Sum, Absent::Zero)];
+    let queries =
+        vec![query("cpu", Aggregation::Max, OnMissing::Gap), query("oom-kills", Aggregation::Sum, OnMissing::Zero)];
     let queries = QuerySet::new(queries).expect("queries");
     FeedConfig { queries, rule: SubjectRule::default(), step: STEP, n_steps, subjects_max: 3 }
 }
@@ -72,7 +73,7 @@ fn rows_roll_and_every_window_ends_where_asked() {
 }
 
 #[test]
-fn a_row_pushed_again_only_fills_holes() {
+fn a_row_pushed_again_only_fills_gaps() {
     let mut feed = feed(3);
     feed.push(&[matrix(&[("cart", 1, 1.0)]), none()], minute(0), minute(1)).expect("pushed");
     let again = matrix(&[("cart", 0, 7.0), ("cart", 1, 9.0), ("cart", 2, 2.0)]);
@@ -91,7 +92,7 @@ fn a_late_sample_replaces_an_assumed_zero() {
 }
 
 #[test]
-fn an_unanswered_query_gives_holes_not_zeros() {
+fn an_unanswered_query_gives_gaps_not_zeros() {
     let mut feed = feed(2);
     feed.push(&[matrix(&[("cart", 1, 1.0)]), none()], minute(1), minute(1)).expect("pushed");
     feed.push(&[matrix(&[("cart", 2, 1.0)]), None], minute(2), minute(2)).expect("pushed");
@@ -99,7 +100,7 @@ fn an_unanswered_query_gives_holes_not_zeros() {
 }
 
 #[test]
-fn a_subject_that_vanishes_gets_holes_and_is_then_forgotten() {
+fn a_subject_that_vanishes_gets_gaps_and_is_then_forgotten() {
     let mut feed = feed(3);
     feed.push(&[matrix(&[("cart", 0, 1.0)]), none()], minute(0), minute(0)).expect("pushed");
     for (at, wanted) in [(1, vec![None, Some(1.0), None]), (2, vec![Some(1.0), None, None]), (3, vec![])] {

@@ -168,7 +168,7 @@ mod tests {
     use crate::matrix::{Dropped, Sample, Series};
     use crate::pages::SAMPLE_BYTES;
     use crate::query::tests::query;
-    use crate::query::{Absent, Across, QuerySet};
+    use crate::query::{Aggregation, OnMissing, QuerySet};
     use crate::subject_rule::SubjectRule;
 
     /// Workloads with a value each minute, and a server that refuses more samples at once than it likes.
@@ -217,8 +217,11 @@ mod tests {
     }
 
     fn empty(dir: &std::path::Path) -> History {
-        let queries = QuerySet::new(vec![query("a", Across::Max, Absent::Hole), query("b", Across::Max, Absent::Hole)])
-            .expect("queries");
+        let queries = QuerySet::new(vec![
+            query("a", Aggregation::Max, OnMissing::Gap),
+            query("b", Aggregation::Max, OnMissing::Gap),
+        ])
+        .expect("queries");
         let grid = Grid::new(Timestamp::from_secs(0), Duration::from_secs(60), 500).expect("a grid");
         History::new(queries, SubjectRule::default(), grid, 1_000, dir).expect("a history")
     }

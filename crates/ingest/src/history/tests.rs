@@ -2,7 +2,7 @@ use super::*;
 use crate::feed::{Feed, FeedConfig};
 use crate::matrix::{Dropped, Labels, Sample, Series};
 use crate::query::tests::query;
-use crate::query::{Absent, Across, Query};
+use crate::query::{Aggregation, OnMissing, Query};
 
 const STEP: Duration = Duration::from_secs(60);
 
@@ -11,8 +11,8 @@ fn minute(n: i64) -> Timestamp {
 }
 
 fn queries() -> QuerySet {
-    let rate = Query { expr: "rate(x[3m])".into(), ..query("rate", Across::Sum, Absent::Hole) };
-    QuerySet::new(vec![rate, query("kills", Across::Sum, Absent::Zero)]).expect("queries")
+    let rate = Query { expr: "rate(x[3m])".into(), ..query("rate", Aggregation::Sum, OnMissing::Gap) };
+    QuerySet::new(vec![rate, query("kills", Aggregation::Sum, OnMissing::Zero)]).expect("queries")
 }
 
 /// Minutes `from..=to` of some workloads; each is away for a while of its own.

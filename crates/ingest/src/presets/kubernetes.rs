@@ -7,7 +7,7 @@
 use homeostat_core::{Direction, Signal, WorkloadKind};
 
 use super::{Preset, PresetParams};
-use crate::query::{Absent, Across, Query};
+use crate::query::{Aggregation, OnMissing, Query};
 use crate::subject_rule::SubjectRule;
 
 pub(super) const NAME: &str = "kubernetes-workload";
@@ -31,8 +31,8 @@ pub(super) struct Template {
     pub(super) signal: Signal,
     pub(super) direction: Direction,
     pub(super) deviation_min: f64,
-    pub(super) across: Across,
-    pub(super) absent: Absent,
+    pub(super) aggregation: Aggregation,
+    pub(super) on_missing: OnMissing,
     pub(super) limit: Option<f64>,
     /// PromQL; `$owner` is [`OWNER`].
     pub(super) promql: &'static str,
@@ -47,8 +47,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::Memory,
         direction: Direction::Up,
         deviation_min: 0.05,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: Some(1.0),
         promql: r#"
             max by (namespace, workload) (
@@ -63,8 +63,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::Cpu,
         direction: Direction::Up,
         deviation_min: 0.05,
-        across: Across::Sum,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Sum,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             sum by (namespace, workload) (
@@ -77,8 +77,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::Restarts,
         direction: Direction::Up,
         deviation_min: 0.5,
-        across: Across::Sum,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Sum,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             sum by (namespace, workload) (
@@ -93,8 +93,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::OomKills,
         direction: Direction::Up,
         deviation_min: 0.5,
-        across: Across::Sum,
-        absent: Absent::Zero,
+        aggregation: Aggregation::Sum,
+        on_missing: OnMissing::Zero,
         limit: None,
         promql: r#"
             sum by (namespace, workload) (
@@ -105,13 +105,13 @@ const TEMPLATES: [Template; 8] = [
         "#,
     },
     Template {
-        // No failed request is a ratio of zero; no request at all is 0/0, NaN, a hole.
+        // No failed request is a ratio of zero; no request at all is 0/0, NaN, a gap.
         name: "error-ratio",
         signal: Signal::ErrorRatio,
         direction: Direction::Up,
         deviation_min: 0.01,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             (sum by (namespace, workload) (
@@ -126,8 +126,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::Latency,
         direction: Direction::Up,
         deviation_min: 0.05,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             histogram_quantile(0.99, sum by (le, namespace, workload) (
@@ -140,8 +140,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::Traffic,
         direction: Direction::Both,
         deviation_min: 1.0,
-        across: Across::Sum,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Sum,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: "$traffic",
     },
@@ -152,8 +152,8 @@ const TEMPLATES: [Template; 8] = [
         signal: Signal::ReplicasUnavailable,
         direction: Direction::Up,
         deviation_min: 0.5,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             max by (namespace, workload) (label_replace(
@@ -195,8 +195,8 @@ impl Template {
             signal: self.signal,
             direction: self.direction,
             deviation_min: self.deviation_min,
-            across: self.across,
-            absent: self.absent,
+            aggregation: self.aggregation,
+            on_missing: self.on_missing,
             limit: self.limit,
         }
     }

@@ -8,7 +8,7 @@ use homeostat_core::{Direction, Signal, WorkloadKind};
 
 use super::kubernetes::Template;
 use super::{Preset, PresetParams};
-use crate::query::{Absent, Across};
+use crate::query::{Aggregation, OnMissing};
 use crate::subject_rule::SubjectRule;
 
 pub(super) const NAME: &str = "kubernetes-replicas";
@@ -20,8 +20,8 @@ const TEMPLATES: [Template; 3] = [
         signal: Signal::ErrorRatio,
         direction: Direction::Up,
         deviation_min: 0.01,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             (sum by (namespace, workload, pod) (
@@ -36,8 +36,8 @@ const TEMPLATES: [Template; 3] = [
         signal: Signal::Latency,
         direction: Direction::Up,
         deviation_min: 0.05,
-        across: Across::Max,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Max,
+        on_missing: OnMissing::Gap,
         limit: None,
         // The 90th percentile: one pod has too few requests a minute for the 99th to be steady.
         promql: r#"
@@ -51,8 +51,8 @@ const TEMPLATES: [Template; 3] = [
         signal: Signal::Cpu,
         direction: Direction::Up,
         deviation_min: 0.05,
-        across: Across::Sum,
-        absent: Absent::Hole,
+        aggregation: Aggregation::Sum,
+        on_missing: OnMissing::Gap,
         limit: None,
         promql: r#"
             sum by (namespace, workload, pod) (

@@ -7,7 +7,7 @@ use super::{Aggregation, Expr, Grouping, Leaf, NotEvaluable, Operator, RangeFunc
 use crate::matrix::Labels;
 use crate::readers::{NAME, series_text};
 
-/// Values of consecutive steps; NaN is a hole.
+/// Values of consecutive steps; NaN is a gap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Column {
     /// The number of the first step since 1970.
@@ -21,13 +21,13 @@ impl Column {
         (!self.values.is_empty()).then(|| self.first + i64::try_from(self.values.len()).unwrap_or(i64::MAX))
     }
 
-    /// Puts a value after the last; steps between become holes.
+    /// Puts a value after the last; steps between become gaps.
     pub(crate) fn put(&mut self, step: i64, value: f64) {
         match self.end() {
             None => self.first = step,
             Some(end) => {
-                let n_holes = usize::try_from(step - end).unwrap_or(0);
-                self.values.resize(self.values.len() + n_holes, f64::NAN);
+                let n_gaps = usize::try_from(step - end).unwrap_or(0);
+                self.values.resize(self.values.len() + n_gaps, f64::NAN);
             }
         }
         self.values.push(value);

@@ -29,7 +29,7 @@ impl Selector {
             "!=" => Matcher::IsNot(label, value.to_owned()),
             "=~" => Matcher::Like(label, whole(value)?),
             "!~" => Matcher::NotLike(label, whole(value)?),
-            other => return Err(NotEvaluable(format!("{other:?} is no matcher of labels"))),
+            other => return Err(NotEvaluable(format!("{other:?} isn't a label matcher"))),
         });
         Ok(())
     }

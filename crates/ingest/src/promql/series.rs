@@ -46,7 +46,7 @@ impl LeafSeries {
     /// The column up to and including the step `last`.
     pub(crate) fn finish(mut self, leaf: &Leaf, step_ms: i64, last: i64) -> (Labels, Column) {
         self.advance(leaf, step_ms, last, Timestamp::from_millis(i64::MAX));
-        // Samples asked for with an offset reach beyond the recording's end; there, other queries know nothing.
+        // Samples asked for with an offset reach beyond the export's end; there, other queries know nothing.
         self.column.cut_after(last);
         (self.labels, self.column)
     }

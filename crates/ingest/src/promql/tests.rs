@@ -195,7 +195,7 @@ fn arithmetic_joins_series_of_equal_labels() {
     let ratio = stepped("100 * bad / all", &series, 1).expect("columns");
     assert_eq!(ratio.len(), 1, "b has no partner");
     let column = &ratio[&labels(&[("pod", "a")])].values;
-    assert!(column[0] == 25.0 && column[1].is_nan(), "0/0 is a hole: {column:?}");
+    assert!(column[0] == 25.0 && column[1].is_nan(), "0/0 is a gap: {column:?}");
     let why = stepped("rate({pod=\"a\"}[5m])", &series, 1).expect_err("two series of one name");
     assert!(why.to_string().contains("select one metric"), "{why}");
 }

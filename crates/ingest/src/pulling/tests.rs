@@ -8,7 +8,7 @@ use crate::fetch_error::FetchError;
 use crate::matrix::{Dropped, Labels, Sample, Series};
 use crate::quality::{AnswerState, SourceState};
 use crate::query::tests::query;
-use crate::query::{Absent, Across, Query};
+use crate::query::{Aggregation, OnMissing, Query};
 use crate::subject_rule::SubjectRule;
 
 const STEP: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ impl RangeSource for Fake {
 fn pulling(fake: Fake, exprs: &[&str]) -> (Arc<Fake>, Pulling<Feed>) {
     let of = |(idx, expr): (usize, &&str)| Query {
         expr: (*expr).to_owned(),
-        ..query(&format!("q{idx}"), Across::Max, Absent::Hole)
+        ..query(&format!("q{idx}"), Aggregation::Max, OnMissing::Gap)
     };
     let queries = QuerySet::new(exprs.iter().enumerate().map(of).collect()).expect("queries");
     let config = FeedConfig { queries, rule: SubjectRule::default(), step: STEP, n_steps: 20, subjects_max: 100 };

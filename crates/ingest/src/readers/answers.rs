@@ -37,7 +37,7 @@ pub(super) fn read(text: impl Read, feature: Option<&str>, sink: &mut dyn Sample
         }
         match taking.result_type.as_deref() {
             Some("matrix") if has_result => Ok(()),
-            Some("matrix") | None => Err(ReadError::malformed(n_answers, "this is no query_range answer")),
+            Some("matrix") | None => Err(ReadError::malformed(n_answers, "this isn't a query_range answer")),
             Some(other) => {
                 let why = format!("the answer is a {other}, not a matrix; ask query_range, not query");
                 Err(ReadError::malformed(n_answers, why))
@@ -62,7 +62,7 @@ struct Taking<'a> {
 /// What native histograms that can't be used mean.
 pub(super) fn histograms_text(n_histograms: u64, of: &str) -> String {
     format!(
-        "{n_histograms} native histograms{of} can't be used, since a histogram is no number; ask Prometheus for \
+        "{n_histograms} native histograms{of} can't be used, since a histogram isn't a number; ask Prometheus for \
          histogram_quantile(), histogram_count() or histogram_sum() of them"
     )
 }
@@ -239,8 +239,9 @@ impl<'de> Visitor<'de> for ValuesVisitor {
             if samples.len() >= SERIES_SAMPLES_MAX {
                 return Err(A::Error::custom(format!("more than {SERIES_SAMPLES_MAX} samples of one series")));
             }
-            let at = stamp::moment_of_secs(secs).ok_or_else(|| A::Error::custom(format!("{secs} is no moment")))?;
-            let value = stamp::number(&text).ok_or_else(|| A::Error::custom(format!("{text:?} is no number")))?;
+            let at =
+                stamp::moment_of_secs(secs).ok_or_else(|| A::Error::custom(format!("{secs} isn't a valid time")))?;
+            let value = stamp::number(&text).ok_or_else(|| A::Error::custom(format!("{text:?} isn't a number")))?;
             samples.push(Sample { at, value });
         }
         Ok(Values(samples))

@@ -28,7 +28,7 @@ pub enum ReadError {
     },
     /// Its beginning is that of no format known here.
     #[error(
-        "it begins like none of {known}; say which with --format, or export it in one of them",
+        "it has the beginning of none of {known}; name its format with --format, or export it in one of them",
         known = super::format::Format::names()
     )]
     UnknownFormat,

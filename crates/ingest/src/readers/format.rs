@@ -28,7 +28,7 @@ pub enum Format {
     Parquet,
 }
 
-/// A name that is no format.
+/// A name that isn't a format.
 ///
 /// ```
 /// use homeostat_ingest::Format;
@@ -37,7 +37,7 @@ pub enum Format {
 /// assert!(refused.is_err_and(|text| text.contains("there are query-range, openmetrics")));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no format; there are {known}", known = Format::names())]
+#[error("{0:?} isn't a format; there are {known}", known = Format::names())]
 pub struct UnknownFormat(String);
 
 impl Format {

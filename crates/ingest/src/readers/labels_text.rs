@@ -78,7 +78,7 @@ pub(crate) fn unquoted(quoted: &str) -> Result<(String, &str), String> {
         let (_, escape) = chars.next().ok_or("a text ends within an escape")?;
         let mut number = |n_digits: usize, radix: u32, first: Option<char>| -> Result<u32, String> {
             let digits: String = first.into_iter().chain(chars.by_ref().take(n_digits).map(|(_, c)| c)).collect();
-            u32::from_str_radix(&digits, radix).map_err(|_| format!("\\{escape}{digits} is no escape"))
+            u32::from_str_radix(&digits, radix).map_err(|_| format!("\\{escape}{digits} isn't a valid escape"))
         };
         // A byte may be a part of a character: bytes are joined until something else comes.
         match escape {
@@ -96,10 +96,10 @@ pub(crate) fn unquoted(quoted: &str) -> Result<(String, &str), String> {
                     'f' => 0x0c,
                     'v' => 0x0b,
                     '\\' | '"' | '\'' => other as u32,
-                    _unknown => return Err(format!("\\{other} is no escape")),
+                    _unknown => return Err(format!("\\{other} isn't a valid escape")),
                 };
                 flush(&mut bytes, &mut text)?;
-                text.push(char::from_u32(code).ok_or_else(|| format!("\\{other}{code:x} is no character"))?);
+                text.push(char::from_u32(code).ok_or_else(|| format!("\\{other}{code:x} isn't a valid character"))?);
             }
         }
     }

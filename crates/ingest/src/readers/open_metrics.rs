@@ -33,7 +33,7 @@ pub(super) fn read(text: impl BufRead, sink: &mut dyn SampleSink) -> Result<(), 
 }
 
 fn read_line(line: &Line<'_>, texts: &mut SeriesTexts, sink: &mut dyn SampleSink) -> Result<(), ReadError> {
-    let (name, inside, rest) = parts(line.text).ok_or_else(|| line.wrong("this is no sample"))?;
+    let (name, inside, rest) = parts(line.text).ok_or_else(|| line.wrong("this isn't a sample"))?;
     let series_text = &line.text[..line.text.len() - rest.len()];
     let series = texts.series(series_text, || {
         let mut labels = Labels::new();
@@ -46,7 +46,7 @@ fn read_line(line: &Line<'_>, texts: &mut SeriesTexts, sink: &mut dyn SampleSink
     let Some(series) = series else { return Ok(()) };
     // What follows the stamp is an exemplar: ` # {…} …`.
     let mut words = rest.split_ascii_whitespace();
-    let value = words.next().and_then(number).ok_or_else(|| line.wrong("the value is no number"))?;
+    let value = words.next().and_then(number).ok_or_else(|| line.wrong("the value isn't a number"))?;
     let at = match words.next() {
         Some(word) if word != "#" => moment(word).map_err(|why| line.wrong(why))?,
         Some(_) | None => {
@@ -82,11 +82,11 @@ fn parts(line: &str) -> Option<(&str, &str, &str)> {
 }
 
 fn moment(word: &str) -> Result<Timestamp, String> {
-    let secs = number(word).ok_or_else(|| format!("timestamp {word:?} is no number of seconds"))?;
+    let secs = number(word).ok_or_else(|| format!("timestamp {word:?} isn't a number of seconds"))?;
     if secs.abs() > SECS_MAX {
         return Err(format!(
             "timestamp {word} must be milliseconds, which OpenMetrics doesn't have; divide by 1000, or export OpenMetrics"
         ));
     }
-    moment_of_secs(secs).ok_or_else(|| format!("timestamp {word} is no moment"))
+    moment_of_secs(secs).ok_or_else(|| format!("timestamp {word} isn't a valid time"))
 }

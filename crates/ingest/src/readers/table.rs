@@ -80,7 +80,7 @@ impl Table {
         let time_idx = names
             .iter()
             .position(|name| is_time(name))
-            .ok_or_else(|| wrong(format!("there is no column of moments; call it one of {}", TIME_NAMES.join(", "))))?;
+            .ok_or_else(|| wrong(format!("there is no time column; call it one of {}", TIME_NAMES.join(", "))))?;
         let position = |wanted: &str| names.iter().position(|name| name == wanted);
         let feature_idx = position("feature");
         let kind = match position("value") {
@@ -103,7 +103,7 @@ impl Table {
             }
         }
         match &table.kind {
-            Kind::Wide(features) if features.is_empty() => Err(wrong("there is no column of a feature".to_owned())),
+            Kind::Wide(features) if features.is_empty() => Err(wrong("there is no feature column".to_owned())),
             Kind::Wide(_) | Kind::Long { .. } => Ok(table),
         }
     }
@@ -143,7 +143,7 @@ impl Table {
         }
     }
 
-    /// Takes a row. Cells of labels come as texts, those of numbers as numbers; an empty cell is a hole.
+    /// Takes a row. Cells of labels come as texts, those of numbers as numbers; an empty cell is a gap.
     pub(super) fn take(
         &mut self,
         row: u64,

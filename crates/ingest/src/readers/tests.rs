@@ -113,7 +113,7 @@ fn answers_are_read_one_after_another_for_whom_they_answer() {
     for (answer, part) in [
         (r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#, "parse error"),
         (r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#, "ask query_range"),
-        (r#"{"status":"success"}"#, "no query_range answer"),
+        (r#"{"status":"success"}"#, "isn't a query_range answer"),
         (
             r#"{"status":"success","data":{"resultType":"matrix","result":[]},"warnings":["store 2 is down"]}"#,
             "store 2",
@@ -137,7 +137,7 @@ fn a_wide_table_is_a_column_a_feature() {
         [named("cpu", cart), named("memory", cart), named("cpu", "a,b"), named("memory", "a,b")],
         "what really happened is no feature"
     );
-    assert!(seen.samples[1].2.is_nan(), "an empty cell is a hole");
+    assert!(seen.samples[1].2.is_nan(), "an empty cell is a gap");
     assert_eq!(seen.samples[2..], [(2, 1_700_000_060_000, 1.0), (3, 1_700_000_060_000, 2.0)]);
 }
 
@@ -214,16 +214,16 @@ fn what_is_wrong_is_told_with_its_line() {
     for (text, line, part) in [
         ("# TYPE up gauge\nup 1\n# EOF\n", 2, "no timestamp"),
         ("# TYPE up gauge\nup 1 1700000000000\n# EOF\n", 2, "milliseconds"),
-        ("# TYPE up gauge\nup x 1\n# EOF\n", 2, "no number"),
+        ("# TYPE up gauge\nup x 1\n# EOF\n", 2, "isn't a number"),
         ("# TYPE up gauge\nup{a=1} 1 1\n# EOF\n", 2, "no quoted value"),
         ("up 1 1\n# EOF\nup 1 2\n", 3, "after # EOF"),
         ("{__name__=\"up\"} 1 1\n{__name__=\"up\" 1 1\n", 2, "labels in braces"),
-        ("{__name__=\"up\"} 1 1.5\n", 1, "no milliseconds"),
+        ("{__name__=\"up\"} 1 1.5\n", 1, "isn't a number of milliseconds"),
         ("time,cpu\n1,2\n2,3,4\n", 3, "3 cells, the header has 2"),
         ("time,cpu\n1,2\nx,3\n", 3, "invalid timestamp"),
         ("time,cpu\n1,2\n2,much\n", 3, "\"much\" isn't a number"),
         ("time,cpu,cpu\n1,2,3\n", 1, "two columns"),
-        ("time,pod\n1,a\n", 1, "no column of a feature"),
+        ("time,pod\n1,a\n", 1, "no feature column"),
         ("time,cpu\n1,2\n2,\"3\n", 3, "no closing quote"),
     ] {
         match read(text) {

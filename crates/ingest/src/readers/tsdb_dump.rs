@@ -34,14 +34,17 @@ pub(super) fn read(text: impl BufRead, sink: &mut dyn SampleSink) -> Result<(), 
         })?;
         let Some(series) = series else { continue };
         let rest = rest.trim();
-        // A native histogram is no number; what windows hold are quantiles of it, which a dump can't give.
+        // A native histogram isn't a number; what windows hold are quantiles of it, which a dump can't give.
         if rest.starts_with('{') {
             n_histograms += 1;
             continue;
         }
         let words = rest.split_once(' ').ok_or_else(|| line.wrong("there is no value and timestamp"))?;
-        let value = number(words.0).ok_or_else(|| line.wrong(format!("{:?} is no number", words.0)))?;
-        let millis = words.1.parse().map_err(|_| line.wrong(format!("timestamp {:?} is no milliseconds", words.1)))?;
+        let value = number(words.0).ok_or_else(|| line.wrong(format!("{:?} isn't a number", words.0)))?;
+        let millis = words
+            .1
+            .parse()
+            .map_err(|_| line.wrong(format!("timestamp {:?} isn't a number of milliseconds", words.1)))?;
         sink.sample(series, Sample { at: Timestamp::from_millis(millis), value })?;
     }
     if n_histograms > 0 {

@@ -39,7 +39,7 @@ fn take(line: Line, number: u64, sink: &mut dyn SampleSink) -> Result<(), ReadEr
             Value::Number(value) => value,
             Value::Nothing(()) => f64::NAN,
             Value::Text(text) => super::stamp::number(&text)
-                .ok_or_else(|| ReadError::malformed(number, format!("value {text:?} is no number")))?,
+                .ok_or_else(|| ReadError::malformed(number, format!("value {text:?} isn't a number")))?,
         };
         sink.sample(series, Sample { at: Timestamp::from_millis(stamp), value })?;
     }

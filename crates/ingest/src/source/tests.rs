@@ -253,7 +253,7 @@ async fn warnings_are_kept_and_counted() {
 }
 
 #[tokio::test]
-async fn gaps_infinities_and_disorder_come_through_as_holes() {
+async fn gaps_infinities_and_disorder_come_through_as_gaps() {
     let text = matrix_json(r#"{"metric":{},"values":[[120,"3"],[0,"NaN"],[60,"+Inf"],[120,"4"]]}"#);
     let matrix = pulled_once(Reply::ok(text)).await.expect("a matrix");
     assert_eq!(matrix.n_samples(), 1);
@@ -404,7 +404,7 @@ proptest! {
 #[tokio::test]
 async fn one_failed_query_does_not_take_the_others_with_it() {
     use crate::query::tests::query;
-    use crate::query::{Absent, Across, QuerySet};
+    use crate::query::{Aggregation, OnMissing, QuerySet};
     let server = FakeServer::start(|request| match request.param("query").as_deref() {
         Some("bad_metric") => Reply::status(400, error_json("bad_data", "parse error")),
         Some("partial_metric") => Reply::ok(one_series().replacen('{', r#"{"warnings":["store b is down"],"#, 1)),
@@ -412,7 +412,7 @@ async fn one_failed_query_does_not_take_the_others_with_it() {
     })
     .await;
     let names = ["good", "bad", "partial"];
-    let queries = names.map(|name| query(name, Across::Max, Absent::Hole)).to_vec();
+    let queries = names.map(|name| query(name, Aggregation::Max, OnMissing::Gap)).to_vec();
     let queries = QuerySet::new(queries).expect("queries");
     let source = source(config(&server.url()));
     let pull = source.pull(&queries, Timestamp::from_secs(0), Timestamp::from_secs(120), STEP).await;

@@ -34,7 +34,8 @@ impl Guardrail for NoPolicy {
             (None, None) if incident.incident_type == IncidentType::Unknown && context.now < typed_by(incident) => {
                 let until = typed_by(incident);
                 let left = format_duration(Duration::from_secs(until.since(context.now).as_secs()));
-                let text = format!("it isn't clear yet what it is; {left} left before a human is called all the same");
+                let text =
+                    format!("the incident type isn't known yet; a human is called in {left} if it stays unknown");
                 Objection::wait("not-typed-yet", until, text)
             }
             (None, None) => {

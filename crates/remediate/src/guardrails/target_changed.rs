@@ -25,7 +25,7 @@ impl Guardrail for TargetChanged {
             found.push(changed(&format!("it is a {is}, the incident is about a {was}")));
         }
         if context.history.of_incident(&incident.id).any(|action| action.plan.target.uid != seen.uid) {
-            found.push(changed("the object was made anew since the last attempt for this incident"));
+            found.push(changed("the object was recreated since the last attempt for this incident"));
         }
         found
     }

@@ -12,19 +12,25 @@ const POLICIES_MAX: usize = 1000;
 /// Reads all policies of a YAML text, which may name these actions. `file` only names the file in problems, which come in the
 /// order of lines.
 pub fn load_policies(text: &str, file: &str, actions: &Actions) -> Result<Vec<Policy>, Vec<Problem>> {
-    let documents = parse_documents(file, text).map_err(|problem| vec![problem])?;
-    let mut problems = Findings::new();
+    let mut findings = Findings::new();
+    let policies = read_policies(text, file, actions, &mut findings);
+    if findings.is_empty() { Ok(policies) } else { Err(findings.into_problems()) }
+}
+
+/// The same for who wants to know all that was found. What is read counts only if there is no problem among it.
+pub fn read_policies(text: &str, file: &str, actions: &Actions, findings: &mut Findings) -> Vec<Policy> {
+    let documents = parse_documents(file, text).unwrap_or_else(|problem| {
+        findings.push(problem);
+        Vec::new()
+    });
     let mut policies: Vec<(Place, Policy)> = Vec::new();
     for document in &documents {
-        let mut reader = Reader::new(file, "", document, &mut problems);
+        let mut reader = Reader::new(file, "", document, findings);
         policies.extend(format_of(&reader).read(&mut reader, actions));
         reader.finish();
     }
-    check_together(file, &policies, &mut problems);
-    if problems.is_empty() {
-        return Ok(policies.into_iter().map(|(_, policy)| policy).collect());
-    }
-    Err(problems.into_problems())
+    check_together(file, &policies, findings);
+    policies.into_iter().map(|(_, policy)| policy).collect()
 }
 
 fn check_together(file: &str, policies: &[(Place, Policy)], problems: &mut Vec<Problem>) {

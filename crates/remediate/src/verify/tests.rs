@@ -166,8 +166,8 @@ proptest! {
 
     /// I13: taking measurements away never turns anything into recovery by time alone.
     #[test]
-    fn holes_never_help(points in points(), now in 0i64..500) {
-        let holes: Vec<Observation> = points.iter().cloned().map(|seen| Observation { value: None, ..seen }).collect();
-        prop_assert_ne!(judged(&holes, complete(), now), Verdict::Recovered);
+    fn gaps_never_help(points in points(), now in 0i64..500) {
+        let gaps: Vec<Observation> = points.iter().cloned().map(|seen| Observation { value: None, ..seen }).collect();
+        prop_assert_ne!(judged(&gaps, complete(), now), Verdict::Recovered);
     }
 }

@@ -185,3 +185,15 @@ fn a_key_under_its_old_name_is_read_with_a_warning_and_under_both_is_a_problem()
     let problems: Vec<_> = findings.into_problems().iter().map(ToString::to_string).collect();
     assert_eq!(problems, ["f.yaml:2:5: b.old and b.new are the same key: remove old"]);
 }
+
+#[test]
+fn a_value_under_its_old_name_is_read_with_a_warning() {
+    let documents = parse_documents("f.yaml", "a: old\nb: new\n").expect("YAML");
+    let mut findings = Findings::new();
+    let mut reader = Reader::new("f.yaml", "", &documents[0], &mut findings);
+    assert!(reader.renamed_value("a", "new", "old"));
+    assert!(!reader.renamed_value("b", "new", "old") && !reader.renamed_value("c", "new", "old"));
+    reader.finish();
+    let warnings: Vec<_> = findings.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(warnings, ["f.yaml:1:4: a: old is now called new"]);
+}

@@ -47,8 +47,8 @@ fn a_quiet_week_is_quiet() {
     let week = after(shop(1), 7 * 1440);
     for window in week.history() {
         let subject = window.subject();
-        let n_holes = window.grid().n_steps() * window.schema().n_features() - window.n_present();
-        assert!(n_holes < 8 * 20, "{subject}: {n_holes} holes");
+        let n_gaps = window.grid().n_steps() * window.schema().n_features() - window.n_present();
+        assert!(n_gaps < 8 * 20, "{subject}: {n_gaps} gaps");
         for row in window.values().rows().into_iter().filter(|row| !row[0].is_nan()) {
             let [memory, cpu, restarts, oom, errors, latency, traffic, gone] = row.to_vec()[..] else {
                 panic!("8 features")
@@ -275,7 +275,7 @@ fn circles_strangers_and_impossible_numbers_are_no_shop() {
 }
 
 #[test]
-fn an_export_has_every_sample_and_no_hole() {
+fn an_export_has_every_sample_and_no_gap() {
     let shop = after(shop(1), 600);
     let answer: serde_json::Value =
         serde_json::from_str(&shop.query_range_json("memory").expect("a feature")).expect("JSON");

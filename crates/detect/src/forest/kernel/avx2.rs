@@ -32,7 +32,7 @@ pub(super) unsafe fn block(
     row_keys: &mut Vec<u32>,
     keys: &mut Vec<u32>,
 ) -> BlockSums {
-    let holes = fill_in_lanes::<LANES>(keying, rows, row_keys, keys);
+    let gaps = fill_in_lanes::<LANES>(keying, rows, row_keys, keys);
     let group_keys = LANES * keying.n_columns();
     assert!(keys.len() == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);
     let walk = Walk { keys: keys.as_ptr(), group_keys, column_mask: _mm256_set1_epi32(trees.column_mask as i32) };
@@ -53,7 +53,7 @@ pub(super) unsafe fn block(
             }
         }
     }
-    BlockSums { path_sums, holes }
+    BlockSums { path_sums, gaps }
 }
 
 /// [`Keying::fill`], four values at a time.

@@ -39,7 +39,7 @@ pub(super) unsafe fn block(
     // Lanes without a row keep what was there before: any keys do.
     keys.resize(GROUPS * keying.n_columns(), Line::default());
     // Safety: the processor has the instructions.
-    let holes = unsafe { lanes::fill(keying, rows, keys) };
+    let gaps = unsafe { lanes::fill(keying, rows, keys) };
     let mut sums = [_mm512_setzero_si512(); GROUPS];
     let group_keys = LANES * keying.n_columns();
     assert!(keys.len() * LANES == GROUPS * group_keys && trees.n_levels >= LEVELS_MIN);
@@ -65,7 +65,7 @@ pub(super) unsafe fn block(
         // Safety: an array of sixteen `u32` is as large as a vector.
         unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sum) };
     }
-    BlockSums { path_sums, holes }
+    BlockSums { path_sums, gaps }
 }
 
 /// What all steps of a walk need.

@@ -20,10 +20,10 @@ const COLUMNS: usize = 64;
 pub(super) fn block(trees: &Trees<'_>, keying: &Keying, rows: ArrayView2<'_, f64>, keys: &mut Vec<u32>) -> BlockSums {
     let width = padded(keying.n_columns());
     keys.resize(BLOCK_ROWS * width, 0);
-    let mut holes = 0;
+    let mut gaps = 0;
     for (row_idx, (row, keys)) in rows.rows().into_iter().zip(keys.chunks_exact_mut(width)).enumerate() {
         let Some(row) = row.to_slice() else { continue };
-        holes |= u128::from(keying.fill(row, keys)) << row_idx;
+        gaps |= u128::from(keying.fill(row, keys)) << row_idx;
     }
     let n_groups = rows.nrows().div_ceil(WALKS);
     let mut path_sums = [0; BLOCK_ROWS_MAX];
@@ -33,10 +33,10 @@ pub(super) fn block(trees: &Trees<'_>, keying: &Keying, rows: ArrayView2<'_, f64
     } else {
         any_block(trees, width, keys, sums);
     }
-    BlockSums { path_sums, holes }
+    BlockSums { path_sums, gaps }
 }
 
-/// The path sum of one row, of which these are the keys, [`padded`] and none a hole.
+/// The path sum of one row, of which these are the keys, [`padded`] and none a gap.
 pub(super) fn row(trees: &Trees<'_>, keys: &[u32]) -> u32 {
     match <&[u32; COLUMNS]>::try_from(keys) {
         Ok(keys) if trees.n_levels == LEVELS => usual_row(trees, keys),

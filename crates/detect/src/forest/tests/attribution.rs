@@ -11,7 +11,7 @@ fn forest_of(rows: &Array2<f64>) -> IsolationForest {
 }
 
 #[test]
-fn contributions_sum_to_the_score_holes_or_not() {
+fn contributions_sum_to_the_score_gaps_or_not() {
     let rows = rows_with_an_outlier(600, 4);
     let forest = forest_of(&rows);
     let mut scratch = ForestScratch::default();
@@ -24,7 +24,7 @@ fn contributions_sum_to_the_score_holes_or_not() {
         let sum: f64 = parts.iter().sum();
         assert!((sum - (score / nothing).log2()).abs() < 1e-9, "{row:?}: {parts:?} of {score} over {nothing}");
         for (part, value) in parts.iter().zip(row) {
-            assert!(!value.is_nan() || *part == 0.0, "a hole contributes nothing: {parts:?}");
+            assert!(!value.is_nan() || *part == 0.0, "a gap contributes nothing: {parts:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 
-/// Values of all sorts, drawn by a seed: noise, few distinct ones, extremes, holes.
+/// Values of all sorts, drawn by a seed: noise, few distinct ones, extremes, gaps.
 fn wild(n_rows: usize, n_columns: usize, seed: u64) -> Array2<f64> {
     const EXTREMES: [f64; 10] =
         [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 5e-324, -5e-324, -0.0, 0.0, f64::MAX];

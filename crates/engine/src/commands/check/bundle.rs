@@ -48,7 +48,7 @@ pub(super) fn text(path: &Path, manifest: &BundleManifest) -> String {
         lines.push(format!("query       {} = {expr}", of("name")));
     }
     lines.push(String::new());
-    lines.push("rows    held out  holes  above threshold  openings  subject".to_owned());
+    lines.push("rows    held out    gaps  above threshold  openings  subject".to_owned());
     lines.extend(manifest.subjects.iter().take(SUBJECTS_SHOWN).map(subject));
     if manifest.subjects.len() > SUBJECTS_SHOWN {
         lines.push(format!("… and {} more", manifest.subjects.len() - SUBJECTS_SHOWN));
@@ -63,7 +63,7 @@ fn subject(entry: &SubjectEntry) -> String {
         "{:<7} {:<9} {:>4.1} %  {:>13.2} %  {:>8}  {}{}",
         fit.n_fit_rows,
         fit.n_held_out_rows,
-        100.0 * fit.hole_share,
+        100.0 * fit.gap_share,
         100.0 * fit.alarm_share,
         fit.n_openings,
         entry.subject,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 use homeostat_core::{format_duration, parse_duration};
-use homeostat_ingest::{Absent, PRESET_NAMES, PresetParams, preset};
+use homeostat_ingest::{OnMissing, PRESET_NAMES, PresetParams, preset};
 
 use crate::outcome::{Outcome, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct PresetArgs {
-    /// The preset's name; without one, all names are printed.
+    /// The preset's name. Default: print all names.
     pub(crate) name: Option<String>,
     /// The config's global.step.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
@@ -44,10 +44,14 @@ pub(crate) fn run(args: &PresetArgs) -> Outcome {
         format_duration(args.scrape_interval),
     );
     for query in &preset.queries {
-        let absent = if query.absent == Absent::Zero { "\n    absent: zero" } else { "" };
+        let on_missing = if query.on_missing == OnMissing::Zero { "\n    on_missing: zero" } else { "" };
         // In single quotes YAML knows one escape only.
         let expr = query.expr.replace('\'', "''");
-        text.push_str(&format!("  {}:\n    signal: {}{absent}\n    expr: '{expr}'\n", query.name, query.signal.name()));
+        text.push_str(&format!(
+            "  {}:\n    signal: {}{on_missing}\n    expr: '{expr}'\n",
+            query.name,
+            query.signal.name()
+        ));
     }
     print(&text);
     Outcome::Done

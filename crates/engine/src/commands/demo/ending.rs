@@ -10,8 +10,7 @@ use super::paint::{Paint, Tone};
 
 /// What really happened beside what was made of it, then the next steps.
 pub(super) fn page(paint: Paint, card: &Scorecard, storage: Option<&Path>, first: Option<&IncidentId>) -> String {
-    let mut text =
-        format!("\n{}\n\n", paint.with(Tone::Heading, "What really happened, and what homeostat made of it"));
+    let mut text = format!("\n{}\n\n", paint.with(Tone::Heading, "What happened, and what homeostat did about it"));
     for line in card.text().lines() {
         let _ = writeln!(text, "{}", format!("  {line}").trim_end());
     }

@@ -10,22 +10,22 @@ use crate::flags::StampsArg;
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// The labelled pack: a directory with `manifest.json` and the series it names.
-    #[arg(long, value_name = "DIR", required_unless_present = "scenarios")]
-    pub(crate) pack: Option<PathBuf>,
-    /// Also play so many simulated faults, and judge who was named as the cause and what it was called.
+    /// The labelled dataset: a directory with `manifest.json` and the series it names.
+    #[arg(long, alias = "pack", value_name = "DIR", required_unless_present = "scenarios")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Also simulate this many faults, and evaluate the cause that was named and the incident's type.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) scenarios: Option<u32>,
-    /// Judge detection with the detectors, options and budget of this config. Default: those of homeostat.
+    /// Config whose detectors, options and budget to evaluate. Default: homeostat's defaults.
     #[arg(long = "config.file", alias = "config", value_name = "FILE", conflicts_with_all = ["detectors", "scores"])]
     pub(crate) config: Option<PathBuf>,
-    /// Judge these sets only; may be given several times.
+    /// Evaluate only this set; can be repeated.
     #[arg(long = "set", value_name = "NAME", value_delimiter = ',')]
     pub(crate) sets: Vec<String>,
-    /// The detectors that vote. Default: those of the service.
+    /// Detectors to vote. Default: those of the service.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) detectors: Vec<String>,
-    /// How many seeds to train with; figures are means over them.
+    /// Number of seeds to train with; metrics are means over them.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) seeds: u32,
     /// The first seed.
@@ -34,22 +34,22 @@ pub(crate) struct EvaluateArgs {
     /// The false-alarm budget of a series. Default: the config's, or 1 per 1d.
     #[arg(long, value_name = "BUDGET")]
     pub(crate) budget: Option<FalseAlarmBudget>,
-    /// What to make of stamps that aren't one interval apart.
+    /// How to treat timestamps that aren't one interval apart.
     #[arg(long, default_value = "rows", value_name = "HOW")]
     pub(crate) stamps: StampsArg,
-    /// Also judge the ensemble with each detector left out.
+    /// Also evaluate the ensemble without each of its detectors (ablation).
     #[arg(long)]
     pub(crate) ablation: bool,
     /// Series of a set with the same columns share models, as workloads with the same queries do in `serve`.
     #[arg(long)]
     pub(crate) share_models: bool,
-    /// Judge these scores of any program instead of running detection: a directory with `SET/SERIES.csv[.gz]`, header
+    /// Evaluate the scores of any program instead of running detection: a directory with `SET/SERIES.csv[.gz]`, header
     /// `score[,confidence][,alert]`.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["detectors", "seeds", "seed", "ablation", "cache", "share_models"])]
     pub(crate) scores: Option<PathBuf>,
-    /// Show another program's scores of the same series beside ours; may be given several times. Its directory is as that of
-    /// `--scores`; with a column `surprisal` its alerts are made by homeostat's own policy.
-    #[arg(long = "peer", value_name = "NAME=DIR", value_parser = peer, requires = "pack")]
+    /// Compare with another program's scores of the same series; can be repeated. The directory has the layout of
+    /// `--scores`; with a column `surprisal`, alerts follow homeostat's own policy.
+    #[arg(long = "peer", value_name = "NAME=DIR", value_parser = peer, requires = "dataset")]
     pub(crate) peers: Vec<Peer>,
     /// Compare with an evaluation written by `--output.json`.
     #[arg(long, value_name = "FILE")]
@@ -66,11 +66,11 @@ pub(crate) struct EvaluateArgs {
     /// Write a report with plots: one HTML page that needs nothing else.
     #[arg(long = "output.html", value_name = "FILE")]
     pub(crate) output_html: Option<PathBuf>,
-    /// Keep each series' run here, so that an evaluation that was stopped goes on where it stopped. Runs of another build or
-    /// other options are never taken.
+    /// Directory to keep the results of each series in, to resume a stopped evaluation. Results of another build or other
+    /// options aren't reused.
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
-    /// Series at a time. Default: one for each core.
+    /// Series evaluated in parallel. Default: one per core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Peer {
     pub(crate) dir: PathBuf,
 }
 
-/// Reads `NAME=DIR`. A name becomes part of figures' names, so it has no spaces.
+/// Reads `NAME=DIR`. A name becomes part of metrics' names, so it has no spaces.
 fn peer(text: &str) -> Result<Peer, String> {
     let (name, dir) = text.split_once('=').ok_or("write it as NAME=DIR")?;
     let is_usual = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);

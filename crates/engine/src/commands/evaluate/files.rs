@@ -24,13 +24,13 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     written.with_context(|| format!("writing {}", path.display()))
 }
 
-/// Reads a series of a pack.
+/// Reads a series of a dataset.
 pub(in crate::commands) fn read_series(
-    pack_dir: &Path,
+    dataset_dir: &Path,
     entry: &SeriesEntry,
     placement: Placement,
 ) -> anyhow::Result<LabelledSeries> {
-    let path = pack_dir.join(&entry.path);
+    let path = dataset_dir.join(&entry.path);
     let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
     LabelledSeries::read(entry, file, placement).with_context(|| path.display().to_string())
 }

@@ -45,7 +45,7 @@ pub(super) async fn diagnose(
                 let scenario = seed.fork(&format!("scenario {idx}"));
                 let watching = watch_scenario(&spec, &shop, &trained, scenario, Calibration::unknown());
                 watched.push((idx, runtime.block_on(watching)?));
-                tracing::info!(scenario = idx, of = n_scenarios, "played");
+                tracing::info!(scenario = idx, of = n_scenarios, "simulated");
             }
             anyhow::Ok(watched)
         });

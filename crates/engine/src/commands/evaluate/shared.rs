@@ -5,7 +5,7 @@ use std::path::Path;
 
 use homeostat_core::{Seed, Window};
 use homeostat_detect::{EnsembleSpec, SharedModels, groups};
-use homeostat_evaluate::{Pack, Placement, SeriesEntry};
+use homeostat_evaluate::{Dataset, Placement, SeriesEntry};
 
 use super::files;
 
@@ -26,18 +26,18 @@ impl Default for Shared {
 impl Shared {
     /// Trains for each set; series that are alone, and those that can't be read, share nothing.
     pub(super) fn train(
-        pack_dir: &Path,
-        pack: &Pack,
+        dataset_dir: &Path,
+        dataset: &Dataset,
         spec: &EnsembleSpec,
         seeds: &[u64],
         placement: Placement,
     ) -> anyhow::Result<Self> {
         let mut shared = Self::default();
-        for set in pack.sets() {
-            let entries = pack.entries().iter().filter(|entry| entry.set == set);
+        for set in dataset.sets() {
+            let entries = dataset.entries().iter().filter(|entry| entry.set == set);
             // Of what can't be read the run itself will tell.
             let (entries, histories): (Vec<&SeriesEntry>, Vec<Window>) = entries
-                .filter_map(|entry| Some((entry, files::read_series(pack_dir, entry, placement).ok()?.history()?)))
+                .filter_map(|entry| Some((entry, files::read_series(dataset_dir, entry, placement).ok()?.history()?)))
                 .unzip();
             for group in groups(&histories).into_iter().filter(|group| group.len() > 1) {
                 let of_group: Vec<&Window> = group.iter().map(|idx| &histories[*idx]).collect();

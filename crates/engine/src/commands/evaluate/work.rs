@@ -1,4 +1,4 @@
-//! The series of a pack, spread over threads. The result doesn't depend on how many there are.
+//! The series of a dataset, spread over threads. The result doesn't depend on how many there are.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use anyhow::Context;
 use homeostat_core::Seed;
 use homeostat_detect::{EnsembleSpec, Hysteresis};
 use homeostat_evaluate::{
-    AlertRule, JudgeOptions, Judged, LabelledSeries, Pack, Placement, Protocol, RunError, Scores, SeriesEntry,
+    AlertRule, Dataset, JudgeOptions, Judged, LabelledSeries, Placement, Protocol, RunError, Scores, SeriesEntry,
     SeriesRun,
 };
 
@@ -21,7 +21,7 @@ use crate::training::ensemble_spec;
 
 /// What there is to do.
 pub(super) struct Work {
-    pack_dir: PathBuf,
+    dataset_dir: PathBuf,
     runs: Vec<Run>,
     ensemble: EnsembleSpec,
     scores: Option<PathBuf>,
@@ -41,9 +41,14 @@ struct Run {
 }
 
 impl Work {
-    pub(super) fn new(args: &EvaluateArgs, dir: &Path, pack: Pack, detection: &Detection) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        args: &EvaluateArgs,
+        dir: &Path,
+        dataset: Dataset,
+        detection: &Detection,
+    ) -> anyhow::Result<Self> {
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|idx| args.seed.wrapping_add(idx)).collect();
-        let one = |seed: u64| pack.entries().iter().map(move |entry| Run { entry: entry.clone(), seed });
+        let one = |seed: u64| dataset.entries().iter().map(move |entry| Run { entry: entry.clone(), seed });
         let mut runs: Vec<Run> = seeds.iter().flat_map(|seed| one(*seed)).collect();
         // The longest first, so that the last thread isn't left alone with one.
         runs.sort_by_key(|run| std::cmp::Reverse(run.entry.rows));
@@ -59,13 +64,13 @@ impl Work {
         };
         let placement = args.stamps.placement();
         let shared = if args.share_models {
-            Shared::train(dir, &pack, &ensemble, &seeds, placement)?
+            Shared::train(dir, &dataset, &ensemble, &seeds, placement)?
         } else {
             Shared::default()
         };
         let scored_by = args.scores.as_ref().map_or_else(|| "homeostat".to_owned(), |dir| dir.display().to_string());
         Ok(Self {
-            pack_dir: dir.to_owned(),
+            dataset_dir: dir.to_owned(),
             n_workers: args.workers.map_or_else(super::cores, usize::from).min(runs.len()).max(1),
             runs,
             scores: args.scores.clone(),
@@ -143,7 +148,7 @@ impl Work {
 
     fn tell(&self, run: &Run, n_done: usize) {
         let name = format!("{}/{}", run.entry.set, run.entry.series);
-        tracing::info!(series = name, seed = run.seed, done = n_done, of = self.runs.len(), "judged");
+        tracing::info!(series = name, seed = run.seed, done = n_done, of = self.runs.len(), "evaluated");
     }
 
     /// `None` if it was stopped.
@@ -152,7 +157,7 @@ impl Work {
             return None;
         }
         let failed = |why: String| {
-            tracing::warn!(series = run.entry.series, set = run.entry.set, why, "a series couldn't be judged");
+            tracing::warn!(series = run.entry.series, set = run.entry.set, why, "a series couldn't be evaluated");
             Some(Judged::failed(&run.entry, run.seed, why))
         };
         let series = match self.series(&run.entry) {
@@ -175,7 +180,7 @@ impl Work {
     }
 
     fn series(&self, entry: &SeriesEntry) -> anyhow::Result<LabelledSeries> {
-        files::read_series(&self.pack_dir, entry, self.placement)
+        files::read_series(&self.dataset_dir, entry, self.placement)
     }
 
     /// From the cache or anew.
@@ -190,7 +195,10 @@ impl Work {
         if let Some((cache, key)) = self.cache.as_ref().zip(key.as_deref())
             && let Err(error) = cache.put(key, &found)
         {
-            tracing::warn!(error = format!("{error:#}"), "a run couldn't be kept; it would be done again after a stop");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "a result couldn't be saved; it is computed again if the evaluation is stopped"
+            );
         }
         Ok(found)
     }

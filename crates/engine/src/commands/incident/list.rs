@@ -18,7 +18,7 @@ pub(crate) struct Filter {
     /// Only this namespace.
     #[arg(long, value_name = "NAME")]
     pub(super) namespace: Option<String>,
-    /// Only those that opened or changed since: 2h ago, or a time such as 2026-01-31T12:00:00Z.
+    /// Only those that opened or changed since a time such as 2026-01-31T12:00:00Z, or within a duration such as 2h.
     #[arg(long, value_name = "DURATION|TIME", value_parser = parse_since)]
     pub(super) since: Option<Since>,
 }

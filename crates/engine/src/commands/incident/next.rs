@@ -21,7 +21,7 @@ pub(super) fn step(recorded: &Recorded) -> String {
         }
         IncidentState::Stale => {
             return format!(
-                "Check that Prometheus still scrapes {}: it returns no data, which is no recovery.",
+                "Check that Prometheus still scrapes {}: it returns no data, which doesn't count as recovery.",
                 incident.subject
             );
         }

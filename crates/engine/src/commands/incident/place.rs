@@ -22,7 +22,7 @@ pub(crate) struct PlaceArgs {
     /// The service's storage directory, as in its config.
     #[arg(long = "storage.path", value_name = "DIR")]
     storage: Option<PathBuf>,
-    /// A running server, such as http://127.0.0.1:9476.
+    /// URL of a running homeostat, such as http://127.0.0.1:9476.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 }

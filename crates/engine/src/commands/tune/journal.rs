@@ -72,7 +72,7 @@ fn read(file: &File, search: &str) -> anyhow::Result<(Outcomes, u64)> {
             let header = header.context("it isn't a journal of `homeostat tune`; name another")?;
             if header.search != search {
                 bail!(
-                    "it is of another search (another build, pack, option, budget or seed); remove it or name another"
+                    "it is of another search (another build, dataset, option, budget or seed); remove it or name another"
                 );
             }
         } else {

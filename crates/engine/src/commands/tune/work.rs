@@ -25,7 +25,7 @@ const TOLD_EVERY: usize = 50;
 
 /// What jobs need.
 pub(super) struct Work {
-    pack_dir: PathBuf,
+    dataset_dir: PathBuf,
     entries: Vec<SeriesEntry>,
     ensembles: Vec<EnsembleSpec>,
     placement: Placement,
@@ -42,7 +42,7 @@ impl Work {
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            pack_dir: args.pack.clone(),
+            dataset_dir: args.dataset.clone(),
             entries,
             ensembles: detections.iter().map(ensemble_spec).collect(),
             placement: args.stamps.placement(),
@@ -84,7 +84,7 @@ impl Work {
                     gave_up.store(ended.is_err(), Ordering::Relaxed);
                 }
                 if (n_done + 1) % TOLD_EVERY == 0 {
-                    tracing::info!(done = n_done + 1, of = jobs.len(), "runs of this rung");
+                    tracing::info!(done = n_done + 1, of = jobs.len(), "run finished");
                 }
             }
             ended
@@ -104,7 +104,8 @@ impl Work {
             return Ok(None);
         }
         if last.as_ref().is_none_or(|(series, _)| *series != job.series) {
-            *last = Some((job.series, files::read_series(&self.pack_dir, entry, self.placement).context("--pack")?));
+            *last =
+                Some((job.series, files::read_series(&self.dataset_dir, entry, self.placement).context("--dataset")?));
         }
         let Some((_, series)) = last else { return Ok(None) };
         let judged = match SeriesRun::of(series, &SharedModels::none(), spec, Seed::new(job.seed), goes_on) {

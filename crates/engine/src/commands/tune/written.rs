@@ -81,7 +81,7 @@ fn comment(plan: &Plan, finished: &Finished) -> String {
         finished.default.vus_pr,
     );
     if let Some(loso) = finished.loso {
-        let _ = write!(text, "; chosen without a set and judged on it {:.3}, which is the figure to quote", loso.value);
+        let _ = write!(text, "; chosen without a set and judged on it {:.3}, which is the metric to quote", loso.value);
     }
     text.push_str(".\n# Train again after changing `detectors` or `detection`.\n");
     text

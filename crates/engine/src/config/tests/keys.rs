@@ -14,11 +14,16 @@ pub(super) struct Described {
     pub(super) text: &'static str,
 }
 
-const fn key(path: &'static str, default: &'static str, text: &'static str) -> Described {
+pub(super) const fn key(path: &'static str, default: &'static str, text: &'static str) -> Described {
     Described { path, kind: None, default, text }
 }
 
-const fn of_kind(path: &'static str, kind: &'static str, default: &'static str, text: &'static str) -> Described {
+pub(super) const fn of_kind(
+    path: &'static str,
+    kind: &'static str,
+    default: &'static str,
+    text: &'static str,
+) -> Described {
     Described { path, kind: Some(kind), default, text }
 }
 
@@ -29,7 +34,7 @@ pub(super) const KEYS: &[Described] = &[
         "`observe`",
         "How far homeostat may go, whatever the policies say: record incidents, also propose actions, or also execute them.",
     ),
-    key("global", "", "Times that everything shares."),
+    key("global", "", "Intervals and times that everything shares."),
     of_kind(
         "global.step",
         "duration, 1s to 1h, whole seconds",
@@ -55,7 +60,7 @@ pub(super) const KEYS: &[Described] = &[
         "How long to wait for late samples: a cycle reads up to this long before now.",
     ),
     key("global.scrape_interval", "`30s`", "How often Prometheus scrapes. It sets the rate windows of presets."),
-    key("datasources", "required", "Where the metrics are: one Prometheus, or a server with the same HTTP API."),
+    key("datasources", "required", "The metrics: one Prometheus, or a server with the same HTTP API."),
     key("datasources[].name", "`prometheus`", "Its name in logs and metrics."),
     of_kind(
         "datasources[].url",
@@ -120,25 +125,25 @@ pub(super) const KEYS: &[Described] = &[
         "queries.<name>.direction",
         "`up`, `down` or `both`",
         "`both`",
-        "Which deviations are unusual: above what is expected, below it, or both.",
+        "Which deviations count as unusual: above the expected value, below it, or both.",
     ),
     of_kind(
-        "queries.<name>.across",
+        "queries.<name>.aggregation",
         "`max`, `sum` or `mean`",
         "`max`",
         "How several series of one workload become one.",
     ),
     of_kind(
-        "queries.<name>.absent",
-        "`hole` or `zero`",
-        "`hole`",
+        "queries.<name>.on_missing",
+        "`gap` or `zero`",
+        "`gap`",
         "What a missing sample means: unknown, or zero (for counters of rare events).",
     ),
     key("queries.<name>.deviation_min", "`0`", "Smaller deviations are never unusual, in the query's own unit."),
     key(
         "queries.<name>.limit",
         "none",
-        "Where the feature is exhausted, in its own unit. Incidents say when it will be reached.",
+        "The value at which the resource is exhausted, in the query's own unit. Incidents say when it will be reached.",
     ),
     key("limits", "", "How much the process may take."),
     key("limits.workloads_max", "`10000`", "Workloads watched at most; `homeostat check config` says what one costs."),
@@ -176,7 +181,7 @@ pub(super) const KEYS: &[Described] = &[
         "none: only the preset's",
         "Queries with one series per replica; their keys are those of `queries`.",
     ),
-    key("incidents", "", "How incidents are judged."),
+    key("incidents", "", "The false-alarm budget and the calibration of confidence."),
     of_kind(
         "incidents.false_alarm_budget",
         "a count per duration, such as `1 per 7d`",
@@ -187,7 +192,7 @@ pub(super) const KEYS: &[Described] = &[
         "incidents.calibration",
         "file",
         "the measurements that ship with homeostat",
-        "How often incidents were right, measured on labelled incidents of your own.",
+        "How often incidents were correct, measured on labelled incidents of your own.",
     ),
     key("onnx", "", "How the autoencoder is run."),
     of_kind(
@@ -262,17 +267,17 @@ pub(super) const KEYS: &[Described] = &[
         "detection.opening.open_rows",
         "whole number",
         "`2`",
-        "An incident opens when so many of the last `of_rows` rows alarm.",
+        "An incident opens when this many of the last `of_rows` rows alarm.",
     ),
     of_kind("detection.opening.of_rows", "whole number", "`3`", "See `open_rows`."),
-    key("detection.opening.at_once", "`4`", "One row opens an incident at so many times the alarm threshold."),
+    key("detection.opening.at_once", "`4`", "One row opens an incident at this many times the alarm threshold."),
     of_kind(
         "detection.opening.close_rows",
         "whole number",
         "`5`",
-        "An incident closes after so many rows below `close_below`.",
+        "An incident closes after this many rows below `close_below`.",
     ),
-    key("detection.opening.close_below", "`0.5`", "Below so many times the alarm threshold a row counts as normal."),
+    key("detection.opening.close_below", "`0.5`", "A row below this many times the alarm threshold counts as normal."),
     key("rollouts", "", "When workloads were last rolled out; without it no incident is called bad-deployment."),
     key(
         "rollouts.enabled",

@@ -17,9 +17,13 @@ fn deploy() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy"))
 }
 
-/// The example with the lines that are commented out: those in which no space, or two and more, follow the `#`.
 fn whole_example() -> String {
-    let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+    whole(EXAMPLE)
+}
+
+/// An example with the lines that are commented out: those in which no space, or two and more, follow the `#`.
+pub(super) fn whole(example: &str) -> String {
+    let lines = example.lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with("  ") || !rest.starts_with(' ') => rest,
         _ => line,
     });
@@ -61,7 +65,7 @@ fn the_example_has_every_key() {
     );
 }
 
-fn paths_in(node: &Node, at: &str, into: &mut BTreeSet<String>) {
+pub(super) fn paths_in(node: &Node, at: &str, into: &mut BTreeSet<String>) {
     match &node.value {
         Value::Map(entries) => {
             for (name, _, inner) in entries {
@@ -156,10 +160,10 @@ fn page() -> String {
         let kind = described.kind.map_or_else(|| kind_text(&key.kind), str::to_owned);
         let _ = writeln!(page, "| `{}` | {kind} | {default} | {} |", key.path, described.text);
     }
-    page
+    page + &policy_reference::section()
 }
 
-fn kind_text(kind: &Kind) -> String {
+pub(super) fn kind_text(kind: &Kind) -> String {
     match kind {
         Kind::Text => "text".to_owned(),
         Kind::Flag => "`true` or `false`".to_owned(),

@@ -17,7 +17,7 @@ pub(super) fn bars(evaluation: &Evaluation) -> String {
     let named: Vec<(&str, _)> = evaluation
         .sets
         .iter()
-        .map(|set| (set.set.as_str(), set.figures.vus_pr))
+        .map(|set| (set.set.as_str(), set.metrics.vus_pr))
         .chain([("macro", evaluation.overall.vus_pr)])
         .collect();
     let mut plot = Plot::new(WIDTH, 240.0, (0.0, named.len() as f64), (0.0, 1.0));

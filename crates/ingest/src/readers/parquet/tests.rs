@@ -64,7 +64,7 @@ fn a_wide_parquet_is_a_column_a_feature() {
         assert_eq!(names, ["cpu", "memory", "restarts"]);
         assert_eq!(windows[1].values().column(0).to_vec(), [1.0, 3.0, 5.0]);
         assert_eq!(windows[0].row(0).to_vec(), [0.0, 7.0, 0.0]);
-        assert!(!windows[0].is_present(1, 1), "null is a hole");
+        assert!(!windows[0].is_present(1, 1), "null is a gap");
     }
 }
 

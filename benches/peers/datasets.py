@@ -1,6 +1,6 @@
-"""Reads labelled packs, and writes scores in the form that `homeostat evaluate --scores DIR` judges.
+"""Reads labelled datasets, and writes scores in the form that `homeostat evaluate --scores DIR` judges.
 
-A pack is a folder with `manifest.json` (a list of `set, series, path, rows, train_rows, features, interval_s`) and gzipped
+A dataset is a folder with `manifest.json` (a list of `set, series, path, rows, train_rows, features, interval_s`) and gzipped
 CSV files: `timestamp`, the features, `label`. Scores are `<set>/<series>.csv`, header `score[,surprise]`, one line a row.
 """
 
@@ -28,16 +28,16 @@ DEVIATION_MIN = 1e-6
 
 
 class Series:
-    """One series of a pack, read when asked for."""
+    """One series of a dataset, read when asked for."""
 
-    def __init__(self, pack, record):
-        self.pack, self.set, self.name = pathlib.Path(pack), record["set"], record["series"]
+    def __init__(self, dataset, record):
+        self.dataset, self.set, self.name = pathlib.Path(dataset), record["set"], record["series"]
         self.path, self.n_train = record["path"], int(record["train_rows"])
         self.interval_s = record["interval_s"]
 
     def read(self):
         """`(rows, labels)`. Fit on `rows[:n_train]` only, without labels."""
-        table = pd.read_csv(self.pack / self.path)
+        table = pd.read_csv(self.dataset / self.path)
         if table.columns[0] != "timestamp" or table.columns[-1] != "label":
             raise SystemExit(f"{self.path}: the first column must be `timestamp`, the last `label`")
         return table.iloc[:, 1:-1].to_numpy(dtype=float), table["label"].to_numpy()
@@ -47,11 +47,11 @@ class Series:
         return (seed * 1_000_003 + zlib.crc32(f"{self.set}/{self.name}".encode())) % 2**31
 
 
-def read_pack(pack, sets=None):
-    """The series of a pack, of `sets` alone if given."""
-    with open(pathlib.Path(pack) / "manifest.json", encoding="utf-8") as file:
+def read_dataset(dataset, sets=None):
+    """The series of a dataset, of `sets` alone if given."""
+    with open(pathlib.Path(dataset) / "manifest.json", encoding="utf-8") as file:
         records = json.load(file)
-    return [Series(pack, record) for record in records if not sets or record["set"] in sets]
+    return [Series(dataset, record) for record in records if not sets or record["set"] in sets]
 
 
 def standardised(train, rows):
@@ -102,7 +102,7 @@ def write_scores(scorer, doc, options=None):
     hang on rows up to that one only.
     """
     args = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("--pack", required=True, help="folder of the labelled pack")
+    args.add_argument("--dataset", "--pack", required=True, help="folder of the labelled dataset")
     args.add_argument("--out", required=True, type=pathlib.Path, help="folder for the scores")
     args.add_argument("--set", action="append", help="this set only; may be given several times")
     args.add_argument("--seed", type=int, default=1)
@@ -110,7 +110,7 @@ def write_scores(scorer, doc, options=None):
     if options:
         options(args)
     args = args.parse_args()
-    for series in read_pack(args.pack, args.set):
+    for series in read_dataset(args.dataset, args.set):
         rows, _labels = series.read()
         scores = np.asarray(scorer(rows[: series.n_train], rows, series.seed(args.seed), args), dtype=float)
         if scores.shape != (len(rows),):

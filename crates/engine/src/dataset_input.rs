@@ -1,18 +1,18 @@
-//! A labelled pack as an input: every series a subject of its own, the rows that train apart from those that are judged. What
+//! A labelled dataset as an input: every series a subject of its own, the rows that train apart from those that are judged. What
 //! really happened stays unread: readers leave the label column out.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use homeostat_core::Timestamp;
-use homeostat_evaluate::{Pack, SeriesEntry};
+use homeostat_evaluate::{Dataset, SeriesEntry};
 use homeostat_ingest::{Labels, ReadError, Sample, SampleSink, SeriesIdx, What};
 
 const MANIFEST: &str = "manifest.json";
 
-/// Which rows of a pack's series are wanted; of other files it is always all.
+/// Which rows of a dataset's series are wanted; of other files it is always all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PackRows {
+pub(crate) enum DatasetRows {
     /// All.
     All,
     /// Those that train.
@@ -21,37 +21,37 @@ pub(crate) enum PackRows {
     Judged,
 }
 
-/// A pack and where it is.
-pub(crate) struct PackInput {
+/// A dataset and where it is.
+pub(crate) struct DatasetInput {
     dir: PathBuf,
-    pack: Pack,
+    dataset: Dataset,
 }
 
-impl PackInput {
-    /// The pack that the paths name: one directory with a manifest.
+impl DatasetInput {
+    /// The dataset that the paths name: one directory with a manifest.
     pub(crate) fn of(paths: &[PathBuf]) -> anyhow::Result<Option<Self>> {
         let Some(dir) = paths.iter().find(|path| path.is_dir() && path.join(MANIFEST).is_file()) else {
             return Ok(None);
         };
         if paths.len() > 1 {
-            bail!("{} is a labelled pack; give it alone, without other files", dir.display());
+            bail!("{} is a labelled dataset; give it alone, without other files", dir.display());
         }
         let path = dir.join(MANIFEST);
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let pack = Pack::parse(&bytes).with_context(|| path.display().to_string())?;
-        Ok(Some(Self { dir: dir.clone(), pack }))
+        let dataset = Dataset::parse(&bytes).with_context(|| path.display().to_string())?;
+        Ok(Some(Self { dir: dir.clone(), dataset }))
     }
 
     /// Its series and their files.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&SeriesEntry, PathBuf)> {
-        self.pack.entries().iter().map(|entry| (entry, self.dir.join(Path::new(&entry.path))))
+        self.dataset.entries().iter().map(|entry| (entry, self.dir.join(Path::new(&entry.path))))
     }
 }
 
 /// Hands on the rows of one series that are wanted, as those of its subject.
 pub(crate) struct OfSeries<'a> {
     entry: &'a SeriesEntry,
-    rows: PackRows,
+    rows: DatasetRows,
     inner: &'a mut dyn SampleSink,
     /// The first row that isn't training's, once the first row says when it is.
     judged_from: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub(crate) struct OfSeries<'a> {
 
 impl<'a> OfSeries<'a> {
     /// Of this series.
-    pub(crate) fn new(entry: &'a SeriesEntry, rows: PackRows, inner: &'a mut dyn SampleSink) -> Self {
+    pub(crate) fn new(entry: &'a SeriesEntry, rows: DatasetRows, inner: &'a mut dyn SampleSink) -> Self {
         Self { entry, rows, inner, judged_from: None }
     }
 }
@@ -76,9 +76,9 @@ impl SampleSink for OfSeries<'_> {
         let training = self.entry.step() * u32::try_from(self.entry.train_rows).unwrap_or(u32::MAX);
         let judged_from = *self.judged_from.get_or_insert(sample.at + training);
         let is_wanted = match self.rows {
-            PackRows::All => true,
-            PackRows::Training => sample.at < judged_from,
-            PackRows::Judged => sample.at >= judged_from,
+            DatasetRows::All => true,
+            DatasetRows::Training => sample.at < judged_from,
+            DatasetRows::Judged => sample.at >= judged_from,
         };
         if is_wanted { self.inner.sample(series, sample) } else { Ok(()) }
     }
@@ -102,9 +102,9 @@ mod tests {
         };
         let csv = "timestamp,cpu,label\n60,1,0\n120,2,0\n180,3,0\n240,4,1\n300,5,1\n";
         for (rows, wanted) in [
-            (PackRows::All, &[1.0, 2.0, 3.0, 4.0, 5.0][..]),
-            (PackRows::Training, &[1.0, 2.0, 3.0]),
-            (PackRows::Judged, &[4.0, 5.0]),
+            (DatasetRows::All, &[1.0, 2.0, 3.0, 4.0, 5.0][..]),
+            (DatasetRows::Training, &[1.0, 2.0, 3.0]),
+            (DatasetRows::Judged, &[4.0, 5.0]),
         ] {
             let mut table = FeatureTable::new();
             read_samples(csv.as_bytes(), &ReadOptions::default(), &mut OfSeries::new(&entry, rows, &mut table))

@@ -1,4 +1,4 @@
-//! A labelled pack made by the simulated shop: the same bytes for the same seed, on every machine.
+//! A labelled dataset made by the simulated shop: the same bytes for the same seed, on every machine.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const BETWEEN: Duration = Duration::from_secs(2 * 3600);
 
 /// What the shop should live through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShopPackSpec {
+pub struct ShopDatasetSpec {
     /// Of services, noise and faults.
     pub seed: u64,
     /// Healthy days at the beginning, which train.
@@ -36,13 +36,13 @@ pub struct ShopPackSpec {
 pub struct WrittenSeries {
     /// Its line of the manifest; `path` ends in `.csv.gz`.
     pub entry: SeriesEntry,
-    /// Its file before it is zipped: `timestamp,features…,label`, an empty cell for a hole.
+    /// Its file before it is zipped: `timestamp,features…,label`, an empty cell for a gap.
     pub csv: String,
 }
 
-/// Why there is no pack.
+/// Why there is no dataset.
 #[derive(Debug, thiserror::Error)]
-pub enum ShopPackError {
+pub enum ShopDatasetError {
     /// Too few or too many days.
     #[error("training and judged days must be at least 1 each and {SHOP_DAYS_MAX} together at most")]
     Days,
@@ -59,10 +59,10 @@ pub enum ShopPackError {
 /// After the training days one fault follows another, drawn as for the calibration, and nobody cures them; a row is an
 /// anomaly while a fault goes on in its service, or in one that it waits for. Campaigns are left out: whether traffic that
 /// was announced is an anomaly is a question of taste. Values have four significant digits.
-pub fn shop_pack(spec: ShopPackSpec) -> Result<Vec<WrittenSeries>, ShopPackError> {
-    let ShopPackSpec { seed, train_days, judged_days } = spec;
+pub fn shop_dataset(spec: ShopDatasetSpec) -> Result<Vec<WrittenSeries>, ShopDatasetError> {
+    let ShopDatasetSpec { seed, train_days, judged_days } = spec;
     if train_days == 0 || judged_days == 0 || train_days.saturating_add(judged_days) > SHOP_DAYS_MAX {
-        return Err(ShopPackError::Days);
+        return Err(ShopDatasetError::Days);
     }
     let (train_rows, n_rows) = (train_days as usize * ROWS_A_DAY, (train_days + judged_days) as usize * ROWS_A_DAY);
     let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
@@ -130,19 +130,19 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pack::{LabelledSeries, Pack, Placement};
+    use crate::dataset::{Dataset, LabelledSeries, Placement};
 
     fn small() -> Vec<WrittenSeries> {
-        shop_pack(ShopPackSpec { seed: 3, train_days: 1, judged_days: 1 }).expect("a pack")
+        shop_dataset(ShopDatasetSpec { seed: 3, train_days: 1, judged_days: 1 }).expect("a dataset")
     }
 
     #[test]
-    fn the_same_seed_is_the_same_pack_and_it_can_be_read_strictly() {
+    fn the_same_seed_is_the_same_dataset_and_it_can_be_read_strictly() {
         let series = small();
         assert_eq!(series, small());
         let entries: Vec<SeriesEntry> = series.iter().map(|one| one.entry.clone()).collect();
         let manifest = serde_json::to_vec(&entries).expect("plain data");
-        assert_eq!(Pack::parse(&manifest).expect("a manifest").entries(), entries);
+        assert_eq!(Dataset::parse(&manifest).expect("a manifest").entries(), entries);
         for one in &series {
             let read = LabelledSeries::read(&one.entry, one.csv.as_bytes(), Placement::Strict).expect("a series");
             assert!(read.labels[..read.train_rows].iter().all(|label| !label), "training days are healthy");
@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn too_few_and_too_many_days_are_refused() {
         for (train_days, judged_days) in [(0, 1), (1, 0), (20, 20), (u32::MAX, 1)] {
-            assert!(matches!(shop_pack(ShopPackSpec { seed: 1, train_days, judged_days }), Err(ShopPackError::Days)));
+            assert!(matches!(
+                shop_dataset(ShopDatasetSpec { seed: 1, train_days, judged_days }),
+                Err(ShopDatasetError::Days)
+            ));
         }
     }
 

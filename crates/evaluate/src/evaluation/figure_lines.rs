@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::{Evaluation, Figures, Protocol};
-use crate::diagnosis::{Diagnosis, DiagnosisFigures};
+use super::{Evaluation, Protocol, QualityMetrics};
+use crate::diagnosis::{Diagnosis, DiagnosisMetrics};
 
-/// One line a figure; a figure without a value has no line.
+/// One line a metric; a metric without a value has no line.
 pub fn figure_lines(evaluation: &Evaluation) -> String {
     let mut text = String::new();
     if !evaluation.series.is_empty() {
         of(&mut text, "macro", &evaluation.overall);
     }
     for set in &evaluation.sets {
-        of(&mut text, &set.set, &set.figures);
+        of(&mut text, &set.set, &set.metrics);
     }
     for set in &evaluation.sets {
         let masked = evaluation.series.iter().filter(|one| one.set == set.set).filter_map(|one| one.n_masked);
@@ -20,10 +20,10 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
         line(&mut text, &format!("eval.events_masked.{}", set.set), n_masked.map(|n| n as f64), "events");
     }
     if evaluation.overall.events.is_some() && evaluation.protocol.budget_per_day > 0.0 {
-        let n_kept = evaluation.sets.iter().filter(|set| keeps_budget(&set.figures, &evaluation.protocol)).count();
+        let n_kept = evaluation.sets.iter().filter(|set| keeps_budget(&set.metrics, &evaluation.protocol)).count();
         line(&mut text, "eval.budget_kept", Some(n_kept as f64), "sets");
     }
-    let skills = || evaluation.sets.iter().filter_map(|set| set.figures.confidence.brier_skill);
+    let skills = || evaluation.sets.iter().filter_map(|set| set.metrics.confidence.brier_skill);
     line(&mut text, "eval.brier_skill", evaluation.overall.confidence.brier_skill, "ratio");
     line(&mut text, "eval.brier_skill.worst", skills().reduce(f64::min), "ratio");
     line(&mut text, "eval.alert_ece", evaluation.overall.confidence.alert_ece, "ratio");
@@ -48,13 +48,13 @@ pub fn figure_lines(evaluation: &Evaluation) -> String {
 }
 
 fn causes(text: &mut String, diagnosis: &Diagnosis) {
-    let moments = [("", DiagnosisFigures::at_call(diagnosis)), (".last", DiagnosisFigures::at_last(diagnosis))];
-    for (suffix, figures) in moments {
-        let shares = [("rca_top1", figures.top1), ("rca_top3", figures.top3), ("typing", figures.typing)];
+    let moments = [("", DiagnosisMetrics::at_call(diagnosis)), (".last", DiagnosisMetrics::at_last(diagnosis))];
+    for (suffix, metrics) in moments {
+        let shares = [("rca_top1", metrics.top1), ("rca_top3", metrics.top3), ("typing", metrics.typing)];
         for (name, share) in shares {
             line(text, &format!("eval.{name}{suffix}"), share.share(), "ratio");
         }
-        line(text, &format!("eval.typing_f1{suffix}"), figures.typing_macro_f1, "ratio");
+        line(text, &format!("eval.typing_f1{suffix}"), metrics.typing_macro_f1, "ratio");
     }
 }
 
@@ -62,22 +62,22 @@ fn causes(text: &mut String, diagnosis: &Diagnosis) {
 /// given to be spent on finding more.
 const BUDGET_KEPT: std::ops::RangeInclusive<f64> = 0.5..=1.5;
 
-fn keeps_budget(figures: &Figures, protocol: &Protocol) -> bool {
-    let realised = figures.events.as_ref().map(|events| events.false_alarms_per_day / protocol.budget_per_day);
+fn keeps_budget(metrics: &QualityMetrics, protocol: &Protocol) -> bool {
+    let realised = metrics.events.as_ref().map(|events| events.false_alarms_per_day / protocol.budget_per_day);
     realised.is_some_and(|share| BUDGET_KEPT.contains(&share))
 }
 
-fn of(text: &mut String, name: &str, figures: &Figures) {
-    line(text, &format!("eval.vus_pr.{name}"), figures.vus_pr.map(|one| one.value), "ratio");
-    line(text, &format!("eval.auc_pr.{name}"), figures.auc_pr.map(|one| one.value), "ratio");
-    if let Some(events) = &figures.events {
+fn of(text: &mut String, name: &str, metrics: &QualityMetrics) {
+    line(text, &format!("eval.vus_pr.{name}"), metrics.vus_pr.map(|one| one.value), "ratio");
+    line(text, &format!("eval.auc_pr.{name}"), metrics.auc_pr.map(|one| one.value), "ratio");
+    if let Some(events) = &metrics.events {
         line(text, &format!("eval.event_f1.{name}"), Some(events.f1), "ratio");
         line(text, &format!("eval.event_recall.{name}"), Some(events.recall), "ratio");
         line(text, &format!("eval.event_precision.{name}"), Some(events.precision), "ratio");
         line(text, &format!("eval.false_alarms.{name}"), Some(events.false_alarms_per_day), "per_series_day");
         line(text, &format!("eval.delay.{name}"), events.delay_s_median, "s");
     }
-    line(text, &format!("eval.brier_skill.{name}"), figures.confidence.brier_skill, "ratio");
+    line(text, &format!("eval.brier_skill.{name}"), metrics.confidence.brier_skill, "ratio");
 }
 
 fn line(text: &mut String, name: &str, value: Option<f64>, unit: &str) {

@@ -1,4 +1,4 @@
-//! Labelled packs: a manifest and one CSV a series. This reads bytes; who opens the files is the caller's matter.
+//! labelled datasets: a manifest and one CSV a series. This reads bytes; who opens the files is the caller's matter.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,25 +9,25 @@ mod series;
 mod shop;
 
 pub use series::{LabelledSeries, Placement, ROW_BYTES_MAX, SERIES_CELLS_MAX, SeriesError, Stamps};
-pub use shop::{SHOP_DAYS_MAX, ShopPackError, ShopPackSpec, WrittenSeries, shop_pack};
+pub use shop::{SHOP_DAYS_MAX, ShopDatasetError, ShopDatasetSpec, WrittenSeries, shop_dataset};
 
-/// Series of a pack at most. Larger collections are better judged pack by pack.
+/// Series of a dataset at most. Larger collections are better judged dataset by dataset.
 const SERIES_MAX: usize = 100_000;
 
-/// What a pack holds: `manifest.json`.
+/// What a dataset holds: `manifest.json`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pack {
+pub struct Dataset {
     entries: Vec<SeriesEntry>,
 }
 
-/// One series of a pack. Other fields of the manifest are left alone.
+/// One series of a dataset. Other fields of the manifest are left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeriesEntry {
-    /// The set it belongs to; figures are means by set first.
+    /// The set it belongs to; metrics are means by set first.
     pub set: String,
     /// Its name, unique within the set.
     pub series: String,
-    /// Its file, from the pack's directory.
+    /// Its file, from the dataset's directory.
     pub path: String,
     /// Rows of the file.
     pub rows: usize,
@@ -49,9 +49,9 @@ impl SeriesEntry {
     }
 }
 
-/// Why a text is no manifest: mend the pack.
+/// Why a text is no manifest: mend the dataset.
 #[derive(Debug, thiserror::Error)]
-pub enum PackError {
+pub enum DatasetError {
     /// It isn't the JSON that is expected.
     #[error("the manifest isn't a list of series with set, series, path, rows, train_rows and interval_s")]
     Json(#[source] serde_json::Error),
@@ -59,7 +59,7 @@ pub enum PackError {
     #[error("the manifest names no series")]
     Empty,
     /// It has too many series.
-    #[error("the manifest names {0} series, at most {SERIES_MAX} are read; split the pack")]
+    #[error("the manifest names {0} series, at most {SERIES_MAX} are read; split the dataset")]
     TooMany(usize),
     /// One of its series can't be.
     #[error("series {set}/{series}: {why}")]
@@ -73,21 +73,21 @@ pub enum PackError {
     },
 }
 
-impl Pack {
+impl Dataset {
     /// Reads a manifest.
-    pub fn parse(manifest: &[u8]) -> Result<Self, PackError> {
-        let entries: Vec<SeriesEntry> = serde_json::from_slice(manifest).map_err(PackError::Json)?;
+    pub fn parse(manifest: &[u8]) -> Result<Self, DatasetError> {
+        let entries: Vec<SeriesEntry> = serde_json::from_slice(manifest).map_err(DatasetError::Json)?;
         if entries.is_empty() {
-            return Err(PackError::Empty);
+            return Err(DatasetError::Empty);
         }
         if entries.len() > SERIES_MAX {
-            return Err(PackError::TooMany(entries.len()));
+            return Err(DatasetError::TooMany(entries.len()));
         }
         let mut seen = BTreeSet::new();
         for entry in &entries {
             let twice = !seen.insert((&entry.set, &entry.series));
             if let Some(why) = twice.then_some("is named twice").or_else(|| objection(entry)) {
-                return Err(PackError::Entry { set: entry.set.clone(), series: entry.series.clone(), why });
+                return Err(DatasetError::Entry { set: entry.set.clone(), series: entry.series.clone(), why });
             }
         }
         Ok(Self { entries })
@@ -118,7 +118,7 @@ fn objection(entry: &SeriesEntry) -> Option<&'static str> {
         // Scores are written to <set>/<series>.csv.
         Some("set and series are names of files: not empty, without slashes")
     } else if !stays_inside {
-        Some("its path must lie inside the pack")
+        Some("its path must lie inside the dataset")
     } else if entry.interval_s == 0 {
         Some("interval_s must be at least 1")
     } else if entry.train_rows == 0 || entry.train_rows >= entry.rows {
@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn a_manifest_says_where_each_series_is() {
         let text = format!("[{},{}]", manifest("a", "x", "a/x.csv.gz", 50), manifest("b", "x", "b/x.csv.gz", 50));
-        let pack = Pack::parse(text.as_bytes()).expect("a manifest");
-        assert_eq!(pack.entries()[1].scores_path(), "b/x.csv");
-        assert_eq!(pack.only(&["b".into()]).sets(), BTreeSet::from(["b"]));
+        let dataset = Dataset::parse(text.as_bytes()).expect("a manifest");
+        assert_eq!(dataset.entries()[1].scores_path(), "b/x.csv");
+        assert_eq!(dataset.only(&["b".into()]).sets(), BTreeSet::from(["b"]));
     }
 
     #[test]
@@ -152,7 +152,10 @@ mod tests {
             [("..", "x", "x.csv"), ("a", "x/y", "x.csv"), ("a", "x", "../x.csv"), ("a", "x", "/etc/x"), ("", "x", "x")]
         {
             let text = format!("[{}]", manifest(set, series, path, 50));
-            assert!(matches!(Pack::parse(text.as_bytes()), Err(PackError::Entry { .. })), "{set} {series} {path}");
+            assert!(
+                matches!(Dataset::parse(text.as_bytes()), Err(DatasetError::Entry { .. })),
+                "{set} {series} {path}"
+            );
         }
     }
 
@@ -166,7 +169,7 @@ mod tests {
             "[]".into(),
             "{}".into(),
         ] {
-            assert!(Pack::parse(text.as_bytes()).is_err(), "{text}");
+            assert!(Dataset::parse(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

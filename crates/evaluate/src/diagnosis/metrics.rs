@@ -9,7 +9,7 @@ use crate::proportion::Proportion;
 
 /// Shares over all harmful faults, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DiagnosisFigures {
+pub struct DiagnosisMetrics {
     /// Of all faults, those that had an incident at all.
     pub detected: Proportion,
     /// Of all faults, those whose cause was the first suspect. A fault that wasn't detected counts as wrong.
@@ -22,7 +22,7 @@ pub struct DiagnosisFigures {
     pub typing_macro_f1: Option<f64>,
 }
 
-impl DiagnosisFigures {
+impl DiagnosisMetrics {
     /// When somebody was called.
     pub fn at_call(diagnosis: &Diagnosis) -> Self {
         Self::of(diagnosis, |case| case.at_call)

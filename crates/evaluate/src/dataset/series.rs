@@ -176,7 +176,7 @@ fn next_line(lines: &mut impl BufRead, line: &mut String, rows_read: usize) -> R
         _other => SeriesError::Io(error),
     })?;
     if n_bytes > ROW_BYTES_MAX {
-        let why = format!("longer than {ROW_BYTES_MAX} bytes, which is no row");
+        let why = format!("longer than {ROW_BYTES_MAX} bytes: that can't be a row");
         return Err(SeriesError::Row { line: rows_read + 1, why });
     }
     let without_end = line.trim_end_matches(['\r', '\n']).len();
@@ -220,7 +220,7 @@ impl Rows {
         }
         for feature_idx in 0..self.n_features {
             let cell = cells.next().ok_or_else(|| format!("{feature_idx} features, {} expected", self.n_features))?;
-            // An empty cell is a hole.
+            // An empty cell is a gap.
             let value = if cell.is_empty() { Ok(f64::NAN) } else { cell.parse() };
             self.values.push(value.map_err(|_| format!("{cell:?} isn't a number"))?);
         }

@@ -30,7 +30,7 @@ fn read(text: &str, placement: Placement) -> Result<LabelledSeries, SeriesError>
 const GOOD: &str = "timestamp,a,b,label\n60,1.5,2,0\n120,,3,1\n180,2,4,0\n";
 
 #[test]
-fn rows_holes_and_labels_are_read_gzipped_or_not() {
+fn rows_gaps_and_labels_are_read_gzipped_or_not() {
     for bytes in [gzip(GOOD), GOOD.as_bytes().to_vec(), GOOD.replace('\n', "\r\n").into_bytes()] {
         let series = LabelledSeries::read(&entry(3), bytes.as_slice(), Placement::Strict).expect("a series");
         assert_eq!(series.labels, [false, true, false]);

@@ -24,20 +24,20 @@ use crate::subject_rule::SubjectRule;
 ///
 /// ```
 /// use std::{io::Cursor, time::Duration};
-/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, RecordingError, SubjectRule};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, ExportEvaluator, ExportEvaluatorError, SubjectRule};
 /// use homeostat_ingest::read_samples;
 ///
 /// let queries: Vec<Query> = serde_json::from_str(
 ///     r#"[{"name":"cpu","expr":"cpu","signal":"cpu"},{"name":"memory","expr":"memory","signal":"memory"}]"#,
 /// )?;
 /// let (queries, step) = (QuerySet::new(queries)?, Duration::from_secs(60));
-/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
-/// read_samples(Cursor::new("time,cpu\n60,0.5\n120,0.7\n"), &ReadOptions::default(), &mut recording)?;
-/// assert!(matches!(recording.finish(), Err(RecordingError::Missing { queries }) if queries == ["memory"]));
+/// let mut evaluator = ExportEvaluator::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// read_samples(Cursor::new("time,cpu\n60,0.5\n120,0.7\n"), &ReadOptions::default(), &mut evaluator)?;
+/// assert!(matches!(evaluator.finish(), Err(ExportEvaluatorError::Missing { queries }) if queries == ["memory"]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, thiserror::Error)]
-pub enum RecordingError {
+pub enum ExportEvaluatorError {
     /// Nothing in the files is what the queries ask for.
     #[error(
         "the files hold nothing that a query of the config selects; check `queries`, that these are the right files, and the warnings above, if any"
@@ -60,7 +60,7 @@ pub enum RecordingError {
     },
     /// Samples at another distance than the config's step.
     #[error(
-        "query {query}: the samples are {} apart, global.step is {}; export with that step, or change it and train anew",
+        "query {query}: the samples are {} apart, global.step is {}; export with that step, or change it and train again",
         homeostat_core::format_duration(*found),
         homeostat_core::format_duration(*step)
     )]
@@ -93,19 +93,19 @@ pub enum RecordingError {
 ///
 /// ```
 /// use std::{io::Cursor, time::Duration};
-/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, ExportEvaluator, SubjectRule, read_samples};
 ///
 /// let cpu: Query = serde_json::from_str(r#"{"name":"cpu","expr":"cpu","signal":"cpu"}"#)?;
 /// let (queries, step) = (QuerySet::new(vec![cpu])?, Duration::from_secs(60));
-/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
-/// read_samples(Cursor::new("time,cpu,disk\n60,0.5,9\n120,0.7,9\n"), &ReadOptions::default(), &mut recording)?;
-/// let recorded = recording.finish()?;
-/// assert_eq!(recorded.matrices[0].as_ref().map(|matrix| matrix.n_samples()), Some(2));
-/// assert_eq!(recorded.unknown_features, ["disk"]);
+/// let mut evaluator = ExportEvaluator::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// read_samples(Cursor::new("time,cpu,disk\n60,0.5,9\n120,0.7,9\n"), &ReadOptions::default(), &mut evaluator)?;
+/// let evaluated = evaluator.finish()?;
+/// assert_eq!(export.matrices[0].as_ref().map(|matrix| matrix.n_samples()), Some(2));
+/// assert_eq!(evaluated.unknown_features, ["disk"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Recorded {
+pub struct EvaluatedExport {
     /// One matrix for each query, in order.
     pub matrices: Vec<Option<Matrix>>,
     /// Names of features in the files that no query has, in order: they were left alone.
@@ -120,21 +120,21 @@ pub struct Recorded {
 ///
 /// ```
 /// use std::{io::Cursor, time::Duration};
-/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, Recording, SubjectRule, read_samples};
+/// use homeostat_ingest::{DecodeLimits, Query, QuerySet, ReadOptions, ExportEvaluator, SubjectRule, read_samples};
 ///
 /// let query: Query = serde_json::from_str(r#"{"name":"requests","expr":"rate(requests_total[1m])","signal":"traffic"}"#)?;
 /// let (queries, step) = (QuerySet::new(vec![query])?, Duration::from_secs(60));
-/// let mut recording = Recording::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
+/// let mut evaluator = ExportEvaluator::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
 /// // Two requests a second, scraped every 15 seconds.
 /// let text: String = (0..20).map(|idx| format!("requests_total {} {}\n", idx * 30, 1_699_999_990 + idx * 15)).collect();
-/// read_samples(Cursor::new(text + "# EOF\n"), &ReadOptions::default(), &mut recording)?;
-/// let matrix = recording.finish()?.matrices.remove(0).ok_or("no answer")?;
+/// read_samples(Cursor::new(text + "# EOF\n"), &ReadOptions::default(), &mut evaluator)?;
+/// let matrix = evaluator.finish()?.matrices.remove(0).ok_or("no answer")?;
 /// let last = matrix.series()[0].samples().last().ok_or("no sample")?;
 /// assert!((last.value - 2.0).abs() < 1e-12);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Recording {
+pub struct ExportEvaluator {
     queries: QuerySet,
     rule: SubjectRule,
     step: Duration,
@@ -146,7 +146,7 @@ pub struct Recording {
     known: BTreeMap<(Option<usize>, Labels), Option<SeriesIdx>>,
     unknown_features: Vec<String>,
     has_raw: bool,
-    /// The newest raw sample, selected or not asked for: the end of the recording.
+    /// The newest raw sample, selected or not asked for: the end of the export.
     raw_end: Option<Timestamp>,
     /// When anything was scraped.
     scraped: Scraped,
@@ -171,8 +171,8 @@ enum GoesTo {
 /// Names of features that are remembered as unknown at most, to be told.
 const UNKNOWN_MAX: usize = 100;
 
-impl Recording {
-    /// An empty recording of what these queries ask for, a value a step.
+impl ExportEvaluator {
+    /// An evaluator of what these queries ask for, a value a step; it has read nothing yet.
     pub fn new(queries: &QuerySet, rule: &SubjectRule, step: Duration, limits: DecodeLimits) -> Self {
         let mut leaves = Vec::new();
         let exprs = queries
@@ -252,7 +252,7 @@ impl Recording {
     }
 
     /// The answers. All queries or an error: a model of some of its features would be worse than none.
-    pub fn finish(self) -> Result<Recorded, RecordingError> {
+    pub fn finish(self) -> Result<EvaluatedExport, ExportEvaluatorError> {
         let (step, step_ms) = (self.step, self.step_ms());
         let last = self.raw_end.map(|end| end.as_millis().div_euclid(step_ms));
         let mut columns: Vec<Columns> = vec![Columns::new(); self.leaves.len()];
@@ -269,7 +269,8 @@ impl Recording {
             }
         }
         let scrapes = self.has_raw.then(|| self.scraped.answer(step_ms));
-        let mut recorded = Recorded { unknown_features: self.unknown_features, scrapes, ..Recorded::default() };
+        let mut export =
+            EvaluatedExport { unknown_features: self.unknown_features, scrapes, ..EvaluatedExport::default() };
         let (mut missing, mut refused) = (Vec::new(), Vec::new());
         for ((query, expr), answer) in self.queries.queries().iter().zip(&self.exprs).zip(answers) {
             let matrix = if !answer.is_empty() {
@@ -287,21 +288,21 @@ impl Recording {
                 None
             };
             if matrix.as_ref().is_some_and(|matrix| matrix.n_samples() == 0) {
-                recorded.empty.push(query.name.clone());
+                export.empty.push(query.name.clone());
             }
-            recorded.matrices.push(matrix);
+            export.matrices.push(matrix);
         }
         if !refused.is_empty() {
-            return Err(RecordingError::NotEvaluable { why: refused });
+            return Err(ExportEvaluatorError::NotEvaluable { why: refused });
         }
-        if missing.len() == self.queries.n_queries() || recorded.empty.len() == self.queries.n_queries() {
-            return Err(RecordingError::Nothing);
+        if missing.len() == self.queries.n_queries() || export.empty.len() == self.queries.n_queries() {
+            return Err(ExportEvaluatorError::Nothing);
         }
-        if missing.is_empty() { Ok(recorded) } else { Err(RecordingError::Missing { queries: missing }) }
+        if missing.is_empty() { Ok(export) } else { Err(ExportEvaluatorError::Missing { queries: missing }) }
     }
 }
 
-impl SampleSink for Recording {
+impl SampleSink for ExportEvaluator {
     fn series(&mut self, what: What<'_>, labels: &Labels) -> Result<Option<SeriesIdx>, ReadError> {
         match what {
             What::Raw => self.raw_series(labels),
@@ -397,7 +398,7 @@ impl Scraped {
     }
 }
 
-/// Steps of which it is remembered when they were scraped: 16 MB. A recording that is longer is refused elsewhere.
+/// Steps of which it is remembered when they were scraped: 16 MB. An export that is longer is refused elsewhere.
 const STEPS_MAX: usize = 2_000_000;
 
 /// Labels that name a subject by the config's rule, where the row names it in another way or not at all.
@@ -439,12 +440,12 @@ fn on_grid(
     answer: Vec<(Labels, Vec<Sample>)>,
     step: Duration,
     rule: &SubjectRule,
-) -> Result<Matrix, RecordingError> {
+) -> Result<Matrix, ExportEvaluatorError> {
     // A mean of several steps' rows isn't any one of them: neither step can stand in for the other.
     // Rows that name no subject may be every other one's; that they name none is what is to be said of them.
     let named = answer.iter().filter(|(labels, _)| rule.subject(labels).is_some());
     if let Some(found) = other_step(named.map(|(_, samples)| samples.as_slice()), step) {
-        return Err(RecordingError::StepMismatch { query: query.to_owned(), found, step });
+        return Err(ExportEvaluatorError::StepMismatch { query: query.to_owned(), found, step });
     }
     let first = answer.iter().find_map(|(_, samples)| samples.first()).map(|sample| sample.at);
     let phase = first.map(|first| first.since(first.align_down(step)));
@@ -454,7 +455,7 @@ fn on_grid(
             let aligned = sample.at.align_down(step);
             if Some(sample.at.since(aligned)) != phase {
                 let (first, at) = (first.unwrap_or(sample.at), sample.at);
-                return Err(RecordingError::MixedIntervals { query: query.to_owned(), first, at, step });
+                return Err(ExportEvaluatorError::MixedIntervals { query: query.to_owned(), first, at, step });
             }
             sample.at = aligned;
         }
