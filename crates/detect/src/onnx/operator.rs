@@ -150,7 +150,7 @@ impl Operator {
             Self::Elu { alpha } => each(first, out, |value| if value < 0.0 { alpha * value.exp_m1() } else { value }),
             Self::Identity => out.copy_from_slice(first.cells),
             Self::LeakyRelu { alpha } => each(first, out, |value| if value < 0.0 { alpha * value } else { value }),
-            // Not `max`, which would make a 0 of what is no number.
+            // Not `max`, which would make a 0 of what isn't a number.
             Self::Relu => each(first, out, |value| if value < 0.0 { 0.0 } else { value }),
             Self::Sigmoid => each(first, out, |value| 1.0 / (1.0 + (-value).exp())),
             // ln(1 + eˣ), without the overflow of eˣ.
