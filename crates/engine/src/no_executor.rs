@@ -5,7 +5,7 @@ use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    ActionName, Actions, Disruption, InspectError, Inspected, PayloadError, Plan, PreviousRevision, Progress,
+    ActionName, Actions, Disruption, InspectError, Inspected, Known, PayloadError, Plan, PreviousRevision, Progress,
 };
 
 /// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
@@ -86,13 +86,13 @@ impl Executor for PretendExecutor {
             created_at: None,
             seen_at: now,
             revision: Some("2".to_owned()),
-            revision_previous: Some(PreviousRevision { revision: "1".to_owned(), change: None }),
+            revision_previous: Known::Is(PreviousRevision { revision: "1".to_owned(), change: None }),
             replicas_wanted: 1,
             replicas_available: 1,
             rollout_in_progress: false,
             rollout_failed: None,
             paused: false,
-            autoscaler: None,
+            autoscaler: Known::NotApplicable,
             owner: None,
             marker: None,
             disruption: Disruption::default(),

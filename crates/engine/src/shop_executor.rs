@@ -7,8 +7,8 @@ use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    Action, ActionName, Actions, Disruption, InspectError, Inspected, Inverse, PayloadError, Plan, PreviousRevision,
-    Progress, Step,
+    Action, ActionName, Actions, Disruption, InspectError, Inspected, Inverse, Known, PayloadError, Plan,
+    PreviousRevision, Progress, Step,
 };
 use homeostat_simulate::{Shop, ShopProgress, ShopTrace, WriteError, Written};
 
@@ -67,13 +67,15 @@ impl Executor for SharedShop {
             created_at: None,
             seen_at: now,
             revision: Some(object.revision),
-            revision_previous: object.revision_previous.map(|revision| PreviousRevision { revision, change: None }),
+            revision_previous: Known::seen(
+                object.revision_previous.map(|revision| PreviousRevision { revision, change: None }),
+            ),
             replicas_wanted: object.replicas_wanted,
             replicas_available: object.replicas_available,
             rollout_in_progress: object.rollout_in_progress,
             rollout_failed: None,
             paused: false,
-            autoscaler: None,
+            autoscaler: Known::NotApplicable,
             owner: None,
             marker: None,
             disruption: Disruption::default(),

@@ -2,6 +2,8 @@
 
 use homeostat_core::{Timestamp, WorkloadKind};
 
+use crate::known::Known;
+
 /// What an executor saw when it looked at a target. Only facts; judging them is the guardrails' work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inspected {
@@ -19,8 +21,8 @@ pub struct Inspected {
     pub seen_at: Timestamp,
     /// Current revision of the template, as the cluster names it.
     pub revision: Option<String>,
-    /// The revision to go back to, if there is one.
-    pub revision_previous: Option<PreviousRevision>,
+    /// The revision to go back to.
+    pub revision_previous: Known<PreviousRevision>,
     /// Replicas wanted.
     pub replicas_wanted: u32,
     /// Replicas available.
@@ -33,8 +35,8 @@ pub struct Inspected {
     pub rollout_failed: Option<String>,
     /// Roll-outs are paused: a restart would do nothing until somebody resumes.
     pub paused: bool,
-    /// An autoscaler targets it, or may do so. `None` means that somebody looked and there is none.
-    pub autoscaler: Option<Autoscaler>,
+    /// The autoscaler that targets it.
+    pub autoscaler: Known<Autoscaler>,
     /// Somebody keeps it as it is and would put back what is changed in place.
     pub owner: Option<Owner>,
     /// Which action of homeostat was the last to write it.
@@ -43,6 +45,37 @@ pub struct Inspected {
     pub disruption: Disruption,
     /// A persistent volume claim is mounted.
     pub has_persistent_volume: bool,
+}
+
+impl Inspected {
+    /// What is known of this fact.
+    pub fn get<F: Fact>(&self) -> &Known<F> {
+        F::of(self)
+    }
+}
+
+/// What may be known of a target, or not be there, or not be visible.
+pub trait Fact: Sized {
+    /// What was seen of it.
+    fn of(seen: &Inspected) -> &Known<Self>;
+}
+
+impl Fact for PreviousRevision {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.revision_previous
+    }
+}
+
+impl Fact for Autoscaler {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.autoscaler
+    }
+}
+
+impl Fact for DisruptionBudget {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.disruption.budget
+    }
 }
 
 /// An earlier revision of the template.
@@ -63,24 +96,16 @@ pub struct TemplateChange {
     pub back: serde_json::Value,
 }
 
-/// What is known of an autoscaler. Not knowing is a variant, so that `is_some()` fails closed.
+/// An autoscaler. One that can't be seen may be there all the same: a restart leaves the replica count alone and needn't care;
+/// anything that scales must take it as one (I21).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Autoscaler {
-    /// It targets the object.
-    Seen {
-        /// Its object's name.
-        name: String,
-        /// Fewest replicas.
-        replicas_min: u32,
-        /// Most replicas.
-        replicas_max: u32,
-    },
-    /// Autoscalers can't be listed, so there may be one. A restart leaves the replica count alone and needn't care;
-    /// anything that scales must take it as an autoscaler (I21).
-    NotVisible {
-        /// Why not, with the right that is missing.
-        why: String,
-    },
+pub struct Autoscaler {
+    /// Its object's name.
+    pub name: String,
+    /// Fewest replicas.
+    pub replicas_min: u32,
+    /// Most replicas.
+    pub replicas_max: u32,
 }
 
 /// Who keeps an object as it is, and would put back what is changed in place (I22).
@@ -102,14 +127,21 @@ pub struct Marker {
 }
 
 /// What a roll-out would take down before new pods are there (I19, I20).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disruption {
     /// All pods are taken down first, and new ones started then.
     pub is_recreate: bool,
     /// Pods that may be missing at once.
     pub unavailable_max: u32,
-    /// The disruption budget that allows least, if one covers the pods and may be looked at.
-    pub budget: Option<DisruptionBudget>,
+    /// The disruption budget that allows least of those that cover the pods.
+    pub budget: Known<DisruptionBudget>,
+}
+
+impl Default for Disruption {
+    /// Nothing is taken down, and no budget covers it.
+    fn default() -> Self {
+        Self { is_recreate: false, unavailable_max: 0, budget: Known::NotApplicable }
+    }
 }
 
 /// A disruption budget as it is now.

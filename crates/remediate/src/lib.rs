@@ -15,6 +15,7 @@ mod history;
 mod inspect_error;
 mod inspected;
 mod kill_switch;
+mod known;
 mod levels;
 mod limits;
 mod newest_rows;
@@ -42,9 +43,10 @@ pub use guardrails::{GUARDRAILS, Guardrail, Needs};
 pub use history::{History, LOOK_BACK_MAX, PastAction, Storm};
 pub use inspect_error::InspectError;
 pub use inspected::{
-    Autoscaler, Disruption, DisruptionBudget, Inspected, Marker, Owner, PreviousRevision, TemplateChange,
+    Autoscaler, Disruption, DisruptionBudget, Fact, Inspected, Marker, Owner, PreviousRevision, TemplateChange,
 };
 pub use kill_switch::KillSwitch;
+pub use known::Known;
 pub use levels::{Level, Levels, levels};
 pub use limits::{ACTIONS_IN_FLIGHT_MAX, NotALimit, SafetyLimits};
 pub use newest_rows::NewestRows;

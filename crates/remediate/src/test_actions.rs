@@ -3,7 +3,7 @@
 use homeostat_core::{IncidentType, WorkloadKind};
 
 use crate::action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
-use crate::inspected::Inspected;
+use crate::inspected::{Inspected, PreviousRevision};
 use crate::objection::Objection;
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -75,7 +75,7 @@ impl Action for Undo {
     }
 
     fn step(&self, _: &Ask<'_>, seen: &Inspected) -> Result<(Step, Inverse), Objection> {
-        let previous = seen.revision_previous.as_ref().ok_or_else(no_previous_revision)?;
+        let previous = seen.get::<PreviousRevision>().value().ok_or_else(no_previous_revision)?;
         let inverse = seen.revision.as_deref().map_or(Inverse::Irreversible, |now| Inverse::Step(undo_to(now)));
         Ok((undo_to(&previous.revision), inverse))
     }

@@ -11,11 +11,11 @@ use homeostat_tests::identity::Identity;
 use homeostat_tests::kube_state::{KubeState, Snapshot};
 use homeostat_tests::parts::Parts;
 use homeostat_tests::prometheus::Prometheus;
-use homeostat_tests::rights::allow;
+use homeostat_tests::rights::{allow, may};
 use homeostat_tests::scratch::Scratch;
 use homeostat_tests::shop::Shop;
 use homeostat_tests::shop_feed::{self, ShopFeed};
-use homeostat_tests::{shop_history, wait, workload};
+use homeostat_tests::{manifest, shop_history, wait, workload};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::Client;
 use serde_json::{Value, json};
@@ -179,6 +179,18 @@ impl Scene {
         std::fs::write(folder.join("policies.yml"), policies.to_string())?;
         std::fs::write(folder.join("calibration.json"), calibration.to_string())?;
         Ok(())
+    }
+
+    /// Gives homeostat exactly the rights that `homeostat rbac` prints for its config.
+    pub(crate) async fn grant_what_rbac_prints(&self) -> Result<()> {
+        let config = self.write_config(self.scratch.path(), "execute", None)?;
+        let config = format!("--config.file={}", config.display());
+        let account = format!("--service-account={}/homeostat", self.namespace);
+        let printed = Homeostat::command(["rbac".to_owned(), config, account])?.run(SOON).await?;
+        ensure!(printed.status.success(), "rbac: {}", printed.output);
+        manifest::apply(&self.client, &printed.output).await.with_context(|| printed.output.clone())?;
+        let may = || may(&self.client, &self.identity, Some(&self.namespace), "apps", "deployments", "patch");
+        wait::until_true("the rights are in force", SOON, may).await
     }
 
     /// The victim's containers are killed three times for lack of memory.

@@ -1,12 +1,11 @@
 //! Going back to the revision before, on a real API server: written once, with its marker, and only by the template.
 
 use anyhow::{Context, Result, ensure};
-use homeostat_tests::rights::allow;
 use homeostat_tests::{need_parts, workload};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
-use crate::scene::{SOON, Scene, VICTIM, is_decided, least_rights, tail};
+use crate::scene::{SOON, Scene, VICTIM, is_decided, tail};
 
 const ACTION_ID: &str = "homeostat.io/action-id";
 
@@ -17,9 +16,8 @@ fn image(deployment: &Deployment) -> Option<&str> {
 #[tokio::test]
 async fn a_bad_revision_is_gone_back_from_once_verified_and_closed() -> Result<()> {
     let parts = need_parts!("a_bad_revision_is_gone_back_from_once_verified_and_closed");
-    let mut rights = least_rights();
-    rights.push(allow("apps", &["replicasets"], &["list"]));
-    let scene = Scene::set(&parts, "undoing", &rights).await?.acting_by("rollout-undo");
+    let scene = Scene::set(&parts, "undoing", &[]).await?.acting_by("rollout-undo");
+    scene.grant_what_rbac_prints().await?;
     let good = workload::wait_rolled_out(&scene.client, &scene.namespace, VICTIM).await?;
     let good = image(&good).context("an image")?.to_owned();
     workload::set_image(&scene.client, &scene.namespace, VICTIM, "registry.example/payment-api:bad").await?;

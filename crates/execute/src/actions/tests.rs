@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use homeostat_core::{IncidentType, Subject, Timestamp, WorkloadKind};
 use homeostat_journal::{Intent, Journal};
 use homeostat_remediate::{
-    ActionName, Args, Ask, Disruption, Inspected, Inverse, Levels, Plan, PlanId, PreviousRevision, Target,
+    ActionName, Args, Ask, Disruption, Inspected, Inverse, Known, Levels, Plan, PlanId, PreviousRevision, Target,
     TemplateChange, VerifySpec, load_policies,
 };
 use serde_json::json;
@@ -30,13 +30,13 @@ fn seen() -> Inspected {
         created_at: None,
         seen_at: at(0),
         revision: Some("2".into()),
-        revision_previous: Some(PreviousRevision { revision: "1".into(), change: Some(change) }),
+        revision_previous: Known::Is(PreviousRevision { revision: "1".into(), change: Some(change) }),
         replicas_wanted: 3,
         replicas_available: 3,
         rollout_in_progress: false,
         rollout_failed: None,
         paused: false,
-        autoscaler: None,
+        autoscaler: Known::NotApplicable,
         owner: None,
         marker: None,
         disruption: Disruption::default(),
@@ -182,8 +182,10 @@ fn a_failed_rollout_is_gone_back_from_and_never_restarted() {
     };
     assert!(step("rollout-restart", &failed).is_err());
     assert!(step("rollout-undo", &failed).is_ok());
-    let first = Inspected { revision_previous: None, ..seen() };
+    let first = Inspected { revision_previous: Known::NotApplicable, ..seen() };
     assert_eq!(step("rollout-undo", &first).unwrap_err().code, "no-previous-revision");
+    let unseen = Inspected { revision_previous: Known::NotVisible { why: "no right".into() }, ..seen() };
+    assert_eq!(step("rollout-undo", &unseen).unwrap_err().code, "revisions-not-visible");
     let unknown = Inspected { revision: None, ..seen() };
     assert_eq!(step("rollout-undo", &unknown).unwrap().1, Inverse::Irreversible);
 }

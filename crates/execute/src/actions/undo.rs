@@ -6,8 +6,8 @@
 
 use homeostat_core::{IncidentType, WorkloadKind};
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Recovery,
-    Repeat, Right, Step,
+    Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Known, Objection, PayloadError, Plan, Policy,
+    PreviousRevision, Recovery, Repeat, Right, Step,
 };
 use serde_json::Value;
 
@@ -48,7 +48,14 @@ impl Action for Undo {
     }
 
     fn step(&self, _: &Ask<'_>, seen: &Inspected) -> Result<(Step, Inverse), Objection> {
-        let previous = seen.revision_previous.as_ref().ok_or_else(no_previous_revision)?;
+        let previous = match seen.get::<PreviousRevision>() {
+            Known::Is(previous) => previous,
+            Known::NotApplicable => return Err(no_previous_revision()),
+            Known::NotVisible { why } => {
+                let text = format!("earlier revisions can't be seen: {why}");
+                return Err(Objection::escalate("revisions-not-visible", text));
+            }
+        };
         let change = previous.change.as_ref();
         let back = |revision: &str| Inverse::Step(to(revision, change.map(|change| &change.back)));
         let inverse = seen.revision.as_deref().map_or(Inverse::Irreversible, back);

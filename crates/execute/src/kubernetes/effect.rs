@@ -1,6 +1,6 @@
 //! What a roll-out of a Deployment would take down, predicted from its strategy and its disruption budgets. Pure.
 
-use homeostat_remediate::{Disruption, DisruptionBudget};
+use homeostat_remediate::{Disruption, DisruptionBudget, Known};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -13,7 +13,7 @@ use super::rollout;
 const SHARE_DEFAULT: &str = "25%";
 
 /// How many pods a roll-out takes down at once before new ones are there, and what the budgets say to that.
-pub(super) fn disruption(deployment: &Deployment, budgets: Option<&[PodDisruptionBudget]>) -> Disruption {
+pub(super) fn disruption(deployment: &Deployment, budgets: &Known<Vec<PodDisruptionBudget>>) -> Disruption {
     let wanted = rollout::replicas_wanted(deployment);
     let strategy = deployment.spec.strategy.clone().unwrap_or_default();
     let is_recreate = strategy.type_.as_deref() == Some("Recreate");
@@ -28,7 +28,8 @@ pub(super) fn disruption(deployment: &Deployment, budgets: Option<&[PodDisruptio
             n => n.min(wanted),
         }
     };
-    Disruption { is_recreate, unavailable_max, budget: budgets.and_then(|budgets| tightest(deployment, budgets)) }
+    let budget = budgets.and_then(|budgets| tightest(deployment, budgets));
+    Disruption { is_recreate, unavailable_max, budget }
 }
 
 enum Rounding {
@@ -111,7 +112,7 @@ mod tests {
             (json!(null), 8, 2),
         ];
         for (strategy, replicas, expected) in cases {
-            let found = disruption(&with(strategy.clone(), replicas), Some(&[]));
+            let found = disruption(&with(strategy.clone(), replicas), &Known::NotApplicable);
             assert_eq!(found.unavailable_max, expected, "{strategy} of {replicas}");
         }
     }
@@ -131,13 +132,15 @@ mod tests {
         let ours = json!({ "matchLabels": { "app": "payment-api" } });
         let other = json!({ "matchLabels": { "app": "cart" } });
         let allowed = |budgets: &[PodDisruptionBudget]| {
-            disruption(&deployment(json!({})), Some(budgets)).budget.map(|budget| budget.allowed)
+            disruption(&deployment(json!({})), &Known::Is(budgets.to_vec())).budget.value().map(|budget| budget.allowed)
         };
         assert_eq!(allowed(&[]), None);
         assert_eq!(allowed(&[budget(other, 0, 2)]), None);
         assert_eq!(allowed(&[budget(ours.clone(), 1, 2), budget(json!({}), 0, 2)]), Some(0));
         assert_eq!(allowed(&[budget(ours.clone(), 2, 2)]), Some(2));
         assert_eq!(allowed(&[budget(ours, 2, 1)]), Some(0), "of an older spec");
-        assert_eq!(disruption(&deployment(json!({})), None).budget, None);
+        let unseen = Known::NotVisible { why: "no right".to_owned() };
+        let found = disruption(&deployment(json!({})), &unseen).budget;
+        assert_eq!(found, Known::NotVisible { why: "no right".to_owned() }, "not seen isn't not there");
     }
 }

@@ -1,7 +1,7 @@
 //! From the API server's answers to [`Inspected`], [`WriteOutcome`] and [`Progress`].
 
 use homeostat_core::{Subject, Timestamp, WorkloadKind};
-use homeostat_remediate::{Autoscaler, InspectError, Inspected, Plan, PreviousRevision, Progress};
+use homeostat_remediate::{Autoscaler, InspectError, Inspected, Known, Plan, PreviousRevision, Progress};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -90,18 +90,18 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
         autoscaler,
         owner: owner::owner(metadata),
         marker: marker::marker(&deployment),
-        disruption: effect::disruption(&deployment, budgets.as_deref()),
+        disruption: effect::disruption(&deployment, &budgets),
         has_persistent_volume: ownership::has_persistent_volume(&deployment),
     })
 }
 
-/// The previous revision, or `None` when it isn't there or we may not look: without a known revision nobody can propose
-/// to go back to it, and a restart doesn't need to.
+/// The previous revision. Without the right to look there may be one: nobody can propose to go back to it, and a restart
+/// doesn't need to.
 async fn revision_previous(
     api: &ApiServer,
     subject: &Subject,
     deployment: &Workload,
-) -> Result<Option<PreviousRevision>, InspectError> {
+) -> Result<Known<PreviousRevision>, InspectError> {
     let selector = deployment.spec.selector.clone();
     let selector = Selector::try_from(selector).map_err(|error| InspectError::Unavailable {
         why: format!("{subject}: its selector can't be read: {error}"),
@@ -119,39 +119,38 @@ async fn revision_previous(
             ListParams::default().labels_from(&selector),
         )
         .await;
-    match listed.map_err(|error| inspect_error(error, subject, "list", "replicasets.apps")) {
-        Ok(sets) => Ok(revisions::previous(deployment, &sets)),
-        Err(error @ InspectError::Forbidden { .. }) => {
-            tracing::warn!(%subject, %error, "earlier revisions can't be read, so a rollback can't be proposed");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+    Ok(visible(listed, subject, "replicasets.apps")?.and_then(|sets| revisions::previous(deployment, sets)))
 }
 
-async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Option<Autoscaler>, InspectError> {
+async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Known<Autoscaler>, InspectError> {
     let listed = api
         .list(|client| Api::<HorizontalPodAutoscaler>::namespaced(client, &subject.namespace), ListParams::default())
         .await;
-    match listed.map_err(|error| inspect_error(error, subject, "list", "horizontalpodautoscalers.autoscaling")) {
-        Ok(autoscalers) => Ok(ownership::autoscaler_of(&subject.name, &autoscalers)),
-        // A restart doesn't need this right, so its absence must not stop one; nor may it look like "no autoscaler".
-        Err(error @ InspectError::Forbidden { .. }) => Ok(Some(Autoscaler::NotVisible { why: error.to_string() })),
-        Err(error) => Err(error),
-    }
+    let autoscalers = visible(listed, subject, "horizontalpodautoscalers.autoscaling")?;
+    Ok(autoscalers.and_then(|autoscalers| ownership::autoscaler_of(&subject.name, autoscalers)))
 }
 
-/// The namespace's disruption budgets, or `None` when we may not look: without that right a budget can't be heeded, and the
-/// strategy alone says what a roll-out takes down.
-async fn budgets(api: &ApiServer, subject: &Subject) -> Result<Option<Vec<PodDisruptionBudget>>, InspectError> {
+/// The namespace's disruption budgets. Without the right to look they can't be heeded, and the strategy alone says what a roll-out
+/// takes down.
+async fn budgets(api: &ApiServer, subject: &Subject) -> Result<Known<Vec<PodDisruptionBudget>>, InspectError> {
     let listed = api
         .list(|client| Api::<PodDisruptionBudget>::namespaced(client, &subject.namespace), ListParams::default())
         .await;
-    match listed.map_err(|error| inspect_error(error, subject, "list", "poddisruptionbudgets.policy")) {
-        Ok(budgets) => Ok(Some(budgets)),
+    visible(listed, subject, "poddisruptionbudgets.policy")
+}
+
+/// What was listed, or that it may not be: rights that a restart doesn't need mustn't stop one, and their absence mustn't look like
+/// an empty list.
+fn visible<T>(
+    listed: Result<Vec<T>, CallError>,
+    subject: &Subject,
+    resource: &str,
+) -> Result<Known<Vec<T>>, InspectError> {
+    match listed.map_err(|error| inspect_error(error, subject, "list", resource)) {
+        Ok(objects) => Ok(Known::Is(objects)),
         Err(error @ InspectError::Forbidden { .. }) => {
-            tracing::debug!(%subject, %error, "disruption budgets can't be read, so they aren't considered");
-            Ok(None)
+            tracing::debug!(%subject, %error, "they can't be read, so they aren't considered");
+            Ok(Known::NotVisible { why: error.to_string() })
         }
         Err(error) => Err(error),
     }

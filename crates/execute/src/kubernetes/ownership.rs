@@ -12,7 +12,7 @@ pub(super) fn autoscaler_of(name: &str, autoscalers: &[HorizontalPodAutoscaler])
         let group = target.api_version.as_deref().and_then(|version| version.split_once('/')).map(|(group, _)| group);
         // `extensions` is where Deployments lived before `apps`; the autoscaler still takes it.
         let is_deployment = target.kind == "Deployment" && matches!(group, None | Some("apps" | "extensions"));
-        (is_deployment && target.name == name).then(|| Autoscaler::Seen {
+        (is_deployment && target.name == name).then(|| Autoscaler {
             name: autoscaler.metadata.name.clone().unwrap_or_default(),
             replicas_min: u32::try_from(spec.min_replicas.unwrap_or(1)).unwrap_or(0),
             replicas_max: u32::try_from(spec.max_replicas).unwrap_or(0),

@@ -21,8 +21,8 @@ use homeostat_core::{
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    ActionName, Actions, Disruption, DryRun, InspectError, Inspected, Inverse, Marker, Owner, PayloadError, Plan,
-    PlanId, PreviousRevision, Progress,
+    ActionName, Actions, Disruption, DryRun, InspectError, Inspected, Inverse, Known, Marker, Owner, PayloadError,
+    Plan, PlanId, PreviousRevision, Progress,
 };
 
 /// What the next write does instead of working.
@@ -234,15 +234,17 @@ impl Executor for SimulatedExecutor {
             created_at: object.created_at,
             seen_at: now,
             revision: Some(object.revision.to_string()),
-            revision_previous: object
-                .revision_previous
-                .map(|revision| PreviousRevision { revision: revision.to_string(), change: None }),
+            revision_previous: Known::seen(
+                object
+                    .revision_previous
+                    .map(|revision| PreviousRevision { revision: revision.to_string(), change: None }),
+            ),
             replicas_wanted: object.replicas,
             replicas_available: object.replicas,
             rollout_in_progress: object.rollout_in_progress,
             rollout_failed: object.rollout_failed.clone(),
             paused: object.paused,
-            autoscaler: None,
+            autoscaler: Known::NotApplicable,
             owner: object.owner.clone(),
             marker: object.marker.as_ref().map(|plan| Marker { action: plan.to_string(), at: None }),
             disruption: object.disruption.clone(),

@@ -15,6 +15,7 @@ use crate::guardrails::GUARDRAILS;
 use crate::history::PastAction;
 use crate::inspected::{Disruption, DisruptionBudget, Marker, Owner, PreviousRevision};
 use crate::kill_switch::KillSwitch;
+use crate::known::Known;
 use crate::newest_rows::NewestRows;
 use crate::observation::{Observation, RowScore};
 use crate::policy::{Scope, load_policies};
@@ -96,16 +97,16 @@ remediation_policies:
             created_at: None,
             seen_at: NOW,
             revision: Some("7".into()),
-            revision_previous: Some(PreviousRevision { revision: "6".into(), change: None }),
+            revision_previous: Known::Is(PreviousRevision { revision: "6".into(), change: None }),
             replicas_wanted: 3,
             replicas_available: 1,
             rollout_in_progress: false,
             rollout_failed: None,
             paused: false,
-            autoscaler: None,
+            autoscaler: Known::NotApplicable,
             owner: None,
             marker: None,
-            disruption: Disruption { is_recreate: false, unavailable_max: 1, budget: None },
+            disruption: Disruption { is_recreate: false, unavailable_max: 1, budget: Known::NotApplicable },
             has_persistent_volume: false,
         }),
         history: History::default(),
@@ -321,12 +322,12 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         ("takes-all-down", |case| case.see().disruption.is_recreate = true),
         ("takes-all-down", |case| case.see().disruption.unavailable_max = 3),
         ("disruption-budget", |case| {
-            case.see().disruption.budget = Some(DisruptionBudget { name: "cart".into(), allowed: 0 });
+            case.see().disruption.budget = Known::Is(DisruptionBudget { name: "cart".into(), allowed: 0 });
         }),
         ("cluster-unproven", |case| case.same_cluster = SameCluster::Unproven { why: "two clusters".into() }),
         ("no-previous-revision", |case| {
             case.incident.incident_type = IncidentType::BadDeployment;
-            case.see().revision_previous = None;
+            case.see().revision_previous = Known::NotApplicable;
         }),
     ];
     let mut met = BTreeSet::from(["just-recovered".to_owned()]);

@@ -3,6 +3,7 @@
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
+use crate::inspected::DisruptionBudget;
 use crate::objection::Objection;
 
 pub(super) struct TakesTooMuchDown;
@@ -30,7 +31,9 @@ impl Guardrail for TakesTooMuchDown {
             all_down(&format!("maxUnavailable allows all {wanted} pods to be missing at once"));
         }
         // A budget says what its owner allows to be taken down on purpose.
-        if let Some(budget) = disruption.budget.as_ref().filter(|budget| budget.allowed == 0) {
+        // One that can't be seen isn't heeded: the right to list budgets is optional, and the strategy alone bounds what is missing.
+        let budget = seen.get::<DisruptionBudget>().value();
+        if let Some(budget) = budget.filter(|budget| budget.allowed == 0) {
             let text = format!("the disruption budget {:?} allows no pod to be taken down now", budget.name);
             found.push(Objection::escalate("disruption-budget", text).approvable().with("name", budget.name.as_str()));
         }

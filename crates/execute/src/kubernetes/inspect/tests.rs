@@ -56,25 +56,24 @@ async fn a_deployment_is_seen_as_it_is() {
         created_at: Some("2026-01-05T08:00:00Z".parse().unwrap()),
         seen_at: noon(),
         revision: Some("2".into()),
-        revision_previous: None,
+        revision_previous: Known::NotApplicable,
         replicas_wanted: 6,
         replicas_available: 5,
         rollout_in_progress: false,
         rollout_failed: None,
         paused: true,
-        autoscaler: Some(Autoscaler::Seen { name: "payment".into(), replicas_min: 3, replicas_max: 12 }),
+        autoscaler: Known::Is(Autoscaler { name: "payment".into(), replicas_min: 3, replicas_max: 12 }),
         owner: Some(Owner { name: "Argo CD".into(), seen_by: "argocd.argoproj.io/tracking-id".into() }),
         marker: Some(Marker { action: "act-other".into(), at: Some(noon() - Duration::from_secs(120)) }),
         disruption: Disruption {
             is_recreate: false,
             unavailable_max: 1,
-            budget: Some(DisruptionBudget { name: "pay".into(), allowed: 1 }),
+            budget: Known::Is(DisruptionBudget { name: "pay".into(), allowed: 1 }),
         },
         has_persistent_volume: false,
     };
-    let previous = seen.revision_previous.clone().map(|previous| previous.revision);
-    assert_eq!(previous.as_deref(), Some("1"));
-    assert_eq!(Inspected { revision_previous: None, ..seen }, expected);
+    assert_eq!(seen.get::<PreviousRevision>().value().map(|previous| previous.revision.as_str()), Some("1"));
+    assert_eq!(Inspected { revision_previous: Known::NotApplicable, ..seen }, expected);
     let requests = fake.requests();
     assert!(requests.iter().all(|request| request.method == "GET"), "looking changes nothing: {requests:?}");
     assert!(requests.iter().all(|request| request.head.contains("user-agent: homeostat/")), "{requests:?}");
@@ -89,9 +88,14 @@ async fn a_right_that_a_restart_doesnt_need_doesnt_stop_it_and_isnt_guessed_away
     })
     .await;
     let seen = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap();
-    assert_eq!(seen.revision_previous, None);
-    let Some(Autoscaler::NotVisible { why }) = seen.autoscaler else { panic!("{:?}", seen.autoscaler) };
-    assert!(why.contains("list horizontalpodautoscalers.autoscaling in namespace shop"), "{why}");
+    for (known, resource) in [
+        (seen.get::<PreviousRevision>().map(|_| ()), "replicasets.apps"),
+        (seen.get::<Autoscaler>().map(|_| ()), "horizontalpodautoscalers.autoscaling"),
+        (seen.get::<DisruptionBudget>().map(|_| ()), "poddisruptionbudgets.policy"),
+    ] {
+        let Known::NotVisible { why } = known else { panic!("{resource}: {known:?}") };
+        assert!(why.contains(&format!("list {resource} in namespace shop")), "{why}");
+    }
 }
 
 #[tokio::test]
@@ -107,7 +111,7 @@ async fn lists_are_read_to_their_last_page() {
     })
     .await;
     let seen = fake.executor().await.inspect(&RESTART, &plan().target.subject, noon()).await.unwrap();
-    assert!(matches!(seen.autoscaler, Some(Autoscaler::Seen { .. })), "{:?}", seen.autoscaler);
+    assert!(seen.get::<Autoscaler>().value().is_some(), "{:?}", seen.autoscaler);
 }
 
 #[tokio::test]

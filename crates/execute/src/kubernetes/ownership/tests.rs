@@ -8,7 +8,7 @@ const AUTOSCALERS: &str = include_str!("../fixtures/autoscalers.json");
 #[test]
 fn the_autoscaler_is_the_one_of_this_kind_and_name() {
     let autoscalers: Vec<HorizontalPodAutoscaler> = items(AUTOSCALERS);
-    let expected = Autoscaler::Seen { name: "payment".into(), replicas_min: 3, replicas_max: 12 };
+    let expected = Autoscaler { name: "payment".into(), replicas_min: 3, replicas_max: 12 };
     assert_eq!(autoscaler_of("payment-api", &autoscalers), Some(expected));
     assert_eq!(autoscaler_of("cart-api", &autoscalers), None);
     assert_eq!(autoscaler_of("payment-api", &[]), None);
