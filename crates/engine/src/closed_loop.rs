@@ -41,7 +41,7 @@ pub(crate) fn train_on_shop(
 ) -> anyhow::Result<(Shop, Trained)> {
     let mut shop = Shop::new(spec.clone(), seed.fork("shop"), start()).context("the shop")?;
     shop.advance_to(start() + Duration::from_secs(u64::from(days) * 86_400));
-    let runtime = training::onnx_runtime(detection.onnx_library.as_deref())?;
+    let runtime = training::load_options(detection.onnx_library.as_deref())?;
     let ensembles = training::ensemble_spec(detection);
     let (share, seed) = (detection.share_models, seed.fork("training"));
     let trained = training::train(&shop.history(), &ensembles, share, &runtime, seed, progress);
@@ -115,6 +115,12 @@ impl ClosedLoop {
     #[cfg(test)]
     pub(crate) fn comparing_replicas(self) -> Self {
         Self { compares_replicas: true, ..self }
+    }
+
+    /// What happened to incidents so far.
+    #[cfg(test)]
+    pub(crate) fn changes(&self) -> &[IncidentChange] {
+        &self.changes
     }
 
     /// The shop.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use homeostat_core::{
-    Calendar, Incident, IncidentChange, IncidentState, Rollout, Schema, Score, Subject, Timestamp, Topology,
+    Calendar, Incident, IncidentChange, IncidentState, PlannedEvent, Rollout, Schema, Score, Subject, Timestamp,
+    Topology,
 };
 use homeostat_detect::{AssessedRow, Gate, Hysteresis};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::limits::LimitWatch;
 
 mod attribution;
 mod cause;
+mod context;
 mod evidence;
 mod open;
 mod published;
@@ -26,7 +28,7 @@ mod watch;
 
 use cause::Causes;
 use open::{Known, Open};
-use watch::Watch;
+use watch::{EventKey, Watch};
 
 /// The tracker's options but for its [`Hysteresis`].
 ///
@@ -128,6 +130,10 @@ pub struct SubjectRow<'a> {
 /// signals. Load (traffic without failures) goes the other way: it comes down from callers, so a subject whose traffic alone
 /// changed belongs to the incident of what calls it. Evidence of the subject's own (memory, kills, restarts, lost replicas, or trouble after a roll-out) always opens
 /// an incident of its own, annotated. Within a cycle of dependencies the highest score is taken for the cause.
+///
+/// **One incident per planned event.** Who has more traffic in a planned event, without errors and without evidence of its own, belongs to
+/// the first incident of that event: it is added to its `affected`. When that one is over, load that comes up once more while the event lasts,
+/// and goes down when it ends, is no news.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     hysteresis: Hysteresis,
@@ -276,15 +282,26 @@ impl Tracker {
                     self.affect(&cause, row.subject);
                     continue;
                 }
-                if self.is_affected(row.subject) {
+                if self.is_affected(&opening, context) {
                     continue;
+                }
+                if let Some(event) = opening.event(context, &self.times) {
+                    if let Some(first) = self.first_of_event(event, context) {
+                        self.affect(&first, row.subject);
+                        continue;
+                    }
+                    if opening.is_mere_load() && self.is_told(event) {
+                        continue;
+                    }
                 }
                 if self.waits(row.subject, opening.is_load(), context) {
                     continue;
                 }
             }
+            let event = opening.event(context, &self.times).map(EventKey::of);
             if let Some(watch) = self.watches.get_mut(row.subject) {
                 watch.waited_rows = 0;
+                watch.told_event = event.or(watch.told_event.take());
                 watch.open = Some(opening);
             }
         }
@@ -326,9 +343,29 @@ impl Tracker {
         true
     }
 
-    /// Whether an open incident already has it among those that suffer: what is seen of it then is that incident's.
-    fn is_affected(&self, subject: &Subject) -> bool {
-        self.open_incidents().any(|incident| incident.affected.contains(subject))
+    /// Whether an open incident already has it among those that suffer: what is seen of it then is that incident's. A planned event
+    /// explains no errors.
+    fn is_affected(&self, opening: &Open, context: &ClusterContext) -> bool {
+        let subject = &opening.incident().subject;
+        let has_it = |open: &Open| {
+            open.incident().affected.contains(subject)
+                && (!opening.has_errors() || open.event(context, &self.times).is_none())
+        };
+        self.watches.values().filter_map(|watch| watch.open.as_ref()).any(has_it)
+    }
+
+    /// The subject of the oldest incident that this planned event explains.
+    fn first_of_event(&self, event: &PlannedEvent, context: &ClusterContext) -> Option<Subject> {
+        let open = self.watches.values().filter_map(|watch| watch.open.as_ref());
+        let of_event = open.filter(|open| open.event(context, &self.times) == Some(event)).map(Open::incident);
+        let first = of_event.min_by_key(|incident| (incident.opened_at, &incident.subject));
+        first.map(|incident| incident.subject.clone())
+    }
+
+    /// Whether an incident of this planned event was opened before.
+    fn is_told(&self, event: &PlannedEvent) -> bool {
+        let key = EventKey::of(event);
+        self.watches.values().any(|watch| watch.told_event.as_ref() == Some(&key))
     }
 
     fn affect(&mut self, cause: &Subject, affected: &Subject) {

@@ -133,6 +133,25 @@ pub(crate) fn is_load(evidence: &[Evidence]) -> bool {
     is_load && !signs.up(Signal::ErrorRatio) && !is_its_own(evidence)
 }
 
+/// Whether a planned event explains this evidence: there is more traffic, nothing fails, and nothing is the subject's own. That
+/// traffic goes down is explained once the event `is_over`.
+pub(crate) fn fits_event(evidence: &[Evidence], is_over: bool) -> bool {
+    let signs = Signs { evidence, typing_context: TypingContext::default() };
+    let is_less = evidence.iter().any(|one| one.signal == Signal::Traffic && one.deviation < 0.0);
+    let is_more = signs.up(Signal::Traffic) || is_mere_load(evidence);
+    is_more && (is_over || !is_less) && !signs.up(Signal::ErrorRatio) && !is_its_own(evidence)
+}
+
+/// Whether this evidence is nothing but load, or nothing of it stands out.
+pub(crate) fn is_mere_load(evidence: &[Evidence]) -> bool {
+    is_load(evidence) || evidence.iter().all(|one| one.deviation.abs() < DEVIATING_MIN)
+}
+
+/// Whether something fails that a planned event never explains.
+pub(crate) fn has_errors(evidence: &[Evidence]) -> bool {
+    Signs { evidence, typing_context: TypingContext::default() }.up(Signal::ErrorRatio)
+}
+
 /// Whether a roll-out of the subject explains this evidence better than anything it depends on.
 pub(crate) fn fits_rollout(evidence: &[Evidence]) -> bool {
     let signs = Signs { evidence, typing_context: TypingContext::default() };
@@ -226,6 +245,24 @@ mod tests {
         for (signals, typing_context, wanted) in cases {
             assert_eq!(incident_type(&evidence(signals), *typing_context), *wanted, "{signals:?} {typing_context:?}");
         }
+    }
+
+    #[test]
+    fn a_planned_event_explains_more_traffic_and_what_follows_and_no_failure() {
+        use Signal as S;
+        for (signals, wanted) in [
+            (&[(S::Traffic, 9.0)][..], true),
+            (&[(S::Latency, 20.0), (S::Cpu, 9.0), (S::Memory, 5.0), (S::Traffic, 4.0)], true),
+            (&[(S::Latency, 20.0)], false),
+            (&[(S::Cpu, 9.0)], false),
+            (&[(S::Cpu, 2.0)], true),
+            (&[(S::Traffic, -9.0)], false),
+            (&[(S::Traffic, 9.0), (S::ErrorRatio, 4.0)], false),
+            (&[(S::Traffic, 9.0), (S::OomKills, 9.0)], false),
+        ] {
+            assert_eq!(fits_event(&evidence(signals), false), wanted, "{signals:?}");
+        }
+        assert!(fits_event(&evidence(&[(S::Traffic, -9.0)]), true), "what it brought goes away again");
     }
 
     #[test]

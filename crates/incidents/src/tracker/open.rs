@@ -4,26 +4,25 @@ use std::time::Duration;
 
 use homeostat_core::{
     Annotation, Calibrated, CorrelationId, Evidence, Fused, Incident, IncidentChange, IncidentId, IncidentState,
-    IncidentType, Score, Signal, Subject, Timestamp,
+    IncidentType, PlannedEvent, Score, Signal, Subject, Timestamp,
 };
 use homeostat_detect::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Causes;
+use super::context::{covering, rollouts};
 use super::evidence::{bring_up_to, lasting, merge};
 use super::published::Published;
 use super::{ClusterContext, SubjectRow, TrackerTimes, is_flowing};
 use crate::confidence::Calibration;
 use crate::replica_watch::OutlierReplica;
 use crate::typing::{
-    DEVIATING_MIN, TypingContext, evidence_of, fits_rollout, incident_type, is_its_own, is_load, sharpened,
+    DEVIATING_MIN, TypingContext, evidence_of, fits_event, fits_rollout, has_errors, incident_type, is_its_own,
+    is_load, is_mere_load, sharpened,
 };
 
 /// Subjects listed as affected: a page that lists more helps nobody, and it bounds the incident's size.
 const AFFECTED_MAX: usize = 64;
-
-/// Roll-outs listed. Of more than four in half an hour the earliest four are as good a hint.
-const ROLLOUTS_MAX: usize = 4;
 
 /// A stale incident is open again when its data is at most this share of the staleness time old: where data always lags by about
 /// that time, an incident must not go stale and come back at every step.
@@ -228,6 +227,24 @@ impl Open {
         fits_rollout(&self.peaks) && !rollouts(&self.incident, context, times).is_empty()
     }
 
+    /// The planned event that explains it, and under which all that it explains is one incident.
+    pub(super) fn event<'a>(&self, context: &'a ClusterContext, times: &TrackerTimes) -> Option<&'a PlannedEvent> {
+        let Incident { subject, opened_at, .. } = &self.incident;
+        let event = covering(subject, *opened_at, context, times)?;
+        let is_over = event.end <= *opened_at;
+        (fits_event(&self.peaks, is_over) && !self.by_replicas).then_some(event)
+    }
+
+    /// Whether it is nothing but load, or nothing stands out.
+    pub(super) fn is_mere_load(&self) -> bool {
+        is_mere_load(&self.peaks)
+    }
+
+    /// Whether something fails.
+    pub(super) fn has_errors(&self) -> bool {
+        has_errors(&self.peaks)
+    }
+
     /// Takes the next row.
     pub(super) fn observe(&mut self, row: &SubjectRow<'_>, means: &RowMeans, times: &TrackerTimes) {
         let at = row.row.assessment.at;
@@ -408,9 +425,7 @@ impl Open {
     ) {
         let Known { causes, outliers } = known;
         let incident = &mut self.incident;
-        // When an event ends, what it brought goes away again: that is as planned as the event.
-        let covering = |moment: Timestamp| context.calendar.covering(&incident.subject, moment);
-        let event = covering(at).or_else(|| covering(at - times.rollout_recent));
+        let event = covering(&incident.subject, at, context, times);
         let event = event.map(|event| Annotation::PlannedEvent { name: event.name.clone() });
         let rollouts = rollouts(incident, context, times);
         let dependencies = causes.iter().map(|cause| Annotation::DependencyAffected {
@@ -462,25 +477,4 @@ impl Open {
 fn deviating(evidence: &[Evidence]) -> Vec<String> {
     let deviating = evidence.iter().filter(|one| one.deviation.abs() >= DEVIATING_MIN);
     deviating.map(|one| one.feature.clone()).collect()
-}
-
-/// The roll-outs that may have caused it: those known so far, and those of the subject, not by us, shortly before it opened.
-fn rollouts(incident: &Incident, context: &ClusterContext, times: &TrackerTimes) -> Vec<Annotation> {
-    let is_rollout = |annotation: &&Annotation| match annotation {
-        Annotation::RecentRollout { .. } => true,
-        Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } | Annotation::ReplicaOutlier { .. } => {
-            false
-        }
-    };
-    let mut found: Vec<Annotation> = incident.annotations.iter().filter(is_rollout).cloned().collect();
-    for rollout in &context.rollouts {
-        let shortly_before =
-            rollout.at <= incident.opened_at && incident.opened_at.since(rollout.at) <= times.rollout_recent;
-        let annotation = Annotation::RecentRollout { at: rollout.at, revision: rollout.revision.clone() };
-        if !rollout.by_us && rollout.subject == incident.subject && shortly_before && !found.contains(&annotation) {
-            found.push(annotation);
-        }
-    }
-    found.truncate(ROLLOUTS_MAX);
-    found
 }

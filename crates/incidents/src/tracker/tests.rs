@@ -348,6 +348,44 @@ fn a_planned_event_is_annotated_and_the_incident_is_not_lost() {
 }
 
 #[test]
+fn a_planned_event_is_one_incident_however_many_it_reaches() {
+    let mut play = Play::new();
+    play.context.calendar.events = vec![PlannedEvent {
+        name: "sale".into(),
+        start: play.now(),
+        end: play.now() + Duration::from_secs(3_600),
+        namespaces: vec![],
+        workloads: vec![],
+    }];
+    let (surge, slow_surge) = ([0.0, 0.0, 0.0, 20.0], [9.0, 0.0, 0.0, 9.0]);
+    let changes = play.steps(3, &[given("cart", 1.5, surge), given("web", 1.4, surge)]);
+    assert_eq!(names(&changes), [("opened", "cart".into())]);
+    let changes = play.steps(3, &[given("cart", 1.5, surge), given("web", 1.4, surge), given("db", 1.4, slow_surge)]);
+    assert_eq!(names(&changes), [("updated", "cart".into())]);
+    assert_eq!(play.open()[0].affected, [subject("web"), subject("db")]);
+    // When it has calmed down, more load is still the event's.
+    let changes = play.steps(6, &[given("cart", 0.1, CALM), given("web", 0.1, CALM), given("db", 0.1, CALM)]);
+    assert_eq!(names(&changes), [("resolved", "cart".into())]);
+    play.minute += 6;
+    assert!(play.steps(3, &[given("cart", 1.5, surge), given("web", 1.5, surge)]).is_empty(), "it was told");
+    // What more traffic doesn't explain is an incident all the same.
+    let failing = [
+        given("pay", 1.5, SLOW),
+        given("worker", 1.5, [0.0, 0.0, 9.0, 9.0]),
+        given("shop", 1.5, [0.0, 0.0, 0.0, -9.0]),
+    ];
+    let changes = play.steps(3, &failing);
+    assert_eq!(names(&changes), [("opened", "pay".into()), ("opened", "shop".into()), ("opened", "worker".into())]);
+    assert_eq!(changes[0].incident().planned_event(), Some("sale"), "annotated");
+    // What it brought goes away again; what goes on long after it is none of it any more.
+    play.minute += 50;
+    assert!(!play.steps(2, &[given("back", 1.5, [0.0, 0.0, 0.0, -9.0])]).iter().any(|one| one.name() == "opened"));
+    play.minute += 60;
+    let changes = play.steps(2, &[given("cart", 1.5, surge), given("late", 1.5, surge)]);
+    assert!(names(&changes).contains(&("opened", "late".into())), "{:?}", names(&changes));
+}
+
+#[test]
 fn a_type_sharpens_and_the_end_of_a_fault_is_no_new_symptom() {
     let mut play = Play::new();
     play.steps(2, &[given("cart", 1.5, SLOW)]);

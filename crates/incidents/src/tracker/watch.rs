@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{Score, Timestamp};
+use homeostat_core::{PlannedEvent, Score, Timestamp};
 use homeostat_detect::{Gate, Hysteresis};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub(super) struct Watch {
     pub(super) waited_rows: u32,
     /// Until then it can't open an incident, because what it depends on has only just recovered.
     pub(super) settles_until: Option<Timestamp>,
+    /// The planned event that an incident of it was opened in: what else the event explains is no news.
+    #[serde(default)]
+    pub(super) told_event: Option<EventKey>,
     /// Its replicas that are unlike the others, and when they were compared last.
     #[serde(default, alias = "apart")]
     pub(super) outliers: Vec<OutlierReplica>,
@@ -41,6 +44,19 @@ pub(super) struct Watch {
     /// Most features that a row of it had.
     #[serde(default)]
     n_present_max: usize,
+}
+
+/// Which planned event it is: one of the same name may come every week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EventKey {
+    name: String,
+    start: Timestamp,
+}
+
+impl EventKey {
+    pub(super) fn of(event: &PlannedEvent) -> Self {
+        Self { name: event.name.clone(), start: event.start }
+    }
 }
 
 impl Watch {

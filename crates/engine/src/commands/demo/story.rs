@@ -30,15 +30,6 @@ pub(super) struct Story {
     told: BTreeMap<IncidentId, Told>,
     /// Actions that were verified to have helped: that the next one is refused is no news.
     helped: BTreeSet<IncidentId>,
-    /// The incident that each planned event is told of; the others it covers are told with that one.
-    planned: BTreeMap<String, Planned>,
-}
-
-/// A planned event and the incidents that it covers.
-struct Planned {
-    first: IncidentId,
-    others: BTreeSet<IncidentId>,
-    is_told: bool,
 }
 
 /// What was last said of an incident.
@@ -82,14 +73,7 @@ pub(super) fn trained(trained: &Trained, days: u32, took: Duration) -> String {
 
 impl Story {
     pub(super) fn new(began: Timestamp, paint: Paint) -> Self {
-        Self {
-            began,
-            paint,
-            numbers: BTreeMap::new(),
-            told: BTreeMap::new(),
-            helped: BTreeSet::new(),
-            planned: BTreeMap::new(),
-        }
+        Self { began, paint, numbers: BTreeMap::new(), told: BTreeMap::new(), helped: BTreeSet::new() }
     }
 
     /// The lines of one tick.
@@ -106,32 +90,13 @@ impl Story {
 
     /// What a terminal shows in its last line meanwhile.
     pub(super) fn status(&self, now: Timestamp, tick: &Tick) -> String {
-        let open = tick.open.iter().filter(|incident| !self.is_covered(&incident.id)).count();
+        let open = tick.open.len();
         let line = format!("  {}  {} services watched, {open} incidents open", self.clock(now), tick.n_scored);
         self.paint.with(Tone::Aside, &line)
     }
 
-    /// Whether an incident is told with another one of the same planned event.
-    fn is_covered(&self, id: &IncidentId) -> bool {
-        self.planned.values().any(|planned| planned.others.contains(id))
-    }
-
-    /// Puts an incident in a planned event with the event's first one; says whether it is another one.
-    fn joins(&mut self, incident: &Incident) -> bool {
-        let Some(event) = incident.planned_event() else { return self.is_covered(&incident.id) };
-        let fresh = || Planned { first: incident.id.clone(), others: BTreeSet::new(), is_told: false };
-        let planned = self.planned.entry(event.to_owned()).or_insert_with(fresh);
-        if planned.first != incident.id && !self.numbers.contains_key(&incident.id) {
-            planned.others.insert(incident.id.clone());
-        }
-        planned.others.contains(&incident.id)
-    }
-
     fn tell_change(&mut self, text: &mut String, now: Timestamp, change: &IncidentChange) {
         let incident = change.incident();
-        if self.joins(incident) {
-            return self.tell_joined(text, now, incident);
-        }
         let next = self.numbers.len() + 1;
         self.numbers.entry(incident.id.clone()).or_insert(next);
         let before = self.told.get(&incident.id).copied();
@@ -188,19 +153,6 @@ impl Story {
             let names: Vec<&str> = incident.affected.iter().map(|subject| subject.name.as_str()).collect();
             self.detail(text, &format!("affected, left alone: {}", names.join(", ")));
         }
-    }
-
-    /// Tells once that a planned event covers more incidents than its first one.
-    fn tell_joined(&mut self, text: &mut String, now: Timestamp, incident: &Incident) {
-        let Some(planned) = self.planned.values_mut().find(|planned| planned.others.contains(&incident.id)) else {
-            return;
-        };
-        if std::mem::replace(&mut planned.is_told, true) {
-            return;
-        }
-        let first = planned.first.clone();
-        let what = "the same planned event covers more services: annotated, nothing is done";
-        self.line(text, now, &first, Tone::Aside, "covered", what);
     }
 
     /// An update is worth a line when it changes what people would do: the type, who is affected, or what else is known.
@@ -269,7 +221,7 @@ impl Story {
     }
 
     fn tell_decision(&self, text: &mut String, now: Timestamp, incident: &IncidentId, decision: &Decision) {
-        if self.is_covered(incident) || (self.helped.contains(incident) && decision.plan().is_none()) {
+        if self.helped.contains(incident) && decision.plan().is_none() {
             return;
         }
         let action = decision.action().map_or("no action", |action| action.as_str());
@@ -295,9 +247,6 @@ impl Story {
     }
 
     fn line(&self, text: &mut String, now: Timestamp, id: &IncidentId, tone: Tone, word: &str, what: &str) {
-        if self.is_covered(id) {
-            return;
-        }
         let number = self.numbers.get(id).map_or_else(String::new, |number| format!("#{number}"));
         let head = format!("  {}  {number:<3} {}", self.clock(now), self.paint.with(tone, &format!("{word:<9}")));
         for (idx, line) in wrapped(what, WIDTH - TEXT_AT).iter().enumerate() {

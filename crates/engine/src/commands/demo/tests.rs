@@ -1,7 +1,9 @@
+use homeostat_core::IncidentChange;
+
 use super::story::WIDTH;
 use super::*;
 
-async fn whole_demo(seed: u64) -> String {
+async fn whole_demo(seed: u64) -> (String, Played) {
     let args = DemoArgs { seed, storage: None };
     let paint = Paint::off();
     let mut text = story::title(paint, &policies().expect("the demo's policies"));
@@ -9,7 +11,7 @@ async fn whole_demo(seed: u64) -> String {
     while let Some(minute) = played.step().await {
         text.push_str(&minute.lines);
     }
-    text + &played.ending(None)
+    (text + &played.ending(None), played)
 }
 
 /// The words of the lines about one incident, in order.
@@ -20,12 +22,14 @@ fn words_of<'a>(text: &'a str, number: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn the_demo_fits_80_columns_tells_one_campaign_and_says_what_to_do_next() {
-    let text = whole_demo(7).await;
+    let (text, played) = whole_demo(7).await;
     for line in text.lines() {
         assert!(line.chars().count() <= WIDTH, "wider than {WIDTH} columns: {line}");
     }
     assert_eq!(text.matches(" firing ").count(), 4, "one for each thing that happens\n{text}");
     assert_eq!(text.matches("planned event: campaign").count(), 1, "{text}");
+    let opened = played.closed.changes().iter().filter(|change| matches!(change, IncidentChange::Opened(_)));
+    assert_eq!(opened.count(), 4, "the tracker has no other incidents than those that are told");
     for number in ["#1", "#2", "#3", "#4"] {
         let words = words_of(&text, number);
         let verified = words.iter().position(|word| *word == "verified").unwrap_or(words.len());
