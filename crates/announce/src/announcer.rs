@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use homeostat_core::{Escalation, Incident, IncidentChange, IncidentId, IncidentState};
+use homeostat_core::{Escalation, Incident, IncidentChange, IncidentId, IncidentState, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -13,9 +13,9 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::event::{Event, EventKind, Payload};
 use crate::lane::Lane;
-use crate::mirroring::{MirrorTask, Open, StreamTask};
+use crate::mirroring::Open;
 use crate::outbox::{End, New, Outbox, OutboxError};
-use crate::outlet::Outlet;
+use crate::outlets::Outlets;
 use crate::queue::{Entry, Full, due_after_start};
 use crate::status::Status;
 
@@ -32,11 +32,7 @@ const OVERDUE_AFTER: Duration = Duration::from_secs(300);
 pub struct Announcer {
     source: String,
     disk: Arc<Disk>,
-    lanes: Vec<Arc<Lane>>,
-    /// The lanes that get every change.
-    for_changes: Vec<usize>,
-    mirrors: Vec<Arc<MirrorTask>>,
-    streams: Vec<Arc<StreamTask>>,
+    outlets: watch::Sender<Arc<Outlets>>,
     open: watch::Sender<Open>,
     sequence: AtomicU64,
     n_overdue: AtomicU64,
@@ -63,31 +59,11 @@ impl Announcer {
         outbox: Outbox,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OutboxError> {
-        let (mut lanes, mut for_changes, mut mirrors, mut streams) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (name, channel) in channels.iter() {
-            match &channel.outlet {
-                Outlet::Deliver(deliver) => {
-                    if channel.changes {
-                        for_changes.push(lanes.len());
-                    }
-                    lanes.push(Arc::new(Lane::new(name, channel.kind, Arc::clone(deliver))));
-                }
-                Outlet::Mirror(mirror) => {
-                    mirrors.push(Arc::new(MirrorTask::new(name, channel.kind, Arc::clone(mirror))));
-                }
-                Outlet::Stream(stream) => {
-                    streams.push(Arc::new(StreamTask::new(name, channel.kind, Arc::clone(stream))));
-                }
-            }
-        }
         let announcer = Self {
             source: source.into(),
             sequence: AtomicU64::new(outbox.last_sequence()?),
             disk: Arc::new(Disk::new(outbox, clock)),
-            lanes,
-            for_changes,
-            mirrors,
-            streams,
+            outlets: watch::Sender::new(Arc::new(Outlets::of(channels, &[]))),
             open: watch::Sender::new(Open::default()),
             n_overdue: AtomicU64::new(0),
         };
@@ -95,13 +71,37 @@ impl Announcer {
         Ok(announcer)
     }
 
+    fn outlets(&self) -> Arc<Outlets> {
+        Arc::clone(&self.outlets.borrow())
+    }
+
+    /// From now on these channels are there. What waits for one that stays goes on waiting for it, and is tried at once where it leads now.
+    /// What waits for one that is gone fails, but for its calls, which go to the default channel. Mirrors and streams begin anew.
+    pub fn reload(&self, channels: &Channels) {
+        let before = self.outlets();
+        let now = Arc::new(Outlets::of(channels, &before.lanes));
+        self.outlets.send_replace(Arc::clone(&now));
+        for lane in before.lanes.iter().filter(|lane| now.lane(&lane.name).is_none()) {
+            let left = lane.queue().take_all();
+            lane.end();
+            for entry in left {
+                self.give_up_channel(&lane.name, &entry.event, entry.queued_at);
+            }
+        }
+        // A channel that is new to changes hears of what is open.
+        if now.for_changes.iter().any(|lane| !before.for_changes.iter().any(|known| Arc::ptr_eq(known, lane))) {
+            self.disk.want_resync();
+        }
+    }
+
     /// Publishes changes to every channel that wants changes.
     pub fn announce(&self, changes: &[IncidentChange]) -> Kept {
+        let outlets = self.outlets();
         let mut rows = Vec::new();
         for change in changes {
             let event = Arc::new(Event::of_change(change, &self.source, self.next_sequence()));
-            self.streams.iter().for_each(|stream| stream.push(&event));
-            rows.extend(self.for_changes.iter().map(|lane| (Arc::clone(&event), *lane)));
+            outlets.streams.iter().for_each(|stream| stream.push(&event));
+            rows.extend(outlets.for_changes.iter().map(|lane| (Arc::clone(&event), Arc::clone(lane))));
         }
         self.publish(rows)
     }
@@ -110,23 +110,23 @@ impl Announcer {
     /// channel. `incident` is what is known of the incident; the call goes out in any case.
     pub fn escalate(&self, escalation: &Escalation, incident: Option<&Incident>) -> Kept {
         let event = Arc::new(Event::of_escalation(escalation, incident, &self.source, self.next_sequence()));
-        self.streams.iter().for_each(|stream| stream.push(&event));
+        self.outlets().streams.iter().for_each(|stream| stream.push(&event));
         let named = escalation.channels.iter();
-        let mut lanes: Vec<usize> = named.filter_map(|channel| self.lane_or_default(channel, &event)).collect();
+        let mut lanes: Vec<Arc<Lane>> = named.filter_map(|channel| self.lane_or_default(channel, &event)).collect();
         if lanes.is_empty() {
             lanes.extend(self.lane_or_default(Channels::DEFAULT, &event));
         }
         if lanes.is_empty() {
             return Kept::Nowhere;
         }
-        lanes.sort_unstable();
-        lanes.dedup();
+        lanes.sort_by(|left, right| left.name.cmp(&right.name));
+        lanes.dedup_by(|left, right| left.name == right.name);
         self.publish(lanes.into_iter().map(|lane| (Arc::clone(&event), lane)).collect())
     }
 
     /// Shows mirrors what is open now.
     pub fn show(&self, open: &[Incident]) {
-        if !self.mirrors.is_empty() {
+        if !self.outlets().mirrors.is_empty() {
             self.open.send_if_modified(|shown| {
                 let is_changed = shown.as_slice() != open;
                 if is_changed {
@@ -147,11 +147,11 @@ impl Announcer {
     /// the end of those that it takes for open and `ended` knows to be over. What it knows isn't told again.
     pub fn resync(&self, open: &[Incident], ended: impl Fn(&IncidentId) -> Option<Incident>) -> Kept {
         let mut rows = Vec::new();
-        for lane in &self.for_changes {
-            let name = &self.lanes[*lane].name;
+        for lane in &self.outlets().for_changes {
+            let name = &lane.name;
             // Without knowing what was told everything would be told again; the wish for it stays.
             let Ok(mut known) = self.disk.outbox.known_incidents(name) else { return Kept::InMemory };
-            for entry in self.lanes[*lane].queue().entries().filter(|entry| !entry.on_disk) {
+            for entry in lane.queue().entries().filter(|entry| !entry.on_disk) {
                 if entry.event.kind() == EventKind::Change {
                     known.insert(entry.event.incident_id().clone(), entry.event.closes());
                 }
@@ -165,11 +165,9 @@ impl Announcer {
             if !missing.is_empty() {
                 tracing::info!(channel = name, missing = missing.len(), "sending the channel the changes it missed");
             }
-            rows.extend(
-                missing
-                    .iter()
-                    .map(|change| (Arc::new(Event::of_change(change, &self.source, self.next_sequence())), *lane)),
-            );
+            rows.extend(missing.iter().map(|change| {
+                (Arc::new(Event::of_change(change, &self.source, self.next_sequence())), Arc::clone(lane))
+            }));
         }
         self.disk.resynced();
         self.publish(rows)
@@ -185,9 +183,10 @@ impl Announcer {
         let now = self.disk.clock.now();
         // Reading fails only when writing does, too, which the status says.
         let failed = self.disk.outbox.failed().unwrap_or_default();
-        let mut channels: Vec<_> = self.lanes.iter().map(|lane| lane.status(now)).collect();
-        channels.extend(self.mirrors.iter().map(|task| task.side.status()));
-        channels.extend(self.streams.iter().map(|task| task.side.status()));
+        let outlets = self.outlets();
+        let mut channels: Vec<_> = outlets.lanes.iter().map(|lane| lane.status(now)).collect();
+        channels.extend(outlets.mirrors.iter().map(|task| task.side.status()));
+        channels.extend(outlets.streams.iter().map(|task| task.side.status()));
         for channel in &mut channels {
             let failed = |kind| failed.get(&(channel.name.clone(), kind)).copied().unwrap_or_default();
             (channel.n_failed_changes, channel.n_failed_escalations) =
@@ -195,7 +194,7 @@ impl Announcer {
         }
         channels.sort_by(|left, right| left.name.cmp(&right.name));
         let n_only_in_memory =
-            self.lanes.iter().map(|lane| lane.queue().entries().filter(|entry| !entry.on_disk).count());
+            outlets.lanes.iter().map(|lane| lane.queue().entries().filter(|entry| !entry.on_disk).count());
         Status {
             channels,
             outbox_writable: self.disk.is_writable(),
@@ -206,19 +205,7 @@ impl Announcer {
     /// Delivers until `end` is done, and then for two seconds at most what was never tried. It is a task of its own, in which each channel has its
     /// own: no receiver holds up another, or whoever publishes. What isn't delivered by then stays in the outbox.
     pub async fn run(self: Arc<Self>, end: impl Future<Output = ()>) {
-        let ending = watch::Sender::new(false);
         let mut lanes = JoinSet::new();
-        for lane in &self.lanes {
-            lanes.spawn(Arc::clone(lane).run(Arc::clone(&self.disk), ending.subscribe()));
-        }
-        // These keep nothing that must arrive, so they are cut off at the end.
-        let mut sides = JoinSet::new();
-        for mirror in &self.mirrors {
-            sides.spawn(Arc::clone(mirror).run(Arc::clone(&self.disk.clock), self.open.subscribe()));
-        }
-        for stream in &self.streams {
-            sides.spawn(Arc::clone(stream).run(Arc::clone(&self.disk.clock)));
-        }
         let upkeep = async {
             loop {
                 self.upkeep();
@@ -228,8 +215,9 @@ impl Announcer {
         tokio::select! {
             () = end => {}
             () = upkeep => {}
+            () = self.keep_running(&mut lanes) => {}
         }
-        ending.send_replace(true);
+        self.outlets().lanes.iter().for_each(|lane| lane.end());
         tokio::select! {
             () = async { while lanes.join_next().await.is_some() {} } => {}
             () = self.disk.clock.sleep(ENDING_MAX) => {}
@@ -238,6 +226,33 @@ impl Announcer {
         let n_pending = self.status().n_pending();
         if n_pending > 0 {
             tracing::warn!(n_pending, "undelivered events remain; they are sent after the next start");
+        }
+    }
+
+    /// Runs the channels that are configured, also after a reload. Those that are gone were told to end.
+    async fn keep_running(&self, lanes: &mut JoinSet<()>) {
+        let mut changes = self.outlets.subscribe();
+        let mut running: Vec<Arc<Lane>> = Vec::new();
+        loop {
+            let now = Arc::clone(&changes.borrow_and_update());
+            let is_running = |lane: &Arc<Lane>| running.iter().any(|known| Arc::ptr_eq(known, lane));
+            for lane in now.lanes.iter().filter(|lane| !is_running(lane)) {
+                lanes.spawn(Arc::clone(lane).run(Arc::clone(&self.disk)));
+            }
+            running.clone_from(&now.lanes);
+            // These keep nothing that must arrive, so they are cut off.
+            let mut sides = JoinSet::new();
+            for mirror in &now.mirrors {
+                sides.spawn(Arc::clone(mirror).run(Arc::clone(&self.disk.clock), self.open.subscribe()));
+            }
+            for stream in &now.streams {
+                sides.spawn(Arc::clone(stream).run(Arc::clone(&self.disk.clock)));
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+            // Tasks that have ended are forgotten.
+            while lanes.try_join_next().is_some() {}
         }
     }
 
@@ -253,7 +268,7 @@ impl Announcer {
     }
 
     fn write_entries(&self) {
-        for lane in &self.lanes {
+        for lane in &self.outlets().lanes {
             let unwritten: Vec<Entry> = lane.queue().entries().filter(|entry| !entry.on_disk).cloned().collect();
             if unwritten.is_empty() {
                 continue;
@@ -277,7 +292,7 @@ impl Announcer {
     fn sound_the_alarm(&self) {
         let now = self.disk.clock.now();
         let mut n_overdue = 0;
-        for lane in &self.lanes {
+        for lane in &self.outlets().lanes {
             let queue = lane.queue();
             let overdue = queue.entries().filter(|entry| {
                 entry.event.kind() == EventKind::Escalation && now.since(entry.queued_at) >= OVERDUE_AFTER
@@ -292,30 +307,28 @@ impl Announcer {
         }
     }
 
-    fn publish(&self, rows: Vec<(Arc<Event>, usize)>) -> Kept {
+    fn publish(&self, rows: Vec<(Arc<Event>, Arc<Lane>)>) -> Kept {
         if rows.is_empty() {
             return Kept::Safe;
         }
         let queued_at = self.disk.clock.now();
         let new: Vec<New<'_>> =
-            rows.iter().map(|(event, lane)| New { event, channel: &self.lanes[*lane].name, queued_at }).collect();
+            rows.iter().map(|(event, lane)| New { event, channel: &lane.name, queued_at }).collect();
         let inserted = self.disk.noted(self.disk.outbox.insert(&new));
         let mut kept = Kept::Safe;
         for (idx, (event, lane)) in rows.iter().enumerate() {
             let on_disk = inserted.is_some();
             let is_new = inserted.as_ref().is_none_or(|inserted| inserted[idx]);
             if is_new {
-                kept = kept.min(self.push(*lane, Entry::new(Arc::clone(event), on_disk, queued_at)));
+                kept = kept.min(self.push(lane, Entry::new(Arc::clone(event), on_disk, queued_at)));
             }
         }
-        for lane in &self.lanes {
-            lane.wake();
-        }
+        rows.iter().for_each(|(_, lane)| lane.wake());
         kept
     }
 
-    fn push(&self, lane: usize, entry: Entry) -> Kept {
-        let (lane, on_disk, event) = (&self.lanes[lane], entry.on_disk, Arc::clone(&entry.event));
+    fn push(&self, lane: &Lane, entry: Entry) -> Kept {
+        let (on_disk, event) = (entry.on_disk, Arc::clone(&entry.event));
         let mut queue = lane.queue();
         if queue.entries().any(|waiting| !waiting.on_disk && waiting.event.id == event.id) {
             if on_disk {
@@ -354,13 +367,8 @@ impl Announcer {
         let (wall, now) = (self.disk.clock.now(), self.disk.clock.elapsed());
         for stored in self.disk.outbox.pending(wall)? {
             let event = Arc::new(stored.event);
-            let new = New { event: &event, channel: &stored.channel, queued_at: stored.queued_at };
             let Some(lane) = self.lane(&stored.channel) else {
-                tracing::warn!(channel = stored.channel, event = event.id, "the channel is no longer configured");
-                self.disk.finish(new, End::Failed { why: "the channel is no longer configured" });
-                if let (EventKind::Escalation, Some(lane)) = (event.kind(), self.lane(Channels::DEFAULT)) {
-                    self.publish(vec![(event, lane)]);
-                }
+                self.give_up_channel(&stored.channel, &event, stored.queued_at);
                 continue;
             };
             let mut entry = Entry::new(event, true, stored.queued_at);
@@ -368,17 +376,27 @@ impl Announcer {
             if stored.n_attempts > 0 {
                 entry.due = due_after_start(stored.next_attempt_at, wall, now);
             }
-            self.push(lane, entry);
+            self.push(&lane, entry);
         }
         Ok(())
     }
 
-    fn lane(&self, name: &str) -> Option<usize> {
-        self.lanes.iter().position(|lane| lane.name == name)
+    /// What waits for a channel that isn't there any more fails; a call goes to the default channel.
+    fn give_up_channel(&self, channel: &str, event: &Arc<Event>, queued_at: Timestamp) {
+        tracing::warn!(channel, event = event.id, "the channel is no longer configured");
+        self.disk
+            .finish(New { event, channel, queued_at }, End::Failed { why: "the channel is no longer configured" });
+        if let (EventKind::Escalation, Some(lane)) = (event.kind(), self.lane(Channels::DEFAULT)) {
+            self.publish(vec![(Arc::clone(event), lane)]);
+        }
+    }
+
+    fn lane(&self, name: &str) -> Option<Arc<Lane>> {
+        self.outlets().lane(name).cloned()
     }
 
     /// The channel of this name, or the one that always is there.
-    fn lane_or_default(&self, name: &str, event: &Event) -> Option<usize> {
+    fn lane_or_default(&self, name: &str, event: &Event) -> Option<Arc<Lane>> {
         self.lane(name).or_else(|| {
             tracing::error!(
                 channel = name,

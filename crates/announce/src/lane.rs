@@ -1,7 +1,7 @@
 //! One channel at work: its queue, its counters, and the task that delivers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -20,9 +20,11 @@ const GRACE: Duration = Duration::from_secs(1);
 /// A channel that delivers.
 pub(crate) struct Lane {
     pub(crate) name: String,
-    kind: &'static str,
-    deliver: Arc<dyn Deliver>,
+    /// The name of its kind, and where it leads. A reload may change both.
+    leads_to: RwLock<(&'static str, Arc<dyn Deliver>)>,
     queue: Mutex<Queue>,
+    /// Whether its task is to end.
+    ending: watch::Sender<bool>,
     /// Something was queued.
     queued: Notify,
     pub(crate) counters: Counters,
@@ -32,9 +34,9 @@ impl Lane {
     pub(crate) fn new(name: &str, kind: &'static str, deliver: Arc<dyn Deliver>) -> Self {
         Self {
             name: name.to_owned(),
-            kind,
-            deliver,
+            leads_to: RwLock::new((kind, deliver)),
             queue: Mutex::default(),
+            ending: watch::Sender::new(false),
             queued: Notify::new(),
             counters: Counters::default(),
         }
@@ -45,14 +47,31 @@ impl Lane {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on leads there. What waits is tried at once: mostly a channel is changed because it failed.
+    pub(crate) fn lead_to(&self, kind: &'static str, deliver: Arc<dyn Deliver>) {
+        *self.leads_to.write().unwrap_or_else(PoisonError::into_inner) = (kind, deliver);
+        self.queue().try_now();
+        self.wake();
+    }
+
+    fn leads_to(&self) -> (&'static str, Arc<dyn Deliver>) {
+        self.leads_to.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets its task end, once what was never tried was tried.
+    pub(crate) fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
     /// Lets the task look at the queue again.
     pub(crate) fn wake(&self) {
         self.queued.notify_one();
     }
 
     pub(crate) fn status(&self, now: homeostat_core::Timestamp) -> ChannelStatus {
+        let (kind, _) = self.leads_to();
         let queue = self.queue();
-        let mut status = self.counters.status(&self.name, self.kind, queue.works());
+        let mut status = self.counters.status(&self.name, kind, queue.works());
         for entry in queue.entries() {
             match entry.event.kind() {
                 EventKind::Escalation => status.n_pending_escalations += 1,
@@ -63,11 +82,15 @@ impl Lane {
         status
     }
 
-    /// Delivers what is queued, until `ending` says so; then only what was never tried, and what is under way.
-    pub(crate) async fn run(self: Arc<Self>, disk: Arc<Disk>, mut ending: watch::Receiver<bool>) {
+    /// Delivers what is queued, until it is told to [`end`](Self::end); then only what was never tried, and what is under way.
+    pub(crate) async fn run(self: Arc<Self>, disk: Arc<Disk>) {
+        let mut ending = self.ending.subscribe();
         let mut under_way: JoinSet<Delivery> = JoinSet::new();
         let mut keys: HashMap<Id, Key> = HashMap::new();
-        let mut is_ending = false;
+        let mut is_ending = *ending.borrow_and_update();
+        if is_ending {
+            self.queue().end();
+        }
         loop {
             let next_at = self.start_what_is_due(&disk, &mut under_way, &mut keys);
             if is_ending && under_way.is_empty() {
@@ -105,8 +128,9 @@ impl Lane {
         loop {
             match self.queue().next(disk.clock.elapsed()) {
                 Next::Start { key, event, n_attempts } => {
-                    let limit = limit(self.deliver.timeout(), n_attempts);
-                    let attempt = attempt(Arc::clone(&self.deliver), event, limit, Arc::clone(disk));
+                    let (_, deliver) = self.leads_to();
+                    let limit = limit(deliver.timeout(), n_attempts);
+                    let attempt = attempt(deliver, event, limit, Arc::clone(disk));
                     keys.insert(under_way.spawn(attempt).id(), key);
                 }
                 Next::Wait(at) => return at,

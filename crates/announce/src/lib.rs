@@ -20,6 +20,7 @@ mod lane;
 mod mirroring;
 mod outbox;
 mod outlet;
+mod outlets;
 mod pause;
 mod queue;
 mod status;

@@ -168,6 +168,18 @@ impl Queue {
         }
     }
 
+    /// Lets everything that waits be tried at once.
+    pub(crate) fn try_now(&mut self) {
+        self.paused_until = Duration::ZERO;
+        self.entries.values_mut().for_each(|entry| entry.due = Duration::ZERO);
+    }
+
+    /// Takes out everything, what is under way too: the end of such an attempt changes nothing any more.
+    pub(crate) fn take_all(&mut self) -> Vec<Entry> {
+        self.n_under_way = 0;
+        std::mem::take(&mut self.entries).into_values().collect()
+    }
+
     /// From now on only events that were never tried are started: the process ends.
     pub(crate) fn end(&mut self) {
         self.ending = true;

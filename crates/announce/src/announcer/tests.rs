@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::channels::Channel;
-use crate::outlet::{Deliver, Delivery};
+use crate::outlet::{Deliver, Delivery, Outlet};
 use crate::testing::{
     Answer, FakeClock, FakeReceiver, Lines, change, change_of, escalation, incident, noon, refuse, retry, settle,
 };
@@ -256,6 +256,38 @@ async fn calls_of_a_channel_that_was_removed_go_to_the_default_one() {
     let announcer = Announcer::new("/a", &Channels::default(), outbox, clock as _).unwrap();
     let log = announcer.status().channels.into_iter().find(|channel| channel.name == "log").unwrap();
     assert_eq!(log.n_pending_escalations, 1);
+}
+
+#[tokio::test]
+async fn a_reload_leads_to_where_channels_lead_now_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pager, feed) = (FakeReceiver::always(retry("404 Not Found")), FakeReceiver::always(Answer::Never));
+    let mut set = Set::new(directory.path(), &pager, &feed);
+    set.run().await;
+    set.announcer.escalate(&to(&["pager"], "a"), None);
+    set.announcer.escalate(&to(&["feed"], "b"), None);
+    set.clock.advance_secs(1).await;
+    assert_eq!((pager.n_got(), feed.n_got()), (1, 1));
+    let (mended, new) = (ok(), ok());
+    let channel = |changes, receiver: &Arc<FakeReceiver>| Channel {
+        kind: "fake",
+        changes,
+        outlet: Outlet::Deliver(Arc::clone(receiver) as Arc<dyn Deliver>),
+    };
+    set.announcer.reload(&Channels::from_iter([
+        ("pager".to_owned(), channel(false, &mended)),
+        ("new".to_owned(), channel(true, &new)),
+    ]));
+    settle().await;
+    assert_eq!(mended.n_got(), 1, "at once, not after the pause");
+    assert_eq!(set.channel("log").attempts[0], ("accepted", 1), "what waited for the channel that is gone");
+    assert!(set.announcer.wants_resync(), "a channel that is new to changes hears of what is open");
+    set.announcer.announce(&[change("opened")]);
+    settle().await;
+    assert_eq!((new.n_got(), feed.n_got()), (1, 1));
+    assert_eq!(set.announcer.status().n_pending(), 0);
+    assert!(!set.announcer.status().channels.iter().any(|channel| channel.name == "feed"));
+    set.end().await;
 }
 
 #[tokio::test]
