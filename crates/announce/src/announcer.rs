@@ -384,8 +384,7 @@ impl Announcer {
     /// What waits for a channel that isn't there any more fails; a call goes to the default channel.
     fn give_up_channel(&self, channel: &str, event: &Arc<Event>, queued_at: Timestamp) {
         tracing::warn!(channel, event = event.id, "the channel is no longer configured");
-        self.disk
-            .finish(New { event, channel, queued_at }, End::Failed { why: "the channel is no longer configured" });
+        self.disk.finish(New { event, channel, queued_at }, End::Failed { why: "the channel is no longer configured" });
         if let (EventKind::Escalation, Some(lane)) = (event.kind(), self.lane(Channels::DEFAULT)) {
             self.publish(vec![(Arc::clone(event), lane)]);
         }

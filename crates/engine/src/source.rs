@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use homeostat_core::{Grid, Seed, Timestamp, Window, format_duration};
-use homeostat_detect::{Bundle, Hysteresis, LoadOptions};
+use homeostat_detect::{Bundle, Hysteresis};
 use homeostat_ingest::{
     AnswerState, CLUSTER_LABEL, DataQuality, Feed, FeedConfig, FillError, FillLimits, History, Matrix,
     PrometheusConfig, PrometheusSource, QueryQuality, look_back, several_clusters,
@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::{Config, Detection, HISTORY_ROWS_MAX};
 use crate::inputs::Answers;
 use crate::progress::{Progress, Unit};
+use crate::training::purpose::Purpose;
 use crate::training::{self, Histories, InFile, TrainHooks, Trained, Work, train_with_hooks};
 
 /// Why there are no models.
@@ -28,17 +29,11 @@ pub(crate) enum NotTrained {
     Never(String),
 }
 
-/// Series of an answer in a cycle at most.
-const CYCLE_SERIES_MAX: usize = 100_000;
-
 /// The client that every cycle asks with. Its deadline is a step, or one timeout where that is longer: after that the next
 /// cycle's question is the better one.
 pub(crate) fn config_of_cycles(config: &Config) -> anyhow::Result<PrometheusConfig> {
     let mut prometheus = config_of(config)?;
     prometheus.deadline = prometheus.deadline.min(config.step.max(prometheus.timeout));
-    // Too many series must not blind the workloads that have models: those are told, and looked at no further than
-    // `limits.workloads_max`. A hundred thousand series of a few samples are some 100 MB.
-    prometheus.limits.series_max = prometheus.limits.series_max.max(CYCLE_SERIES_MAX);
     Ok(prometheus)
 }
 
@@ -67,10 +62,18 @@ pub(crate) fn history_end(config: &Config) -> Timestamp {
 }
 
 /// Pulls the history that the config asks for and trains on it, subject by subject.
-pub(crate) async fn train_on_history(config: &Config, source: &PrometheusSource) -> Result<Trained, NotTrained> {
+pub(crate) async fn train_on_history(
+    config: &Config,
+    source: &PrometheusSource,
+    purpose: Purpose,
+) -> Result<Trained, NotTrained> {
     let history = pull_history(config, source, history_end(config), &config.storage).await?;
     let never = |error: anyhow::Error| NotTrained::Never(format!("{error:#}"));
-    let trained = train(&config.detection, Box::new(InFile::new(history))).await.map_err(never)?;
+    let trained = match purpose {
+        Purpose::Start => train_to_start(config, history).await,
+        Purpose::Renewal => train(&config.detection, Box::new(InFile::new(history))).await,
+    };
+    let trained = trained.map_err(never)?;
     if trained.ensembles.is_empty() {
         let why = trained.failures.first().map_or_else(
             || {
@@ -82,6 +85,20 @@ pub(crate) async fn train_on_history(config: &Config, source: &PrometheusSource)
         return Err(NotTrained::NotYet(format!("no model could be trained: {why}")));
     }
     Ok(trained)
+}
+
+/// How long before the start a fault may have begun and is still found: the models don't learn that time, the service looks at it.
+/// Two hours: most faults are noticed sooner, and of a week it is a hundredth.
+const HELD_BACK: Duration = Duration::from_secs(2 * 3_600);
+
+/// The same in rows at most, as looking at them takes time at the start: two hours of quarters of a minute.
+const HELD_BACK_ROWS_MAX: usize = 480;
+
+/// Trains on all but the end of a history, which the service looks at when it starts.
+pub(crate) async fn train_to_start(config: &Config, history: History) -> anyhow::Result<Trained> {
+    let n_rows = HELD_BACK.as_millis() / config.step.as_millis().max(1);
+    let n_rows = usize::try_from(n_rows).unwrap_or(HELD_BACK_ROWS_MAX).min(HELD_BACK_ROWS_MAX);
+    train(&config.detection, Box::new(InFile::new(history).holding_back(n_rows))).await
 }
 
 /// Pulls the history up to `end` into a file in `dir`. All of it or nothing: a model of half the features would be worse than
@@ -225,8 +242,8 @@ pub(crate) fn history_windows(
 
 /// Trains off the async threads: it takes seconds to minutes of computing.
 pub(crate) async fn train(detection: &Detection, histories: Box<dyn Histories>) -> anyhow::Result<Trained> {
-    let runtime = training::onnx_runtime(detection.onnx_library.as_deref())?;
-    tracing::info!(subjects = histories.len(), backend = runtime.backend(), "training");
+    let runtime = training::load_options(detection.onnx_library.as_deref())?;
+    tracing::info!(subjects = histories.len(), backend = training::backend(&runtime), "training");
     let detection = detection.clone();
     let trained = tokio::task::spawn_blocking(move || {
         let spec = training::ensemble_spec(&detection);
@@ -256,7 +273,7 @@ pub(crate) fn tell(trained: &Trained) {
 
 /// Loads a bundle that fits the config.
 pub(crate) fn load_bundle(path: &Path, config: &Config) -> anyhow::Result<Trained> {
-    let options = LoadOptions { onnx: training::onnx_runtime(config.detection.onnx_library.as_deref())? };
+    let options = training::load_options(config.detection.onnx_library.as_deref())?;
     let bundle = Bundle::load(path, |_| Some((**config.queries.schema()).clone()), &options)?;
     check_step(&bundle, config.step)?;
     tracing::info!(bundle = %path.display(), subjects = bundle.ensembles.len(), "models loaded");

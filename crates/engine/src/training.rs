@@ -1,27 +1,28 @@
 //! Trains every subject's models from its history, several subjects at a time.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use homeostat_core::{Seed, Subject, Timestamp, Window, sha256_hex};
 use homeostat_detect::{
-    DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, OnnxError, OnnxRuntime, Restorer, Saver,
-    SharedModels, TrainError,
+    DetectorSpec, Ensemble, EnsembleSpec, Hysteresis, LoadOptions, Restorer, Saver, SharedModels, TrainError,
 };
 
 mod checkpoint;
 pub(crate) mod child;
 mod estimate;
 mod histories;
+mod network;
+pub(crate) mod purpose;
 mod recipe;
 mod work;
 
 pub(crate) use checkpoint::{Checkpoint, Run};
 pub(crate) use estimate::{Estimate, resident_bytes};
 pub(crate) use histories::{Histories, InFile};
+pub(crate) use network::{backend, load_options};
 pub(crate) use recipe::recipe;
 pub(crate) use work::Work;
 
@@ -40,14 +41,6 @@ pub(crate) struct Trained {
     pub(crate) opening: Hysteresis,
 }
 
-/// The ONNX backend that the config names: the native library, or the embedded one.
-pub(crate) fn onnx_runtime(library: Option<&Path>) -> Result<OnnxRuntime, OnnxError> {
-    match library {
-        Some(path) => OnnxRuntime::native(path),
-        None => Ok(OnnxRuntime::embedded()),
-    }
-}
-
 /// Which detectors to train, with their options, and the false-alarm budget.
 pub(crate) fn ensemble_spec(detection: &Detection) -> EnsembleSpec {
     let wanted = |spec: &DetectorSpec| detection.detectors.contains(&spec.name());
@@ -56,16 +49,15 @@ pub(crate) fn ensemble_spec(detection: &Detection) -> EnsembleSpec {
     EnsembleSpec { detectors, budget: detection.budget, hysteresis: detection.options.opening }
 }
 
-/// The same ensembles with their networks run by `runtime`: training always ends on the embedded backend.
+/// The same ensembles with their networks run by what `options` say: training always ends on the embedded backend.
 fn on_runtime(
     ensembles: BTreeMap<Subject, Ensemble>,
-    runtime: &OnnxRuntime,
+    options: &LoadOptions,
 ) -> (BTreeMap<Subject, Ensemble>, Vec<(Subject, TrainError)>) {
-    if runtime.backend() == OnnxRuntime::embedded().backend() {
+    if backend(options) == backend(&LoadOptions::default()) {
         return (ensembles, Vec::new());
     }
-    let options = LoadOptions { onnx: runtime.clone() };
-    let (mut saver, mut restorer) = (Saver::default(), Restorer::new(&options));
+    let (mut saver, mut restorer) = (Saver::default(), Restorer::new(options));
     let (mut moved, mut failures) = (BTreeMap::new(), Vec::new());
     for (subject, ensemble) in &ensembles {
         match saver.save(ensemble).and_then(|saved| restorer.restore(&saved)) {
@@ -99,7 +91,7 @@ pub(crate) fn train(
     windows: &[Window],
     spec: &EnsembleSpec,
     share: bool,
-    runtime: &OnnxRuntime,
+    runtime: &LoadOptions,
     seed: Seed,
     progress: impl Fn(usize) + Sync,
 ) -> Trained {
@@ -108,7 +100,7 @@ pub(crate) fn train(
 }
 
 /// The same, going on from what was kept: the models are the same as without, bit for bit.
-pub(crate) fn train_with_hooks(work: &Work<'_>, runtime: &OnnxRuntime, aside: &TrainHooks<'_>) -> Trained {
+pub(crate) fn train_with_hooks(work: &Work<'_>, runtime: &LoadOptions, aside: &TrainHooks<'_>) -> Trained {
     let keeper = Keeper::new(work, aside.kept);
     let mut found = keeper.found(work.histories.len());
     let is_wanted = |group: &Vec<usize>| group.iter().any(|idx| found[*idx].is_none());
@@ -240,7 +232,7 @@ mod tests {
     fn what_watches_goes_by_the_opening_rule_of_the_training() {
         let patient = Hysteresis { open_rows: 5, of_rows: 6, ..Hysteresis::default() };
         let spec = EnsembleSpec { hysteresis: patient, ..EnsembleSpec::default() };
-        let trained = train(&[], &spec, true, &OnnxRuntime::embedded(), Seed::new(1), |_| {});
+        let trained = train(&[], &spec, true, &LoadOptions::default(), Seed::new(1), |_| {});
         assert_eq!(trained.opening, patient);
         assert!(trained.ensembles.is_empty() && trained.failures.is_empty());
     }

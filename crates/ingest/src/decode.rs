@@ -5,10 +5,12 @@
 //! order, unknown keys, escapes in numbers. It does no I/O and knows no query.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::de::DeserializeSeed;
 
-use crate::matrix::{Dropped, Matrix, Series};
+use crate::matrix::{Dropped, Labels, Matrix, Sample, Series};
+use crate::preferred::{PREFERRED_SERIES_MAX, Preferred};
 
 mod answer;
 mod cursor;
@@ -115,9 +117,19 @@ pub enum DecodeError {
 /// # Ok::<(), DecodeError>(())
 /// ```
 pub fn decode_matrix(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
-    match fast::matrix(bytes, limits) {
+    decode_preferring(bytes, limits, None)
+}
+
+/// The same, in which passing `series_max` is no error where somebody is preferred: their series are all taken in, and of others
+/// as many as there is room for. What was left out is counted in [`Matrix::series_left_out`].
+pub(crate) fn decode_preferring(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    preferred: Option<&Arc<Preferred>>,
+) -> Result<Matrix, DecodeError> {
+    match fast::matrix(bytes, Gathered::new(*limits, preferred.cloned())) {
         Some(matrix) => Ok(matrix),
-        None => decode_any(bytes, limits),
+        None => decode_any(bytes, Gathered::new(*limits, preferred.cloned())),
     }
 }
 
@@ -142,18 +154,18 @@ pub fn decode_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, Decod
 }
 
 /// As [`decode_matrix`], for all of JSON.
-fn decode_any(bytes: &[u8], limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
+fn decode_any(bytes: &[u8], gathered: Gathered) -> Result<Matrix, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let matrix = decode_page(&mut json, limits)?;
+    let matrix = decode_page(&mut json, gathered)?;
     json.end().map_err(unread)?;
     Ok(matrix)
 }
 
 fn decode_any_pages(bytes: &[u8], limits: &DecodeLimits) -> Result<Vec<Matrix>, DecodeError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let mut pages = vec![decode_page(&mut json, limits)?];
+    let mut pages = vec![decode_page(&mut json, Gathered::new(*limits, None))?];
     while json.end().is_err() {
-        pages.push(decode_page(&mut json, limits)?);
+        pages.push(decode_page(&mut json, Gathered::new(*limits, None))?);
     }
     Ok(pages)
 }
@@ -164,8 +176,7 @@ fn unread(error: serde_json::Error) -> DecodeError {
 
 type Json<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
 
-fn decode_page(json: &mut Json<'_>, limits: &DecodeLimits) -> Result<Matrix, DecodeError> {
-    let mut gathered = Gathered::new(*limits);
+fn decode_page(json: &mut Json<'_>, mut gathered: Gathered) -> Result<Matrix, DecodeError> {
     let read = AnswerSeed { into: &mut gathered }.deserialize(&mut *json);
     if let Some((what, limit)) = gathered.passed {
         return Err(DecodeError::TooMuch { what, limit });
@@ -195,7 +206,8 @@ fn matrix_of(answer: Answer, gathered: Gathered) -> Result<Matrix, DecodeError> 
     if answer.is_partial {
         warnings.push("the server says that this answer is partial".to_owned());
     }
-    Ok(Matrix::new(gathered.series, gathered.dropped).with_notes(warnings, answer.infos))
+    let matrix = Matrix::new(gathered.series, gathered.dropped).with_notes(warnings, answer.infos);
+    Ok(matrix.with_left_out(gathered.series_left_out))
 }
 
 /// What the visitors have read so far. The limits live here because a serde error can't carry one.
@@ -207,12 +219,18 @@ struct Gathered {
     has_result: bool,
     series: Vec<Series>,
     dropped: Dropped,
+    /// Whose series are taken in beyond the limit.
+    preferred: Option<Arc<Preferred>>,
+    /// Series of others that there was no room for.
+    series_left_out: u64,
 }
 
 impl Gathered {
-    fn new(limits: DecodeLimits) -> Self {
+    fn new(limits: DecodeLimits, preferred: Option<Arc<Preferred>>) -> Self {
         Self {
             limits,
+            preferred: preferred.filter(|preferred| !preferred.is_empty()),
+            series_left_out: 0,
             n_samples: 0,
             passed: None,
             result_type: None,
@@ -234,11 +252,28 @@ impl Gathered {
 
     /// Makes room for one more series; an error once there are too many.
     fn count_series<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        if self.series.len() >= self.limits.series_max {
-            self.passed = Some(("series", self.limits.series_max));
+        let limit = match &self.preferred {
+            Some(_) => self.limits.series_max.max(PREFERRED_SERIES_MAX),
+            None => self.limits.series_max,
+        };
+        if self.series.len() >= limit {
+            self.passed = Some(("series", limit));
             return Err(E::custom("too many series"));
         }
         Ok(())
+    }
+
+    /// Takes a series that was read, where there is room for it or it is somebody's who is preferred.
+    fn put(&mut self, labels: Labels, samples: Vec<Sample>) {
+        let is_full = self.series.len() >= self.limits.series_max;
+        if is_full && !self.preferred.as_ref().is_some_and(|preferred| preferred.has(&labels)) {
+            self.series_left_out += 1;
+            self.n_samples = self.n_samples.saturating_sub(samples.len());
+            return;
+        }
+        let (series, dropped) = Series::new(labels, samples);
+        self.dropped.add(dropped);
+        self.series.push(series);
     }
 }
 

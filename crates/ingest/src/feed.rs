@@ -203,12 +203,10 @@ impl Feed {
         self
     }
 
-    /// The same feed that takes these subjects in even when it is full: those that have models are watched, however many
-    /// others there are.
-    #[must_use]
-    pub fn preferring(mut self, subjects: impl IntoIterator<Item = Subject>) -> Self {
+    /// From now on takes these subjects in even when it is full: those that have models are watched, however many others there
+    /// are.
+    pub fn prefer(&mut self, subjects: impl IntoIterator<Item = Subject>) {
         self.preferred = subjects.into_iter().collect();
-        self
     }
 
     /// The newest row's moment; `None` until the first push.

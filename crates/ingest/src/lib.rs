@@ -50,6 +50,7 @@ mod gaps;
 mod history;
 mod matrix;
 mod pages;
+mod preferred;
 mod presets;
 mod prometheus_config;
 mod promql;
@@ -83,11 +84,12 @@ pub use gaps::look_back;
 pub use history::{FillError, FillLimits, History, HistoryError, QueryTotals};
 pub use matrix::{Dropped, Labels, Matrix, Sample, Series};
 pub use pages::RangePages;
+pub use preferred::Preferred;
 pub use presets::{PRESET_NAMES, Preset, PresetParams, UnknownPreset, preset, rollouts_expr};
 pub use prometheus_config::PrometheusConfig;
 pub use promql::{NotEvaluable, promql_problem};
 pub use pull::Pull;
-pub use pulling::{Pulling, RowFeed, Taken};
+pub use pulling::{Missed, Pulling, RowFeed, Taken};
 pub use quality::{
     AnswerState, CLUSTER_LABEL, DataQuality, LOST_SHARE_MAX, QueryQuality, SILENT_MAX, SourceState, several_clusters,
 };

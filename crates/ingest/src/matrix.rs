@@ -156,6 +156,7 @@ pub struct Matrix {
     warnings: Vec<String>,
     infos: Vec<String>,
     dropped: Dropped,
+    series_left_out: u64,
 }
 
 impl Matrix {
@@ -178,7 +179,7 @@ impl Matrix {
             }
             series = joined;
         }
-        Self { series, warnings: Vec::new(), infos: Vec::new(), dropped }
+        Self { series, dropped, ..Self::default() }
     }
 
     /// Adds what the server said beside the data. Among its warnings Prometheus also sends annotations of the expression, such
@@ -219,6 +220,16 @@ impl Matrix {
         self.dropped
     }
 
+    /// Series that the answer had beyond the limit, and that are of nobody who is preferred: see [`crate::Preferred`].
+    pub fn series_left_out(&self) -> u64 {
+        self.series_left_out
+    }
+
+    pub(crate) fn with_left_out(mut self, series_left_out: u64) -> Self {
+        self.series_left_out = series_left_out;
+        self
+    }
+
     /// Number of samples in all series.
     pub fn n_samples(&self) -> usize {
         self.series.iter().map(|series| series.samples.len()).sum()
@@ -231,6 +242,8 @@ impl Matrix {
         let mut joined = Matrix::default();
         for page in pages {
             joined.dropped.add(page.dropped);
+            // Mostly the same ones on each page.
+            joined.series_left_out = joined.series_left_out.max(page.series_left_out);
             append_new(&mut joined.warnings, page.warnings);
             append_new(&mut joined.infos, page.infos);
             for series in page.series {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{ReplicaWindow, Timestamp, Window};
+use homeostat_core::{ReplicaWindow, Subject, Timestamp, Window};
 
 use crate::due::Due;
 use crate::feed::{Feed, FeedError, Pushed};
@@ -29,6 +29,9 @@ pub trait RowFeed {
 
     /// The rows, to be written.
     fn rows_mut(&mut self) -> &mut Feed;
+
+    /// As [`Feed::clear`].
+    fn forget(&mut self);
 
     /// As [`Feed::push`].
     ///
@@ -54,6 +57,10 @@ impl RowFeed for Feed {
         self
     }
 
+    fn forget(&mut self) {
+        self.clear();
+    }
+
     fn take(&mut self, matrices: &[Option<Matrix>], start: Timestamp, end: Timestamp) -> Result<Pushed, FeedError> {
         self.push(matrices, start, end)
     }
@@ -74,6 +81,10 @@ impl RowFeed for ReplicaFeed {
         self.feed_mut()
     }
 
+    fn forget(&mut self) {
+        self.clear();
+    }
+
     fn take(&mut self, matrices: &[Option<Matrix>], start: Timestamp, end: Timestamp) -> Result<Pushed, FeedError> {
         self.push(matrices, start, end)
     }
@@ -83,11 +94,24 @@ impl RowFeed for ReplicaFeed {
     }
 }
 
+/// Rows that nothing was seen of and that are asked for no more: nobody answered for longer than a window holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The first of them.
+    pub from: Timestamp,
+    /// The last of them.
+    pub until: Timestamp,
+    /// How many.
+    pub n_steps: u64,
+}
+
 /// What a pull brought.
 #[derive(Clone, Debug)]
 pub struct Taken<W> {
     /// One window for each subject or replica with data.
     pub windows: Vec<W>,
+    /// What an outage took for good, told at its end.
+    pub missed: Option<Missed>,
     /// What was done with the answers.
     pub pushed: Pushed,
     /// How good the data is.
@@ -115,6 +139,8 @@ pub struct Pulling<F> {
     feed: F,
     /// Whether the source was ever seen to say when it scraped.
     knows_scrapes: bool,
+    /// The newest row up to which some query was answered.
+    answered_until: Option<Timestamp>,
 }
 
 impl<F> std::fmt::Debug for Pulling<F> {
@@ -129,7 +155,7 @@ const OVERLAP_STEPS: u32 = 3;
 impl<F: RowFeed> Pulling<F> {
     /// Of these rows, whose config has the queries. Asks nothing yet.
     pub fn new(source: Arc<dyn RangeSource>, feed: F) -> Self {
-        Self { source, feed, knows_scrapes: false }
+        Self { source, feed, knows_scrapes: false, answered_until: None }
     }
 
     /// The rows so far.
@@ -140,6 +166,22 @@ impl<F: RowFeed> Pulling<F> {
     /// What is asked.
     pub fn queries(&self) -> &QuerySet {
         &self.feed.rows().config().queries
+    }
+
+    /// The newest row; `None` before the first.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.feed.rows().end()
+    }
+
+    /// As [`Feed::prefer`].
+    pub fn prefer(&mut self, subjects: impl IntoIterator<Item = Subject>) {
+        self.feed.rows_mut().prefer(subjects);
+    }
+
+    /// Forgets all rows and asks for a whole window again: where rows were looked at that lie in the future, as a clock was ahead.
+    pub fn begin_anew(&mut self) {
+        self.feed.forget();
+        self.answered_until = None;
     }
 
     fn step(&self) -> Duration {
@@ -169,12 +211,14 @@ impl<F: RowFeed> Pulling<F> {
         pull_from(&*self.source, self.queries(), due, self.step(), Some(SCRAPES_EXPR)).await
     }
 
-    /// Takes in what a pull brought.
+    /// Takes in what a pull brought. The windows end at the newest row: at `due.at`, or later where the clock was set back.
     ///
     /// # Errors
-    /// [`FeedError`] for a moment that isn't on the step or that the rows have gone past.
+    /// [`FeedError::Grid`] for a moment that isn't on the step.
     pub fn take(&mut self, due: &Due, pull: &Pull) -> Result<Taken<F::Window>, FeedError> {
         let pushed = self.feed.take(&pull.matrices, due.start(), due.at)?;
+        let is_answered = pull.matrices.iter().any(Option::is_some);
+        let missed = if is_answered { self.note_answer(due) } else { None };
         let rows = self.feed.rows_mut();
         if let Some(scrapes) = &pull.scrapes {
             if scrapes.n_samples() > 0 {
@@ -186,7 +230,18 @@ impl<F: RowFeed> Pulling<F> {
         }
         let mut quality = pushed.quality.clone().with_failures(&pull.failed);
         quality.is_scrape_gap = rows.is_scrape_gap();
-        Ok(Taken { windows: self.feed.windows(due.at)?, pushed, quality })
+        let newest = rows.end().map_or(due.at, |end| end.max(due.at));
+        Ok(Taken { windows: self.feed.windows(newest)?, missed, pushed, quality })
+    }
+
+    /// Notes that there was an answer, and says which rows nobody answered for.
+    fn note_answer(&mut self, due: &Due) -> Option<Missed> {
+        let step = self.step();
+        let next = self.answered_until.map(|until| until + step);
+        self.answered_until = self.answered_until.max(Some(due.at));
+        let (from, until) = (next?, due.start() - step);
+        let n_steps = until.since(from).as_millis() / step.as_millis().max(1) + 1;
+        (from <= until).then(|| Missed { from, until, n_steps: u64::try_from(n_steps).unwrap_or(u64::MAX) })
     }
 }
 

@@ -122,6 +122,8 @@ pub struct QueryQuality {
     pub series_unmatched: u64,
     /// Samples between the steps.
     pub samples_off_grid: u64,
+    /// Series beyond the limit, of subjects without models: see [`Matrix::series_left_out`].
+    pub series_left_out: u64,
     /// Samples that are no number.
     pub dropped: Dropped,
     /// What the server noted beside the data, first note first.
@@ -139,6 +141,7 @@ impl Default for QueryQuality {
             last_sample: None,
             series_unmatched: 0,
             samples_off_grid: 0,
+            series_left_out: 0,
             dropped: Dropped::default(),
             notes: Vec::new(),
         }
@@ -152,6 +155,7 @@ impl QueryQuality {
         let Some(answer) = answer else { return quality };
         quality.n_series = answer.series().len();
         quality.dropped = answer.dropped();
+        quality.series_left_out = answer.series_left_out();
         quality.last_sample =
             answer.series().iter().filter_map(|series| series.samples().last()).map(|sample| sample.at).max();
         quality.notes = answer.warnings().iter().chain(answer.infos()).cloned().collect();
@@ -262,6 +266,10 @@ pub enum SourceState {
 }
 
 impl SourceState {
+    /// All stable names.
+    pub const NAMES: &'static [&'static str] =
+        &["healthy", "unanswered", "no-data", "scrape-gap", "subjects-lost", "queries-unusable"];
+
     /// The stable name, for metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -352,6 +360,9 @@ impl DataQuality {
             let mut problems: Vec<String> = query.state.problem().into_iter().collect();
             if query.series_unmatched > 0 && query.state != AnswerState::NoSubject {
                 problems.push(format!("{} series name no workload", query.series_unmatched));
+            }
+            if query.series_left_out > 0 {
+                problems.push(format!("{} series more than datasources[].series_max", query.series_left_out));
             }
             if query.dropped.histogram > 0 && query.state != AnswerState::HistogramsOnly {
                 problems.push(format!("{} native histogram samples can't be used", query.dropped.histogram));

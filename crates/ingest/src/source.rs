@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use homeostat_core::{Seed, Timestamp};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::decode::{DecodeError, DecodeLimits};
 use crate::fetch_error::FetchError;
 use crate::matrix::Matrix;
+use crate::preferred::Preferred;
 use crate::prometheus_config::PrometheusConfig;
 use crate::range::{POINTS_MAX, Page, pages};
 use crate::stats::{Counters, FetchStats, add, add_time};
@@ -89,6 +90,8 @@ struct Shared {
     n_requests: AtomicU64,
     /// What the server last gave as the time, and when.
     date: Mutex<Option<(Timestamp, Instant)>>,
+    /// Whose series are taken in however many others there are.
+    preferred: RwLock<Option<Arc<Preferred>>>,
     /// Set once the server answered 405 to a POST; then it is asked by GET.
     post_refused: AtomicBool,
     /// Most points per series of one page; smaller in tests.
@@ -166,6 +169,7 @@ impl PrometheusSource {
             counters: Counters::default(),
             n_requests: AtomicU64::new(0),
             date: Mutex::new(None),
+            preferred: RwLock::new(None),
             post_refused: AtomicBool::new(false),
             points_max,
             config,
@@ -189,6 +193,12 @@ impl PrometheusSource {
         *self.shared.date.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on an answer with more than `series_max` series is no error: theirs are taken in, and of others as many as there is
+    /// room for. It holds for all clones.
+    pub fn prefer(&self, preferred: Preferred) {
+        *self.shared.preferred.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(preferred));
+    }
+
     /// The server, without credentials.
     pub fn server(&self) -> &str {
         self.shared.config.url.shown()
@@ -210,10 +220,12 @@ impl PrometheusSource {
         let pages = pages(start, end, step, shared.points_max).map_err(|error| FetchError::from_range(error, expr))?;
         let deadline = Instant::now() + shared.config.deadline;
         let limits = shared.config.limits;
+        let preferred = shared.preferred.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut n_samples = 0;
         let mut matrices = Vec::with_capacity(pages.len());
         for page in pages {
-            let matrix = shared.page(&Ask { expr, page, step, deadline, limits }).await?;
+            let ask = Ask { expr, page, step, deadline, limits, preferred: preferred.as_ref() };
+            let matrix = shared.page(&ask).await?;
             n_samples += matrix.n_samples();
             if n_samples > limits.samples_max {
                 return Err(too_much(expr, "samples", limits.samples_max));
@@ -222,7 +234,7 @@ impl PrometheusSource {
         }
         let matrix = if matrices.len() == 1 { matrices.swap_remove(0) } else { Matrix::join(matrices) };
         // Series that come and go add up over the pages.
-        if matrix.series().len() > limits.series_max {
+        if preferred.is_none() && matrix.series().len() > limits.series_max {
             return Err(too_much(expr, "series", limits.series_max));
         }
         Ok(matrix)
@@ -240,6 +252,7 @@ struct Ask<'a> {
     step: Duration,
     deadline: Instant,
     limits: DecodeLimits,
+    preferred: Option<&'a Arc<Preferred>>,
 }
 
 impl Shared {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Fused, Schema, Subject, Window};
-use homeostat_detect::{Bundle, Ensemble, LoadOptions};
+use homeostat_detect::{Bundle, Ensemble};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes, row_typing};
 use homeostat_ingest::UNNAMED;
 
@@ -105,7 +105,7 @@ fn load(args: &ScoreArgs, config: Option<&Config>) -> anyhow::Result<Bundle> {
     let of_config = config.and_then(|config| config.detection.bundle.as_ref());
     let path = args.bundle.as_ref().or(of_config).context("--bundle: name the models to score with")?;
     let library = config.and_then(|config| config.detection.onnx_library.as_deref());
-    let options = LoadOptions { onnx: training::onnx_runtime(library)? };
+    let options = training::load_options(library)?;
     Ok(Bundle::load(path, |_| config.map(|config| Schema::clone(config.queries.schema())), &options)?)
 }
 

@@ -32,6 +32,7 @@ use crate::signals::terminated;
 use crate::source::{self, NotTrained};
 use crate::training::Trained;
 use crate::training::child::{ChildTrainer, Trainer};
+use crate::training::purpose::Purpose;
 use crate::web::{self, Api, listen};
 use crate::witness::PrometheusWitness;
 
@@ -149,6 +150,13 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         trained = models(&config, &*trainer, &service) => trained?,
     };
     service.take_models(trained);
+    // A bundle may be of any time, and whoever made it chose its history.
+    if config.detection.bundle.is_none() {
+        tokio::select! {
+            () = &mut end => return Ok(()),
+            () = service.look_back() => {}
+        }
+    }
     api.score_with(monitor);
     tracing::info!(mode = %config.mode, "watching");
     service.run(end).await;
@@ -252,7 +260,7 @@ async fn models(config: &Arc<Config>, trainer: &dyn Trainer, service: &Service) 
     }
     let mut wait = RETRY_FIRST;
     loop {
-        match trainer.train().await {
+        match trainer.train(Purpose::Start).await {
             Ok(trained) => return Ok(trained),
             Err(error @ NotTrained::Never(_)) => return Err(error.into()),
             Err(NotTrained::NotYet(why)) => {

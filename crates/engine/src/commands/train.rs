@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use homeostat_core::{Seed, Timestamp, sha256_hex};
-use homeostat_detect::{Bundle, OnnxRuntime, Provenance, Recipe};
+use homeostat_detect::{Bundle, LoadOptions, Provenance, Recipe};
 use homeostat_ingest::{DecodeLimits, PrometheusSource, read_export};
 
 use crate::calibration::{calibration, calibration_of};
@@ -19,8 +19,8 @@ use crate::progress::{Progress, Unit, seconds_text};
 use crate::signals::terminated;
 use crate::source;
 use crate::training::{
-    Checkpoint, Estimate, Histories, InFile, Run, TrainHooks, Trained, Work, ensemble_spec, onnx_runtime, recipe,
-    train_with_hooks,
+    Checkpoint, Estimate, Histories, InFile, Run, TrainHooks, Trained, Work, backend, ensemble_spec, load_options,
+    recipe, train_with_hooks,
 };
 
 mod summary;
@@ -95,7 +95,7 @@ async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let job = Job {
         recipe: recipe(&detection, config.as_ref())?,
         calibration: config.as_ref().map_or_else(calibration, calibration_of)?,
-        runtime: onnx_runtime(detection.onnx_library.as_deref())?,
+        runtime: load_options(detection.onnx_library.as_deref())?,
         output: args.output.clone(),
         trained_at: args.source_date_epoch.map_or(run.began, Timestamp::from_secs),
         detection,
@@ -115,7 +115,7 @@ struct Job {
     detection: Detection,
     recipe: Recipe,
     calibration: homeostat_incidents::Calibration,
-    runtime: OnnxRuntime,
+    runtime: LoadOptions,
     output: PathBuf,
     trained_at: Timestamp,
     input: Input,
@@ -154,7 +154,7 @@ impl Job {
         let spec = ensemble_spec(&self.detection);
         let Detection { share_models, seed, .. } = self.detection;
         let histories = &*self.input.histories;
-        tracing::info!(subjects = histories.len(), backend = self.runtime.backend(), "training");
+        tracing::info!(subjects = histories.len(), backend = backend(&self.runtime), "training");
         let work = Work::new(histories, &spec, share_models, Seed::new(seed));
         let bar = Progress::begin("training", Unit::Count("subjects"), histories.len() as u64);
         let found = |n_found: usize| bar.go_on_from(n_found as u64);

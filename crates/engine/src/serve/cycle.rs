@@ -43,6 +43,8 @@ pub(crate) struct Cycle {
     mode: Mode,
     /// How far the newest row is behind by intention: what is silent for so long isn't stale.
     data_lag: Duration,
+    /// What happened before the first tick, which tells it.
+    found: Vec<IncidentChange>,
     /// Topology, calendar and recent roll-outs.
     pub(crate) context: ClusterContext,
 }
@@ -71,7 +73,15 @@ pub(crate) struct Tick {
 impl Cycle {
     /// Puts the parts together.
     pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, context: ClusterContext) -> Self {
-        Self { monitor, driver, recording: Recording::default(), mode, data_lag: Duration::ZERO, context }
+        Self {
+            monitor,
+            driver,
+            recording: Recording::default(),
+            mode,
+            data_lag: Duration::ZERO,
+            found: Vec::new(),
+            context,
+        }
     }
 
     /// The same, for rows that come so late on purpose (`global.offset`).
@@ -105,6 +115,23 @@ impl Cycle {
         ended.iter().chain(monitor.open_incidents()).for_each(|incident| self.recording.add(incident));
         drop(monitor);
         Ok(self.recording.write(journal, now)?)
+    }
+
+    /// Looks at rows of before the start, in their order; `at` is the newest. Nothing is told or done yet.
+    pub(crate) fn look_back(&mut self, at: Timestamp, windows: &[Window]) {
+        let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        self.found.extend(monitor.observe(at, windows, &self.context).changes);
+    }
+
+    /// Ends looking back: of what opened meanwhile only what still goes on will be told, by the next tick.
+    pub(crate) fn looked_back(&mut self) {
+        let is_opening = |change: &&IncidentChange| matches!(change, IncidentChange::Opened(_));
+        let opened: BTreeSet<IncidentId> =
+            self.found.iter().filter(is_opening).map(|change| change.incident().id.clone()).collect();
+        self.found.retain(|change| !opened.contains(&change.incident().id));
+        let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = monitor.open_incidents().filter(|incident| opened.contains(&incident.id));
+        self.found.extend(goes_on.map(|incident| IncidentChange::Opened(incident.clone())));
     }
 
     /// One tick at `now` over windows that end at the newest step, of the workloads and of their replicas, if those are compared.
@@ -169,6 +196,7 @@ impl Cycle {
         monitor.follow(acted_on);
         let mut observed = monitor.observe(now - self.data_lag, windows, &self.context);
         let compared = monitor.compare_replicas(replicas, &self.context);
+        observed.changes.splice(0..0, self.found.drain(..));
         observed.changes.extend(compared.changes);
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);

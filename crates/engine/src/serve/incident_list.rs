@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use homeostat_core::{Incident, IncidentId, IncidentState};
+use homeostat_journal::PageItem;
 use serde_json::json;
 
 /// Incidents kept, without counting those that are open. A row has about 2 KiB, so they take 2 MiB; older ones are in the
@@ -17,12 +18,14 @@ const ENDED_MAX: usize = 1000;
 pub(crate) struct Row {
     /// Which.
     pub(crate) id: IncidentId,
-    /// Whether it is open, stale or over.
-    pub(crate) state: IncidentState,
+    /// The stable name of its state.
+    pub(crate) state: String,
+    /// Whether it is over.
+    pub(crate) is_over: bool,
     /// Whose, as text.
     pub(crate) subject: String,
     /// The stable name of its type.
-    pub(crate) incident_type: &'static str,
+    pub(crate) incident_type: String,
     /// `{"incident": …, "decision": …}`.
     pub(crate) json: Arc<str>,
 }
@@ -32,11 +35,38 @@ impl Row {
     pub(crate) fn new(incident: &Incident, decision: &serde_json::Value) -> Self {
         Self {
             id: incident.id.clone(),
-            state: incident.state,
+            state: state_name(incident.state).to_owned(),
+            is_over: incident.state.is_over(),
             subject: incident.subject.to_string(),
-            incident_type: incident.incident_type.name(),
+            incident_type: incident.incident_type.name().to_owned(),
             json: json!({ "incident": incident, "decision": decision }).to_string().into(),
         }
+    }
+
+    /// As the journal has it, also what a newer homeostat recorded.
+    pub(crate) fn recorded(item: &PageItem) -> Self {
+        let incident = &item.incident;
+        // Older versions had other names for some.
+        let known: Option<IncidentState> = serde_json::from_value(incident.state.as_str().into()).ok();
+        Self {
+            id: incident.id.clone(),
+            state: known.map_or_else(|| incident.state.clone(), |state| state_name(state).to_owned()),
+            is_over: incident.is_over(),
+            subject: incident.subject.clone(),
+            incident_type: incident.incident_type.clone(),
+            json: item.value().to_string().into(),
+        }
+    }
+}
+
+/// A state's stable name, as it is in JSON.
+pub(crate) fn state_name(state: IncidentState) -> &'static str {
+    match state {
+        IncidentState::Open => "open",
+        IncidentState::Stale => "stale",
+        IncidentState::Resolved => "resolved",
+        IncidentState::Rebaselined => "rebaselined",
+        IncidentState::Expired => "expired",
     }
 }
 
@@ -61,9 +91,9 @@ impl IncidentList {
         self.version += 1;
         let next = self.rows.last_key_value().map_or(0, |(number, _)| number + 1);
         let number = *self.numbers.entry(row.id.clone()).or_insert(next);
-        self.n_over += usize::from(row.state.is_over());
+        self.n_over += usize::from(row.is_over);
         if let Some(before) = self.rows.insert(number, Arc::new(row)) {
-            self.n_over -= usize::from(before.state.is_over());
+            self.n_over -= usize::from(before.is_over);
         }
         if self.n_over > ENDED_MAX {
             self.drop_oldest();
@@ -71,7 +101,7 @@ impl IncidentList {
     }
 
     fn drop_oldest(&mut self) {
-        let oldest = self.rows.iter().find(|(_, row)| row.state.is_over()).map(|(number, _)| *number);
+        let oldest = self.rows.iter().find(|(_, row)| row.is_over).map(|(number, _)| *number);
         if let Some(row) = oldest.and_then(|number| self.rows.remove(&number)) {
             self.numbers.remove(&row.id);
             self.n_over -= 1;
@@ -106,7 +136,23 @@ mod tests {
     fn row(name: &str, state: IncidentState) -> Row {
         let subject = Subject::deployment("shop", name);
         let id = IncidentId::of(&subject, Timestamp::from_secs(0));
-        Row { id, state, subject: subject.to_string(), incident_type: "unknown", json: "{}".into() }
+        let (subject, is_over) = (subject.to_string(), state.is_over());
+        Row {
+            id,
+            state: state_name(state).into(),
+            is_over,
+            subject,
+            incident_type: "unknown".into(),
+            json: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn states_are_called_as_in_json() {
+        for name in ["open", "stale", "resolved", "rebaselined", "expired"] {
+            let state: IncidentState = serde_json::from_value(name.into()).expect("a state");
+            assert_eq!(state_name(state), name);
+        }
     }
 
     #[test]
@@ -122,9 +168,9 @@ mod tests {
         let subjects: Vec<&str> = page.iter().map(|row| row.subject.as_str()).collect();
         assert_eq!((subjects, has_more), (vec!["shop/deployment/c", "shop/deployment/b"], true));
         let (rest, has_more) = list.page(Some(page[1].id.as_str()), 2, |_| true).expect("a page");
-        assert_eq!((rest.len(), rest[0].state, has_more), (1, IncidentState::Resolved, false));
+        assert_eq!((rest.len(), rest[0].state.as_str(), has_more), (1, "resolved", false));
         assert!(list.page(Some("inc-none"), 2, |_| true).is_none());
-        let (open, _) = list.page(None, 9, |row| !row.state.is_over()).expect("a page");
+        let (open, _) = list.page(None, 9, |row| !row.is_over).expect("a page");
         assert_eq!(open.len(), 2);
     }
 

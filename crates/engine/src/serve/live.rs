@@ -1,9 +1,10 @@
-//! What may change while the service runs: mode, policies, calendar, topology. Read at the start of each cycle, so that one
+//! What may change while the service runs: mode, policies, calendar, topology, channels. Read at the start of each cycle, so that one
 //! cycle goes by one config; replaced as a whole, or not at all.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use homeostat_announce::Channels;
 use homeostat_core::{Calendar, Mode, Topology};
 use homeostat_remediate::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -26,6 +27,8 @@ pub(crate) struct Live {
     pub(crate) calendar: Calendar,
     /// Who depends on whom.
     pub(crate) topology: Topology,
+    /// Who is told.
+    pub(crate) channels: Channels,
 }
 
 impl Live {
@@ -36,6 +39,7 @@ impl Live {
             policies: config.policies.clone(),
             calendar: config.calendar.clone(),
             topology: config.topology.clone(),
+            channels: config.channels.clone(),
         }
     }
 }
@@ -153,7 +157,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     type Shown = fn(&Config) -> String;
     // By what they print: the parts have no equality of their own, and all of them print all they hold.
     let differs = |of: Shown| of(old) != of(new);
-    let sections: [(&'static str, Shown); 9] = [
+    let sections: [(&'static str, Shown); 8] = [
         ("datasources", |config| format!("{:?}", config.source)),
         ("queries and preset", |config| format!("{:?}", config.queries)),
         ("subjects", |config| format!("{:?}", config.subjects)),
@@ -162,7 +166,6 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             format!("{:?} {:?} {:?} {:?}", config.step, config.history, config.offset, config.retrain_every)
         }),
         ("detectors, detection, incidents and bundle", |config| format!("{:?}", config.detection)),
-        ("channels", |config| format!("{:?}", config.channels)),
         ("kubernetes and own_workload", |config| format!("{:?} {:?}", config.kubernetes, config.own_workload)),
         ("server", |config| format!("{:?} {:?}", config.listen_address, config.probe_address)),
     ];

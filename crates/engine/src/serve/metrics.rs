@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use homeostat_announce::Announcer;
 use homeostat_core::Timestamp;
+use homeostat_ingest::SourceState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -37,6 +38,13 @@ pub(crate) struct ChangeLabels {
 pub(crate) struct EventLabel {
     /// The event.
     pub(crate) event: &'static str,
+}
+
+/// A state of the source by its stable name.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct StateLabel {
+    /// The state.
+    pub(crate) state: &'static str,
 }
 
 /// All metrics, with the registry that shows them.
@@ -76,6 +84,14 @@ pub(crate) struct Metrics {
     pub(crate) oldest_sample_timestamp_seconds: Gauge,
     /// Subjects with a model and without a recent sample.
     pub(crate) subjects_blind: Gauge,
+    /// 1 for the state that the source is in, 0 for those it was in before.
+    source_state: Family<StateLabel, Gauge>,
+    /// Series of the latest cycle that were too many.
+    pub(crate) series_left_out: Gauge,
+    /// Subjects of the latest cycle that were too many.
+    pub(crate) subjects_refused: Gauge,
+    /// Steps that weren't caught up on after an outage.
+    pub(crate) steps_missed: Counter,
     /// What is added to the machine's clock, because Prometheus's or the monotonic one says another time.
     pub(crate) clock_correction_seconds: Gauge<f64, AtomicU64>,
     /// 1 if the config was read without a problem the last time.
@@ -110,6 +126,10 @@ impl Metrics {
             newest_sample_timestamp_seconds: Gauge::default(),
             oldest_sample_timestamp_seconds: Gauge::default(),
             subjects_blind: Gauge::default(),
+            source_state: Family::default(),
+            series_left_out: Gauge::default(),
+            subjects_refused: Gauge::default(),
+            steps_missed: Counter::default(),
             clock_correction_seconds: Gauge::default(),
             config_last_reload_successful: Gauge::default(),
             config_last_reload_success_timestamp_seconds: Gauge::default(),
@@ -171,6 +191,26 @@ impl Metrics {
             "Subjects with a model that had no sample in the last five steps",
             metrics.subjects_blind.clone(),
         );
+        registry.register(
+            "source_state",
+            "1 for the state that the data source is in, 0 for those it was in before",
+            metrics.source_state.clone(),
+        );
+        registry.register(
+            "source_series_left_out",
+            "Series of the latest cycle beyond datasources[].series_max, of subjects without a model",
+            metrics.series_left_out.clone(),
+        );
+        registry.register(
+            "subjects_refused",
+            "Subjects of the latest cycle beyond limits.workloads_max, without a model",
+            metrics.subjects_refused.clone(),
+        );
+        registry.register(
+            "steps_missed",
+            "Steps that nothing was looked at in, as an outage was longer than what is caught up on",
+            metrics.steps_missed.clone(),
+        );
         registry.register_with_unit(
             "clock_correction",
             "Added to this machine's clock, because it disagrees with Prometheus's or has just stepped",
@@ -201,6 +241,17 @@ impl Metrics {
         self.config_last_reload_successful.set(i64::from(successful));
         if successful {
             self.config_last_reload_success_timestamp_seconds.set(now.as_millis() / 1000);
+        }
+    }
+
+    /// The source is in this state.
+    pub(crate) fn source_is(&self, state: SourceState) {
+        let label = StateLabel { state: state.name() };
+        if self.source_state.get_or_create(&label).get() == 1 {
+            return;
+        }
+        for other in SourceState::NAMES {
+            self.source_state.get_or_create(&StateLabel { state: other }).set(i64::from(*other == label.state));
         }
     }
 

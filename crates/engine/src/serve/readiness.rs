@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use homeostat_core::{Timestamp, format_duration};
+use homeostat_ingest::LOST_SHARE_MAX;
 
 /// Without a new sample, or without the end of a cycle, for so many steps the service isn't ready any more. Prometheus itself calls a series
 /// stale after 5 minutes, which is five steps of a minute.
@@ -22,13 +23,32 @@ pub(crate) fn blind_after(step: Duration) -> Duration {
 pub(crate) struct Sight {
     /// How long it may be without a cycle or a sample; see [`blind_after`].
     pub(crate) blind_after: Duration,
+    /// When it had its models.
+    pub(crate) began: Duration,
     /// When the last cycle ended.
     pub(crate) cycle_ended: Duration,
     /// When a sample came in that is newer than all before.
     pub(crate) sample_seen: Duration,
     /// The stamp of that sample; none before the first.
     pub(crate) newest_sample: Option<Timestamp>,
+    /// Workloads with a model that have had no sample for so long.
+    pub(crate) n_blind: usize,
+    /// Workloads with a model.
+    pub(crate) n_watched: usize,
     /// What the last cycle found wrong with its source, if anything.
+    pub(crate) trouble: Option<String>,
+}
+
+/// What a cycle saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sighting {
+    /// The stamp of the newest sample there is.
+    pub(crate) newest: Option<Timestamp>,
+    /// Workloads with a model and without a recent sample.
+    pub(crate) n_blind: usize,
+    /// Workloads with a model.
+    pub(crate) n_watched: usize,
+    /// What is wrong with the source, if anything.
     pub(crate) trouble: Option<String>,
 }
 
@@ -37,17 +57,21 @@ impl Sight {
     pub(crate) fn new(step: Duration, elapsed: Duration) -> Self {
         Self {
             blind_after: blind_after(step),
+            began: elapsed,
             cycle_ended: elapsed,
             sample_seen: elapsed,
             newest_sample: None,
+            n_blind: 0,
+            n_watched: 0,
             trouble: None,
         }
     }
 
-    /// A cycle ended at `elapsed`; `newest` is the newest sample that it has.
-    pub(crate) fn cycle(&mut self, elapsed: Duration, newest: Option<Timestamp>, trouble: Option<String>) {
+    /// A cycle ended at `elapsed`.
+    pub(crate) fn cycle(&mut self, elapsed: Duration, saw: Sighting) {
+        let Sighting { newest, n_blind, n_watched, trouble } = saw;
         self.cycle_ended = elapsed;
-        self.trouble = trouble;
+        (self.n_blind, self.n_watched, self.trouble) = (n_blind, n_watched, trouble);
         // Not only later: after clocks were set back, samples are older than before, and new all the same.
         if newest.is_some() && newest != self.newest_sample {
             self.newest_sample = newest;
@@ -63,11 +87,14 @@ impl Sight {
         }
         let without_sample = elapsed.saturating_sub(self.sample_seen);
         let (newest, trouble) = (self.newest_sample, self.trouble.clone());
-        (without_sample > self.blind_after).then_some(Blindness::NoSample {
-            for_so_long: without_sample,
-            newest,
-            trouble,
-        })
+        if without_sample > self.blind_after {
+            return Some(Blindness::NoSample { for_so_long: without_sample, newest, trouble });
+        }
+        // A single workload that is gone says nothing of the others, and at the start nobody has been waited for yet.
+        let (n_blind, n_watched) = (self.n_blind, self.n_watched);
+        let most = n_blind as f64 > LOST_SHARE_MAX * n_watched as f64 && n_watched > 1;
+        let has_waited = elapsed.saturating_sub(self.began) > self.blind_after;
+        (most && has_waited).then_some(Blindness::Most { n_blind, n_watched, blind_after: self.blind_after, trouble })
     }
 }
 
@@ -88,6 +115,17 @@ pub(crate) enum Blindness {
         /// What is wrong with the source.
         trouble: Option<String>,
     },
+    /// Most workloads have no samples.
+    Most {
+        /// How many haven't.
+        n_blind: usize,
+        /// Of how many.
+        n_watched: usize,
+        /// For longer than this.
+        blind_after: Duration,
+        /// What is wrong with the source.
+        trouble: Option<String>,
+    },
 }
 
 impl fmt::Display for Blindness {
@@ -103,6 +141,13 @@ impl fmt::Display for Blindness {
                 match trouble {
                     Some(trouble) => write!(f, "; {trouble}"),
                     None => f.write_str("; check the queries, Prometheus and the clocks of both machines"),
+                }
+            }
+            Self::Most { n_blind, n_watched, blind_after, trouble } => {
+                write!(f, "{n_blind} of {n_watched} workloads have had no sample for {}", whole(blind_after))?;
+                match trouble {
+                    Some(trouble) => write!(f, "; {trouble}"),
+                    None => f.write_str("; check their exporters, or train again if they are gone"),
                 }
             }
         }
@@ -124,14 +169,32 @@ mod tests {
         let mut sight = Sight::new(STEP, Duration::ZERO);
         let newest = Some(Timestamp::from_secs(600));
         for n in 1..=5 {
-            sight.cycle(minutes(n), newest, None);
+            sight.cycle(minutes(n), Sighting { newest, ..Sighting::default() });
         }
         assert_eq!(sight.blindness(minutes(5)), None);
-        sight.cycle(minutes(7), newest, Some("no query is answered".into()));
+        let trouble = Some("no query is answered".into());
+        sight.cycle(minutes(7), Sighting { newest, trouble, ..Sighting::default() });
         let told = sight.blindness(minutes(7)).expect("six minutes without a new sample").to_string();
         assert_eq!(told, "no new sample for 6m; the newest is from 1970-01-01T00:10:00Z; no query is answered");
-        sight.cycle(minutes(8), Some(Timestamp::from_secs(540)), None);
+        sight.cycle(minutes(8), Sighting { newest: Some(Timestamp::from_secs(540)), ..Sighting::default() });
         assert_eq!(sight.blindness(minutes(8)), None, "an older stamp after clocks were set back is a sample, too");
+    }
+
+    #[test]
+    fn without_samples_of_most_workloads_it_is_not_ready() {
+        let mut sight = Sight::new(STEP, Duration::ZERO);
+        let mut saw = |minute: u64, n_blind| {
+            let newest = Some(Timestamp::from_secs(minute as i64 * 60));
+            sight.cycle(minutes(minute), Sighting { newest, n_blind, n_watched: 10, trouble: None });
+            sight.blindness(minutes(minute)).map(|blindness| blindness.to_string())
+        };
+        assert_eq!(saw(1, 10), None, "nobody has been waited for");
+        assert_eq!(saw(7, 5), None, "half of them may be a zone that is gone");
+        let told = saw(8, 6).expect("most of them");
+        assert_eq!(
+            told,
+            "6 of 10 workloads have had no sample for 5m; check their exporters, or train again if they are gone"
+        );
     }
 
     #[test]

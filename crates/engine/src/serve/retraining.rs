@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::source::NotTrained;
 use crate::training::Trained;
 use crate::training::child::Trainer;
+use crate::training::purpose::Purpose;
 
 /// After training failed, the next try: a Prometheus that is away is back in an hour, and pulling weeks of history more often
 /// would be a burden.
@@ -40,7 +41,7 @@ impl Retraining {
         }
         if self.running.is_none() && now >= self.due_at {
             let trainer = Arc::clone(&self.trainer);
-            self.running = Some(tokio::spawn(async move { trainer.train().await }));
+            self.running = Some(tokio::spawn(async move { trainer.train(Purpose::Renewal).await }));
         }
         None
     }

@@ -22,6 +22,8 @@ pub(crate) struct Ages {
     pub(crate) oldest: Option<Timestamp>,
     /// Who has no recent one, in order.
     pub(crate) blind: Vec<Subject>,
+    /// How many there are.
+    pub(crate) n_watched: usize,
 }
 
 impl SampleAges {
@@ -45,6 +47,7 @@ impl SampleAges {
         let mut is_first = true;
         for subject in watched {
             let at = self.newest.remove(subject);
+            ages.n_watched += 1;
             ages.newest = ages.newest.max(at);
             ages.oldest = if is_first { at } else { ages.oldest.min(at) };
             is_first = false;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use homeostat_announce::Announcer;
-use homeostat_core::{Incident, IncidentId, Subject, Timestamp, Window};
+use homeostat_core::{Incident, IncidentId, Subject, Timestamp};
 use homeostat_execute::DriverEvent;
-use homeostat_ingest::{Feed, FeedConfig, FetchError, Matrix, PrometheusSource, Pull};
+use homeostat_ingest::{Matrix, PrometheusSource, Pull, SourceState};
+use homeostat_journal::PageRequest;
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
@@ -19,35 +20,32 @@ use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
 use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
 use crate::serve::publishing;
-use crate::serve::replicas::Replicas;
 use crate::serve::retraining::Retraining;
 
 use super::incident_list::Row;
 use super::live::LiveReader;
 use super::outage::Outage;
-use super::readiness::{Sight, blind_after};
-use super::rollouts::RolloutWatch;
+use super::puller::{Pulled, Puller, Seen};
+use super::readiness::{Sight, Sighting, blind_after};
 use super::sample_ages::{BlindnessLog, SampleAges};
 use super::snapshot::{Phase, Publisher};
+use super::source_log::{SourceLog, series_left_out};
 use super::timeline::{Opinion, Timeline};
-use super::window_rows::{OVERLAP_STEPS, WINDOW_ROWS};
 use crate::training::Trained;
 use crate::training::child::Trainer;
 
-/// Rows ahead of the clock that are waited for: a small step back is made up for within a few cycles.
-const AHEAD_STEPS_MAX: u32 = 2;
 /// How long a cycle under way may go on after the end was asked for: enough for an answer that is due anyway, and the
 /// service ends within five seconds also when an API server hangs.
 const END_GRACE: Duration = Duration::from_secs(3);
 /// The tracker's state between runs.
 const TRACKER_FILE: &str = "tracker.json";
 
+mod look_back;
+
 /// Everything a cycle needs.
 pub(crate) struct Service {
     config: Arc<Config>,
-    source: PrometheusSource,
-    feed: Feed,
-    replicas: Option<Replicas>,
+    puller: Puller,
     retraining: Option<Retraining>,
     cycle: Cycle,
     monitor: SharedMonitor,
@@ -61,19 +59,12 @@ pub(crate) struct Service {
     live: LiveReader,
     publisher: Publisher,
     sight: Sight,
-    rollouts: Option<RolloutWatch>,
     outage: Outage,
+    /// The same of the replicas' queries.
+    replicas_outage: Outage,
+    source_log: SourceLog,
     ages: SampleAges,
     blindness: BlindnessLog,
-}
-
-/// What Prometheus said in one cycle.
-struct Pulled {
-    workloads: Pull,
-    /// Nothing where nobody compares replicas.
-    replicas: Option<Pull>,
-    /// Nothing where nobody asks for roll-outs.
-    rollouts: Option<Result<Matrix, FetchError>>,
 }
 
 /// What the service works with beside its own parts.
@@ -102,21 +93,14 @@ impl Service {
         around: Around,
     ) -> anyhow::Result<Self> {
         let Around { clock, live, publisher, trainer, switch } = around;
-        let feed = Feed::new(FeedConfig {
-            queries: config.queries.clone(),
-            rule: config.subjects.clone(),
-            step: config.step,
-            n_steps: WINDOW_ROWS,
-            subjects_max: config.limits.workloads_max,
-        })?
-        .with_scrape_interval(config.scrape_interval);
         Ok(Self {
-            replicas: Replicas::of(&config)?,
+            puller: Puller::new(&config, source)?,
             retraining: Retraining::of(&config, trainer, clock.now()),
-            rollouts: config.rollouts.clone().map(|expr| RolloutWatch::new(expr, config.subjects.clone())),
             sight: Sight::new(config.step, clock.elapsed()),
             timeline: Timeline::default(),
             outage: Outage::default(),
+            replicas_outage: Outage::default(),
+            source_log: SourceLog::default(),
             ages: SampleAges::default(),
             blindness: BlindnessLog::default(),
             clock,
@@ -126,8 +110,6 @@ impl Service {
             tracker_file: tracker_file(&config.storage),
             archiving: Archiving::new(config.journal_retention),
             config,
-            source,
-            feed,
             cycle,
             monitor,
             announcer,
@@ -164,7 +146,7 @@ impl Service {
             // way is found again at the next start, but it is better to know now.
             let pulled = tokio::select! {
                 () = &mut end => return,
-                pulled = self.pull_all(at) => pulled,
+                pulled = self.puller.ask(at) => pulled,
             };
             let cycle = self.cycle_once(at, pulled);
             tokio::pin!(cycle);
@@ -186,26 +168,10 @@ impl Service {
         self.renew_models().await;
         self.take_config();
         let at = (now - self.config.offset).align_down(self.config.step);
-        self.come_back(at);
-        at
-    }
-
-    /// Goes back to `at` where rows later than that were looked at: the clock was ahead. A step or two are caught up with.
-    fn come_back(&mut self, at: Timestamp) {
-        let Some(end) = self.feed.end().filter(|end| *end > at + self.config.step * AHEAD_STEPS_MAX) else { return };
-        tracing::warn!(ahead = %end, at = %at, "rows of the future were looked at, as the clock was ahead; going back");
-        self.feed.clear();
-        if let Some(replicas) = &mut self.replicas {
-            replicas.forget();
+        if self.puller.go_back(at) {
+            self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);
         }
-        self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);
-    }
-
-    /// Asks for all that a cycle looks at, what matters most first.
-    async fn pull_all(&self, at: Timestamp) -> Pulled {
-        let workloads = self.pull(at).await;
-        let (replicas, rollouts) = tokio::join!(self.pull_replicas(at), self.pull_rollouts(at));
-        Pulled { workloads, replicas, rollouts }
+        at
     }
 
     /// Takes a config that was reloaded. Within a cycle nothing changes.
@@ -213,13 +179,14 @@ impl Service {
         if self.live.has_changed().unwrap_or(false) {
             let live = Arc::clone(&self.live.borrow_and_update());
             self.cycle.go_by(&live);
+            self.announcer.reload(&live.channels);
         }
     }
 
     /// The time to go by, as far as it can be known while the machine's clock steps.
     fn read_clock(&mut self) -> Timestamp {
         let elapsed = self.clock.elapsed();
-        let said = self.source.server_time();
+        let said = self.puller.server_time();
         let opinion = said.map(|(at, said)| Opinion { at, elapsed: elapsed.saturating_sub(said.elapsed()) });
         let reading = self.timeline.read(self.clock.inner(), opinion);
         let was_off = self.clock.is_corrected();
@@ -252,23 +219,21 @@ impl Service {
         self.publish(&Tick::default());
     }
 
-    /// Those with models keep their place among the rows, however many others there are.
+    /// Those with models are looked at, however many others there are.
     fn prefer_watched(&mut self) {
         let watched: Vec<Subject> = {
             let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
             monitor.subjects().cloned().collect()
         };
-        self.feed = self.feed.clone().preferring(watched);
+        self.puller.prefer(&watched);
     }
 
     /// Puts the journal's incidents into the snapshot, which goes on from there.
     fn publish_recorded(&mut self) {
         let journal = Arc::clone(self.cycle.driver().journal());
-        let recorded = journal.incidents().unwrap_or_else(|error| {
-            tracing::error!(%error, "GET /api/v1/incidents shows new incidents only");
-            Vec::new()
-        });
-        let rows: Vec<Row> = recorded.iter().map(|incident| self.row(incident)).collect();
+        // All that the journal keeps in memory, newest first; the list is in the order in which they became known.
+        let recorded = journal.page(&PageRequest { limit: usize::MAX, ..PageRequest::default() });
+        let rows: Vec<Row> = recorded.items.iter().rev().map(Row::recorded).collect();
         self.publisher.publish(|snapshot| {
             let list = Arc::make_mut(&mut snapshot.incidents);
             rows.into_iter().for_each(|row| list.put(row));
@@ -318,28 +283,11 @@ impl Service {
 
     async fn cycle_once(&mut self, at: Timestamp, pulled: Pulled) {
         let began = tokio::time::Instant::now();
-        let Pulled { workloads: pulled, replicas: pulled_replicas, rollouts } = pulled;
-        let pulled = &pulled;
-        if let (Some(watch), Some(rollouts)) = (&mut self.rollouts, rollouts) {
-            watch.take(rollouts, at);
-        }
+        let (seen, pull) = self.puller.take(pulled);
         // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
         let now = self.clock.now();
-        let windows = if pulled.failed.len() >= self.config.queries.n_queries() {
-            // Nothing was answered, so nothing was seen: when Prometheus is back, these rows are looked at as if nothing had been.
-            Vec::new()
-        } else {
-            self.windows(pulled, at).unwrap_or_else(|error| {
-                tracing::error!(error = format!("{error:#}"), "this cycle's data can't be used");
-                Vec::new()
-            })
-        };
-        let replicas = match (&mut self.replicas, &pulled_replicas) {
-            (Some(replicas), Some(pulled)) => replicas.windows(pulled, at),
-            (None, _) | (Some(_), None) => Vec::new(),
-        };
-        self.cycle.recall_rollouts(now, self.rollouts.as_ref());
-        let mut tick = self.cycle.observe(now, &windows, &replicas);
+        self.cycle.recall_rollouts(now, self.puller.rollouts());
+        let mut tick = self.cycle.observe(now, &seen.windows, &seen.replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
         self.cycle.act(now, self.switch.as_ref(), &mut tick).await;
@@ -348,15 +296,15 @@ impl Service {
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
         let journal = Arc::clone(self.cycle.driver().journal());
         self.archiving.tick(&journal, now);
-        self.look(&windows, at, pulled);
-        self.measure(&tick, pulled, began.elapsed());
+        self.look(&seen, at, &pull);
+        self.measure(&tick, &pull, began.elapsed());
         self.publish(&tick);
     }
 
-    /// Notes what this cycle could see, and says when workloads go blind.
-    fn look(&mut self, windows: &[Window], at: Timestamp, pulled: &Pull) {
+    /// Notes what this cycle could see, and says what changed: the source, its queries, workloads that go blind.
+    fn look(&mut self, seen: &Seen, at: Timestamp, pull: &Pull) {
         let elapsed = self.clock.elapsed();
-        self.ages.take(windows);
+        self.ages.take(&seen.windows);
         let since = at - blind_after(self.config.step);
         let ages = {
             let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
@@ -366,66 +314,26 @@ impl Service {
         self.metrics.newest_sample_timestamp_seconds.set(seconds(ages.newest));
         self.metrics.oldest_sample_timestamp_seconds.set(seconds(ages.oldest));
         self.metrics.subjects_blind.set(ages.blind.len() as i64);
-        let told = self.outage.cycle(elapsed, &pulled.failed);
-        if let Some(told) = told {
+        let state = seen.quality.state();
+        self.metrics.source_is(state);
+        self.metrics.series_left_out.set(series_left_out(&seen.quality) as i64);
+        self.metrics.subjects_refused.set(seen.subjects_refused as i64);
+        self.metrics.steps_missed.inc_by(seen.missed.map_or(0, |missed| missed.n_steps));
+        if let Some(told) = self.outage.cycle(elapsed, &pull.failed) {
             told.log("queries", self.config.queries.n_queries());
         }
+        if let Some(replicas) = &self.config.replicas
+            && let Some(told) = self.replicas_outage.cycle(elapsed, &seen.replicas_failed)
+        {
+            told.log("queries of replicas", replicas.queries.n_queries());
+        }
+        self.source_log.cycle(seen).iter().for_each(|told| told.log());
         if let Some(told) = self.blindness.cycle(&ages) {
             told.log();
         }
-        let trouble = self.outage.trouble();
-        self.sight.cycle(elapsed, ages.newest, trouble);
-    }
-
-    async fn pull_rollouts(&self, at: Timestamp) -> Option<Result<Matrix, FetchError>> {
-        let watch = self.rollouts.as_ref()?;
-        Some(self.source.range(watch.expr(), at, at, self.config.step).await)
-    }
-
-    async fn pull(&self, at: Timestamp) -> Pull {
-        let step = self.config.step;
-        // After an outage: as many steps as the windows hold.
-        let reach = step.saturating_mul(u32::try_from(WINDOW_ROWS - 1).unwrap_or(u32::MAX));
-        let from = match self.feed.end() {
-            Some(end) => (end - step * OVERLAP_STEPS).max(at - reach),
-            None => at - reach,
-        };
-        let pulled = self.source.pull_with_scrapes(&self.config.queries, from.min(at), at, step).await;
-        for (query, warning) in pulled.partial(&self.config.queries) {
-            tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
-        }
-        pulled
-    }
-
-    async fn pull_replicas(&self, at: Timestamp) -> Option<Pull> {
-        match &self.replicas {
-            Some(replicas) => Some(replicas.pull(&self.source, at).await),
-            None => None,
-        }
-    }
-
-    fn windows(&mut self, pulled: &Pull, at: Timestamp) -> anyhow::Result<Vec<Window>> {
-        let start = self.feed.end().map_or(at, |end| end.min(at));
-        let reach = self.config.step * (OVERLAP_STEPS);
-        let from =
-            if self.feed.end().is_none() { at - self.config.step * (WINDOW_ROWS as u32 - 1) } else { start - reach };
-        let pushed = self.feed.push(&pulled.matrices, from, at)?;
-        if let Some(scrapes) = &pulled.scrapes {
-            self.feed.push_scrapes(scrapes, at);
-        }
-        if pushed.subjects_refused > 0 {
-            tracing::warn!(
-                refused = pushed.subjects_refused,
-                limit = self.config.limits.workloads_max,
-                "too many workloads; narrow the queries, or raise limits.workloads_max"
-            );
-        }
-        for (query, unplaced) in self.config.queries.queries().iter().zip(&pushed.unplaced) {
-            if unplaced.series_unmatched > 0 || unplaced.samples_off_grid > 0 {
-                tracing::debug!(query = query.name, ?unplaced, "series or samples without a place");
-            }
-        }
-        Ok(self.feed.windows_at(at)?)
+        let trouble = self.outage.trouble().or_else(|| (state != SourceState::Healthy).then(|| state.to_string()));
+        let (n_blind, n_watched) = (ages.blind.len(), ages.n_watched);
+        self.sight.cycle(elapsed, Sighting { newest: ages.newest, n_blind, n_watched, trouble });
     }
 
     /// Keeps the tracker's state: a restart must not forget an open incident.

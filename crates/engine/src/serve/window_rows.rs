@@ -1,6 +1,5 @@
 //! How many rows a cycle works on.
 
-/// Rows that a cycle's windows hold. A cycle that comes late catches up on as many; more would be answered by newer ones.
+/// Rows that a cycle's windows hold. What wasn't answered is asked for again as far back, so that is how long an outage may last
+/// and be caught up on; what is longer ago would be answered by newer rows.
 pub(crate) const WINDOW_ROWS: usize = 64;
-/// Steps that each cycle asks for again: samples that came late fill the gaps they left.
-pub(crate) const OVERLAP_STEPS: u32 = 3;

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::config::{self, Config, Detection};
 use crate::outcome::{Outcome, print};
 use crate::source::{self, NotTrained};
+use crate::training::purpose::Purpose;
 
 /// Where the bundle is written, in the storage directory; gone when it is loaded.
 const DIRECTORY: &str = "training";
@@ -32,7 +33,7 @@ const LOOK_FOR_PARENT: Duration = Duration::from_secs(1);
 #[async_trait]
 pub(crate) trait Trainer: Send + Sync {
     /// Trains now.
-    async fn train(&self) -> Result<Trained, NotTrained>;
+    async fn train(&self, purpose: Purpose) -> Result<Trained, NotTrained>;
 }
 
 /// Trains in a process of its own.
@@ -51,6 +52,8 @@ pub(crate) struct TrainModelsArgs {
     /// What the service takes for the digest of what it needs of the config.
     #[arg(long)]
     expect: String,
+    #[arg(long)]
+    purpose: Purpose,
 }
 
 /// What the training says on its standard output when it is done.
@@ -76,7 +79,7 @@ impl ChildTrainer {
         Self { file: file.to_owned(), config }
     }
 
-    async fn try_train(&self, dir: &Path) -> anyhow::Result<Result<Trained, NotTrained>> {
+    async fn try_train(&self, dir: &Path, purpose: Purpose) -> anyhow::Result<Result<Trained, NotTrained>> {
         // What a process that was killed left there.
         if dir.exists() {
             std::fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
@@ -91,6 +94,7 @@ impl ChildTrainer {
             .args(["--config.file".as_ref(), self.file.as_os_str()])
             .args(["--output".as_ref(), bundle.as_os_str()])
             .args(["--expect", &digest(&self.config)])
+            .args(["--purpose", purpose.name()])
             .args(crate::logging::flags())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -119,9 +123,9 @@ impl ChildTrainer {
 
 #[async_trait]
 impl Trainer for ChildTrainer {
-    async fn train(&self) -> Result<Trained, NotTrained> {
+    async fn train(&self, purpose: Purpose) -> Result<Trained, NotTrained> {
         let dir = self.config.storage.join(DIRECTORY);
-        let trained = self.try_train(&dir).await;
+        let trained = self.try_train(&dir, purpose).await;
         if let Err(error) = std::fs::remove_dir_all(&dir) {
             tracing::debug!(%error, "the training's directory can't be removed");
         }
@@ -158,7 +162,7 @@ async fn train(args: &TrainModelsArgs) -> Result<(), NotTrained> {
     config.detection.onnx_library = None;
     let prometheus = PrometheusSource::new(source::config_of(&config).map_err(never)?)
         .map_err(|error| NotTrained::Never(error.to_string()))?;
-    let trained = source::train_on_history(&config, &prometheus).await?;
+    let trained = source::train_on_history(&config, &prometheus, args.purpose).await?;
     let (history_start, history_end) = trained.history.unwrap_or_default();
     let source = prometheus.server().to_owned();
     let provenance = Provenance { trained_at: clock::now(), source, history_start, history_end };
@@ -193,8 +197,8 @@ pub(crate) mod testing {
 
     #[async_trait]
     impl Trainer for OwnProcess {
-        async fn train(&self) -> Result<Trained, NotTrained> {
-            source::train_on_history(&self.config, &self.source).await
+        async fn train(&self, purpose: Purpose) -> Result<Trained, NotTrained> {
+            source::train_on_history(&self.config, &self.source, purpose).await
         }
     }
 }

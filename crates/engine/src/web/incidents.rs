@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::{Api, problem};
+use crate::serve::incident_list::state_name;
 
 /// Incidents of a page unless asked for more, and at most: a row has about 2 KiB.
 const LIMIT_DEFAULT: usize = 100;
@@ -48,9 +49,9 @@ pub(super) async fn incidents(
         return (StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response();
     }
     let page = list.page(query.before.as_deref(), limit, |row| {
-        state.is_none_or(|state| state == row.state)
+        state.is_none_or(|state| state_name(state) == row.state)
             && query.subject.as_ref().is_none_or(|subject| *subject == row.subject)
-            && query.r#type.as_ref().is_none_or(|wanted| wanted == row.incident_type)
+            && query.r#type.as_ref().is_none_or(|wanted| *wanted == row.incident_type)
     });
     let Some((rows, has_more)) = page else {
         let message = "before: there is no such incident any more; begin again without it";

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::clock::testing::FakeClock;
-use crate::serve::incident_list::Row;
+use crate::serve::incident_list::{Row, state_name};
 use crate::serve::readiness::Sight;
 use crate::serve::snapshot::{Phase, Publisher};
 
@@ -130,7 +130,9 @@ fn incident(name: &str, state: IncidentState) -> Row {
     let subject = Subject::deployment("shop", name);
     let id = IncidentId::of(&subject, Timestamp::from_secs(0));
     let json = format!(r#"{{"incident":{{"subject":"{subject}"}},"decision":null}}"#).into();
-    Row { id, state, subject: subject.to_string(), incident_type: "memory-leak", json }
+    let (subject, is_over) = (subject.to_string(), state.is_over());
+    let state = state_name(state).to_owned();
+    Row { id, state, is_over, subject, incident_type: "memory-leak".to_owned(), json }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 
 use super::values::ValuesSeed;
 use super::{Gathered, Text};
-use crate::matrix::{Labels, Sample, Series};
+use crate::matrix::{Labels, Sample};
 
 #[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -172,9 +172,7 @@ impl<'de> Visitor<'de> for SeriesSeed<'_> {
                 _unknown => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        let (series, dropped) = Series::new(labels, samples);
-        self.into.dropped.add(dropped);
-        self.into.series.push(series);
+        self.into.put(labels, samples);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::cursor::{Cursor, plain_text};
 use super::number::{short_decimal, unix_millis};
 use super::values::moment;
 use super::{DecodeLimits, Gathered, matrix_of};
-use crate::matrix::{Labels, Matrix, Sample, Series};
+use crate::matrix::{Labels, Matrix, Sample};
 
 /// Shortest sample there is, `[0,"0"],`: no answer has more samples than its bytes allow.
 const SAMPLE_BYTES_MIN: usize = 8;
@@ -20,24 +20,23 @@ const SAMPLE_BYTES_MIN: usize = 8;
 type Passed = serde::de::value::Error;
 
 /// One answer, with nothing after it.
-pub(super) fn matrix(bytes: &[u8], limits: &DecodeLimits) -> Option<Matrix> {
+pub(super) fn matrix(bytes: &[u8], gathered: Gathered) -> Option<Matrix> {
     let mut cursor = Cursor::new(bytes);
-    let matrix = page(&mut cursor, limits)?;
+    let matrix = page(&mut cursor, gathered)?;
     cursor.is_at_end().then_some(matrix)
 }
 
 /// One or several answers.
 pub(super) fn pages(bytes: &[u8], limits: &DecodeLimits) -> Option<Vec<Matrix>> {
     let mut cursor = Cursor::new(bytes);
-    let mut pages = vec![page(&mut cursor, limits)?];
+    let mut pages = vec![page(&mut cursor, Gathered::new(*limits, None))?];
     while !cursor.is_at_end() {
-        pages.push(page(&mut cursor, limits)?);
+        pages.push(page(&mut cursor, Gathered::new(*limits, None))?);
     }
     Some(pages)
 }
 
-fn page(cursor: &mut Cursor<'_>, limits: &DecodeLimits) -> Option<Matrix> {
-    let mut gathered = Gathered::new(*limits);
+fn page(cursor: &mut Cursor<'_>, mut gathered: Gathered) -> Option<Matrix> {
     let mut answer = Answer::default();
     cursor.object(|cursor, key| {
         match key {
@@ -89,9 +88,7 @@ fn series(cursor: &mut Cursor<'_>, into: &mut Gathered) -> Option<()> {
         }
         Some(())
     })?;
-    let (series, dropped) = Series::new(labels, samples);
-    into.dropped.add(dropped);
-    into.series.push(series);
+    into.put(labels, samples);
     Some(())
 }
 

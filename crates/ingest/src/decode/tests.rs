@@ -152,9 +152,9 @@ fn bits(matrix: &Matrix) -> (Matrix, Vec<u64>) {
 
 /// The quick way gives what the visitors give, or nothing. Whether it gave something.
 fn quick_is_right_or_nothing(bytes: &[u8], limits: &DecodeLimits) -> bool {
-    let quick = fast::matrix(bytes, limits);
+    let quick = fast::matrix(bytes, Gathered::new(*limits, None));
     if let Some(quick) = &quick {
-        let slow = decode_any(bytes, limits);
+        let slow = decode_any(bytes, Gathered::new(*limits, None));
         assert_eq!(
             Ok(bits(quick)),
             slow.as_ref().map(bits).map_err(Clone::clone),
@@ -168,6 +168,26 @@ fn quick_is_right_or_nothing(bytes: &[u8], limits: &DecodeLimits) -> bool {
     }
     assert!(quick.is_none() || pages.is_some());
     quick.is_some()
+}
+
+#[test]
+fn whoever_is_preferred_is_read_however_many_others_there_are() {
+    use homeostat_core::Subject;
+
+    use crate::subject_rule::SubjectRule;
+    let series = |name: &str| format!(r#"{{"metric":{{"namespace":"shop","workload":"{name}"}},"values":[[0,"1"]]}}"#);
+    let names: Vec<String> = (0..20).map(|idx| format!("w{idx}")).collect();
+    let text = answer(&names.iter().map(|name| series(name)).collect::<Vec<_>>().join(","));
+    let limits = DecodeLimits { series_max: 5, samples_max: 8 };
+    assert!(decode_matrix(text.as_bytes(), &limits).is_err(), "without a preference it is too much");
+    let known = ["w3", "w18"].map(|name| Subject::deployment("shop", name));
+    let preferred = Arc::new(Preferred::new(SubjectRule::default(), known));
+    let read = decode_preferring(text.as_bytes(), &limits, Some(&preferred)).expect("an answer");
+    let read_names: Vec<&str> = read.series().iter().map(|series| series.labels()["workload"].as_str()).collect();
+    assert_eq!(read_names, ["w0", "w1", "w18", "w2", "w3", "w4"]);
+    assert_eq!(read.series_left_out(), 14);
+    let slow = decode_any(text.as_bytes(), Gathered::new(limits, Some(preferred))).expect("an answer");
+    assert_eq!(slow, read, "both ways alike");
 }
 
 #[test]

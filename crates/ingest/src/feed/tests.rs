@@ -176,7 +176,8 @@ proptest! {
 
 #[test]
 fn a_full_feed_still_takes_those_that_have_models() {
-    let mut feed = feed(3).preferring([Subject::deployment("shop", "zebra")]);
+    let mut feed = feed(3);
+    feed.prefer([Subject::deployment("shop", "zebra")]);
     let all = matrix(&[("a", 1, 1.0), ("b", 1, 1.0), ("c", 1, 1.0), ("d", 1, 1.0), ("zebra", 1, 1.0)]);
     let pushed = feed.push(&[all, none()], minute(1), minute(1)).expect("pushed");
     assert_eq!(pushed.subjects_refused, 1, "the limit is three");

@@ -112,6 +112,25 @@ async fn each_query_is_asked_for_what_it_has_not_answered() {
 }
 
 #[tokio::test]
+async fn an_outage_longer_than_a_window_says_what_it_took() {
+    let fake = Fake { values: BTreeMap::from([(("a", "cart"), (|_| Some(1.0)) as fn(i64) -> _)]), ..Fake::default() };
+    for (n_minutes, wanted) in [(19, None), (20, None), (21, Some((101, 101))), (50, Some((101, 130)))] {
+        let (fake, mut pulling) = pulling(Fake { values: fake.values.clone(), ..Fake::default() }, &["a"]);
+        cycle(&mut pulling, 100).await;
+        *fake.down.lock().expect("a lock") = true;
+        for at in 101..100 + n_minutes {
+            assert_eq!(cycle(&mut pulling, at).await.missed, None, "until it is over it may yet be caught up on");
+        }
+        *fake.down.lock().expect("a lock") = false;
+        let taken = cycle(&mut pulling, 100 + n_minutes).await;
+        assert_eq!(shown(&taken.windows[0], 0), "x".repeat(20));
+        let missed = taken.missed.map(|missed| (missed.from, missed.until));
+        assert_eq!(missed, wanted.map(|(from, until)| (minute(from), minute(until))), "{n_minutes} minutes");
+        assert_eq!(cycle(&mut pulling, 101 + n_minutes).await.missed, None, "told once");
+    }
+}
+
+#[tokio::test]
 async fn rates_that_reach_into_a_scrape_gap_are_no_measurement_and_it_is_one_fact() {
     // Nothing is scraped for two and a half minutes from 12:05 on; a rate over five minutes goes on regardless, too low.
     let fake = Fake {
@@ -180,6 +199,8 @@ async fn a_clock_that_was_set_back_asks_for_the_past_and_changes_nothing_that_is
     let due = pulling.due(minute(90));
     assert!(due.from[0] <= minute(90) && due.at == minute(90), "{due:?}");
     let pull = pulling.pull(&due).await;
-    assert!(matches!(pulling.take(&due, &pull), Err(FeedError::Passed { .. })), "its windows were given already");
+    let taken = pulling.take(&due, &pull).expect("what is known stays");
+    assert_eq!(taken.windows[0].grid().end(), minute(100), "its newest row is still the newest");
+    assert_eq!(taken.windows[0].n_present(), 20);
     assert_eq!(cycle(&mut pulling, 101).await.windows[0].n_present(), 20);
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::client::chain;
 use super::{Ask, Failed, Shared};
-use crate::decode::{DecodeError, decode_matrix};
+use crate::decode::{DecodeError, decode_preferring};
 use crate::fetch_error::{FetchError, Refused};
 use crate::matrix::Matrix;
 use crate::stats::add;
@@ -25,14 +25,17 @@ impl Shared {
             self.post_refused.store(true, Ordering::Relaxed);
             response = self.send(ask, true).await?;
         }
-        self.note_date(response.headers());
         let status = response.status();
+        // An error may come from anything in between, by whose clock nobody goes.
+        if status.is_success() {
+            self.note_date(response.headers());
+        }
         let retry_after = retry_after(response.headers());
         let bytes_max = if status.is_success() { self.config.bytes_max } else { ERROR_BYTES_MAX };
         let body = self.body(ask, response, bytes_max).await?;
-        let limits = ask.limits;
+        let (limits, preferred) = (ask.limits, ask.preferred.cloned());
         // Decoding a large answer takes long enough to hold up everything else on this thread.
-        let decoded = tokio::task::spawn_blocking(move || decode_matrix(&body, &limits)).await;
+        let decoded = tokio::task::spawn_blocking(move || decode_preferring(&body, &limits, preferred.as_ref())).await;
         let decoded = decoded.unwrap_or_else(|error| Err(DecodeError::Malformed(error.to_string())));
         let server = self.config.url.shown();
         match decoded {
@@ -67,9 +70,12 @@ impl Shared {
         let mut query = self
             .client
             .query_range(ask.expr, seconds(ask.page.start), seconds(ask.page.end), ask.step.as_secs_f64())
-            .timeout(timeout_ms)
-            // Newer servers stop at the limit themselves; one more than ours, so that we see it was passed.
-            .query("limit", ask.limits.series_max.saturating_add(1));
+            .timeout(timeout_ms);
+        // Newer servers stop at the limit themselves; one more than ours, so that we see it was passed. Where somebody is preferred
+        // the server must not choose whose series those are.
+        if ask.preferred.is_none() {
+            query = query.query("limit", ask.limits.series_max.saturating_add(1));
+        }
         if let Some(authorization) = &self.config.authorization {
             let denied = |why: String| {
                 let server = self.config.url.shown().to_owned();

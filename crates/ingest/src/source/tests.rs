@@ -283,6 +283,38 @@ async fn a_hundred_thousand_series_are_too_much_by_name() {
 }
 
 #[tokio::test]
+async fn too_many_series_blind_nobody_who_is_preferred() {
+    let series =
+        |name: usize| format!(r#"{{"metric":{{"namespace":"shop","workload":"w{name}"}},"values":[[0,"1"]]}}"#);
+    let text = matrix_json(&(0..500).map(series).collect::<Vec<_>>().join(","));
+    let server = FakeServer::start(move |_| Reply::ok(text.clone())).await;
+    let mut few = config(&server.url());
+    few.limits.series_max = 100;
+    let source = source(few);
+    assert_eq!(pull(&source).await.expect_err("too many series").reason(), "too-much");
+    let known = homeostat_core::Subject::deployment("shop", "w499");
+    source.prefer(crate::Preferred::new(crate::SubjectRule::default(), [known]));
+    let matrix = pull(&source).await.expect("an answer");
+    assert_eq!((matrix.series().len(), matrix.series_left_out()), (101, 399));
+    assert!(matrix.series().iter().any(|series| series.labels()["workload"] == "w499"));
+    assert_eq!(server.requests()[1].param("limit"), None, "a server would choose others");
+}
+
+#[tokio::test]
+async fn an_error_says_nothing_of_the_servers_time() {
+    let date = vec![("Date", "Sat, 31 Jan 2026 12:00:00 GMT")];
+    let answers = [Reply::Whole(503, date.clone(), "a proxy's page".to_owned()), Reply::Whole(200, date, one_series())];
+    let server = FakeServer::start(move |request| answers[request.number.min(1)].clone()).await;
+    let mut config = config(&server.url());
+    config.retry.attempts_max = 1;
+    let source = source(config);
+    assert!(pull(&source).await.is_err());
+    assert_eq!(source.server_time(), None);
+    assert!(pull(&source).await.is_ok());
+    assert!(source.server_time().is_some());
+}
+
+#[tokio::test]
 async fn an_unannounced_flood_stops_at_the_limit() {
     let text = matrix_json(&format!("{}1", " ".repeat(1_000_000)));
     let server = FakeServer::start(move |_| Reply::WithoutLength(text.clone())).await;

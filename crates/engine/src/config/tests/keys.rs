@@ -73,7 +73,7 @@ pub(super) const KEYS: &[Described] = &[
     key(
         "datasources[].series_max",
         "`10000`",
-        "Series that one query may return. More is nearly always a query without `by`.",
+        "Series that one query may return. More is nearly always a query without `by`; of those beyond it only workloads with models are looked at.",
     ),
     key("datasources[].authorization", "none", "A bearer token for Prometheus."),
     key("datasources[].authorization.credentials", "none", "The token; `credentials_file` keeps it out of the config."),

@@ -31,6 +31,8 @@ struct Behaviour {
     is_down: bool,
     /// It has no series.
     is_empty: bool,
+    /// Workloads that nobody trained models of, before the one that somebody did.
+    n_others: usize,
     /// When the latency is ten times the usual, in Unix seconds, from and until.
     faults: Vec<(i64, i64)>,
     /// The newest sample that there is, in Unix seconds.
@@ -57,8 +59,10 @@ async fn answer(State(behaviour): State<Shared>, RawQuery(query): RawQuery, body
     };
     let end = number("end").min(behaviour.newest);
     let values: Vec<Value> = (number("start")..=end).step_by(60).map(|at| json!([at, value(at).to_string()])).collect();
-    let series = json!({ "metric": { "namespace": "shop", "workload": "cart" }, "values": values });
-    let result = if behaviour.is_empty || values.is_empty() { Vec::new() } else { vec![series] };
+    let series = |name: String| json!({ "metric": { "namespace": "shop", "workload": name }, "values": values });
+    let names = (0..behaviour.n_others).map(|idx| format!("another-{idx}")).chain(["cart".to_owned()]);
+    let result: Vec<Value> =
+        if behaviour.is_empty || values.is_empty() { Vec::new() } else { names.map(series).collect() };
     let date = behaviour.date.map_or_else(
         // No time that can be read: the server would add its own.
         || "never".to_owned(),
@@ -90,10 +94,17 @@ struct Scene {
 }
 
 impl Scene {
-    /// At noon, with models of the twelve hours before.
+    /// At noon, with models of twelve hours.
     async fn at_noon() -> Self {
+        Self::at_noon_with(Duration::ZERO, &[]).await
+    }
+
+    /// The same by a clock that is ahead, and with faults from and until so many minutes before noon.
+    async fn at_noon_with(ahead: Duration, faults: &[(i64, i64)]) -> Self {
         let noon = Timestamp::from_secs(DAY_START + 12 * 3600);
-        let behaviour: Shared = Arc::new(Mutex::new(Behaviour { newest: i64::MAX, ..Behaviour::default() }));
+        let before_noon = |minutes: i64| DAY_START + 12 * 3600 - minutes * 60;
+        let faults = faults.iter().map(|(from, until)| (before_noon(*from), before_noon(*until))).collect();
+        let behaviour: Shared = Arc::new(Mutex::new(Behaviour { newest: i64::MAX, faults, ..Behaviour::default() }));
         let app = Router::new().fallback(any(answer)).with_state(Arc::clone(&behaviour));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -102,20 +113,22 @@ impl Scene {
         let config = config(&url, &storage);
         let source = source(&config);
         let history = crate::source::pull_history(&config, &source, noon, storage.path()).await.expect("a history");
-        let histories = Box::new(crate::training::InFile::new(history));
-        let trained = crate::source::train(&config.detection, histories).await.expect("models");
+        let trained = crate::source::train_to_start(&config, history).await.expect("models");
         let models = trained.ensembles;
         assert_eq!(models.len(), 1);
-        let clock = Arc::new(FakeClock::at(noon));
-        let (service, live, snapshot) = service(&config, &storage, &clock, models.clone());
+        let clock = Arc::new(FakeClock::at(noon + ahead));
+        let (mut service, live, snapshot) = service(&config, &storage, &clock, models.clone());
+        behaviour.lock().expect("a lock").newest = noon.as_millis() / 1000;
+        service.look_back().await;
         Self { service, clock, behaviour, live, snapshot, storage, models, url }
     }
 
     /// The process ends and another one starts on the same storage.
-    fn restart(mut self) -> Self {
+    async fn restart(mut self) -> Self {
         let config = config(&self.url, &self.storage);
         drop(self.service);
         (self.service, self.live, self.snapshot) = service(&config, &self.storage, &self.clock, self.models.clone());
+        self.service.look_back().await;
         self
     }
 
@@ -138,7 +151,7 @@ impl Scene {
     async fn cycle(&mut self) {
         self.change_newest();
         let at = self.service.begin_cycle().await;
-        let pulled = self.service.pull_all(at).await;
+        let pulled = self.service.puller.ask(at).await;
         self.service.cycle_once(at, pulled).await;
     }
 
@@ -173,8 +186,8 @@ impl Scene {
 fn config(url: &str, storage: &tempfile::TempDir) -> Arc<Config> {
     let path = storage.path().join("config.yaml");
     let text = format!(
-        "global: {{history: 12h, offset: 0s}}\ndetectors: [residual, forest, forecast]\nstorage: {{path: data}}\n\
-         datasources:\n  - url: {url}\nqueries:\n  latency: {{expr: l, signal: latency}}\n"
+        "global: {{history: 14h, offset: 0s}}\ndetectors: [residual, forest, forecast]\nstorage: {{path: data}}\n\
+         datasources:\n  - url: {url}\n    series_max: 50\nqueries:\n  latency: {{expr: l, signal: latency}}\n"
     );
     std::fs::write(&path, text).expect("written");
     std::fs::create_dir_all(storage.path().join("data")).expect("a directory");
@@ -231,10 +244,11 @@ async fn a_fault_opens_an_incident_which_resolves_when_it_is_over_and_both_are_s
     scene.fault(10);
     scene.minutes(10).await;
     assert_eq!(scene.incidents(), [IncidentState::Open]);
-    let shown = |scene: &Scene| scene.snapshot.borrow().incidents.page(None, 10, |_| true).expect("a page").0[0].state;
-    assert_eq!(shown(&scene), IncidentState::Open);
+    let shown =
+        |scene: &Scene| scene.snapshot.borrow().incidents.page(None, 10, |_| true).expect("a page").0[0].state.clone();
+    assert_eq!(shown(&scene), "open");
     scene.minutes(30).await;
-    assert_eq!((scene.incidents(), shown(&scene)), (vec![IncidentState::Resolved], IncidentState::Resolved));
+    assert_eq!((scene.incidents(), shown(&scene)), (vec![IncidentState::Resolved], "resolved".to_owned()));
     assert_eq!(scene.blindness(), None);
 }
 
@@ -269,8 +283,7 @@ async fn a_clock_two_minutes_back_for_good_blinds_nobody_where_prometheus_says_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_was_an_hour_ahead_from_the_start_is_set_right_and_it_sees_again() {
-    let mut scene = Scene::at_noon().await;
-    scene.clock.set(scene.true_now() + MINUTE * 60);
+    let mut scene = Scene::at_noon_with(MINUTE * 60, &[]).await;
     // Nothing says that this is wrong, so rows of the future are looked at, and are empty.
     scene.minutes(7).await;
     assert!(scene.blindness().is_some(), "that is told");
@@ -290,6 +303,85 @@ async fn a_fault_that_began_and_ended_in_a_pause_is_told() {
     scene.clock.pass(MINUTE * 45);
     scene.cycle().await;
     assert_eq!(scene.incidents(), [IncidentState::Resolved], "both are known after one cycle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_began_before_the_start_is_told_if_it_goes_on() {
+    for minutes in [10, 20, 40, 60, 110] {
+        let mut scene = Scene::at_noon_with(Duration::ZERO, &[(minutes, -60)]).await;
+        scene.minutes(1).await;
+        assert_eq!(scene.incidents(), [IncidentState::Open], "begun {minutes} minutes before the start");
+        scene.minutes(5).await;
+        assert_eq!(scene.incidents(), [IncidentState::Open], "told once");
+    }
+    let mut scene = Scene::at_noon_with(Duration::ZERO, &[(100, 40)]).await;
+    scene.minutes(5).await;
+    assert_eq!(scene.incidents(), [], "what was over before the start calls nobody");
+    let mut scene = Scene::at_noon().await;
+    scene.minutes(30).await;
+    assert_eq!(scene.incidents(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_prometheus_is_caught_up_on() {
+    let mut scene = Scene::at_noon().await;
+    scene.minutes(5).await;
+    scene.change(|behaviour| behaviour.is_down = true);
+    scene.fault(10);
+    scene.minutes(3).await;
+    scene.change(|behaviour| behaviour.is_down = false);
+    scene.minutes(7).await;
+    assert_eq!(scene.incidents(), [IncidentState::Open]);
+}
+
+impl Scene {
+    /// Prometheus is away from now on, and back for the cycle after so many minutes.
+    async fn outage(&mut self, n_minutes: u32) {
+        self.change(|behaviour| behaviour.is_down = true);
+        self.minutes(1).await;
+        self.clock.pass(MINUTE * (n_minutes - 2));
+        self.cycle().await;
+        self.change(|behaviour| behaviour.is_down = false);
+        self.minutes(1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_as_many_rows_as_a_window_holds_hides_no_fault() {
+    let mut scene = Scene::at_noon().await;
+    scene.minutes(5).await;
+    scene.fault(10);
+    scene.outage(64).await;
+    assert_eq!(scene.incidents(), [IncidentState::Resolved], "it began and ended in the outage");
+    assert!(scene.service.metrics.text().contains("homeostat_steps_missed_total 0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_longer_outage_took_is_counted_and_what_goes_on_is_found() {
+    let mut scene = Scene::at_noon().await;
+    scene.minutes(5).await;
+    scene.fault(600);
+    scene.outage(100).await;
+    assert_eq!(scene.incidents(), [IncidentState::Open]);
+    let metrics = scene.service.metrics.text();
+    assert!(metrics.contains("homeostat_steps_missed_total 36"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_series_than_allowed_blind_nobody_who_has_a_model() {
+    let mut scene = Scene::at_noon().await;
+    scene.minutes(5).await;
+    scene.change(|behaviour| behaviour.n_others = 200);
+    scene.fault(10);
+    scene.minutes(7).await;
+    assert_eq!(scene.incidents(), [IncidentState::Open]);
+    assert_eq!(scene.blindness(), None);
+    let metrics = scene.service.metrics.text();
+    assert!(metrics.contains("homeostat_source_series_left_out 150"), "{metrics}");
+    assert!(metrics.contains("homeostat_source_state{state=\"healthy\"} 1"), "{metrics}");
+    scene.change(|behaviour| behaviour.n_others = 0);
+    scene.minutes(1).await;
+    assert!(scene.service.metrics.text().contains("homeostat_source_series_left_out 0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -319,7 +411,7 @@ async fn a_restart_with_a_fault_going_on_tells_nothing_twice_and_nothing_false()
     scene.fault(60);
     scene.minutes(10).await;
     assert_eq!(scene.incidents(), [IncidentState::Open]);
-    let mut scene = scene.restart();
+    let mut scene = scene.restart().await;
     assert_eq!(scene.snapshot.borrow().incidents.page(None, 10, |_| true).expect("a page").0.len(), 1);
     scene.minutes(5).await;
     assert_eq!(scene.incidents(), [IncidentState::Open], "the same one, still open");
@@ -331,8 +423,17 @@ async fn a_reloaded_config_holds_from_the_next_cycle_on() {
     scene.minutes(1).await;
     let mut live = Live::clone(&scene.live.borrow());
     live.mode = Mode::Recommend;
+    let path = scene.storage.path().join("config.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    std::fs::write(&path, format!("{text}channels: {{pager: {{type: webhook, url: 'http://127.0.0.1:1'}}}}\n"))
+        .expect("written");
+    live.channels = crate::config::load(&path).expect("a config").config.channels;
     scene.live.send_replace(Arc::new(live));
-    assert_eq!(scene.service.cycle.mode(), Mode::Observe);
+    let channels = |scene: &Scene| -> Vec<String> {
+        scene.service.announcer.status().channels.into_iter().map(|channel| channel.name).collect()
+    };
+    assert_eq!((scene.service.cycle.mode(), channels(&scene)), (Mode::Observe, vec!["log".to_owned()]));
     scene.minutes(1).await;
     assert_eq!(scene.service.cycle.mode(), Mode::Recommend);
+    assert_eq!(channels(&scene), ["log", "pager"]);
 }

@@ -46,36 +46,43 @@ fn config(url: &str) -> Config {
     crate::config::load(&path).map(|loaded| loaded.config).expect("a config")
 }
 
+fn puller(config: &Config) -> Puller {
+    let source = PrometheusSource::new(crate::source::config_of_cycles(config).expect("a source")).expect("a client");
+    Puller::new(config, source).expect("a puller")
+}
+
 #[tokio::test]
 async fn replicas_are_asked_for_as_much_as_windows_hold_and_then_for_what_is_new() {
     let (url, asked) = prometheus().await;
     let config = config(&url);
-    let source = PrometheusSource::new(crate::source::config_of_cycles(&config).expect("a source")).expect("a client");
-    let mut replicas = Replicas::of(&config).expect("a feed").expect("a section");
+    let mut puller = puller(&config);
     let at = Timestamp::from_secs(60 * 10_000);
-    let pulled = replicas.pull(&source, at).await;
-    assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
-    let windows = replicas.windows(&pulled, at);
-    let names: Vec<&str> = windows.iter().map(|one| one.replica.as_str()).collect();
+    let pulled = puller.ask(at).await;
+    let (seen, _) = puller.take(pulled);
+    assert!(seen.replicas_failed.is_empty(), "{:?}", seen.replicas_failed);
+    let names: Vec<&str> = seen.replicas.iter().map(|one| one.replica.as_str()).collect();
     assert_eq!(names, ["cart-a", "cart-b", "cart-c", "cart-d"]);
-    assert!(windows.iter().all(|one| *one.window.subject() == Subject::deployment("shop", "cart")));
+    assert!(seen.replicas.iter().all(|one| *one.window.subject() == Subject::deployment("shop", "cart")));
     assert!(
-        windows.iter().all(|one| one.window.n_present() == WINDOW_ROWS),
+        seen.replicas.iter().all(|one| one.window.n_present() == WINDOW_ROWS),
         "the first pull brings all that windows hold"
     );
     let next = at + config.step;
-    let pulled = replicas.pull(&source, next).await;
-    assert_eq!(replicas.windows(&pulled, next)[0].window.n_present(), WINDOW_ROWS);
+    asked.lock().expect("no panic").clear();
+    let pulled = puller.ask(next).await;
+    assert_eq!(puller.take(pulled).0.replicas[0].window.n_present(), WINDOW_ROWS);
     let asked = asked.lock().expect("no panic").clone();
     let n_steps: Vec<i64> = asked.iter().map(|(start, end)| (end - start) / 60 + 1).collect();
-    assert_eq!(n_steps, [WINDOW_ROWS as i64, i64::from(OVERLAP_STEPS) + 2]);
+    assert!(n_steps.iter().all(|n_steps| *n_steps == 5), "the new one, the last and three before it: {n_steps:?}");
 }
 
 #[tokio::test]
 async fn no_answer_gives_no_windows_and_no_error() {
     let config = config("http://127.0.0.1:1");
-    let mut replicas = Replicas::of(&config).expect("a feed").expect("a section");
-    let at = Timestamp::from_secs(60 * 10_000);
-    let unanswered = Pull { matrices: vec![None], ..Pull::default() };
-    assert!(replicas.windows(&unanswered, at).is_empty());
+    let mut puller = puller(&config);
+    let pulled = puller.ask(Timestamp::from_secs(60 * 10_000)).await;
+    let (seen, pull) = puller.take(pulled);
+    assert!(seen.windows.is_empty() && seen.replicas.is_empty());
+    assert_eq!((pull.failed.len(), seen.replicas_failed.len()), (1, 1));
+    assert_eq!(seen.quality.state(), homeostat_ingest::SourceState::Unanswered);
 }
