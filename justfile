@@ -45,6 +45,15 @@ figures:
 crates:
     for one in crates/*/; do (cd $one && cargo check --quiet) || exit 1; done
 
+# What a first build costs, in CPU seconds; some ten minutes.
+build-cost:
+    benches/build_cost
+
+# How the service starts on thousands of workloads: `--workloads N`, `--compare-bundle true`.
+start-bench *args:
+    cargo build --release --quiet -p homeostat -p homeostat-benches --bin homeostat --bin start_bench
+    target/release/start_bench {{args}}
+
 # Makes the shipped bundle again, after a wanted change of detection or of the shop.
 models:
     rm -f models/shop.tar.zst

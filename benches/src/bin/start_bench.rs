@@ -3,6 +3,9 @@
 //! It answers as a Prometheus would, from a formula, on loopback, and starts the program beside itself:
 //! `cargo build --release -p homeostat -p homeostat-benches --bin homeostat --bin start_bench` and then
 //! `target/release/start_bench [--workloads 5000] [--features 8] [--days 7] [--cycles 3]`.
+//!
+//! With `--compare-bundle true` it starts once more, from a bundle of the same models, and prints how much more memory
+//! the one keeps that trained at its start.
 
 #![allow(clippy::print_stdout, reason = "a program that prints figures")]
 
@@ -27,6 +30,7 @@ struct Sizes {
     features: usize,
     days: usize,
     cycles: u64,
+    compare_bundle: bool,
 }
 
 fn main() -> Result<(), Any> {
@@ -42,7 +46,7 @@ fn main() -> Result<(), Any> {
 }
 
 fn sizes(args: &[String]) -> Result<Sizes, Any> {
-    let mut sizes = Sizes { workloads: 5_000, features: 8, days: 7, cycles: 3 };
+    let mut sizes = Sizes { workloads: 5_000, features: 8, days: 7, cycles: 3, compare_bundle: false };
     for pair in args.chunks(2) {
         let [flag, value] = pair else { return Err("each flag has a value".into()) };
         match flag.as_str() {
@@ -50,6 +54,7 @@ fn sizes(args: &[String]) -> Result<Sizes, Any> {
             "--features" => sizes.features = value.parse()?,
             "--days" => sizes.days = value.parse()?,
             "--cycles" => sizes.cycles = value.parse()?,
+            "--compare-bundle" => sizes.compare_bundle = value.parse()?,
             other => return Err(format!("unknown flag {other}").into()),
         }
     }
@@ -67,10 +72,29 @@ impl Drop for Running {
 }
 
 fn measured(dir: &Path, prometheus: SocketAddr, sizes: Sizes) -> Result<(), Any> {
+    let config = dir.join("homeostat.yml");
+    let text = config_text(prometheus, sizes);
+    std::fs::write(&config, &text)?;
+    let after_training = start(&config, sizes, "serve.start")?;
+    if sizes.compare_bundle {
+        let models = dir.join("models");
+        let mut train = Command::new(program()?);
+        train.arg("train").arg(format!("--config.file={}", config.display())).arg("--output").arg(&models);
+        if !train.status()?.success() {
+            return Err("training failed".into());
+        }
+        std::fs::remove_dir_all(dir.join("homeostat-data"))?;
+        std::fs::write(&config, format!("{text}bundle: {}\n", models.display()))?;
+        let from_bundle = start(&config, sizes, "serve.start_from_bundle")?;
+        println!("figure serve.rss_after_training_ratio {:.2} ratio", after_training / from_bundle);
+    }
+    Ok(())
+}
+
+/// Starts the program, prints what that took, and gives the MiB it holds after its first cycles.
+fn start(config: &Path, sizes: Sizes, name: &str) -> Result<f64, Any> {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let config = dir.join("homeostat.yml");
-    std::fs::write(&config, config_text(prometheus, sizes))?;
     let began = Instant::now();
     let mut command = Command::new(program()?);
     command.arg("serve").arg(format!("--config.file={}", config.display()));
@@ -85,23 +109,22 @@ fn measured(dir: &Path, prometheus: SocketAddr, sizes: Sizes) -> Result<(), Any>
         }
         thread::sleep(Duration::from_millis(200));
     }
-    let seconds = began.elapsed().as_secs_f64();
-    println!("figure serve.start.seconds {seconds:.1}");
-    println!("figure serve.start.peak_rss_mib {:.0}", mebibytes(running.0.id(), "VmHWM:")?);
-    println!("figure serve.start.rss_mib {:.0}", mebibytes(running.0.id(), "VmRSS:")?);
+    println!("figure {name}.seconds {:.1} s", began.elapsed().as_secs_f64());
+    println!("figure {name}.peak_rss_mib {:.0} MiB", mebibytes(running.0.id(), "VmHWM:")?);
     let (mut n_cycles, mut cycles_s) = (0.0, 0.0);
-    while sizes.cycles > 0 && n_cycles < sizes.cycles as f64 && began.elapsed() < START_MAX {
+    while n_cycles < sizes.cycles as f64 && began.elapsed() < START_MAX {
         thread::sleep(Duration::from_secs(1));
         let Some(metrics) = get(address, "/metrics") else { continue };
         n_cycles = metric(&metrics, "homeostat_cycle_duration_seconds_count").unwrap_or(0.0);
         cycles_s = metric(&metrics, "homeostat_cycle_duration_seconds_sum").unwrap_or(0.0);
     }
     if n_cycles > 0.0 {
-        println!("figure serve.cycle.seconds {:.3}", cycles_s / n_cycles);
-        println!("figure serve.rss_mib {:.0}", mebibytes(running.0.id(), "VmRSS:")?);
-        println!("figure serve.peak_rss_mib {:.0}", mebibytes(running.0.id(), "VmHWM:")?);
+        println!("figure {name}.cycle_seconds {:.3} s", cycles_s / n_cycles);
+        println!("figure {name}.peak_rss_with_cycles_mib {:.0} MiB", mebibytes(running.0.id(), "VmHWM:")?);
     }
-    Ok(())
+    let held = mebibytes(running.0.id(), "VmRSS:")?;
+    println!("figure {name}.rss_mib {held:.0} MiB");
+    Ok(held)
 }
 
 fn program() -> Result<PathBuf, Any> {

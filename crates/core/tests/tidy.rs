@@ -244,7 +244,7 @@ fn no_files_name_each_other_in_a_circle() {
         let arrows = circles::Crate::of(&files).arrows();
         all.extend(circles::circles(&arrows).iter().map(|circle| circles::told(circle, &arrows)));
     }
-    println!("figure house.file_circles {}", all.len());
+    println!("figure house.file_circles {} circles", all.len());
     let advice = "give what both need a file of its own";
     assert!(all.is_empty(), "files that take names from each other; {advice}:\n{}", all.join("\n"));
 }
