@@ -119,7 +119,9 @@ impl OnnxRuntime {
             .run(&vec![0.0; n_columns], 1, &mut out)
             .map_err(|error| OnnxError::Model { why: format!("it failed on a row of zeros: {error}") })?;
         if out.iter().any(|value| !value.is_finite()) {
-            return Err(OnnxError::Model { why: "it gives no finite numbers for a row of zeros".into() });
+            return Err(OnnxError::Model {
+                why: "for a row of zeros it gives values that aren't finite numbers".into(),
+            });
         }
         Ok(session)
     }

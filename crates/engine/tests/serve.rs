@@ -9,9 +9,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use support::prometheus::noise;
 
@@ -171,77 +168,4 @@ fn a_mistyped_level_is_refused_with_those_there_are() {
     let output = Command::new(PROGRAM).args(["demo", "--log.level", "inof"]).output().expect("the program runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && told.contains("unknown level \"inof\""), "{told}");
-}
-
-/// An API server that takes every connection and never answers; says that it was asked.
-fn hung_api_server() -> (String, std::sync::mpsc::Receiver<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let (asked, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut held = Vec::new();
-        for stream in listener.incoming().flatten() {
-            held.push(stream);
-            // Nobody listens any more once the test is over.
-            let _ = asked.send(());
-        }
-    });
-    (url, receiver)
-}
-
-/// Policies that propose for whatever the fault is taken for.
-fn policies() -> String {
-    let of_type = |incident_type: &str| {
-        format!(
-            "- {{incident_type: {incident_type}, action: rollout-restart, auto_execute: true, confidence_threshold: 0.01,\n  \
-             max_attempts: 1, cooldown_after_action: 10m, verification_window: 5m, escalation_channel: log, scope: {{namespaces: [shop]}}}}\n"
-        )
-    };
-    let types = ["latency", "traffic-surge", "traffic-drop", "error-burst", "resource-starvation", "unknown"];
-    format!("remediation_policies:\n{}", types.map(of_type).concat())
-}
-
-#[test]
-fn a_hung_api_server_delays_neither_the_kill_switch_nor_the_end() {
-    let room = tempfile::tempdir().expect("a directory");
-    let is_faulty = Arc::new(AtomicBool::new(false));
-    let faulty = Arc::clone(&is_faulty);
-    let url = support::prometheus::serve(move |asked| {
-        let labels = r#"{"namespace":"shop","workload":"s0"}"#;
-        let fault = if faulty.load(Ordering::SeqCst) { 10_000_000 } else { 0 };
-        vec![asked.series(labels, |at| noise(at, 1 << 40, 16) + fault)]
-    });
-    let (api_server, asked) = hung_api_server();
-    let kubeconfig = format!(
-        "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}],\n\
-         clusters: [{{name: c, cluster: {{server: '{api_server}'}}}}], users: [{{name: u, user: {{token: t}}}}]}}\n"
-    );
-    fs::write(room.path().join("kubeconfig"), kubeconfig).expect("room to write");
-    fs::write(room.path().join("policies.yaml"), policies()).expect("room to write");
-    let more = "mode: execute\ndetectors: [forest, forecast]\npolicies: policies.yaml\nchannels: {log: {type: log}}\n\
-                kubernetes: {kubeconfig: kubeconfig, timeout: 30s, assume_same_cluster: true}\n";
-    write_config(room.path(), &url, more);
-    let mut service = Service::start(room.path(), &[]);
-    service.until("watching");
-    while asked.try_recv().is_ok() {}
-    is_faulty.store(true, Ordering::SeqCst);
-    asked.recv_timeout(Duration::from_secs(60)).expect("an incident, and the target is looked at");
-    let began = Instant::now();
-    let stopped = Command::new(PROGRAM)
-        .current_dir(room.path())
-        .args(["stop", "--storage.path", "data", "--reason", "a test"])
-        .output()
-        .expect("the program runs");
-    assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
-    service.until("remediation is stopped");
-    let kill_switch = began.elapsed();
-    println!("figure killswitch.seconds {:.2} s", kill_switch.as_secs_f64());
-    let began = Instant::now();
-    service.signal("TERM");
-    assert_eq!(service.child.wait().expect("it ends").code(), Some(0));
-    let shutdown = began.elapsed();
-    println!("figure shutdown.seconds {:.2} s", shutdown.as_secs_f64());
-    // Kubernetes kills after 30 s, and an operator who says stop looks at the screen.
-    assert!(kill_switch <= Duration::from_secs(5), "{kill_switch:?} until the stop was known");
-    assert!(shutdown <= Duration::from_secs(5), "{shutdown:?} until it ended");
 }

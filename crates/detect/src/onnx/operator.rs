@@ -1,7 +1,7 @@
 //! The operators of a dense model, each as ONNX defines it (Operators.md, operator sets 13 to 20), on f32 rows.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeError};
+use ndarray::{ArrayView2, ArrayViewMut2, ErrorKind, ShapeError};
 
 use super::proto::NodeProto;
 
@@ -114,15 +114,16 @@ impl Operator {
         out: &mut [f32],
         n_columns: usize,
     ) -> Result<(), ShapeError> {
-        let second = rest.first().copied().flatten();
+        // The check counts a node's inputs; one that is missing all the same must not pass for a result.
+        let wanted =
+            |idx: usize| rest.get(idx).copied().flatten().ok_or(ShapeError::from_kind(ErrorKind::IncompatibleShape));
         match self {
-            Self::Add => elementwise(first, second, out, n_columns, |a, b| a + b),
-            Self::Sub => elementwise(first, second, out, n_columns, |a, b| a - b),
-            Self::Mul => elementwise(first, second, out, n_columns, |a, b| a * b),
-            Self::Div => elementwise(first, second, out, n_columns, |a, b| a / b),
+            Self::Add => elementwise(first, wanted(0)?, out, n_columns, |a, b| a + b),
+            Self::Sub => elementwise(first, wanted(0)?, out, n_columns, |a, b| a - b),
+            Self::Mul => elementwise(first, wanted(0)?, out, n_columns, |a, b| a * b),
+            Self::Div => elementwise(first, wanted(0)?, out, n_columns, |a, b| a / b),
             Self::Gemm { alpha, beta, is_left_transposed, is_right_transposed } => {
-                let Some(second) = second else { return Ok(()) };
-                let (left, right) = (first.matrix(*is_left_transposed)?, second.matrix(*is_right_transposed)?);
+                let (left, right) = (first.matrix(*is_left_transposed)?, wanted(0)?.matrix(*is_right_transposed)?);
                 let addend = rest.get(1).copied().flatten();
                 if let Some(addend) = addend {
                     spread(addend, out, n_columns);
@@ -131,7 +132,7 @@ impl Operator {
                 general_mat_mul(*alpha, &left, &right, if addend.is_some() { *beta } else { 0.0 }, &mut product);
             }
             Self::BatchNormalization { epsilon } => {
-                let [Some(scale), Some(bias), Some(mean), Some(variance)] = rest else { return Ok(()) };
+                let (scale, bias, mean, variance) = (wanted(0)?, wanted(1)?, wanted(2)?, wanted(3)?);
                 for (idx, row) in out.chunks_exact_mut(n_columns).enumerate() {
                     for (column, (cell, value)) in row.iter_mut().zip(first.row(idx)).enumerate() {
                         let factor = scale.cells[column] / (variance.cells[column] + epsilon).sqrt();
@@ -170,12 +171,11 @@ fn each(first: Rows<'_>, out: &mut [f32], function: impl Fn(f32) -> f32) {
 /// Row by row on slices: an iterator over a broadcast view isn't vectorised, and took longer than the layers between.
 fn elementwise(
     first: Rows<'_>,
-    second: Option<Rows<'_>>,
+    second: Rows<'_>,
     out: &mut [f32],
     n_columns: usize,
     function: impl Fn(f32, f32) -> f32,
 ) {
-    let Some(second) = second else { return };
     for (idx, row) in out.chunks_exact_mut(n_columns).enumerate() {
         match (first.row(idx), second.row(idx)) {
             ([one], others) => row.iter_mut().zip(others).for_each(|(cell, other)| *cell = function(*one, *other)),
