@@ -169,7 +169,7 @@ fn read_file(file: &Path, limits: &DecodeLimits, bytes_max: u64) -> Result<Matri
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let query = Query { name: "cpu".into(), expr: "cpu".into(), signal: homeostat_core::Signal::Cpu,
-/// #     direction: Default::default(), deviation_min: 0.0, across: Default::default(), absent: Default::default(), limit: None };
+/// #     direction: Default::default(), deviation_min: 0.0, aggregation: Default::default(), on_missing: Default::default(), limit: None };
 /// # let queries = QuerySet::new(vec![query])?;
 /// let answer = br#"{"status":"success","data":{"resultType":"matrix","result":[
 ///     {"metric":{"namespace":"shop","workload":"cart"},"values":[[60,"0.5"],[180,"0.7"]]}]}}"#;

@@ -100,7 +100,7 @@ pub enum ExportEvaluatorError {
 /// let mut evaluator = ExportEvaluator::new(&queries, &SubjectRule::default(), step, DecodeLimits::default());
 /// read_samples(Cursor::new("time,cpu,disk\n60,0.5,9\n120,0.7,9\n"), &ReadOptions::default(), &mut evaluator)?;
 /// let evaluated = evaluator.finish()?;
-/// assert_eq!(export.matrices[0].as_ref().map(|matrix| matrix.n_samples()), Some(2));
+/// assert_eq!(evaluated.matrices[0].as_ref().map(|matrix| matrix.n_samples()), Some(2));
 /// assert_eq!(evaluated.unknown_features, ["disk"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
