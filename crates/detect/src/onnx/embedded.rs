@@ -17,7 +17,7 @@ pub(super) const NAME: &str = "embedded";
 /// Cells of the widest value between two layers, at most: 256 KiB, of which two or three stay in a core's second cache.
 const BLOCK_CELLS_MAX: usize = 1 << 16;
 
-/// Rows worked off at once, at most: with more, the matrix product gets no faster.
+/// Rows worked off at once, at most: two of the autoencoder's batches of 64.
 const BLOCK_ROWS_MAX: usize = 128;
 
 /// Inputs of an operator, at most (BatchNormalization's).
