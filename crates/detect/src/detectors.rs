@@ -15,7 +15,7 @@ use crate::fitted::{
     DetectorBytes, Expectations, Fitted, HistoryShape, ModelFile, OptionFiles, RestoredFile, SharedPart, Stored,
     TunedSetting,
 };
-use crate::forecast::KnownEffect;
+use crate::known_effect::KnownEffect;
 use crate::load_options::LoadOptions;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::RowBuffer;

@@ -14,8 +14,8 @@ use crate::detectors::Model;
 use crate::feature_extractor::FeatureExtractor;
 use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
 use crate::fitted::SharedPart;
-use crate::forecast::KnownEffect;
 use crate::fusion::{Fusion, VOTES_MIN};
+use crate::known_effect::KnownEffect;
 use crate::row_buffer::{BUFFER_ROWS_MAX, RowBuffer};
 use crate::tail::Tail;
 

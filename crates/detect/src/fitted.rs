@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::feature_extractor::ExtractedFeatures;
-use crate::forecast::KnownEffect;
+use crate::known_effect::KnownEffect;
 use crate::load_options::LoadOptions;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::RowBuffer;

@@ -11,7 +11,7 @@ use crate::detector::ScoreError;
 use crate::detectors::Model;
 use crate::ensemble::{Ensemble, Misfit, RowUnderWay};
 use crate::feature_state::FeatureState;
-use crate::forecast::KnownEffect;
+use crate::known_effect::KnownEffect;
 
 /// The trained ensembles of all subjects.
 ///

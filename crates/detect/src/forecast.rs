@@ -4,7 +4,6 @@ mod conformal;
 mod ets;
 mod feature;
 mod fit;
-mod known_effect;
 mod pace;
 mod profile;
 mod season;
@@ -24,12 +23,12 @@ use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{
     DetectorBytes, Expectations, Fitted, HistoryShape, OptionFiles, RestoredFile, TunedSetting, checked, size,
 };
+use crate::known_effect::KnownEffect;
 use crate::load_options::LoadOptions;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
 use feature::{FeatureForecast, Step};
-pub use known_effect::{KnownEffect, ROLLOUT_SETTLES};
 use pace::Pace;
 use within::within;
 

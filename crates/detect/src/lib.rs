@@ -26,6 +26,7 @@ mod forest;
 mod fusion;
 mod hysteresis;
 mod initial_threshold;
+mod known_effect;
 mod load_options;
 mod memory;
 #[cfg(feature = "onnx")]
@@ -63,11 +64,12 @@ pub use fitted::{
     SharedPart, TunedSetting, TunedValue,
 };
 pub use fleet::{DueRow, DueWindows, Fleet};
-pub use forecast::{Forecast, ForecastSpec, Interval, KnownEffect, ROLLOUT_SETTLES};
+pub use forecast::{Forecast, ForecastSpec, Interval};
 pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel};
 pub use fusion::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
 pub use hysteresis::{Gate, Hysteresis};
 pub use initial_threshold::initial_threshold;
+pub use known_effect::{KnownEffect, ROLLOUT_SETTLES};
 pub use load_options::LoadOptions;
 pub use memory::{MemoryEstimate, estimate};
 #[cfg(feature = "onnx")]

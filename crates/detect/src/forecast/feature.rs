@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::conformal::Conformal;
 use super::ets::{Ets, EtsState};
-use super::known_effect::KnownEffect;
 use super::pace::Pace;
 use super::profile::Profile;
 use super::spread::Spread;
 use super::within::within;
+use crate::known_effect::KnownEffect;
 
 /// Distances from the slow level enter it cut at this many deviations: a leak or a step moves it by at most two deviations
 /// in 1.4 half-lives, and shows for hours.

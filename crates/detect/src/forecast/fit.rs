@@ -3,11 +3,11 @@
 use super::conformal::Conformal;
 use super::ets::{Ets, EtsState};
 use super::feature::FeatureForecast;
-use super::known_effect::KnownEffect;
 use super::pace::Pace;
 use super::profile::Profile;
 use super::season::{interpolate, less_seasons, seasons};
 use super::spread::Spread;
+use crate::known_effect::KnownEffect;
 
 /// Rows that exponential smoothing is fitted on: the last day of minutes. Its parameters settle long before, and hold for
 /// now rather than for last month.

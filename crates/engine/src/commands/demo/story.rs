@@ -30,6 +30,8 @@ pub(super) struct Story {
     told: BTreeMap<IncidentId, Told>,
     /// Actions that were verified to have helped: that the next one is refused is no news.
     helped: BTreeSet<IncidentId>,
+    /// Codes of the objections that were told.
+    reasons: BTreeMap<IncidentId, BTreeSet<String>>,
 }
 
 /// What was last said of an incident.
@@ -73,7 +75,14 @@ pub(super) fn trained(trained: &Trained, days: u32, took: Duration) -> String {
 
 impl Story {
     pub(super) fn new(began: Timestamp, paint: Paint) -> Self {
-        Self { began, paint, numbers: BTreeMap::new(), told: BTreeMap::new(), helped: BTreeSet::new() }
+        Self {
+            began,
+            paint,
+            numbers: BTreeMap::new(),
+            told: BTreeMap::new(),
+            helped: BTreeSet::new(),
+            reasons: BTreeMap::new(),
+        }
     }
 
     /// The lines of one tick.
@@ -220,8 +229,15 @@ impl Story {
         }
     }
 
-    fn tell_decision(&self, text: &mut String, now: Timestamp, incident: &IncidentId, decision: &Decision) {
+    fn tell_decision(&mut self, text: &mut String, now: Timestamp, incident: &IncidentId, decision: &Decision) {
         if self.helped.contains(incident) && decision.plan().is_none() {
+            return;
+        }
+        // A reason that comes and goes is no news.
+        let reasons = self.reasons.entry(incident.clone()).or_default();
+        let n_before = reasons.len();
+        reasons.extend(decision.objections().iter().map(|objection| objection.code.to_string()));
+        if n_before > 0 && reasons.len() == n_before && decision.plan().is_none() {
             return;
         }
         let action = decision.action().map_or("no action", |action| action.as_str());

@@ -70,7 +70,7 @@ impl KnownEffect {
 
     /// What is left of a distance.
     #[inline]
-    pub(super) fn excuse(self) -> f64 {
+    pub(crate) fn excuse(self) -> f64 {
         match self {
             Self::None => 1.0,
             Self::Event => 1.0 / 3.0,
@@ -80,7 +80,7 @@ impl KnownEffect {
 
     /// By how much intervals are widened: as much as distances shrink.
     #[inline]
-    pub(super) fn widening(self) -> f64 {
+    pub(crate) fn widening(self) -> f64 {
         match self {
             Self::None => 1.0,
             Self::Event => 3.0,
