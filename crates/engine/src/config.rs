@@ -22,7 +22,7 @@ use homeostat_remediate::Policy;
 pub(crate) use address::ListenAddress;
 pub(crate) use detection::{Detection, detection_of};
 pub(crate) use limits::Limits;
-pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain};
+pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain, load_without_warnings};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
 

@@ -52,7 +52,11 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
             LEVELS.join(", ")
         ));
     }
-    EnvFilter::builder().parse(level).map_err(|error| format!("--log.level {level:?}: {error}"))
+    // The Kubernetes client logs every failed request as an error, without saying of what. What fails is told by whoever asked, with
+    // what follows from it. Naming it (`info,kube_client=debug`) overrides this.
+    EnvFilter::builder()
+        .parse(format!("kube_client=off,{level}"))
+        .map_err(|error| format!("--log.level {level:?}: {error}"))
 }
 
 /// Starts logging. An unusable `--log.level` is the caller's mistake.

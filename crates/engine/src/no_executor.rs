@@ -5,7 +5,7 @@ use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    ActionName, Actions, Disruption, InspectError, Inspected, Known, PayloadError, Plan, PreviousRevision, Progress,
+    ActionName, Actions, InspectError, Inspected, Known, PayloadError, Plan, PreviousRevision, Progress,
 };
 
 /// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
@@ -79,24 +79,9 @@ impl Executor for PretendExecutor {
 
     async fn inspect(&self, _: &ActionName, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
         Ok(Inspected {
-            uid: format!("replay-{subject}"),
-            resource_version: "0".to_owned(),
-            generation: None,
-            kind: subject.kind,
-            created_at: None,
-            seen_at: now,
             revision: Some("2".to_owned()),
             revision_previous: Known::Is(PreviousRevision { revision: "1".to_owned(), change: None }),
-            replicas_wanted: 1,
-            replicas_available: 1,
-            rollout_in_progress: false,
-            rollout_failed: None,
-            paused: false,
-            autoscaler: Known::NotApplicable,
-            owner: None,
-            marker: None,
-            disruption: Disruption::default(),
-            has_persistent_volume: false,
+            ..Inspected::at_rest(format!("replay-{subject}"), subject.kind, now)
         })
     }
 

@@ -7,8 +7,8 @@ use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    Action, ActionName, Actions, Disruption, InspectError, Inspected, Inverse, Known, PayloadError, Plan,
-    PreviousRevision, Progress, Step,
+    Action, ActionName, Actions, InspectError, Inspected, Inverse, Known, PayloadError, Plan, PreviousRevision,
+    Progress, Step,
 };
 use homeostat_simulate::{Shop, ShopProgress, ShopTrace, WriteError, Written};
 
@@ -60,12 +60,7 @@ impl Executor for SharedShop {
         let shop = self.lock();
         let object = shop.inspect(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
         Ok(Inspected {
-            uid: object.uid,
             resource_version: object.resource_version,
-            generation: None,
-            kind: subject.kind,
-            created_at: None,
-            seen_at: now,
             revision: Some(object.revision),
             revision_previous: Known::seen(
                 object.revision_previous.map(|revision| PreviousRevision { revision, change: None }),
@@ -73,13 +68,7 @@ impl Executor for SharedShop {
             replicas_wanted: object.replicas_wanted,
             replicas_available: object.replicas_available,
             rollout_in_progress: object.rollout_in_progress,
-            rollout_failed: None,
-            paused: false,
-            autoscaler: Known::NotApplicable,
-            owner: None,
-            marker: None,
-            disruption: Disruption::default(),
-            has_persistent_volume: false,
+            ..Inspected::at_rest(object.uid, subject.kind, now)
         })
     }
 

@@ -9,6 +9,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::prometheus::noise;
 
@@ -152,7 +157,7 @@ fn what_training_took_is_given_back() {
         while !ask(service.port, "GET", "/metrics").1.contains("homeostat_cycles_total{result=\"ok\"} 5") {
             assert!(service.child.try_wait().expect("a child").is_none(), "it ended");
             // Only so that asking doesn't take the processor from what is asked.
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            thread::sleep(Duration::from_millis(200));
         }
         service.resident_kib()
     };
@@ -168,4 +173,120 @@ fn a_mistyped_level_is_refused_with_those_there_are() {
     let output = Command::new(PROGRAM).args(["demo", "--log.level", "inof"]).output().expect("the program runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && told.contains("unknown level \"inof\""), "{told}");
+}
+
+/// An API server that answers every request with its version until it hangs: from then on it takes connections and requests and
+/// says nothing. Sends the path of each request on the way.
+fn api_server(hangs: Arc<AtomicBool>) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (paths, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (hangs, paths) = (Arc::clone(&hangs), paths.clone());
+            thread::spawn(move || answer_version(&stream, &hangs, &paths));
+        }
+    });
+    (url, receiver)
+}
+
+fn answer_version(stream: &TcpStream, hangs: &AtomicBool, paths: &mpsc::Sender<String>) {
+    const VERSION: &str = r#"{"major":"1","minor":"36","gitVersion":"v1.36.3","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    while let Some(request) = lines.next() {
+        while lines.next().is_some_and(|header| !header.is_empty()) {}
+        // Nobody listens any more once the test is over.
+        let _ = paths.send(request.split(' ').nth(1).unwrap_or_default().to_owned());
+        if hangs.load(Ordering::SeqCst) {
+            // Until the client gives up.
+            for _ in lines.by_ref() {}
+            return;
+        }
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", VERSION.len());
+        let mut stream = stream;
+        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(VERSION.as_bytes())).is_err() {
+            return;
+        }
+    }
+}
+
+/// A kubeconfig and policies that propose for whatever a fault is taken for.
+fn write_remediation(room: &Path, api_server: &str) {
+    let kubeconfig = format!(
+        "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}],\n\
+         clusters: [{{name: c, cluster: {{server: '{api_server}'}}}}], users: [{{name: u, user: {{token: t}}}}]}}\n"
+    );
+    fs::write(room.join("kubeconfig"), kubeconfig).expect("room to write");
+    let of_type = |incident_type: &str| {
+        format!(
+            "- {{incident_type: {incident_type}, action: rollout-restart, auto_execute: true, confidence_threshold: 0.01,\n   \
+             max_attempts: 1, cooldown_after_action: 10m, verification_window: 5m, escalation_channel: log,\n   \
+             scope: {{namespaces: [shop]}}}}\n"
+        )
+    };
+    let types = ["latency", "traffic-surge", "traffic-drop", "error-burst", "resource-starvation", "unknown"];
+    fs::write(room.join("policies.yaml"), format!("remediation_policies:\n{}", types.map(of_type).concat()))
+        .expect("room to write");
+}
+
+/// What a service needs that would act on what `write_remediation` names.
+const REMEDIATION: &str = "mode: execute\ndetectors: [forest, forecast]\npolicies: policies.yaml\n\
+                           channels: {log: {type: log}}\n\
+                           kubernetes: {kubeconfig: kubeconfig, timeout: 30s, assume_same_cluster: true}\n";
+
+#[test]
+fn detection_begins_without_an_api_server() {
+    let room = tempfile::tempdir().expect("a directory");
+    let url = prometheus(1);
+    // Nobody listens on port 1 of loopback.
+    write_remediation(room.path(), "http://127.0.0.1:1");
+    write_config(room.path(), &url, REMEDIATION);
+    let mut service = Service::start(room.path(), &[]);
+    let told = service.until("watching");
+    // Told once, whichever came first.
+    let unusable = "the Kubernetes API server isn't usable";
+    if !told.contains(unusable) {
+        service.until(unusable);
+    }
+    assert!(!told.contains("failed with error"), "a library's own line: {told}");
+    assert!(ask(service.port, "GET", "/metrics").1.contains("homeostat_kubernetes_up 0"));
+}
+
+#[test]
+fn a_hung_api_server_delays_neither_the_kill_switch_nor_the_end() {
+    let room = tempfile::tempdir().expect("a directory");
+    let is_faulty = Arc::new(AtomicBool::new(false));
+    let faulty = Arc::clone(&is_faulty);
+    let url = support::prometheus::serve(move |asked| {
+        let labels = r#"{"namespace":"shop","workload":"s0"}"#;
+        let fault = if faulty.load(Ordering::SeqCst) { 10_000_000 } else { 0 };
+        vec![asked.series(labels, |at| noise(at, 1 << 40, 16) + fault)]
+    });
+    let (api_server, paths) = api_server(Arc::clone(&is_faulty));
+    write_remediation(room.path(), &api_server);
+    write_config(room.path(), &url, REMEDIATION);
+    let mut service = Service::start(room.path(), &[]);
+    let told = service.until("watching");
+    assert!(told.contains("the Kubernetes API server answers"), "{told}");
+    is_faulty.store(true, Ordering::SeqCst);
+    while !paths.recv_timeout(Duration::from_secs(120)).expect("the target is looked at").contains("/deployments/") {}
+    let began = Instant::now();
+    let stopped = Command::new(PROGRAM)
+        .current_dir(room.path())
+        .args(["stop", "--storage.path", "data", "--reason", "a test"])
+        .output()
+        .expect("the program runs");
+    assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+    service.until("remediation is stopped");
+    let kill_switch = began.elapsed();
+    println!("figure killswitch.seconds {:.2} s", kill_switch.as_secs_f64());
+    let began = Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.child.wait().expect("it ends").code(), Some(0));
+    let shutdown = began.elapsed();
+    println!("figure shutdown.seconds {:.2} s", shutdown.as_secs_f64());
+    // Kubernetes kills after 30 s, and an operator who says stop looks at the screen.
+    assert!(kill_switch <= Duration::from_secs(5), "{kill_switch:?} until the stop was known");
+    assert!(shutdown <= Duration::from_secs(5), "{shutdown:?} until it ended");
 }

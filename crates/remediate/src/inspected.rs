@@ -48,6 +48,31 @@ pub struct Inspected {
 }
 
 impl Inspected {
+    /// An object at rest that nobody else cares for: no rollout, owner, autoscaler, budget or earlier revision, one replica. For
+    /// simulations and tests; what is seen of a real object is said fact by fact.
+    pub fn at_rest(uid: impl Into<String>, kind: WorkloadKind, seen_at: Timestamp) -> Self {
+        Self {
+            uid: uid.into(),
+            resource_version: "1".to_owned(),
+            generation: None,
+            kind,
+            created_at: None,
+            seen_at,
+            revision: None,
+            revision_previous: Known::NotApplicable,
+            replicas_wanted: 1,
+            replicas_available: 1,
+            rollout_in_progress: false,
+            rollout_failed: None,
+            paused: false,
+            autoscaler: Known::NotApplicable,
+            owner: None,
+            marker: None,
+            disruption: Disruption::default(),
+            has_persistent_volume: false,
+        }
+    }
+
     /// What is known of this fact.
     pub fn get<F: Fact>(&self) -> &Known<F> {
         F::of(self)

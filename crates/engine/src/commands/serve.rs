@@ -36,8 +36,8 @@ use crate::training::purpose::Purpose;
 use crate::web::{self, Api, listen};
 use crate::witness::PrometheusWitness;
 
-/// The first wait for a Prometheus or an API server that isn't there yet, and the longest: a second costs nobody anything,
-/// and half a minute is the longest that anyone should wait after it came.
+/// The first wait for a Prometheus or an API server that isn't there, and the longest: a second costs nobody anything, and half a
+/// minute is the longest that anyone should wait after it came.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -103,10 +103,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let end = terminated();
     tokio::pin!(end);
     let _reloading = AbortOnDrop(tokio::spawn(reloader.run()));
-    let executor = tokio::select! {
-        () = &mut end => return Ok(()),
-        executor = executor(&config) => executor?,
-    };
+    let executor = executor(&config).await?;
     let source = PrometheusSource::new(source::config_of_cycles(&config)?)?;
     let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
     // Without models at first: what was under way when the process before this one ended is looked after before training,
@@ -224,19 +221,21 @@ fn watch_kill_switch(
 
 /// Keeps asking whether the API server answers, so that a metric says so before an incident needs it. Logs changes.
 async fn watch_cluster(executor: Arc<dyn Executor>, metrics: Arc<Metrics>) {
-    let mut was_up = true;
+    let (mut was_up, mut retry) = (None, RETRY_FIRST);
     loop {
         let checked = executor.check().await;
-        metrics.kubernetes_up.set(i64::from(checked.is_ok()));
+        let is_up = checked.is_ok();
+        metrics.kubernetes_up.set(i64::from(is_up));
         match &checked {
-            Err(why) if was_up => {
-                tracing::error!(why, "the Kubernetes API server isn't usable; no action can be executed")
+            Err(why) if was_up != Some(false) => {
+                tracing::error!(why, "the Kubernetes API server isn't usable; no action can be executed");
             }
-            Ok(()) if !was_up => tracing::info!("the Kubernetes API server answers again"),
+            Ok(()) if was_up != Some(true) => tracing::info!("the Kubernetes API server answers"),
             Ok(()) | Err(_) => {}
         }
-        was_up = checked.is_ok();
-        tokio::time::sleep(CHECK_EVERY).await;
+        was_up = Some(is_up);
+        tokio::time::sleep(if is_up { CHECK_EVERY } else { retry }).await;
+        retry = if is_up { RETRY_FIRST } else { retry.saturating_mul(2).min(RETRY_MAX) };
     }
 }
 
@@ -319,27 +318,18 @@ fn pause(wanted: PauseAt, point: PausePoint) {
     }
 }
 
+/// What acts. Nothing is asked of the cluster yet: detection doesn't wait for an API server, and [`watch_cluster`] says how it is.
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_execute::{Cluster, ConnectError, ConnectSpec, Places, Registry};
+        use homeostat_execute::{Cluster, ConnectSpec, Places, Registry};
         let spec = ConnectSpec {
             kubeconfig: kubernetes.kubeconfig.clone(),
             context: kubernetes.context.clone(),
             timeout: kubernetes.timeout,
         };
-        let mut wait = RETRY_FIRST;
-        loop {
-            match Cluster::connect(&spec).await {
-                Ok(cluster) => return Ok(Arc::new(Registry::new(Places::default().with_cluster(cluster)))),
-                Err(error @ ConnectError::Unreachable { .. }) => {
-                    again(&mut wait, &error.to_string(), "no API server yet, trying again").await;
-                }
-                Err(error @ (ConnectError::NoConfig { .. } | ConnectError::Unauthorised { .. })) => {
-                    return Err(error).context("kubernetes");
-                }
-            }
-        }
+        let cluster = Cluster::load(&spec).await.context("kubernetes")?;
+        return Ok(Arc::new(Registry::new(Places::default().with_cluster(cluster))));
     }
     if config.mode == Mode::Execute {
         tracing::warn!("mode is execute but the config has no `kubernetes` section: no action can be executed");

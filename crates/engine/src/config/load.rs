@@ -79,14 +79,23 @@ pub(super) fn keys_of(text: &str, base: &Path) -> (Vec<homeostat_settings::Key>,
 
 /// As [`load`], with all problems in one error, for commands that need the config to go on.
 pub(crate) fn load_or_explain(path: &Path) -> anyhow::Result<Config> {
-    let loaded = load(path).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the config can't be used:\n{}", lines.join("\n"))
-    })?;
+    let loaded = explained(path)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     Ok(loaded.config)
+}
+
+/// As [`load_or_explain`], for a process whose parent has shown the warnings.
+pub(crate) fn load_without_warnings(path: &Path) -> anyhow::Result<Config> {
+    explained(path).map(|loaded| loaded.config)
+}
+
+fn explained(path: &Path) -> anyhow::Result<Loaded> {
+    load(path).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the config can't be used:\n{}", lines.join("\n"))
+    })
 }
 
 fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings: &mut Vec<String>) -> Option<Config> {

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::serve::announce_metrics::AnnounceMetrics;
 
@@ -102,138 +102,129 @@ pub(crate) struct Metrics {
     pub(crate) kubernetes_up: Gauge,
 }
 
+/// Shows it under this name, and gives it to whoever counts.
+fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// The same of seconds, which are part of the name.
+fn add_seconds<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
 impl Metrics {
     /// Registers everything.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("homeostat");
+        let all = &mut registry;
+        all.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         // 1 ms to about 65 s: a cycle on one machine up to one that nearly misses its step.
         let cycle_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 17));
-        let metrics = Self {
-            cycles: Family::default(),
-            cycle_seconds,
-            last_cycle_timestamp_seconds: Gauge::default(),
-            samples: Counter::default(),
-            series: Gauge::default(),
-            source_warnings: Counter::default(),
-            samples_dropped: Counter::default(),
-            subjects: Gauge::default(),
-            subjects_misfit: Gauge::default(),
-            subjects_without_model: Gauge::default(),
-            incident_changes: Family::default(),
-            incidents_open: Gauge::default(),
-            remediation_events: Family::default(),
-            stopped: Gauge::default(),
-            newest_sample_timestamp_seconds: Gauge::default(),
-            oldest_sample_timestamp_seconds: Gauge::default(),
-            subjects_blind: Gauge::default(),
-            source_state: Family::default(),
-            series_left_out: Gauge::default(),
-            subjects_refused: Gauge::default(),
-            steps_missed: Counter::default(),
-            clock_correction_seconds: Gauge::default(),
-            config_last_reload_successful: Gauge::default(),
-            config_last_reload_success_timestamp_seconds: Gauge::default(),
-            kubernetes_up: Gauge::default(),
-            registry: Registry::default(),
-        };
-        registry.register("build", "Version of the program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        registry.register("cycles", "Cycles by result", metrics.cycles.clone());
-        registry.register_with_unit(
-            "cycle_duration",
-            "Length of a cycle",
-            Unit::Seconds,
-            metrics.cycle_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "last_cycle_timestamp",
-            "When the latest cycle ended, Unix time",
-            Unit::Seconds,
-            metrics.last_cycle_timestamp_seconds.clone(),
-        );
-        registry.register("source_samples", "Samples pulled", metrics.samples.clone());
-        registry.register("source_series", "Series of the latest cycle", metrics.series.clone());
-        registry.register("source_warnings", "Warnings in Prometheus's answers", metrics.source_warnings.clone());
-        registry.register(
-            "source_samples_dropped",
-            "Samples that were not finite, duplicate or out of order",
-            metrics.samples_dropped.clone(),
-        );
-        registry.register("subjects", "Subjects with a model", metrics.subjects.clone());
-        registry.register(
-            "subjects_without_model",
-            "Subjects seen that have no model yet",
-            metrics.subjects_without_model.clone(),
-        );
-        registry.register(
-            "subjects_misfit",
-            "Subjects that go unwatched because their data has another shape than in training",
-            metrics.subjects_misfit.clone(),
-        );
-        registry.register("incident_changes", "Changes of incidents by type", metrics.incident_changes.clone());
-        registry.register("incidents_open", "Incidents open now", metrics.incidents_open.clone());
-        registry.register("remediation_events", "What remediation did", metrics.remediation_events.clone());
-        registry.register("stopped", "1 while the kill switch is engaged", metrics.stopped.clone());
-        let seconds = Unit::Seconds;
-        registry.register_with_unit(
-            "subject_newest_sample_timestamp",
-            "Newest sample of all subjects, Unix time; 0 before the first",
-            seconds.clone(),
-            metrics.newest_sample_timestamp_seconds.clone(),
-        );
-        registry.register_with_unit(
-            "subject_oldest_sample_timestamp",
-            "Newest sample of the subject with a model that has been silent the longest, Unix time; 0 if it never had one",
-            seconds.clone(),
-            metrics.oldest_sample_timestamp_seconds.clone(),
-        );
-        registry.register(
-            "subjects_blind",
-            "Subjects with a model that had no sample in the last five steps",
-            metrics.subjects_blind.clone(),
-        );
-        registry.register(
-            "source_state",
-            "1 for the state that the data source is in, 0 for those it was in before",
-            metrics.source_state.clone(),
-        );
-        registry.register(
-            "source_series_left_out",
-            "Series of the latest cycle beyond datasources[].series_max, of subjects without a model",
-            metrics.series_left_out.clone(),
-        );
-        registry.register(
-            "subjects_refused",
-            "Subjects of the latest cycle beyond limits.workloads_max, without a model",
-            metrics.subjects_refused.clone(),
-        );
-        registry.register(
-            "steps_missed",
-            "Steps that nothing was looked at in, as an outage was longer than what is caught up on",
-            metrics.steps_missed.clone(),
-        );
-        registry.register_with_unit(
-            "clock_correction",
-            "Added to this machine's clock, because it disagrees with Prometheus's or has just stepped",
-            seconds.clone(),
-            metrics.clock_correction_seconds.clone(),
-        );
-        registry.register(
-            "config_last_reload_successful",
-            "1 if the config was read without a problem the last time",
-            metrics.config_last_reload_successful.clone(),
-        );
-        registry.register_with_unit(
-            "config_last_reload_success_timestamp",
-            "When the config was last read without a problem, Unix time",
-            seconds,
-            metrics.config_last_reload_success_timestamp_seconds.clone(),
-        );
-        registry.register(
-            "kubernetes_up",
-            "1 while the Kubernetes API server answers and accepts the credentials",
-            metrics.kubernetes_up.clone(),
-        );
-        Self { registry, ..metrics }
+        Self {
+            cycles: add(all, "cycles", "Cycles by result", Family::default()),
+            cycle_seconds: add_seconds(all, "cycle_duration", "Length of a cycle", cycle_seconds),
+            last_cycle_timestamp_seconds: add_seconds(
+                all,
+                "last_cycle_timestamp",
+                "When the latest cycle ended, Unix time",
+                Gauge::default(),
+            ),
+            samples: add(all, "source_samples", "Samples pulled", Counter::default()),
+            series: add(all, "source_series", "Series of the latest cycle", Gauge::default()),
+            source_warnings: add(all, "source_warnings", "Warnings in Prometheus's answers", Counter::default()),
+            samples_dropped: add(
+                all,
+                "source_samples_dropped",
+                "Samples that were not finite, duplicate or out of order",
+                Counter::default(),
+            ),
+            subjects: add(all, "subjects", "Subjects with a model", Gauge::default()),
+            subjects_without_model: add(
+                all,
+                "subjects_without_model",
+                "Subjects seen that have no model yet",
+                Gauge::default(),
+            ),
+            subjects_misfit: add(
+                all,
+                "subjects_misfit",
+                "Subjects that go unwatched because their data has another shape than in training",
+                Gauge::default(),
+            ),
+            incident_changes: add(all, "incident_changes", "Changes of incidents by type", Family::default()),
+            incidents_open: add(all, "incidents_open", "Incidents open now", Gauge::default()),
+            remediation_events: add(all, "remediation_events", "What remediation did", Family::default()),
+            stopped: add(all, "stopped", "1 while the kill switch is engaged", Gauge::default()),
+            newest_sample_timestamp_seconds: add_seconds(
+                all,
+                "subject_newest_sample_timestamp",
+                "Newest sample of all subjects, Unix time; 0 before the first",
+                Gauge::default(),
+            ),
+            oldest_sample_timestamp_seconds: add_seconds(
+                all,
+                "subject_oldest_sample_timestamp",
+                "Newest sample of the subject with a model that has been silent the longest, Unix time; 0 if it never had one",
+                Gauge::default(),
+            ),
+            subjects_blind: add(
+                all,
+                "subjects_blind",
+                "Subjects with a model that had no sample in the last five steps",
+                Gauge::default(),
+            ),
+            source_state: add(
+                all,
+                "source_state",
+                "1 for the state that the data source is in, 0 for those it was in before",
+                Family::default(),
+            ),
+            series_left_out: add(
+                all,
+                "source_series_left_out",
+                "Series of the latest cycle beyond datasources[].series_max, of subjects without a model",
+                Gauge::default(),
+            ),
+            subjects_refused: add(
+                all,
+                "subjects_refused",
+                "Subjects of the latest cycle beyond limits.workloads_max, without a model",
+                Gauge::default(),
+            ),
+            steps_missed: add(
+                all,
+                "steps_missed",
+                "Steps that nothing was looked at in, as an outage was longer than what is caught up on",
+                Counter::default(),
+            ),
+            clock_correction_seconds: add_seconds(
+                all,
+                "clock_correction",
+                "Added to this machine's clock, because it disagrees with Prometheus's or has just stepped",
+                Gauge::default(),
+            ),
+            config_last_reload_successful: add(
+                all,
+                "config_last_reload_successful",
+                "1 if the config was read without a problem the last time",
+                Gauge::default(),
+            ),
+            config_last_reload_success_timestamp_seconds: add_seconds(
+                all,
+                "config_last_reload_success_timestamp",
+                "When the config was last read without a problem, Unix time",
+                Gauge::default(),
+            ),
+            kubernetes_up: add(
+                all,
+                "kubernetes_up",
+                "1 while the Kubernetes API server answers and accepts the credentials",
+                Gauge::default(),
+            ),
+            registry,
+        }
     }
 
     /// The config was read at `now`, with or without a problem.

@@ -58,6 +58,8 @@ pub(crate) struct Seen {
     pub(crate) replicas_failed: Vec<(String, FetchError)>,
     /// What an outage took for good.
     pub(crate) missed: Option<Missed>,
+    /// Queries whose answers may lack data, each with the server's first warning.
+    pub(crate) partial: Vec<(String, String)>,
 }
 
 impl Puller {
@@ -124,9 +126,6 @@ impl Puller {
     /// Asks for all that a cycle looks at, what matters most first. It changes nothing, so whoever waits may stop waiting.
     pub(crate) async fn ask(&self, at: Timestamp) -> Pulled {
         let workloads = ask(&self.workloads, at).await;
-        for (query, warning) in workloads.1.partial(self.workloads.queries()) {
-            tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
-        }
         let replicas = async {
             match &self.replicas {
                 Some(replicas) => Some(ask(replicas, at).await),
@@ -147,7 +146,9 @@ impl Puller {
         if let (Some(watch), Some(rollouts)) = (&mut self.rollouts, rollouts) {
             watch.take(rollouts, at);
         }
-        let mut seen = Seen::default();
+        let partial = pull.partial(self.workloads.queries());
+        let owned = |(query, warning): (&str, &str)| (query.to_owned(), warning.to_owned());
+        let mut seen = Seen { partial: partial.map(owned).collect(), ..Seen::default() };
         if let Some(taken) = take(&mut self.workloads, &due, &pull) {
             seen.subjects_refused = taken.pushed.subjects_refused;
             seen.windows = taken.windows;

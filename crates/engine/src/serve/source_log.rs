@@ -1,6 +1,8 @@
 //! Says in the log when the source changes: a line for each change of state, not one for each cycle. Queries that aren't answered are
 //! told by [`Outage`](super::outage::Outage), workloads without samples by [`BlindnessLog`](super::sample_ages::BlindnessLog).
 
+use std::collections::BTreeMap;
+
 use homeostat_ingest::{AnswerState, DataQuality, Missed, SourceState};
 
 use super::puller::Seen;
@@ -8,6 +10,8 @@ use super::window_rows::WINDOW_ROWS;
 
 /// A state counts once it was seen in so many cycles one after the other: a sample that comes late changes nothing.
 const CYCLES_MIN: u32 = 2;
+/// A warning counts as new once it was away for so many cycles: one that comes and goes is told once.
+const WARNING_FORGOTTEN_AFTER: u32 = 60;
 
 /// What was told last.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub(crate) struct SourceLog {
     left_out: Level,
     subjects_refused: Level,
     replicas_refused: Level,
+    /// Warnings that were told, by query and text, and for how many cycles each has been away.
+    warned: BTreeMap<(String, String), u32>,
 }
 
 /// The state as it is told: by its name, and with the queries that give nothing.
@@ -46,6 +52,13 @@ pub(crate) enum Told {
     },
     /// Rows that nothing was seen of.
     Missed(Missed),
+    /// Prometheus sent an answer with this warning.
+    Partial {
+        /// To which query.
+        query: String,
+        /// The warning as it came.
+        warning: String,
+    },
 }
 
 /// What there is too much of.
@@ -86,6 +99,21 @@ impl SourceLog {
             told.extend(level.change(n).map(|n| Told::Excess { what, n }));
         }
         told.extend(seen.missed.map(Told::Missed));
+        told.extend(self.warnings(seen));
+        told
+    }
+
+    fn warnings(&mut self, seen: &Seen) -> Vec<Told> {
+        for away in self.warned.values_mut() {
+            *away += 1;
+        }
+        let mut told = Vec::new();
+        for (query, warning) in &seen.partial {
+            if self.warned.insert((query.clone(), warning.clone()), 0).is_none() {
+                told.push(Told::Partial { query: query.clone(), warning: warning.clone() });
+            }
+        }
+        self.warned.retain(|_, away| *away < WARNING_FORGOTTEN_AFTER);
         told
     }
 
@@ -152,6 +180,9 @@ impl Told {
                 from = %missed.from, until = %missed.until, steps = missed.n_steps,
                 "nothing was looked at in this time: no query was answered for longer than the {WINDOW_ROWS} steps that are caught up on"
             ),
+            Self::Partial { query, warning } => {
+                tracing::warn!(query, warning, "Prometheus warns that its answer may be partial");
+            }
         }
     }
 }
@@ -208,6 +239,7 @@ mod tests {
             }
             Told::Excess { what, n } => format!("{what:?} {n}"),
             Told::Missed(missed) => format!("missed {}", missed.n_steps),
+            Told::Partial { query, warning } => format!("partial {query}: {warning}"),
         };
         told.iter().map(name).collect()
     }
@@ -269,5 +301,20 @@ mod tests {
             told.extend(names(&log.cycle(&seen)));
         }
         assert_eq!(told, ["Series 10", "Series 25", "Series 0"]);
+    }
+
+    #[test]
+    fn a_warning_that_comes_and_goes_is_told_once_and_again_after_an_hour_without() {
+        let mut log = SourceLog::default();
+        let good = seen(&[AnswerState::Usable]);
+        let partial =
+            Seen { partial: vec![("q0".to_owned(), "a store is away".to_owned())], ..seen(&[AnswerState::Usable]) };
+        let mut told = Vec::new();
+        let cycles = [&partial, &good, &partial, &partial].into_iter();
+        for (idx, seen) in cycles.chain([&good; WARNING_FORGOTTEN_AFTER as usize]).chain([&partial]).enumerate() {
+            told.extend(names(&log.cycle(seen)).into_iter().map(|name| (idx, name)));
+        }
+        let text = || "partial q0: a store is away".to_owned();
+        assert_eq!(told, [(0, text()), (4 + WARNING_FORGOTTEN_AFTER as usize, text())]);
     }
 }

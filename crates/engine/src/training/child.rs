@@ -154,7 +154,7 @@ pub(crate) async fn run(args: &TrainModelsArgs) -> Outcome {
 async fn train(args: &TrainModelsArgs) -> Result<(), NotTrained> {
     let never = |error: anyhow::Error| NotTrained::Never(format!("{error:#}"));
     let not_yet = |error: anyhow::Error| NotTrained::NotYet(format!("{error:#}"));
-    let mut config = config::load_or_explain(&args.file).map_err(never)?;
+    let mut config = config::load_without_warnings(&args.file).map_err(never)?;
     if digest(&config) != args.expect {
         let why = "the config file has changed since the service started: restart the service to train by the new one";
         return Err(NotTrained::Never(why.to_owned()));

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use homeostat_core::{IncidentType, Subject, Timestamp, WorkloadKind};
 use homeostat_journal::{Intent, Journal};
 use homeostat_remediate::{
-    ActionName, Args, Ask, Disruption, Inspected, Inverse, Known, Levels, Plan, PlanId, PreviousRevision, Target,
-    TemplateChange, VerifySpec, load_policies,
+    ActionName, Args, Ask, Inspected, Inverse, Known, Levels, Plan, PlanId, PreviousRevision, Target, TemplateChange,
+    VerifySpec, load_policies,
 };
 use serde_json::json;
 
@@ -23,24 +23,12 @@ fn at(seconds: i64) -> Timestamp {
 fn seen() -> Inspected {
     let change = TemplateChange { to: json!({ "spec": { "a": 1 } }), back: json!({ "spec": { "a": 2 } }) };
     Inspected {
-        uid: "u".into(),
-        resource_version: "1".into(),
         generation: Some(1),
-        kind: WorkloadKind::Deployment,
-        created_at: None,
-        seen_at: at(0),
         revision: Some("2".into()),
         revision_previous: Known::Is(PreviousRevision { revision: "1".into(), change: Some(change) }),
         replicas_wanted: 3,
         replicas_available: 3,
-        rollout_in_progress: false,
-        rollout_failed: None,
-        paused: false,
-        autoscaler: Known::NotApplicable,
-        owner: None,
-        marker: None,
-        disruption: Disruption::default(),
-        has_persistent_volume: false,
+        ..Inspected::at_rest("u", WorkloadKind::Deployment, at(0))
     }
 }
 

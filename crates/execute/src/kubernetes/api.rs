@@ -12,7 +12,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::connect::{self, ConnectError, ConnectSpec};
+use super::connect::{self, ConnectSpec, NoConfig};
 use super::error_chain::chain;
 use super::workload::Workload;
 
@@ -59,25 +59,11 @@ impl CallError {
 }
 
 impl ApiServer {
-    /// Loads the configuration, builds a client and asks the API server for its version.
-    pub(super) async fn connect(spec: &ConnectSpec) -> Result<Self, ConnectError> {
+    /// Loads the configuration and builds a client. Nothing is asked yet.
+    pub(super) async fn load(spec: &ConnectSpec) -> Result<Self, NoConfig> {
         let (client, url) = connect::client(spec).await?;
-        let api = Self::new(client, spec);
-        match api.version().await {
-            Ok(version) => {
-                tracing::info!(url, version, "connected to the Kubernetes API server");
-                Ok(api)
-            }
-            // Only 401 says that the credentials are bad. Where anonymous users may not ask for the version, it's 403
-            // although nothing is wrong with us; the calls that matter will say so themselves.
-            Err(CallError::Answered { code: 401, message, .. }) => {
-                Err(ConnectError::Unauthorised { url, why: message })
-            }
-            Err(CallError::Answered { code: 403, .. }) => Ok(api),
-            Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
-                Err(ConnectError::Unreachable { url, why: error.to_string() })
-            }
-        }
+        tracing::info!(url, "the Kubernetes API server to act on");
+        Ok(Self::new(client, spec))
     }
 
     pub(super) fn new(client: Client, spec: &ConnectSpec) -> Self {

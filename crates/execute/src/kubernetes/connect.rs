@@ -30,45 +30,24 @@ impl Default for ConnectSpec {
 /// a write waiting for admission webhooks after 10 s (their default), so a little more than that.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(12);
 
-/// Why there is no connection.
+/// It isn't known where the cluster is, or the configuration is wrong: fix the configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// It isn't known where the cluster is, or the configuration is wrong: fix the configuration.
-    #[error(
-        "no usable Kubernetes configuration: {why}; name a kubeconfig file, or run in a pod with a service account"
-    )]
-    NoConfig {
-        /// The whole chain of causes.
-        why: String,
-    },
-    /// Nobody answers there: it may pass, try again.
-    #[error("the API server at {url} can't be reached: {why}")]
-    Unreachable {
-        /// Where it should be.
-        url: String,
-        /// The whole chain of causes.
-        why: String,
-    },
-    /// It doesn't accept our credentials: renew them.
-    #[error("the API server at {url} doesn't accept the credentials: {why}; renew them or name another context")]
-    Unauthorised {
-        /// Where it is.
-        url: String,
-        /// Its answer.
-        why: String,
-    },
+#[error("no usable Kubernetes configuration: {why}; name a kubeconfig file, or run in a pod with a service account")]
+pub struct NoConfig {
+    /// The whole chain of causes.
+    pub why: String,
 }
 
 /// A client from the configuration as it is now, and the URL that it asks.
-pub(super) async fn client(spec: &ConnectSpec) -> Result<(Client, String), ConnectError> {
+pub(super) async fn client(spec: &ConnectSpec) -> Result<(Client, String), NoConfig> {
     let config = tuned(load(spec).await?, spec.timeout);
     let url = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(|error| ConnectError::NoConfig { why: chain(&error) })?;
+    let client = Client::try_from(config).map_err(|error| NoConfig { why: chain(&error) })?;
     Ok((client, url))
 }
 
-async fn load(spec: &ConnectSpec) -> Result<Config, ConnectError> {
-    let no_config = |why: String| ConnectError::NoConfig { why };
+async fn load(spec: &ConnectSpec) -> Result<Config, NoConfig> {
+    let no_config = |why: String| NoConfig { why };
     let options = KubeConfigOptions { context: spec.context.clone(), ..KubeConfigOptions::default() };
     if let Some(path) = &spec.kubeconfig {
         let kubeconfig = Kubeconfig::read_from(path).map_err(|error| no_config(chain(&error)))?;

@@ -25,21 +25,22 @@ mod workload;
 #[cfg(test)]
 mod testing;
 
-pub use self::connect::{ConnectError, ConnectSpec};
+pub use self::connect::{ConnectSpec, NoConfig};
 pub use self::owner::ACT_IN_PLACE;
 
 use self::api::{ApiServer, CallError};
 
-/// A cluster that answers.
+/// A cluster to act on, whether it answers or not.
 #[derive(Clone)]
 pub struct Cluster {
     api: ApiServer,
 }
 
 impl Cluster {
-    /// Connects, and makes sure that an API server answers.
-    pub async fn connect(spec: &ConnectSpec) -> Result<Self, ConnectError> {
-        Ok(Self { api: ApiServer::connect(spec).await? })
+    /// Finds the cluster's address and credentials. The API server isn't asked: whoever detects can't wait for it, and one that is
+    /// away now may be back when it's needed.
+    pub async fn load(spec: &ConnectSpec) -> Result<Self, NoConfig> {
+        Ok(Self { api: ApiServer::load(spec).await? })
     }
 
     /// Whether it answers now, and accepts our credentials; the error says why not.
@@ -47,6 +48,9 @@ impl Cluster {
         match self.api.version().await {
             // Not everybody may ask for the version, but whoever is told so is known.
             Ok(_) | Err(CallError::Answered { code: 403, .. }) => Ok(()),
+            Err(CallError::Answered { code: 401, message, .. }) => {
+                Err(format!("it doesn't accept the credentials ({message}); renew them or name another context"))
+            }
             Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => Err(error.to_string()),
         }
     }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::workload::Workload;
-use super::{Cluster, ConnectError, ConnectSpec};
+use super::{Cluster, ConnectSpec};
 use crate::patch::{ACTION_ID, RESTARTED_AT};
 use crate::places::Places;
 use crate::registry::Registry;
@@ -194,7 +194,7 @@ impl FakeApi {
 
     /// An executor connected to it.
     pub(super) async fn executor(&self) -> Registry {
-        registry(self.connect("token").await.unwrap())
+        registry(self.cluster("token").await)
     }
 
     /// A kubeconfig file with this token.
@@ -215,11 +215,11 @@ impl FakeApi {
         std::fs::write(kubeconfig.path(), text.to_string()).unwrap();
     }
 
-    /// Connects with this token, by a kubeconfig file.
-    pub(super) async fn connect(&self, token: &str) -> Result<Cluster, ConnectError> {
+    /// The cluster of a kubeconfig file with this token.
+    pub(super) async fn cluster(&self, token: &str) -> Cluster {
         let kubeconfig = self.kubeconfig(token);
         let spec = ConnectSpec { kubeconfig: Some(kubeconfig.path().into()), context: None, timeout: TIMEOUT };
-        Cluster::connect(&spec).await
+        Cluster::load(&spec).await.unwrap()
     }
 
     /// The requests so far, without those for the version.

@@ -227,12 +227,9 @@ impl Executor for SimulatedExecutor {
         cluster.reach()?;
         let object = cluster.objects.get(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
         Ok(Inspected {
-            uid: object.uid.clone(),
             resource_version: object.version.to_string(),
             generation: Some(object.generation),
-            kind: subject.kind,
             created_at: object.created_at,
-            seen_at: now,
             revision: Some(object.revision.to_string()),
             revision_previous: Known::seen(
                 object
@@ -244,11 +241,11 @@ impl Executor for SimulatedExecutor {
             rollout_in_progress: object.rollout_in_progress,
             rollout_failed: object.rollout_failed.clone(),
             paused: object.paused,
-            autoscaler: Known::NotApplicable,
             owner: object.owner.clone(),
             marker: object.marker.as_ref().map(|plan| Marker { action: plan.to_string(), at: None }),
             disruption: object.disruption.clone(),
             has_persistent_volume: object.has_persistent_volume,
+            ..Inspected::at_rest(object.uid.clone(), subject.kind, now)
         })
     }
 

@@ -56,6 +56,15 @@ fn of_decision(decision: &Decided, subject: &Subject) -> String {
             None => format!("If you agree, do {action} by hand."),
         };
     }
+    if decision.reasons.iter().any(|reason| reason.code == "paused") {
+        return match kind(subject) {
+            Some(kind) => format!(
+                "Its rollouts are paused. Find out why; `kubectl -n {} rollout resume {kind}/{}` ends that.",
+                subject.namespace, subject.name
+            ),
+            None => look(subject),
+        };
+    }
     let code = decision.reasons.first().map_or("", |reason| reason.code.as_str());
     match code {
         "kill-switch" => {

@@ -77,6 +77,7 @@ fn every_state_and_outcome_has_a_next_step() {
         ("open", Value::Null, "next cycle"),
         ("open", proposed, "kubectl -n shop rollout undo deployment/payment-api"),
         ("open", refused(&json!({"code": "kill-switch", "why": "x"})), "homeostat resume"),
+        ("open", refused(&json!({"code": "paused"})), "kubectl -n shop rollout resume deployment/payment-api"),
         ("open", refused(&json!({"code": "never-heard-of", "text": "a newer server's reason"})), "kubectl"),
     ] {
         let step = next::step(&recorded(state, &decision, &Value::Null));

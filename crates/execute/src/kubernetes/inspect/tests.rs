@@ -157,7 +157,7 @@ async fn a_rotated_token_is_loaded_from_the_same_file() {
     .await;
     let kubeconfig = fake.kubeconfig("old");
     let spec = ConnectSpec { kubeconfig: Some(kubeconfig.path().into()), context: None, timeout: TIMEOUT };
-    let executor = registry(Cluster::connect(&spec).await.unwrap());
+    let executor = registry(Cluster::load(&spec).await.unwrap());
     let subject = plan().target.subject;
     let error = executor.inspect(&RESTART, &subject, noon()).await.unwrap_err();
     assert!(error.to_string().contains("401"), "{error}");
