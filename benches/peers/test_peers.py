@@ -126,6 +126,13 @@ class Record(unittest.TestCase):
         self.assertIn("- left out: c: gone", made)
         self.assertNotIn("noise", made)
 
+    def test_the_first_table_has_the_newest_value_of_what_must_reach_something(self):
+        sections = "## 2026-02-02\n\n`new` at commit b\n\n| `a.s` | 3 | s |\n\n## 2026-01-01\n\n`old` at commit a\n\n| `a.s` | 1 | s |\n| `free` | 9 | s |\n"
+        table = record().newest(sections, [("a.s", "<=", [2.0])])
+        self.assertIn("| `a.s` | 3 | s | ≤ 2 | **no** | 2026-02-02 | `new` |", table)
+        self.assertNotIn("free", table)
+        self.assertEqual(table.count("a.s"), 1)
+
     def test_the_targets_can_be_read(self):
         self.assertGreater(len(record().targets((HERE.parent / "targets.tsv").read_text(encoding="utf-8"))), 15)
 
