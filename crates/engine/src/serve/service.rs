@@ -292,7 +292,8 @@ impl Service {
         self.save_tracker();
         self.cycle.act(now, self.switch.as_ref(), &mut tick).await;
         event_log::log(&tick);
-        publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
+        // Now, after acting: a delivery isn't noted as older than what it tells of.
+        publishing::publish(&self.announcer, self.cycle.driver(), &tick, self.clock.now());
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
         let journal = Arc::clone(self.cycle.driver().journal());
         self.archiving.tick(&journal, now);
