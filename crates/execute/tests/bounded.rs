@@ -311,6 +311,8 @@ async fn nothing_is_done_to_an_object_that_isnt_surely_the_one_that_is_measured(
         let expected = if is_one { vec![] } else { vec!["cluster-unproven"] };
         assert_eq!(codes(&events), [expected], "{sees:?}");
         assert_eq!(world.executor.n_writes(), usize::from(is_one), "{sees:?}");
+        let n_dry_runs = world.executor.0.lock().unwrap().n_dry_runs;
+        assert_eq!(n_dry_runs, usize::from(is_one), "{sees:?}: another's cluster isn't even asked to write");
     }
 }
 

@@ -126,10 +126,13 @@ impl Driver {
         Some(if waited_before { earliest.min(now) } else { now })
     }
 
-    /// What the cluster says beforehand of the write that the decision plans. Asked only where the write might leave: the API server
-    /// takes the question for a write and wants the right to it.
+    /// What the cluster says beforehand of the write that would leave now. Nothing is asked of a proposal: the API server takes the
+    /// question for a write and wants the right to it, and a cluster that isn't proven to be the watched one isn't to be written to.
     async fn dry_run(&self, decision: &Decision, until: Instant, input: &TickInput<'_>) -> DryRun {
-        let Some(plan) = decision.plan().filter(|_| self.may_write(input)) else { return DryRun::Passed };
+        let plan = match decision {
+            Decision::Execute(plan) if self.may_write(input) => plan,
+            Decision::Execute(_) | Decision::Propose { .. } | Decision::Refuse { .. } => return DryRun::Passed,
+        };
         match timeout_at(until, self.executor.dry_run(plan)).await {
             Ok(Err(ApplyError::Rejected { why })) => DryRun::Refused { why },
             Ok(Err(ApplyError::NotNow { why })) => DryRun::NotNow { why },
