@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 /// A running program, in a process group of its own, with its output in a log file. Dropping it kills the group.
 #[derive(Debug)]
@@ -154,12 +154,21 @@ impl Process {
         Ok(())
     }
 
-    /// Stops it from running (SIGSTOP) without ending it: connections to it are accepted, and never answered.
+    /// Stops it from running (SIGSTOP) without ending it: connections to it are accepted, and never answered. Returns when all its
+    /// threads stand still: on a busy machine one of them may answer once more after the signal was sent.
     ///
     /// # Errors
     /// When it has ended.
     pub fn freeze(&self) -> Result<()> {
-        kill_process_group(self.group, Signal::STOP).with_context(|| format!("freezing {}", self.name))
+        let freezing = || format!("freezing {}", self.name);
+        kill_process_group(self.group, Signal::STOP).with_context(freezing)?;
+        // Only looked at: whoever waits for its end still finds it.
+        let until = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.group), until).with_context(freezing)?;
+        if status.is_none_or(|status| !status.stopped()) {
+            bail!("{} ended when it was to be frozen; its log ends:\n{}", self.name, self.log_tail());
+        }
+        Ok(())
     }
 
     /// Lets it run on after [`Process::freeze`].
