@@ -11,7 +11,8 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// How to log.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogArgs {
-    /// Log level, or filters such as `info,homeostat=debug`.
+    /// Log level, or filters such as `info,homeostat=debug`. The Kubernetes client logs only where it is named
+    /// (`info,kube_client=debug`).
     #[arg(long = "log.level", global = true, default_value = "info", value_name = "LEVEL")]
     pub(crate) level: String,
     /// Format of log lines, which go to standard error.
@@ -140,6 +141,14 @@ mod tests {
         for level in ["info", "WARN", "off", "info,homeostat=debug", "warn,hyper=off", "homeostat::serve=trace"] {
             assert!(filter(level).is_ok(), "{level}");
         }
+    }
+
+    #[test]
+    fn the_kubernetes_client_is_silent_unless_it_is_named() {
+        let directives = |level: &str| filter(level).expect(level).to_string();
+        assert!(directives("debug").contains("kube_client=off"), "{}", directives("debug"));
+        let named = directives("info,kube_client=debug");
+        assert!(named.contains("kube_client=debug") && !named.contains("kube_client=off"), "{named}");
     }
 
     #[test]

@@ -121,13 +121,13 @@ impl Ets {
 
 /// ETS(A,N,N) or ETS(A,Ad,N), whichever has the lower AICc, as augurs' `AutoETS` chooses. Additive errors, since residuals are measured
 /// in one deviation, whatever the level. A trend that isn't damped is left out: it forecasts no better (Gardner and McKenzie 1985;
-/// `docs/decisions/0089-ets-without-what-isnt-used.md`), and takes a third of the time.
+/// `docs/decisions/0089-ets-without-what-isnt-used.md`), and it takes time.
 fn best_by_aicc(series: &[f64]) -> Option<Model> {
     let candidates = [(TrendComponent::None, false), (TrendComponent::Additive, true)];
     let fitted = candidates.into_iter().filter_map(|(trend, damped)| {
         let model_type = ModelType { error: ErrorComponent::Additive, trend, season: SeasonalComponent::None };
         // `nmse` is how many rows ahead it forecasts at every row, for a criterion other than the likelihood. The parameters are
-        // the same with one as with `AutoETS`'s three, at less than half of the cost.
+        // the same with one as with `AutoETS`'s three, which cost more.
         Unfit::new(model_type).damped(damped).nmse(1).fit(series).ok()
     });
     fitted.filter(|model| !model.aicc().is_nan()).min_by(|a, b| a.aicc().total_cmp(&b.aicc()))

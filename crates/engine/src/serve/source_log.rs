@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_that_comes_and_goes_is_told_once_and_again_after_an_hour_without() {
+    fn a_warning_that_comes_and_goes_is_told_once_and_again_after_sixty_cycles_without() {
         let mut log = SourceLog::default();
         let good = seen(&[AnswerState::Usable]);
         let partial =

@@ -57,11 +57,8 @@ fn of_decision(decision: &Decided, subject: &Subject) -> String {
         };
     }
     if decision.reasons.iter().any(|reason| reason.code == "paused") {
-        return match kind(subject) {
-            Some(kind) => format!(
-                "Its rollouts are paused. Find out why; `kubectl -n {} rollout resume {kind}/{}` ends that.",
-                subject.namespace, subject.name
-            ),
+        return match rollout("resume", subject) {
+            Some(command) => format!("Its rollouts are paused. Find out why; `{command}` ends that."),
             None => look(subject),
         };
     }
@@ -101,6 +98,10 @@ fn command(action: &str, subject: &Subject) -> Option<String> {
         "rollout-undo" => "undo",
         _ => return None,
     };
+    rollout(verb, subject)
+}
+
+fn rollout(verb: &str, subject: &Subject) -> Option<String> {
     Some(format!("kubectl -n {} rollout {verb} {}/{}", subject.namespace, kind(subject)?, subject.name))
 }
 
