@@ -1,5 +1,6 @@
 //! Going back to the revision before, on a real API server: written once, with its marker, and only by the template.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,20 +11,20 @@ use kube::ResourceExt;
 use crate::scene::{SOON, Scene, VICTIM, is_decided, tail};
 
 const ACTION_ID: &str = "homeostat.io/action-id";
-/// Longer than an incident takes to open and be decided, so that mostly the first kill suffices.
+/// Longer than an incident takes to open and be decided: mostly the first kill suffices. Twice, a single one was acted on by nobody within
+/// 90 s; why isn't known.
 const KILLED_EVERY: Duration = Duration::from_secs(20);
 
 fn image(deployment: &Deployment) -> Option<&str> {
     deployment.spec.template.spec.as_ref()?.containers.first()?.image.as_deref()
 }
 
-/// A revision that needs more memory than it may have doesn't run out of it only once. Gives why it couldn't be killed.
-async fn is_killed_again_and_again(scene: &Scene) -> anyhow::Error {
+/// A revision that needs more memory than it may have doesn't run out of it only once.
+async fn kill_again_and_again(scene: &Scene) -> Infallible {
     loop {
-        if let Err(error) = scene.oom_kill().await {
-            return error;
-        }
         tokio::time::sleep(KILLED_EVERY).await;
+        // A pod that is being replaced can't be killed; that it is replaced is what the test waits for.
+        let _ = scene.oom_kill().await;
     }
 }
 
@@ -48,9 +49,10 @@ async fn a_bad_revision_is_gone_back_from_once_verified_and_closed() -> Result<(
 
     let mut homeostat = scene.serve("execute", &bundle)?;
     homeostat.start().await?;
+    scene.oom_kill().await?;
     let row = tokio::select! {
         row = scene.incident(&homeostat, "the incident is executed", |row| is_decided(row, "execute")) => row?,
-        error = is_killed_again_and_again(&scene) => return Err(error),
+        never = kill_again_and_again(&scene) => match never {},
     };
     assert_eq!(row["decision"]["action"], "rollout-undo", "{row:#}");
     homeostat.wait_log("verified: recovered", 2 * SOON).await?;
