@@ -395,6 +395,7 @@ async fn a_table_is_trained_on_and_scored_without_any_config() -> Result<()> {
         "timestamp",
         "subject",
         "score",
+        "lasting_score",
         "smoothed_score",
         "confidence",
         "type",
@@ -403,7 +404,7 @@ async fn a_table_is_trained_on_and_scored_without_any_config() -> Result<()> {
     ]));
     ensure!(lines[0].contains(&"forest") && lines[0].contains(&"forecast"), "{:?}", lines[0]);
     ensure!(lines.len() == 401, "a line a row: {}", lines.len());
-    let alerts: Vec<usize> = (1..lines.len()).filter(|row| lines[*row][6] == "1").collect();
+    let alerts: Vec<usize> = (1..lines.len()).filter(|row| lines[*row][7] == "1").collect();
     ensure!(alerts.iter().any(|row| (301..330).contains(row)), "the fault isn't found: alerts at {alerts:?}");
     let score: f64 = lines[310][2].parse()?;
     ensure!(score > 1.0, "a row of the fault scores {score}");

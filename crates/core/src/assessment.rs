@@ -114,7 +114,7 @@ pub struct DetectorVote {
 /// ```
 /// use homeostat_core::{Fused, Score};
 ///
-/// let usual = Fused::Scored { score: Score::new(0.2)?, smoothed_score: Score::ZERO };
+/// let usual = Fused::Scored { score: Score::new(0.2)?, lasting_score: Score::ZERO, smoothed_score: Score::ZERO };
 /// let unsaid = Fused::TooFewVotes { n_scored: 1, n_needed: 2 };
 /// assert_ne!(usual, unsaid, "to say nothing isn't to say that all is well");
 /// let written = serde_json::json!({ "fused": "too-few-votes", "n_scored": 1, "n_needed": 2 });
@@ -128,6 +128,9 @@ pub enum Fused {
     Scored {
         /// 1.0 is the alarm threshold; from this row alone, the fast path of the alert.
         score: Score,
+        /// 1.0 is the alarm threshold; from what has added up over the rows before, the slow path of the alert.
+        #[serde(default)]
+        lasting_score: Score,
         /// Summed over several half-lives: for ranking and confidence.
         #[serde(alias = "evidence")]
         smoothed_score: Score,
@@ -147,7 +150,7 @@ pub enum Fused {
 /// use homeostat_core::{Assessment, Fused, Score, Timestamp};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let fused = Fused::Scored { score: Score::new(1.3)?, smoothed_score: Score::ZERO };
+/// let fused = Fused::Scored { score: Score::new(1.3)?, lasting_score: Score::ZERO, smoothed_score: Score::ZERO };
 /// let mut assessment = Assessment {
 ///     at: Timestamp::from_secs(60),
 ///     votes: vec![],
@@ -182,6 +185,22 @@ impl Assessment {
     pub fn score(&self) -> Option<Score> {
         match self.fused {
             Fused::Scored { score, .. } => Some(score),
+            Fused::TooFewVotes { .. } => None,
+        }
+    }
+
+    /// The score of what has added up over the rows before, if enough detectors scored.
+    pub fn lasting_score(&self) -> Option<Score> {
+        match self.fused {
+            Fused::Scored { lasting_score, .. } => Some(lasting_score),
+            Fused::TooFewVotes { .. } => None,
+        }
+    }
+
+    /// The score summed over several time scales, if enough detectors scored.
+    pub fn smoothed_score(&self) -> Option<Score> {
+        match self.fused {
+            Fused::Scored { smoothed_score, .. } => Some(smoothed_score),
             Fused::TooFewVotes { .. } => None,
         }
     }

@@ -84,6 +84,26 @@ impl Signal {
             Self::Other => "other",
         }
     }
+
+    /// The deviation up to which a feature of this signal is never unusual, in the signal's usual unit, where nobody set one: half a
+    /// percent of requests that fail, a single restart, a twentieth of the periods throttled. 0 where the unit may be anything.
+    ///
+    /// ```
+    /// use homeostat_core::Signal;
+    ///
+    /// assert_eq!(Signal::ErrorRatio.deviation_min(), 0.005);
+    /// assert_eq!(Signal::Latency.deviation_min(), 0.0, "seconds or milliseconds: nobody knows");
+    /// ```
+    pub const fn deviation_min(self) -> f64 {
+        match self {
+            Self::ErrorRatio => 0.005,
+            Self::Restarts => 1.0,
+            Self::CpuThrottling => 0.05,
+            // One is one too many.
+            Self::OomKills | Self::ReplicasUnavailable => 0.0,
+            Self::Memory | Self::Cpu | Self::Latency | Self::Traffic | Self::QueueLag | Self::Other => 0.0,
+        }
+    }
 }
 
 impl FromStr for Signal {

@@ -38,6 +38,11 @@ impl FalseAlarmBudget {
     pub fn incidents_per_day(&self) -> f64 {
         f64::from(self.incidents) * 86_400.0 / self.per.as_secs_f64()
     }
+
+    /// Half as many.
+    pub(crate) fn halved(self) -> Self {
+        Self { per: self.per.saturating_mul(2), ..self }
+    }
 }
 
 impl Default for FalseAlarmBudget {

@@ -198,9 +198,12 @@ pub(crate) fn monotone<T: Fitted>() {
         if step_idx % 8 == 7 {
             for (scores, size) in by_size.iter_mut().zip(sizes) {
                 let (mut detector, mut extractor) = (detector.clone(), extractor.clone());
-                let mut spiked = row.to_vec();
-                spiked[1] += size * extractor.scaler().deviation(1, Channel::Level);
-                scores.extend(scored(next_score(&mut detector, &mut extractor, &spiked)));
+                let during = (0..T::FAULT_ROWS_MIN).map(|row_idx| rows.row(step_idx + row_idx).to_vec());
+                let last = during.map(|mut row| {
+                    row[1] += size * extractor.scaler().deviation(1, Channel::Level);
+                    scored(next_score(&mut detector, &mut extractor, &row))
+                });
+                scores.extend(last.last().flatten());
             }
         }
         next_score(&mut detector, &mut extractor, &row.to_vec()).expect("no failure");

@@ -213,6 +213,11 @@ macro_rules! detectors {
                 match self { $($(#[$meta])* Self::$Type(_) => <$Type as Fitted>::NAME,)+ }
             }
 
+            /// Whether it takes part in the smoothed score.
+            pub(crate) fn ranks(&self) -> bool {
+                match self { $($(#[$meta])* Self::$Type(_) => <$Type as Fitted>::RANKS,)+ }
+            }
+
             /// Scores the row buffer's newest row. `known` says what is known beforehand of each feature.
             pub(crate) fn score(
                 &mut self,
@@ -272,6 +277,7 @@ detectors! {
     pca::Pca = 5,
     #[cfg(feature = "onnx")]
     autoencoder::Autoencoder = 4,
+    envelope::Envelope = 6,
     #[cfg(test)]
     scripted::Scripted = 1000,
 }

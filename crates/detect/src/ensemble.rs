@@ -14,9 +14,10 @@ use crate::detectors::Model;
 use crate::feature_extractor::FeatureExtractor;
 use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
 use crate::fitted::SharedPart;
-use crate::fusion::{Fusion, VOTES_MIN};
+use crate::fusion::Fusion;
 use crate::known_effect::KnownEffect;
 use crate::row_buffer::{BUFFER_ROWS_MAX, RowBuffer};
+use crate::surprisal::VOTES_MIN;
 use crate::tail::Tail;
 
 mod fit;
@@ -293,7 +294,7 @@ impl Ensemble {
     pub(crate) fn finish(&mut self, RowUnderWay(mut row): RowUnderWay) {
         let AssessedRow { assessment, features } = &mut row;
         // What wasn't trained has no part in the threshold either.
-        assessment.fused = self.fusion.push(&assessment.votes[..self.members.len()]);
+        assessment.fused = self.fusion.push(assessment.at, &assessment.votes[..self.members.len()]);
         explain(&self.extractor, &self.members, assessment, features);
         self.last = Some(row);
     }

@@ -26,6 +26,12 @@ pub trait Fitted: Detector + Clone + fmt::Debug + Sized {
     /// Whether it votes unless the config says otherwise.
     const BY_DEFAULT: bool = true;
 
+    /// Whether it takes part in the smoothed score, by which rows are ranked. All take part in the alert.
+    const RANKS: bool = true;
+
+    /// Rows that a fault must last to show fully in its score.
+    const FAULT_ROWS_MIN: usize = 1;
+
     /// Whether its trained part is a file of its own, which subjects with the same features share.
     const SHARES: bool = false;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::alarm_threshold::InitialThreshold;
 use crate::budget::FalseAlarmBudget;
-use crate::fusion::DEAD_ZONE_NATS;
 use crate::hysteresis::Hysteresis;
+use crate::surprisal::DEAD_ZONE_NATS;
 
 /// Base levels tried, highest first: the higher, the nearer the extrapolation starts to where it must end.
 const BASE_QUANTILES: [f64; 6] = [0.995, 0.98, 0.95, 0.9, 0.8, 0.5];
@@ -35,6 +35,18 @@ const AIM: f64 = 0.8;
 /// Where no tail could be fitted, the mean excess is this share of the threshold, as it was on fitted series.
 const EXCESS_SHARE: f64 = 0.2;
 
+/// Peaks that came more than so many times as often as the budget allows are what is usual. Incidents in the history are peaks, too, and
+/// mustn't make us blind to the next one: three in two weeks are still incidents at a budget of one a week, four are a habit.
+const COUNTED_TIMES: f64 = 3.0;
+
+/// The next peak of a kind may be higher than those before. On simulated habits a tenth still called in ten families of a hundred, a quarter
+/// in eight, and missed one fault more.
+const COUNTED_BEYOND: f64 = 1.25;
+
+/// Peaks nearer to each other than this are one event; and nearer than so many rows.
+const EVENTS_APART: Duration = Duration::from_secs(3_600);
+const EVENTS_APART_ROWS_MIN: usize = 5;
+
 /// With fewer false alarms than this allowed in all the held-out time, the threshold lies beyond what that time could have
 /// shown, and what a longer one would have: other weekdays, other loads. It is put further out by [`UNSEEN_SHARE`] for each
 /// factor e that is missing, up to twice as far.
@@ -57,25 +69,90 @@ const UNSEEN_SHARE: f64 = 0.4;
 /// It is fitted to each half of the rows and to all of them, and the highest counts: a service isn't equally restless
 /// every day, and the budget must hold on the restless ones. Where the budget is tight for the length of the history, it
 /// is put further out: see `ALLOWED_MIN`.
+///
+/// No event is rarer than it was counted: if peaks of some level came more than three times as often as the budget allows, in
+/// *all* of the history, the threshold lies above them. The first `n_fitted` rows are those that models were fitted on; what they
+/// say of such rows is too low for a tail, and good enough for counting.
 pub fn initial_threshold(
     fused: &[Option<f64>],
+    n_fitted: usize,
     step: Duration,
     budget: &FalseAlarmBudget,
     hysteresis: &Hysteresis,
 ) -> InitialThreshold {
+    start(fused, n_fitted, step, budget, hysteresis, further_out)
+}
+
+/// The same for a history that is taken to show all there is: nothing is put further out for what it can't have shown.
+pub(crate) fn threshold_by_history(
+    fused: &[Option<f64>],
+    n_fitted: usize,
+    step: Duration,
+    budget: &FalseAlarmBudget,
+    hysteresis: &Hysteresis,
+) -> InitialThreshold {
+    start(fused, n_fitted, step, budget, hysteresis, |initial, _| initial)
+}
+
+fn start(
+    fused: &[Option<f64>],
+    n_fitted: usize,
+    step: Duration,
+    budget: &FalseAlarmBudget,
+    hysteresis: &Hysteresis,
+    allowing: fn(InitialThreshold, f64) -> InitialThreshold,
+) -> InitialThreshold {
     let values: Vec<f64> = fused.iter().map(|value| value.unwrap_or(0.0)).collect();
     let reach = hysteresis.of_rows as usize;
-    let levels: Vec<f64> =
+    let all_levels: Vec<f64> =
         (0..values.len()).map(|at| hysteresis.opening_level(&values[at.saturating_sub(reach - 1)..=at])).collect();
+    let n_fitted = n_fitted.min(fused.len());
+    let (levels, held_out) = (&all_levels[n_fitted..], &fused[n_fitted..]);
     let half = levels.len() / 2;
-    let parts = [(&levels[..half], &fused[..half]), (&levels[half..], &fused[half..]), (&levels[..], fused)];
+    let parts = [(&levels[..half], &held_out[..half]), (&levels[half..], &held_out[half..]), (levels, held_out)];
     let days = |fused: &[Option<f64>]| fused.iter().flatten().count() as f64 * step.as_secs_f64() / 86_400.0;
     let parts_fitted = parts.into_iter().filter_map(|(levels, fused)| fitted(levels, days(fused), budget, hysteresis));
     let highest = |a: InitialThreshold, b: InitialThreshold| if b.threshold_nats > a.threshold_nats { b } else { a };
-    match parts_fitted.reduce(highest) {
-        Some(initial) => further_out(initial, days(fused) * budget.incidents_per_day()),
-        None => without_a_tail(&levels, step, budget),
+    let initial = match parts_fitted.reduce(highest) {
+        Some(initial) => allowing(initial, days(held_out) * budget.incidents_per_day()),
+        None => without_a_tail(levels, step, budget),
+    };
+    above_what_was_counted(initial, &all_levels, days(fused) * budget.incidents_per_day(), step)
+}
+
+/// The threshold above all peaks that came too often.
+fn above_what_was_counted(
+    initial: InitialThreshold,
+    levels: &[f64],
+    n_allowed: f64,
+    step: Duration,
+) -> InitialThreshold {
+    let apart = (EVENTS_APART.as_secs_f64() / step.as_secs_f64()) as usize;
+    // Once is no habit, however short the history.
+    let n_events = ((COUNTED_TIMES * n_allowed) as usize).max(1);
+    let peaks = highest_peaks(levels, apart.max(EVENTS_APART_ROWS_MIN), n_events + 1);
+    let counted = peaks.get(n_events).map_or(0.0, |peak| peak * COUNTED_BEYOND);
+    if counted <= initial.threshold_nats {
+        return initial;
     }
+    InitialThreshold { threshold_nats: counted, excess_nats: initial.excess_nats.max(counted * EXCESS_SHARE) }
+}
+
+/// So many of the highest peaks, highest first, no two in the same stretch of so many rows or in neighbouring ones.
+fn highest_peaks(levels: &[f64], apart_rows: usize, n_peaks: usize) -> Vec<f64> {
+    let mut stretches: Vec<(usize, f64)> =
+        levels.chunks(apart_rows).map(|chunk| chunk.iter().copied().fold(0.0, f64::max)).enumerate().collect();
+    let mut is_taken = vec![false; stretches.len()];
+    stretches.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut peaks = Vec::new();
+    for (idx, peak) in stretches {
+        let near = idx.saturating_sub(1)..(idx + 2).min(is_taken.len());
+        if peaks.len() < n_peaks && !is_taken[near].contains(&true) {
+            is_taken[idx] = true;
+            peaks.push(peak);
+        }
+    }
+    peaks
 }
 
 /// The threshold when only so many false alarms were allowed in all the time it was fitted to.
@@ -181,7 +258,7 @@ mod tests {
     }
 
     fn threshold_nats(fused: &[Option<f64>], budget: &FalseAlarmBudget) -> f64 {
-        initial_threshold(fused, MINUTE, budget, &Hysteresis::default()).threshold_nats
+        initial_threshold(fused, 0, MINUTE, budget, &Hysteresis::default()).threshold_nats
     }
 
     fn openings(fused: &[Option<f64>], threshold: f64) -> usize {

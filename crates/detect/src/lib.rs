@@ -17,6 +17,7 @@ mod dbscan;
 mod detector;
 mod detectors;
 mod ensemble;
+mod envelope;
 mod feature_extractor;
 mod feature_state;
 mod fitted;
@@ -27,11 +28,13 @@ mod fusion;
 mod hysteresis;
 mod initial_threshold;
 mod known_effect;
+mod lasting;
 mod load_options;
 mod memory;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pca;
+mod recurrence;
 mod replica_comparison;
 mod residual;
 mod restore_error;
@@ -39,6 +42,7 @@ mod row_buffer;
 mod scaler;
 #[cfg(test)]
 mod scripted;
+mod surprisal;
 mod tail;
 
 pub use alarm_threshold::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN, AlarmThreshold, InitialThreshold};
@@ -57,6 +61,7 @@ pub use ensemble::{
     AssessedRow, DetectorFit, Ensemble, EnsembleSpec, FitReport, Kind, Misfit, MissingDetector, Restorer,
     SavedEnsemble, Saver, SharedModels, grouped, groups, kind, shared_sample,
 };
+pub use envelope::Envelope;
 pub use feature_extractor::{ExtractedFeatures, FeatureExtractor, Pushed};
 pub use feature_state::{FeatureState, NORMAL_DEVIATIONS_MAX};
 pub use fitted::{
@@ -66,7 +71,6 @@ pub use fitted::{
 pub use fleet::{DueRow, DueWindows, Fleet};
 pub use forecast::{Forecast, ForecastSpec, Interval};
 pub use forest::{Forest, ForestScratch, ForestSpec, IsolationForest, Kernel};
-pub use fusion::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
 pub use hysteresis::{Gate, Hysteresis};
 pub use initial_threshold::initial_threshold;
 pub use known_effect::{KnownEffect, ROLLOUT_SETTLES};
@@ -85,4 +89,5 @@ pub use residual::Residual;
 pub use restore_error::RestoreError;
 pub use row_buffer::{BUFFER_ROWS_MAX, CHANNELS, Channel, RowBuffer};
 pub use scaler::Scaler;
+pub use surprisal::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of};
 pub use tail::Tail;

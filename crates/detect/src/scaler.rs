@@ -8,9 +8,13 @@ use crate::row_buffer::{CHANNELS, Channel};
 /// Deviations are cut off here: beyond 200 training deviations more says nothing more, and squares stay tame.
 pub(crate) const CLIP: f64 = 200.0;
 
-/// A feature that never moved in training gets this share of its magnitude as its deviation, so that its first
+/// A feature that hardly moved in training gets this share of its magnitude as its deviation, so that its first
 /// movement beyond `deviation_min` is far, and finite.
 const SCALE_FLOOR_RELATIVE: f64 = 1e-6;
+
+/// One that never moved at all, and isn't 0, gets this share. How exact it is measured is unknown, and one page more than half a
+/// gigabyte isn't far, as a single replica more than three is.
+const CONSTANT_FLOOR_RELATIVE: f64 = 1e-3;
 
 /// Mean and deviation of each feature, and of its residuals, in training.
 ///
@@ -57,7 +61,9 @@ impl Scaler {
         let features = window.schema().features().iter().enumerate().map(|(idx, feature)| {
             let column: Vec<f64> = window.values().column(idx).to_vec();
             let (mean, level) = mean_and_deviation(column.iter().copied());
-            let floor = SCALE_FLOOR_RELATIVE * mean.abs().max(1.0);
+            let never_moved = level <= f64::EPSILON * mean.abs();
+            let constant_floor = if never_moved { CONSTANT_FLOOR_RELATIVE * mean.abs() } else { 0.0 };
+            let floor = constant_floor.max(SCALE_FLOOR_RELATIVE * mean.abs().max(1.0));
             let deviation = CHANNELS.map(|channel| match channel {
                 Channel::Raw => 1.0,
                 _ if column.iter().all(|value| value.is_nan()) => 1.0,
@@ -203,6 +209,28 @@ mod tests {
                 proptest::prop_assert_eq!(difference - difference.clamp(low, high), scaler.shrunk(0, difference));
             }
         }
+    }
+
+    #[test]
+    fn a_page_more_is_not_far_from_a_constant_and_a_replica_more_is() {
+        let deviations = |level: f64, more: f64| {
+            let schema = homeostat_core::Schema::new(vec![homeostat_core::Feature {
+                name: "x".into(),
+                signal: homeostat_core::Signal::Other,
+                direction: Direction::Both,
+                deviation_min: 0.0,
+            }]);
+            let minute = std::time::Duration::from_secs(60);
+            let grid = homeostat_core::Grid::new(homeostat_core::Timestamp::from_secs(0), minute, 200).expect("a grid");
+            let subject = homeostat_core::Subject::deployment("shop", "cart");
+            let values = ndarray::Array2::from_elem((200, 1), level);
+            let schema = std::sync::Arc::new(schema.expect("a schema"));
+            let scaler = Scaler::fit(&Window::new(subject, grid, schema, values).expect("a window"));
+            scaler.scaled(0, Channel::Level, more)
+        };
+        assert!(deviations(536_870_912.0, 4096.0) < 0.1);
+        assert!(deviations(3.0, 1.0) > 100.0);
+        assert!(deviations(0.0, 0.001) > 100.0, "of what was always 0 the first is far");
     }
 
     #[test]

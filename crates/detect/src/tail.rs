@@ -19,6 +19,9 @@ const KNOTS_MAX: usize = 64;
 /// calibration rows alike would call the next digit impossible.
 const MEAN_EXCESS_FLOOR: f64 = 0.01;
 
+/// Scores are in training deviations, their squares, or shares: what differs by less than this differs by rounding.
+const WIDTH_MIN: f64 = 1e-6;
+
 /// How rare a raw score is among normal rows: `score -> -ln P(normal row scores at least as high)`.
 ///
 /// Empirical up to the calibration scores' 95 % quantile, linear in the score beyond it, which is an exponential tail with
@@ -81,7 +84,7 @@ impl Tail {
         let excesses = sorted.iter().filter(|score| **score > begin).map(|score| score - begin);
         let (sum, n) = excesses.fold((0.0, 0_usize), |(sum, n), excess| (sum + excess, n + 1));
         let widths = [begin - sorted[body_idx / 2], begin, 1.0];
-        let floor = MEAN_EXCESS_FLOOR * widths.into_iter().find(|width| *width > 0.0).unwrap_or(1.0);
+        let floor = MEAN_EXCESS_FLOOR * widths.into_iter().find(|width| *width > WIDTH_MIN).unwrap_or(1.0);
         let mean = if n == 0 { 0.0 } else { sum / n as f64 };
         Self { knots, mean_excess: mean.max(floor).min(f64::MAX), n_rows }
     }
@@ -152,6 +155,12 @@ mod tests {
         assert_eq!(surprisal(&tail(&[2.0]), 2.0), 0.0);
         assert!(surprisal(&tail(&[2.0]), 3.0) > 0.0);
         assert!(surprisal(&tail(&[0.0; 500]), f64::MAX).is_finite());
+    }
+
+    #[test]
+    fn rounding_is_never_surprising() {
+        let scores: Vec<f64> = (0..500).map(|row| if row % 50 == 0 { 1e-24 } else { 0.0 }).collect();
+        assert!(surprisal(&tail(&scores), 1e-12) < 5.0);
     }
 
     #[test]

@@ -110,7 +110,8 @@ fn every_format_holds_the_same_rows_with_a_column_a_vote() {
         json_lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
     assert_eq!(array, objects);
     for (object, row) in objects.iter().zip(&rows[1..]) {
-        assert_eq!(object["smoothed_score"].as_f64(), row[3].parse().ok(), "{object} {row:?}");
+        assert_eq!(object["lasting_score"].as_f64(), row[3].parse().ok(), "{object} {row:?}");
+        assert_eq!(object["smoothed_score"].as_f64(), row[4].parse().ok(), "{object} {row:?}");
     }
 }
 
@@ -133,8 +134,8 @@ fn parquet_holds_the_rows_of_the_csv() {
     for (read, row) in read.iter().zip(&rows[1..]) {
         assert_eq!(read.get_string(1).expect("a subject"), &row[1]);
         assert_eq!(read.get_double(3).ok(), row[3].parse().ok());
-        assert_eq!(read.get_bool(6).expect("an alert"), row[6] == "1");
-        assert_eq!(read.get_double(8).ok(), row[8].parse().ok());
+        assert_eq!(read.get_bool(7).expect("an alert"), row[7] == "1");
+        assert_eq!(read.get_double(9).ok(), row[9].parse().ok());
     }
 }
 

@@ -354,7 +354,7 @@ fn the_shipped_bundle_scores_the_shipped_data_and_finds_its_faults() {
     for (subject, kind) in [("catalog", "memory-leak"), ("cart", "cpu-spike")] {
         let is_told = text.lines().any(|line| {
             let fields: Vec<&str> = line.split(',').collect();
-            fields[1].ends_with(subject) && fields.contains(&kind) && fields.get(6) == Some(&"1")
+            fields[1].ends_with(subject) && fields.contains(&kind) && fields.get(7) == Some(&"1")
         });
         assert!(is_told, "{kind} of {subject}");
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_core::{Assessment, Fused, IncidentChange, Seed, Vote, Window};
+use homeostat_core::{Assessment, IncidentChange, Score, Seed, Vote, Window};
 use homeostat_detect::{Ensemble, EnsembleSpec, SharedModels, TrainError};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use serde::{Deserialize, Serialize};
@@ -104,19 +104,12 @@ impl SeriesRun {
         // A row of gaps gives the assessment of an earlier row again.
         let newest = monitor.ensemble(row.subject()).and_then(Ensemble::last);
         let assessment = newest.map(|row| &row.assessment).filter(|one| one.at == at);
-        let smoothed = assessment.and_then(smoothed_score);
+        let smoothed = assessment.and_then(Assessment::smoothed_score).map(Score::value);
         self.n_unscored += usize::from(smoothed.is_none());
         self.score.push(smoothed.or_else(|| self.score.last().copied()).unwrap_or(0.0));
         for (name, column) in self.detectors.iter().zip(&mut self.surprisal_nats) {
             column.push(assessment.and_then(|assessment| surprisal_nats(assessment, name)).unwrap_or(f64::NAN));
         }
-    }
-}
-
-fn smoothed_score(assessment: &Assessment) -> Option<f64> {
-    match assessment.fused {
-        Fused::Scored { smoothed_score, .. } => Some(smoothed_score.value()),
-        Fused::TooFewVotes { .. } => None,
     }
 }
 

@@ -9,7 +9,7 @@ use homeostat_core::{
     Calendar, Incident, IncidentChange, IncidentState, PlannedEvent, Rollout, Schema, Score, Subject, Timestamp,
     Topology,
 };
-use homeostat_detect::{AssessedRow, Gate, Hysteresis};
+use homeostat_detect::{AssessedRow, Hysteresis};
 use serde::{Deserialize, Serialize};
 
 use crate::confidence::Calibration;
@@ -19,16 +19,19 @@ mod attribution;
 mod cause;
 mod context;
 mod evidence;
+mod excursion;
 mod open;
 mod published;
 mod recorded;
+mod reminder;
 mod replicas;
+mod row_means;
 mod standing;
 mod watch;
 
 use cause::Causes;
 use open::{Known, Open};
-use watch::{EventKey, Watch};
+use watch::{EventKey, Watch, score_of};
 
 /// The tracker's options but for its [`Hysteresis`].
 ///
@@ -201,7 +204,7 @@ impl Tracker {
             n_new += 1;
             watch.take_row(&row, as_of, &self.hysteresis, &self.times);
             // What an incident that ends with this row leaves open is seen again below.
-            if row.row.assessment.score().is_some_and(Score::is_alarming) && watch.gate.opens(&self.hysteresis) {
+            if watch.opens(&row, &self.hysteresis) {
                 candidates.push(row);
             } else if !watch.gate.is_suspicious(&self.hysteresis) {
                 watch.waited_rows = 0;
@@ -232,7 +235,7 @@ impl Tracker {
             let expires_after = self.times.stale_ends_after;
             if let Some(open) = watch.open.take_if(|open| open.has_expired(now, expires_after)) {
                 // What comes back is judged anew.
-                watch.gate = Gate::default();
+                (watch.gate, watch.excursion) = Default::default();
                 changes.push(IncidentChange::Expired(open.expired(now)));
             }
         }
@@ -243,7 +246,7 @@ impl Tracker {
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
         let mut suffered = Vec::new();
         for watch in self.watches.values_mut().filter(|watch| watch.has_seen(at)) {
-            if !watch.gate.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) {
+            if !watch.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) {
                 continue;
             }
             let change = if let Some(open) = watch.open.take_if(|open| open.is_normal(self.hysteresis.close_rows)) {
@@ -268,10 +271,13 @@ impl Tracker {
         candidates.retain(|row| self.watches.get(row.subject).is_some_and(|watch| watch.open.is_none()));
         for row in attribution::causes_first(candidates, &context.topology) {
             if self.settles(row.subject, at, context) {
+                self.explain(row.subject, at);
                 continue;
             }
-            let is_whole = self.watches.get(row.subject).is_some_and(Watch::is_whole);
-            let opening = Open::new(row, at, self.times.stale_after, is_whole);
+            let watch = self.watches.get(row.subject);
+            let is_whole = watch.is_some_and(Watch::is_whole);
+            let score = watch.and_then(|watch| score_of(&row, &watch.excursion)).unwrap_or(Score::ZERO);
+            let opening = Open::new(row, at, score, self.times.stale_after, is_whole);
             if !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
                 let causes = if opening.is_load() {
                     Causes::of_callers(row.subject, &self.watches, &context.topology)
@@ -280,14 +286,17 @@ impl Tracker {
                 };
                 if let Some(cause) = causes.oldest() {
                     self.affect(&cause, row.subject);
+                    self.explain(row.subject, at);
                     continue;
                 }
                 if self.is_affected(&opening, context) {
+                    self.explain(row.subject, at);
                     continue;
                 }
                 if let Some(event) = opening.event(context, &self.times) {
                     if let Some(first) = self.first_of_event(event, context) {
                         self.affect(&first, row.subject);
+                        self.explain(row.subject, at);
                         continue;
                     }
                     if opening.is_mere_load() && self.is_told(event) {
@@ -303,6 +312,7 @@ impl Tracker {
                 watch.waited_rows = 0;
                 watch.told_event = event.or(watch.told_event.take());
                 watch.open = Some(opening);
+                watch.notified(at, &self.hysteresis);
             }
         }
     }
@@ -362,6 +372,13 @@ impl Tracker {
         first.map(|incident| incident.subject.clone())
     }
 
+    /// What has added up in this subject is known by what explains it: it is no news when that is over and the averages still fall.
+    fn explain(&mut self, subject: &Subject, at: Timestamp) {
+        if let Some(watch) = self.watches.get_mut(subject) {
+            watch.excursion.tell(at);
+        }
+    }
+
     /// Whether an incident of this planned event was opened before.
     fn is_told(&self, event: &PlannedEvent) -> bool {
         let key = EventKey::of(event);
@@ -398,9 +415,12 @@ impl Tracker {
         }
         for subject in &subjects {
             let settles = self.settles(subject, at, context);
-            if let Some(open) = self.watches.get_mut(subject).and_then(|watch| watch.open.as_mut()) {
-                changes.extend(open.change(at, settles));
+            let Some(watch) = self.watches.get_mut(subject) else { continue };
+            let Some(change) = watch.open.as_mut().and_then(|open| open.change(at, settles)) else { continue };
+            if change.notifies() {
+                watch.notified(at, &self.hysteresis);
             }
+            changes.push(change);
         }
     }
 }

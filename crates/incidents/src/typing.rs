@@ -134,10 +134,10 @@ pub(crate) fn is_load(evidence: &[Evidence]) -> bool {
 }
 
 /// Whether a planned event explains this evidence: there is more traffic, nothing fails, and nothing is the subject's own. That
-/// traffic goes down is explained once the event `is_over`.
+/// traffic goes clearly down is explained once the event `is_over`.
 pub(crate) fn fits_event(evidence: &[Evidence], is_over: bool) -> bool {
     let signs = Signs { evidence, typing_context: TypingContext::default() };
-    let is_less = evidence.iter().any(|one| one.signal == Signal::Traffic && one.deviation < 0.0);
+    let is_less = evidence.iter().any(|one| one.signal == Signal::Traffic && one.deviation <= -DEVIATING_MIN);
     let is_more = signs.up(Signal::Traffic) || is_mere_load(evidence);
     is_more && (is_over || !is_less) && !signs.up(Signal::ErrorRatio) && !is_its_own(evidence)
 }

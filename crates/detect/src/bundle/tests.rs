@@ -109,9 +109,9 @@ fn a_flipped_bit_and_a_missing_file_are_named() {
 fn another_format_says_to_train_again_and_half_a_manifest_is_damaged() {
     let (_room, dir, _) = saved();
     let manifest = fs::read_to_string(dir.join(MANIFEST)).expect("a file");
-    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 4", "\"format\": 3", 1)).expect("room to write");
+    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 5", "\"format\": 4", 1)).expect("room to write");
     let error = load(&dir).expect_err("another format");
-    assert!(matches!(error, BundleLoadError::OtherFormat { found: 3, .. }));
+    assert!(matches!(error, BundleLoadError::OtherFormat { found: 4, .. }));
     assert!(error.to_string().contains("train again"), "{error}");
     fs::write(dir.join(MANIFEST), &manifest[..manifest.len() / 2]).expect("room to write");
     assert!(matches!(load(&dir), Err(BundleLoadError::Damaged { .. })));

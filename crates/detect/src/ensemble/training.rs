@@ -1,5 +1,6 @@
 //! How an ensemble is trained: fitted on the first part of the history, calibrated on the rest.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use homeostat_core::{Assessment, DetectorVote, RawScore, Scoring, Seed, Timestamp, Window};
@@ -9,12 +10,11 @@ use super::spec::EnsembleSpec;
 use super::{
     AssessedRow, DetectorFit, Ensemble, FitReport, Member, MissingDetector, SharedModels, explain, missing_vote, vote,
 };
-use crate::alarm_threshold::AlarmThreshold;
 use crate::detector::{ScoreError, TrainError};
 use crate::detectors::Model;
 use crate::feature_extractor::FeatureExtractor;
-use crate::fusion::{Fusion, VOTES_MIN, fused_nats};
-use crate::initial_threshold::initial_threshold;
+use crate::fusion::{FittedFusion, FusionFit, RowNats};
+use crate::surprisal::VOTES_MIN;
 use crate::tail::Tail;
 
 /// A detector that scored fewer held-out rows than this has no tail worth the name.
@@ -62,41 +62,41 @@ impl Ensemble {
             }
         }
         let mut extractor = FeatureExtractor::new(scaler, history.grid().step());
-        for step_idx in 0..n_fit {
-            extractor.push(history.grid().at(step_idx), history.row(step_idx).iter().copied());
-        }
-        let held_out = HeldOut::run(&mut extractor, &mut models, history, n_fit);
-        held_out.calibrated(spec, (history, n_fit), extractor, models, missing)
+        // Copies: what they learn of rows that they were fitted on isn't theirs to keep.
+        let fitted = Scored::run(&mut extractor, &mut models.clone(), history, 0..n_fit);
+        let n_steps = history.grid().n_steps();
+        // Trailing rows without data are left for live windows to fill.
+        let end = (n_fit..n_steps).rev().find(|idx| has_data(history, *idx)).map_or(n_fit, |idx| idx + 1);
+        let held_out = Scored::run(&mut extractor, &mut models, history, n_fit..end);
+        held_out.calibrated(fitted, spec, (history, n_fit), extractor, models, missing)
     }
 }
 
-/// What the detectors said of the held-out rows.
-struct HeldOut {
+/// What the detectors said of some rows of a history.
+struct Scored {
     moments: Vec<Timestamp>,
     /// By model, then by row.
     scorings: Vec<Vec<Result<Scoring, ScoreError>>>,
 }
 
-impl HeldOut {
-    /// Trailing rows without data are left for live windows to fill.
-    fn run(extractor: &mut FeatureExtractor, models: &mut [Model], history: &Window, n_fit: usize) -> Self {
-        let n_steps = history.grid().n_steps();
-        let end = (n_fit..n_steps).rev().find(|idx| has_data(history, *idx)).map_or(n_fit, |idx| idx + 1);
-        let mut held_out = Self { moments: Vec::new(), scorings: vec![Vec::new(); models.len()] };
-        for step_idx in n_fit..end {
+impl Scored {
+    fn run(extractor: &mut FeatureExtractor, models: &mut [Model], history: &Window, rows: Range<usize>) -> Self {
+        let mut scored = Self { moments: Vec::new(), scorings: vec![Vec::new(); models.len()] };
+        for step_idx in rows {
             let at = history.grid().at(step_idx);
             extractor.push(at, history.row(step_idx).iter().copied());
-            held_out.moments.push(at);
-            for (model, scorings) in models.iter_mut().zip(&mut held_out.scorings) {
+            scored.moments.push(at);
+            for (model, scorings) in models.iter_mut().zip(&mut scored.scorings) {
                 scorings.push(model.score(extractor.row_buffer(), &[]));
             }
         }
-        held_out
+        scored
     }
 
-    /// Tails, then the threshold, then the memory, all from the same rows.
+    /// Of held-out rows, with what was said of the rows before: tails, then the thresholds, then the memory.
     fn calibrated(
         self,
+        fitted: Self,
         spec: &EnsembleSpec,
         (history, n_fit): (&Window, usize),
         extractor: FeatureExtractor,
@@ -104,52 +104,56 @@ impl HeldOut {
         mut missing: Vec<MissingDetector>,
     ) -> Result<Ensemble, TrainError> {
         let mut members = Vec::new();
-        let mut columns = Vec::new();
+        let (mut fitted_columns, mut columns) = (Vec::new(), Vec::new());
         let mut fits = Vec::new();
-        for (model, scorings) in models.into_iter().zip(self.scorings) {
+        for ((model, scorings), of_fitted) in models.into_iter().zip(self.scorings).zip(fitted.scorings) {
             let tail = Tail::fit(scorings.iter().filter_map(raw_score));
             if tail.n_rows() < TAIL_ROWS_MIN {
                 missing.push(too_few_scored(model.name(), tail.n_rows(), scorings.len()));
             } else {
                 fits.push(DetectorFit::of(model.name(), &scorings));
                 members.push(Member { model, tail });
-                columns.push(scorings.into_iter());
+                fitted_columns.push(of_fitted);
+                columns.push(scorings);
             }
         }
         if members.len() < VOTES_MIN {
             return Err(too_few_left(members.len(), &missing));
         }
-        let votes: Vec<Vec<DetectorVote>> = self
-            .moments
-            .iter()
-            .map(|_| {
-                let scored = members.iter().zip(&mut columns).filter_map(|(member, column)| {
-                    let vote = vote(column.next()?, &member.tail);
-                    Some(DetectorVote { detector: member.model.name().into(), vote })
-                });
-                scored.chain(missing.iter().map(missing_vote)).collect()
-            })
-            .collect();
-        let n_trained = members.len();
-        let alerts = votes.iter().map(|votes| fused_nats(&votes[..n_trained]).map(|fused| fused.alert));
-        let fused: Vec<Option<f64>> = alerts.collect();
-        let initial = initial_threshold(&fused, extractor.step(), &spec.budget, &spec.hysteresis);
-        let fit = FitReport::new(history, n_fit, &fused, initial.threshold_nats, &spec.hysteresis, fits);
-        let mut fusion = Fusion::new(AlarmThreshold::new(initial, &spec.budget, extractor.step(), spec.hysteresis));
-        let last = votes
-            .into_iter()
-            .zip(&self.moments)
-            .map(|(votes, at)| (fusion.push(&votes[..n_trained]), votes, *at))
-            .last();
-        let last = last.map(|(fused, votes, at)| {
+        let held_out: Vec<(Timestamp, Vec<DetectorVote>)> = votes(&members, self.moments, columns).collect();
+        let fitted: Vec<(Timestamp, RowNats)> =
+            votes(&members, fitted.moments, fitted_columns).map(|(at, votes)| (at, RowNats::of(&votes))).collect();
+        let (step, budget, hysteresis) = (extractor.step(), spec.budget, spec.hysteresis);
+        let ranks: Vec<bool> = members.iter().map(|member| member.model.ranks()).collect();
+        let fit = FusionFit { ranks: &ranks, fitted: &fitted, held_out: &held_out, step, budget, hysteresis };
+        let FittedFusion { held_out_nats, threshold_nats, fusion, last } = fit.run();
+        let fit = FitReport::new(history, n_fit, &held_out_nats, threshold_nats, &spec.hysteresis, fits);
+        let last = last.zip(held_out.into_iter().last()).map(|(fused, (at, mut votes))| {
+            votes.extend(missing.iter().map(missing_vote));
             let mut assessment = Assessment { at, votes, fused, deviations: Vec::new(), expected: Vec::new() };
             let mut features = Vec::new();
             explain(&extractor, &members, &mut assessment, &mut features);
             AssessedRow { assessment, features }
         });
         let schema = Arc::clone(history.schema());
-        Ok(Ensemble { schema, extractor, members, missing, fusion: fusion.calibrated(), fit, last })
+        Ok(Ensemble { schema, extractor, members, missing, fusion, fit, last })
     }
+}
+
+/// The members' votes on each row.
+fn votes(
+    members: &[Member],
+    moments: Vec<Timestamp>,
+    columns: Vec<Vec<Result<Scoring, ScoreError>>>,
+) -> impl Iterator<Item = (Timestamp, Vec<DetectorVote>)> {
+    let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+    moments.into_iter().map(move |at| {
+        let of_member = |(member, column): (&Member, &mut std::vec::IntoIter<_>)| {
+            let vote = vote(column.next()?, &member.tail);
+            Some(DetectorVote { detector: member.model.name().into(), vote })
+        };
+        (at, members.iter().zip(&mut columns).filter_map(of_member).collect())
+    })
 }
 
 fn raw_score(scoring: &Result<Scoring, ScoreError>) -> Option<RawScore> {

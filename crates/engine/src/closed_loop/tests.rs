@@ -98,9 +98,10 @@ async fn a_slow_leak_says_when_memory_reaches_its_limit_and_about_then_it_does()
         of_cart().find(|incident| incident.evidence.iter().any(|one| one.feature == "oom-kills" && one.observed > 0.0));
     let killed_at = killed.expect("a kill").updated_at;
     assert!(said.as_of < killed_at, "{said} {killed_at}");
-    // A straight line through a night doesn't know that mornings have more traffic, which takes memory too.
+    // It is told after an hour and a half of the leak, and a straight line through a night doesn't know that mornings have more traffic, which
+    // takes memory too.
     let (told, real) = (said.expected_at.since(said.as_of), killed_at.since(said.as_of));
-    assert!(told.abs_diff(real) <= real / 4, "{said:?} {killed_at}");
+    assert!(told.abs_diff(real) <= real / 3, "{said:?} {killed_at}");
     // It is told once, not with every row.
     let n_told = of_cart().filter(|incident| !incident.limits_ahead.is_empty()).count();
     assert!(n_told <= 40, "{n_told}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use homeostat_core::{Fused, Schema, Subject, Window};
+use homeostat_core::{Assessment, Schema, Score, Subject, Window};
 use homeostat_detect::{Bundle, Ensemble};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes, row_typing};
 use homeostat_ingest::UNNAMED;
@@ -224,11 +224,9 @@ fn score(
             output.write(&ScoredRow {
                 subject,
                 at,
-                score: assessment.and_then(|assessment| assessment.score()).map(|score| score.value()),
-                smoothed_score: assessment.and_then(|assessment| match assessment.fused {
-                    Fused::Scored { smoothed_score, .. } => Some(smoothed_score.value()),
-                    Fused::TooFewVotes { .. } => None,
-                }),
+                score: assessment.and_then(Assessment::score).map(Score::value),
+                lasting_score: assessment.and_then(Assessment::lasting_score).map(Score::value),
+                smoothed_score: assessment.and_then(Assessment::smoothed_score).map(Score::value),
                 typed: newest.and_then(|newest| row_typing(row.schema(), newest, calibration)),
                 alert: called.contains(subject),
                 open: open.contains(subject),

@@ -109,14 +109,14 @@ fn read_query(file: &str, path: &str, name: &str, node: &Node, outer: &mut Reade
     let direction = choice("direction", &["up", "down", "both"]);
     let aggregation = choice("aggregation", &["max", "sum", "mean"]);
     let on_missing = if is_hole { Some(0) } else { choice("on_missing", &["gap", "zero"]) };
-    let deviation_min = reader.number("deviation_min", 0.0..=f64::MAX).unwrap_or(0.0);
+    let deviation_min = reader.number("deviation_min", 0.0..=f64::MAX);
     let limit = reader.number("limit", f64::MIN..=f64::MAX);
     reader.finish();
     Query {
         expr: expr.unwrap_or_default(),
         signal: signal.unwrap_or(Signal::Other),
         direction: [Direction::Up, Direction::Down, Direction::Both][direction.unwrap_or(2)],
-        deviation_min,
+        deviation_min: deviation_min.unwrap_or(signal.unwrap_or(Signal::Other).deviation_min()),
         aggregation: [Aggregation::Max, Aggregation::Sum, Aggregation::Mean][aggregation.unwrap_or(0)],
         on_missing: [OnMissing::Gap, OnMissing::Zero][on_missing.unwrap_or(0)],
         limit,

@@ -35,7 +35,10 @@ fn the_smallest_config_observes_and_listens_on_loopback() {
     assert_eq!(config.mode, Mode::Observe);
     assert!(config.listen_address.ip().is_loopback());
     assert_eq!(config.queries.n_queries(), 1);
-    assert_eq!(config.detection.detectors, ["residual", "forest", "dbscan", "forecast", "pca", "autoencoder"]);
+    assert_eq!(
+        config.detection.detectors,
+        ["residual", "forest", "dbscan", "forecast", "pca", "autoencoder", "envelope"]
+    );
     assert!(config.detection.share_models);
     assert!(!load_text(&format!("{GOOD}share_models: false\n")).expect("a config").detection.share_models);
     assert_eq!(

@@ -115,7 +115,10 @@ fn shown(api: &Api, subject: &Subject, window: &Window, ensemble: &Ensemble, ass
         "features": features(window, ensemble, assessment),
     });
     match assessment.fused {
-        Fused::Scored { smoothed_score, .. } => data["smoothed_score"] = json!(smoothed_score),
+        Fused::Scored { lasting_score, smoothed_score, .. } => {
+            data["lasting_score"] = json!(lasting_score);
+            data["smoothed_score"] = json!(smoothed_score);
+        }
         Fused::TooFewVotes { n_scored, n_needed } => {
             data["why_no_score"] = json!(why_no_score(window, assessment, n_scored, n_needed));
         }

@@ -83,7 +83,7 @@ fn the_ranking_of_all_votes_is_the_ensembles_evidence() {
         for (name, column) in ensemble.detectors().zip(&mut columns) {
             column.push(surprisal_nats(&assessment, name).unwrap_or(f64::NAN));
         }
-        smoothed.push(smoothed_score(&assessment));
+        smoothed.push(assessment.smoothed_score().map(Score::value));
     }
     let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
     let ranking = ranking_scores(&columns);

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use homeostat_core::{
-    Annotation, Calibrated, CorrelationId, Evidence, Fused, Incident, IncidentChange, IncidentId, IncidentState,
-    IncidentType, PlannedEvent, Score, Signal, Subject, Timestamp,
+    Annotation, Calibrated, CorrelationId, Evidence, Incident, IncidentChange, IncidentId, IncidentState, IncidentType,
+    PlannedEvent, Score, Signal, Subject, Timestamp,
 };
-use homeostat_detect::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN};
 use serde::{Deserialize, Serialize};
 
 use super::cause::Causes;
 use super::context::{covering, rollouts};
 use super::evidence::{bring_up_to, lasting, merge};
 use super::published::Published;
+use super::reminder::Reminder;
+use super::row_means::RowMeans;
 use super::{ClusterContext, SubjectRow, TrackerTimes, is_flowing};
 use crate::confidence::Calibration;
 use crate::replica_watch::OutlierReplica;
@@ -33,18 +34,6 @@ const OTHER_ROWS: u32 = 5;
 
 /// With a step longer than the staleness time, a row that is merely due must not look like silence.
 const STALE_STEPS_MIN: u32 = 3;
-
-/// What the next row means for an incident, beside what it measures.
-pub(super) struct RowMeans {
-    /// It would open an incident if there were none.
-    pub(super) alarms: bool,
-    /// There were enough calm rows to close one.
-    pub(super) calm: bool,
-    /// No gap in the subject's data is near enough to matter.
-    pub(super) is_whole: bool,
-    /// The moment at which the row is looked at: later than its own where data lags.
-    pub(super) as_of: Timestamp,
-}
 
 /// What is known of an incident's subject beside its own rows.
 pub(super) struct Known<'a> {
@@ -83,12 +72,8 @@ pub(super) struct Open {
     fresh_at: Timestamp,
     /// Rows without any other in between in which all the evidence was there and normal.
     pub(super) normal_rows: u32,
-    /// When it called last: at its opening or when it alarmed anew.
-    #[serde(default, alias = "called_at")]
-    notified_at: Timestamp,
-    /// Whether it has been calm since then.
-    #[serde(default)]
-    subsided: bool,
+    #[serde(flatten)]
+    reminder: Reminder,
     /// Whether the newest row makes it call again.
     #[serde(default, alias = "calls")]
     notifies: bool,
@@ -111,8 +96,7 @@ pub(super) struct Open {
 
 impl Open {
     /// An incident that opens with this row; neither annotated nor announced yet.
-    pub(super) fn new(row: SubjectRow<'_>, at: Timestamp, stale_after: Duration, is_whole: bool) -> Self {
-        let score = row.row.assessment.score().unwrap_or(Score::ZERO);
+    pub(super) fn new(row: SubjectRow<'_>, at: Timestamp, score: Score, stale_after: Duration, is_whole: bool) -> Self {
         let silence_max = stale_after.max(row.step.saturating_mul(STALE_STEPS_MIN));
         let mut open = Self::with(row.subject, at, silence_max, score, evidence_of(row.schema, row.row));
         open.incident.votes.clone_from(&row.row.assessment.votes);
@@ -182,8 +166,7 @@ impl Open {
             silence_max,
             fresh_at: at,
             normal_rows: 0,
-            notified_at: at,
-            subsided: false,
+            reminder: Reminder::opening(at, score),
             notifies: false,
             published: None,
             usual_rows: 0,
@@ -248,12 +231,11 @@ impl Open {
     /// Takes the next row.
     pub(super) fn observe(&mut self, row: &SubjectRow<'_>, means: &RowMeans, times: &TrackerTimes) {
         let at = row.row.assessment.at;
-        self.subsided |= means.calm;
-        let lasts = at.since(self.notified_at) >= ALARM_UNIT.max(row.step.saturating_mul(ALARM_UNIT_ROWS_MIN));
-        self.notifies = means.alarms && (self.subsided || lasts);
+        let fails = self.has_errors() || is_its_own(&self.peaks);
+        self.notifies = self.reminder.is_due(at, means, row.step, fails);
         self.follow_limits(row);
         let some_there = self.judge_evidence(row, times);
-        let Fused::Scored { score, .. } = row.row.assessment.fused else {
+        let Some(score) = means.score else {
             return;
         };
         if some_there {
@@ -452,7 +434,7 @@ impl Open {
     pub(super) fn change(&mut self, at: Timestamp, settles: bool) -> Option<IncidentChange> {
         let now = Published::of(&self.incident, self.published.as_ref());
         if std::mem::take(&mut self.notifies) && self.published.is_some() && !settles && !self.is_excused() {
-            (self.notified_at, self.subsided) = (at, false);
+            self.reminder.notified(at, self.incident.score);
             self.published = Some(now);
             self.incident.updated_at = at;
             return Some(IncidentChange::Refired(self.incident.clone()));

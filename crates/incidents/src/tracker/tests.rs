@@ -7,6 +7,7 @@ use super::*;
 use crate::confidence::LabelledOutcome;
 
 mod another;
+mod excursion;
 mod limits;
 mod rebaselined;
 mod recorded;
@@ -35,6 +36,8 @@ struct Given {
     deviations: [f64; 4],
     /// Whether the forecast takes everything for usual.
     usual: bool,
+    /// The score of what has added up.
+    lasting: f64,
 }
 
 const CALM: [f64; 4] = [0.0; 4];
@@ -42,7 +45,7 @@ const SLOW: [f64; 4] = [9.0, 0.0, 0.0, 0.0];
 const LEAKING: [f64; 4] = [0.0, 9.0, 0.0, 0.0];
 
 fn given(name: &'static str, score: f64, deviations: [f64; 4]) -> Given {
-    Given { name, score: Some(score), deviations, usual: false }
+    Given { name, score: Some(score), deviations, usual: false, lasting: 0.0 }
 }
 
 struct Play {
@@ -92,7 +95,9 @@ fn assessed(at: Timestamp, row: &Given) -> AssessedRow {
     let present = |deviation: f64| (!deviation.is_nan()).then_some(deviation);
     let score = |value: f64| Score::new(value).expect("a score");
     let fused = match row.score {
-        Some(value) => Fused::Scored { score: score(value), smoothed_score: score(value) },
+        Some(value) => {
+            Fused::Scored { score: score(value), lasting_score: score(row.lasting), smoothed_score: score(value) }
+        }
         None => Fused::TooFewVotes { n_scored: 0, n_needed: 2 },
     };
     let features = row.deviations.map(|deviation| FeatureState {
@@ -157,15 +162,33 @@ fn what_was_left_open_calls_again_when_it_flares_up_after_a_pause() {
 }
 
 #[test]
-fn an_alarm_that_lasts_calls_once_an_hour_and_silence_or_calm_never() {
+fn an_alarm_that_lasts_reminds_ever_more_rarely_and_silence_or_calm_never() {
     let mut play = Play::new();
     play.steps(2, &[given("worker", 1.5, LEAKING)]);
-    let changes = play.steps(3 * 60, &[given("worker", 1.5, LEAKING)]);
-    assert_eq!(names(&changes), vec![("refired", "worker".to_owned()); 3]);
+    // Three days: after an hour, and half a day after that.
+    let changes = play.steps(3 * 1440, &[given("worker", 1.5, LEAKING)]);
+    assert_eq!(names(&changes), vec![("refired", "worker".to_owned()); 2]);
+    // Nothing fails where there only is more traffic.
+    let mut busy = Play::new();
+    busy.steps(2, &[given("worker", 1.5, [0.0, 0.0, 0.0, 9.0])]);
+    let changes = busy.steps(3 * 1440, &[given("worker", 1.5, [0.0, 0.0, 0.0, 9.0])]);
+    assert_eq!(names(&changes), [("refired", "worker".to_owned())]);
     assert!(play.steps(3 * 60, &[given("worker", 0.9, LEAKING)]).is_empty());
     assert!(
         !play.steps(3 * 60, &[Given { score: None, ..given("worker", 0.0, LEAKING) }]).iter().any(|one| one.notifies())
     );
+}
+
+#[test]
+fn an_incident_that_grows_much_worse_notifies_anew_and_one_that_stays_as_bad_does_not() {
+    let mut play = Play::new();
+    play.steps(2, &[given("worker", 1.5, LEAKING)]);
+    let calls = |changes: Vec<IncidentChange>| changes.iter().filter(|change| change.notifies()).count();
+    // What comes within the hour is seen by whoever was notified.
+    assert_eq!(calls(play.steps(50, &[given("worker", 4.0, LEAKING)])), 0);
+    assert_eq!(calls(play.steps(70, &[given("worker", 4.0, LEAKING)])), 1, "the reminder");
+    assert_eq!(calls(play.steps(120, &[given("worker", 11.0, LEAKING)])), 0, "not three times as bad");
+    assert_eq!(calls(play.steps(30, &[given("worker", 13.0, LEAKING)])), 1);
 }
 
 #[test]

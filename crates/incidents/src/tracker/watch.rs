@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::SubjectRow;
 use super::TrackerTimes;
-use super::open::{Open, RowMeans};
+use super::excursion::Excursion;
+use super::open::Open;
+use super::reminder::repeat_interval;
+use super::row_means::RowMeans;
 use crate::replica_watch::OutlierReplica;
 
 /// Confidence was measured where the rows before an incident were whole. For so many rows after a gap it is unknown: as far as
@@ -22,6 +25,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Watch {
     pub(super) gate: Gate,
+    #[serde(default)]
+    pub(super) excursion: Excursion,
     pub(super) open: Option<Open>,
     /// Rows for which it has waited for a suspicious dependency.
     pub(super) waited_rows: u32,
@@ -101,12 +106,44 @@ impl Watch {
         // Some features come and go by themselves, as ratios do without traffic.
         let is_gap = 2 * n_present < self.n_present_max;
         self.rows_near_gap = if is_gap { LOOK_BACK_ROWS } else { self.rows_near_gap.saturating_sub(1) };
-        self.gate.push(rule, row.row.assessment.score().map(Score::value));
-        let means =
-            RowMeans { alarms: self.gate.opens(rule), calm: self.gate.is_calm(rule), is_whole: self.is_whole(), as_of };
+        let assessment = &row.row.assessment;
+        self.gate.push(rule, assessment.score().map(Score::value));
+        let lasting = (assessment.at, assessment.lasting_score());
+        self.excursion.push(rule, lasting, repeat_interval(row.step));
+        let means = RowMeans {
+            score: score_of(row, &self.excursion),
+            alarms: self.gate.opens(rule),
+            adds_up: self.excursion.is_news(),
+            calm: self.gate.is_calm(rule),
+            is_whole: self.is_whole(),
+            as_of,
+        };
         if let Some(open) = &mut self.open {
             open.observe(row, &means, times);
         }
+    }
+
+    /// Whether the newest row opens an incident, if none is open.
+    pub(super) fn opens(&self, row: &SubjectRow<'_>, rule: &Hysteresis) -> bool {
+        self.alarms_by_row(row, rule) || self.excursion.is_news()
+    }
+
+    /// Whether the newest rows alarm by themselves.
+    pub(super) fn alarms_by_row(&self, row: &SubjectRow<'_>, rule: &Hysteresis) -> bool {
+        row.row.assessment.score().is_some_and(Score::is_alarming) && self.gate.opens(rule)
+    }
+
+    /// Somebody is notified of its incident.
+    pub(super) fn notified(&mut self, at: Timestamp, rule: &Hysteresis) {
+        self.excursion.tell(at);
+        if !self.gate.opens(rule) {
+            self.excursion.hold();
+        }
+    }
+
+    /// Whether it has been calm for long enough, and what added up is over.
+    pub(super) fn is_calm(&self, rule: &Hysteresis) -> bool {
+        self.gate.is_calm(rule) && !self.excursion.goes_on()
     }
 
     /// Whether it is to be forgotten.
@@ -122,4 +159,11 @@ impl Watch {
         let is_recent = self.compared_at.is_some_and(|compared_at| at.since(compared_at) <= times.stale_after);
         !self.outliers.is_empty() && (by_replicas || is_recent)
     }
+}
+
+/// The row's score: its own, or that of what has added up, while that alarms.
+pub(super) fn score_of(row: &SubjectRow<'_>, excursion: &Excursion) -> Option<Score> {
+    let assessment = &row.row.assessment;
+    let lasting = assessment.lasting_score().filter(|_| excursion.alarms()).unwrap_or(Score::ZERO);
+    assessment.score().map(|score| if lasting > score { lasting } else { score })
 }

@@ -28,6 +28,7 @@ struct Group {
     timestamps: Vec<i64>,
     subjects: Vec<ByteArray>,
     score: Vec<Option<f64>>,
+    lasting_score: Vec<Option<f64>>,
     smoothed_score: Vec<Option<f64>>,
     confidence: Vec<Option<f64>>,
     types: Vec<Option<ByteArray>>,
@@ -75,6 +76,7 @@ impl Group {
         self.timestamps.push(row.at.as_millis());
         self.subjects.push(row.subject.to_string().as_str().into());
         self.score.push(row.score);
+        self.lasting_score.push(row.lasting_score);
         self.smoothed_score.push(row.smoothed_score);
         self.confidence.push(row.confidence());
         self.types.push(row.incident_type().map(|incident_type| incident_type.as_str().into()));
@@ -90,6 +92,7 @@ impl Group {
         required::<Int64Type>(writer, &mut self.timestamps)?;
         required::<ByteArrayType>(writer, &mut self.subjects)?;
         optional::<DoubleType>(writer, &mut self.score)?;
+        optional::<DoubleType>(writer, &mut self.lasting_score)?;
         optional::<DoubleType>(writer, &mut self.smoothed_score)?;
         optional::<DoubleType>(writer, &mut self.confidence)?;
         optional::<ByteArrayType>(writer, &mut self.types)?;
@@ -141,6 +144,7 @@ fn schema(detectors: &[String]) -> Result<TypePtr, ParquetError> {
         column("timestamp", Physical::INT64, ConvertedType::TIMESTAMP_MILLIS, required)?,
         column("subject", Physical::BYTE_ARRAY, text, required)?,
         column("score", Physical::DOUBLE, none, optional)?,
+        column("lasting_score", Physical::DOUBLE, none, optional)?,
         column("smoothed_score", Physical::DOUBLE, none, optional)?,
         column("confidence", Physical::DOUBLE, none, optional)?,
         column("type", Physical::BYTE_ARRAY, text, optional)?,

@@ -11,7 +11,9 @@ pub(super) struct ScoredRow<'a> {
     pub(super) at: Timestamp,
     /// 1.0 is the alarm threshold.
     pub(super) score: Option<f64>,
-    /// The same over the last rows together.
+    /// 1.0 is the alarm threshold; of what has added up over the rows before.
+    pub(super) lasting_score: Option<f64>,
+    /// For ranking: over several time scales.
     pub(super) smoothed_score: Option<f64>,
     pub(super) typed: Option<(IncidentType, Calibrated)>,
     /// Whether an incident opened at the row.
@@ -22,7 +24,7 @@ pub(super) struct ScoredRow<'a> {
 }
 
 /// Columns before those of the detectors.
-const COLUMNS: &str = "timestamp,subject,score,smoothed_score,confidence,type,alert,open";
+const COLUMNS: &str = "timestamp,subject,score,lasting_score,smoothed_score,confidence,type,alert,open";
 
 /// The header of the CSV: a column a detector, its surprisal in nats.
 pub(super) fn header(detectors: &[String]) -> String {
@@ -57,6 +59,7 @@ impl ScoredRow<'_> {
             }
         };
         number(self.score);
+        number(self.lasting_score);
         number(self.smoothed_score);
         number(self.confidence());
         let incident_type = self.incident_type().unwrap_or_default();
@@ -85,6 +88,7 @@ impl ScoredRow<'_> {
             "timestamp": self.at,
             "subject": self.subject,
             "score": self.score,
+            "lasting_score": self.lasting_score,
             "smoothed_score": self.smoothed_score,
             "type": self.typed.map(|(incident_type, _)| incident_type),
             "confidence": self.typed.map(|(_, calibrated)| calibrated),
@@ -121,6 +125,7 @@ mod tests {
             subject: &subject,
             at: Timestamp::from_secs(0),
             score: Some(0.25),
+            lasting_score: None,
             smoothed_score: None,
             typed: None,
             alert: false,
@@ -129,7 +134,7 @@ mod tests {
         };
         let detectors = ["forest", "dbscan", "forecast"].map(str::to_owned);
         assert_eq!(header(&detectors), format!("{COLUMNS},forest,dbscan,forecast"));
-        assert_eq!(row.csv(&detectors), "1970-01-01T00:00:00Z,\"a,b/deployment/cart\",0.25,,,,0,1,0.5,,");
+        assert_eq!(row.csv(&detectors), "1970-01-01T00:00:00Z,\"a,b/deployment/cart\",0.25,,,,,0,1,0.5,,");
         let json = row.json();
         assert!(json["smoothed_score"].is_null() && json["votes"][1]["vote"] == "not-ready", "{json}");
     }

@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_value_that_writes_nothing_is_named_as_the_default_is() {
         // Written out, the first value of each option is what holds without it.
-        let written = "detectors: [residual, forest, dbscan, forecast, pca, autoencoder]\ndetection:\n  forest: {sample_rows_max: 256}\n  \
+        let written = "detectors: [residual, forest, dbscan, forecast, pca, autoencoder, envelope]\ndetection:\n  forest: {sample_rows_max: 256}\n  \
              dbscan: {epsilon: knee, min_points: auto}\n  \
              forecast: {season_cycles_min: 3, slow_half_life: 6h, accept_after: 1d}\n  \
              autoencoder: {epochs_max: 80, learning_rate: 0.003}\n  opening: {open_rows: 2, of_rows: 3, at_once: 4}\n";

@@ -139,7 +139,11 @@ pub(super) const KEYS: &[Described] = &[
         "`gap`",
         "What a missing sample means: unknown, or zero (for counters of rare events).",
     ),
-    key("queries.<name>.deviation_min", "`0`", "Smaller deviations are never unusual, in the query's own unit."),
+    key(
+        "queries.<name>.deviation_min",
+        "by signal: `0.005` for `error-ratio`, `1` for `restarts`, `0.05` for `cpu-throttling`, otherwise `0`",
+        "Smaller deviations are never unusual, in the query's own unit.",
+    ),
     key(
         "queries.<name>.limit",
         "none",
@@ -216,7 +220,7 @@ pub(super) const KEYS: &[Described] = &[
     of_kind(
         "detectors",
         "list of names",
-        "`[residual, forest, dbscan, forecast, pca, autoencoder]`",
+        "`[residual, forest, dbscan, forecast, pca, autoencoder, envelope]`",
         "Which detectors vote; at least one.",
     ),
     key("detection", "", "Options of the detectors, and when incidents open and close."),

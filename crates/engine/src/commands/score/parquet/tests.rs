@@ -10,6 +10,7 @@ fn row<'a>(subject: &'a Subject, idx: i64, votes: &'a [DetectorVote]) -> ScoredR
         subject,
         at: Timestamp::from_secs(60 * idx),
         score: (idx % 3 != 0).then_some(idx as f64 / 2.0),
+        lasting_score: Some(0.75),
         smoothed_score: Some(0.25),
         typed: (idx % 2 == 0).then_some((IncidentType::MemoryLeak, Calibrated::UNKNOWN)),
         alert: idx == 5,

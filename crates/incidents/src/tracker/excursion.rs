@@ -1,0 +1,80 @@
+//! What has added up over many rows: it opens an incident once, and holds it open until it is over.
+
+use std::time::Duration;
+
+use homeostat_core::{Score, Timestamp};
+use homeostat_detect::{Gate, Hysteresis};
+use serde::{Deserialize, Serialize};
+
+/// Below this share of its highest, what adds up is over: nothing adds to it any more.
+const FALLEN_SHARE: f64 = 0.5;
+
+/// The opening rule for the lasting score, and whether somebody knows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Excursion {
+    gate: Gate,
+    /// Whether the newest row alarms.
+    alarms: bool,
+    /// Whether somebody was notified since it was calm last.
+    is_told: bool,
+    /// When somebody was notified of the subject last.
+    told_at: Option<Timestamp>,
+    /// Whether an incident stands for it, and how many rows have not alarmed since.
+    has_incident: bool,
+    quiet_rows: u32,
+    /// The highest lasting score since it was calm.
+    peak: Option<Score>,
+}
+
+impl Excursion {
+    /// Takes the lasting score of the row at this moment; `None` is a row without one. What was told within `same_news` is the same news.
+    pub(super) fn push(
+        &mut self,
+        rule: &Hysteresis,
+        (at, lasting_score): (Timestamp, Option<Score>),
+        same_news: Duration,
+    ) {
+        self.gate.push(rule, lasting_score.map(Score::value));
+        self.alarms = lasting_score.is_some_and(Score::is_alarming) && self.gate.opens(rule);
+        if lasting_score > self.peak {
+            self.peak = lasting_score;
+        }
+        // The averages still fall when the fault is over: the incident needn't wait for that, only the next one.
+        let falls = match (lasting_score, self.peak) {
+            (Some(score), Some(peak)) => score.value() < FALLEN_SHARE * peak.value(),
+            (None, _) | (_, None) => false,
+        };
+        self.quiet_rows = if self.alarms && !falls { 0 } else { self.quiet_rows.saturating_add(1) };
+        self.has_incident &= self.quiet_rows < rule.close_rows;
+        if self.gate.is_calm(rule) {
+            (self.is_told, self.peak) = (false, None);
+        }
+        self.is_told |= self.told_at.is_some_and(|told_at| self.is_news() && at.since(told_at) < same_news);
+    }
+
+    /// Whether the newest row alarms.
+    pub(super) fn alarms(&self) -> bool {
+        self.alarms
+    }
+
+    /// Whether it alarms, and nobody was notified since it began.
+    pub(super) fn is_news(&self) -> bool {
+        self.alarms && !self.is_told
+    }
+
+    /// Somebody is notified of the subject, or knows what explains it.
+    pub(super) fn tell(&mut self, at: Timestamp) {
+        (self.is_told, self.told_at) = (true, Some(at));
+    }
+
+    /// Somebody is notified of an incident that no row alarms in by itself: it lasts as long as this does. One that has far rows ends with its
+    /// signals, however long the averages need to forget it.
+    pub(super) fn hold(&mut self) {
+        self.has_incident |= self.alarms;
+    }
+
+    /// Whether the incident that stands for it must stay open.
+    pub(super) fn goes_on(&self) -> bool {
+        self.has_incident
+    }
+}
