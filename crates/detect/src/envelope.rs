@@ -23,11 +23,11 @@ const NAME: &str = "envelope";
 /// The level is the median of so much time: jobs, spikes and the way from one level to another are the other detectors'.
 const LEVEL_OF: Duration = Duration::from_secs(15 * 60);
 
-/// And of so many rows, whatever the step. On simulated services ten rows missed two faults in a hundred more, thirty missed eight.
+/// And of so many rows, whatever the step. On simulated services ten rows missed one family of a hundred more, thirty missed eight.
 const LEVEL_ROWS: std::ops::RangeInclusive<usize> = 5..=15;
 
-/// A level is known of an hour of the day (UTC) if that hour or one beside it has shown it: the same hour comes with different
-/// weather each day.
+/// A level is known of an hour of the day (UTC) if that hour or one beside it has shown it: no day begins at the same minute as the
+/// one before.
 const HOURS: usize = 24;
 
 /// An hour that was seen on fewer days knows too little by itself: there the whole day counts.
@@ -66,7 +66,7 @@ const PRESENT_SHARE_MIN: f64 = 0.5;
 /// matter, and what is within the feature's `deviation_min`, count nothing.
 ///
 /// It takes part in the alert, not in the ranking: a level that is new stays so for hours, while labels mark the moments at which
-/// something happens (macro VUS-PR .575 without it in the ranking, .555 with it).
+/// something happens (macro VUS-PR from recorded votes .575 without it in the ranking, .555 with it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     features: Vec<FeatureLevels>,
@@ -199,7 +199,7 @@ impl FeatureLevels {
         let mut days: [Vec<i64>; HOURS] = std::array::from_fn(|_| Vec::new());
         for (at, level) in levels {
             let hour = hour_of(at);
-            of_hour[hour] |= beside(1_u128.wrapping_shl(self.cell(level)));
+            of_hour[hour] |= beside(1 << self.cell(level));
             let day = at.as_millis().div_euclid(DAY_MS);
             // Rows come in the order of time.
             if days[hour].last() != Some(&day) {
@@ -225,9 +225,6 @@ impl FeatureLevels {
     /// How far a level is outside all that are known at this moment, in training deviations; `None` if none is.
     fn distance(&self, at: Timestamp, level: f64) -> Option<f64> {
         let known = self.known[hour_of(at)];
-        if known == 0 || self.width <= 0.0 {
-            return None;
-        }
         let begin = |cell: u32| self.from + f64::from(cell) * self.width;
         let at_or_below = if level < self.from { 0 } else { u128::MAX >> (CELLS - 1 - self.cell(level)) };
         let (below, above) = (known & at_or_below, known & !at_or_below);

@@ -6,7 +6,7 @@ use homeostat_core::{DetectorVote, Fused, Score, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
-use crate::lasting::Lasting;
+use crate::lasting::{Lasting, take};
 use crate::recurrence::Recurrence;
 use crate::surprisal::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of, surprisal_nats};
 
@@ -33,7 +33,7 @@ const SECOND_TIMES_MAX: f64 = 4.0;
 /// would let a broken detector raise alarms.) The score is `f`, less what recurs at the row's time of the day or week, over
 /// the [`AlarmThreshold`] of the moment; it looks at nothing but this row. What goes on for many rows has a score of its own, the
 /// lasting one: see [`Lasting`]. The smoothed score is the sum of causal exponential averages of e, in units of the threshold that
-/// training found: where the threshold has moved to says nothing about which of two rows was the more unusual.
+/// training found, over the detectors that rank: where the threshold has moved to says nothing about which of two rows was the more unusual.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fusion {
     recurrence: Recurrence,
@@ -94,7 +94,7 @@ impl Fusion {
         };
         let total = ranking_nats(votes, &self.ranks);
         for (average, half_life) in self.averages.iter_mut().zip(HALF_LIVES_ROWS) {
-            *average += (1.0 - (-1.0 / half_life).exp2()) * (total - *average);
+            take(average, half_life, total);
         }
         let smoothed_nats: f64 =
             self.averages.iter().zip(HALF_LIFE_WEIGHTS).map(|(average, weight)| average * weight).sum();

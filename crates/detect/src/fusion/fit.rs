@@ -60,9 +60,10 @@ impl FusionFit<'_> {
         let budget = self.budget.halved();
         let n_fitted = self.fitted.len();
         let start = |nats: &[Option<f64>]| initial_threshold(nats, n_fitted, self.step, &budget, &self.hysteresis);
-        let (recurrence, mut alert) = self.discounted(|row| row.alert);
+        let history = self.history();
+        let (recurrence, mut alert) = self.discounted(&history, |row| row.alert);
         let initial = start(&alert);
-        let (lasting_recurrence, rows) = self.discounted(|row| row.lasting);
+        let (lasting_recurrence, rows) = self.discounted(&history, |row| row.lasting);
         let averages = self.averages(&rows, initial.threshold_nats, &budget);
         let lasting_initial = start(&averaged(&rows, averages.clone()));
         let threshold = |initial| AlarmThreshold::new(initial, &budget, self.step, self.hysteresis);
@@ -73,11 +74,19 @@ impl FusionFit<'_> {
         FittedFusion { held_out_nats, threshold_nats: initial.threshold_nats, fusion: fusion.calibrated(), last }
     }
 
+    /// What each row of the history says: those that models were fitted on, then those held out.
+    fn history(&self) -> Vec<(Timestamp, RowNats)> {
+        let held_out = self.held_out.iter().map(|(at, votes)| (*at, RowNats::of(votes)));
+        self.fitted.iter().copied().chain(held_out).collect()
+    }
+
     /// What recurs in one series of the history, and the series less what recurs.
-    fn discounted(&self, of: fn(RowNats) -> Option<f64>) -> (Recurrence, Vec<Option<f64>>) {
-        let fitted = self.fitted.iter().map(|(at, row)| (*at, of(*row)));
-        let held_out = self.held_out.iter().map(|(at, votes)| (*at, of(RowNats::of(votes))));
-        let mut rows: Vec<(Timestamp, Option<f64>)> = fitted.chain(held_out).collect();
+    fn discounted(
+        &self,
+        history: &[(Timestamp, RowNats)],
+        of: fn(RowNats) -> Option<f64>,
+    ) -> (Recurrence, Vec<Option<f64>>) {
+        let mut rows: Vec<(Timestamp, Option<f64>)> = history.iter().map(|(at, row)| (*at, of(*row))).collect();
         let values = |rows: &[(Timestamp, Option<f64>)]| rows.iter().map(|(_, nats)| *nats).collect::<Vec<_>>();
         // What an alarm would need if nothing recurred, by the held-out rows alone.
         let held_out = values(&rows[self.fitted.len().min(rows.len())..]);

@@ -1,4 +1,4 @@
-//! What has added up over many rows: it opens an incident once, and holds it open until it is over.
+//! What has added up over many rows: it opens an incident once, and holds it open until it is over, if no row alarms by itself.
 
 use std::time::Duration;
 
