@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::FalseAlarmBudget;
 use crate::hysteresis::{Gate, Hysteresis};
+use crate::look_ahead::look_ahead;
 
 mod recent;
 
@@ -186,6 +187,12 @@ impl AlarmThreshold {
             rate_per_day: self.per_day,
             ..self.clone()
         }
+    }
+
+    /// Asks for the memory that the next row will read.
+    pub(crate) fn look_ahead(&self) {
+        self.recent.look_ahead();
+        look_ahead(&self.recent_nats);
     }
 
     /// Bytes held beside the struct itself.

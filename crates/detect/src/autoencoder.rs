@@ -220,12 +220,15 @@ impl Fitted for Autoencoder {
         Some(Self::train_shared(spec, histories, seed))
     }
 
-    fn score_batch<'a>(
-        &mut self,
-        row_buffers: impl Iterator<Item = &'a RowBuffer>,
-        scorings: &mut Vec<Result<Scoring, ScoreError>>,
-    ) {
-        scorings.extend_from_slice(self.score_batch(row_buffers));
+    fn score_later(&mut self, row_buffer: &RowBuffer, scorings: &mut Vec<Result<Scoring, ScoreError>>) {
+        if self.batch.add_later(self.model.meta(), row_buffer) {
+            Fitted::score_waiting(self, scorings);
+        }
+    }
+
+    fn score_waiting(&mut self, scorings: &mut Vec<Result<Scoring, ScoreError>>) {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        self.batch.run_later(self.model.meta(), &mut **session, scorings);
     }
 
     fn own(&self) -> Result<Vec<u8>, RestoreError> {

@@ -259,10 +259,31 @@ pub(crate) fn batched<T: Fitted>() {
     }
     let mut batch = Vec::new();
     let mut together = detector.clone();
-    together.score_batch(subjects.iter().map(FeatureExtractor::row_buffer), &mut batch);
+    subjects.iter().for_each(|subject| together.score_later(subject.row_buffer(), &mut batch));
+    together.score_waiting(&mut batch);
     let alone: Vec<_> = subjects.iter().map(|subject| detector.score(subject.row_buffer())).collect();
     assert_eq!(batch, alone);
     assert_eq!(detector.shared_part().is_some(), T::SHARES);
+    many_rows_of_one::<T>();
+}
+
+/// In training the rows of a history are a batch.
+fn many_rows_of_one<T: Fitted>() {
+    let (mut detector, mut extractor, rows) = usual::<T>();
+    let mut later = detector.clone();
+    if T::SHARES {
+        later.score(extractor.row_buffer()).expect("what was scored before has no part in a batch");
+    }
+    let (mut batch, mut alone) = (Vec::new(), Vec::new());
+    for (idx, row) in rows.rows().into_iter().cycle().take(600).enumerate() {
+        let gap = |value: &f64| if idx % 41 < 2 { f64::NAN } else { *value };
+        let at = extractor.row_buffer().newest_at().expect("rows") + STEP;
+        extractor.push(at, row.iter().map(gap).collect::<Vec<f64>>().into_iter());
+        later.score_later(extractor.row_buffer(), &mut batch);
+        alone.push(detector.score(extractor.row_buffer()));
+    }
+    later.score_waiting(&mut batch);
+    assert_eq!(batch, alone);
 }
 
 pub(crate) fn other_shape<T: Fitted>() {

@@ -227,13 +227,23 @@ macro_rules! detectors {
                 match self { $($(#[$meta])* Self::$Type(one) => one.score_knowing(row_buffer, known),)+ }
             }
 
-            /// Scores the newest rows of all that share this model, onto the end of `scorings`.
-            pub(crate) fn score_batch<'a>(
+            /// Takes the row buffer's newest row into a batch, whose scores are put onto the end of `scorings` by and by.
+            pub(crate) fn score_later(
                 &mut self,
-                row_buffers: impl Iterator<Item = &'a RowBuffer>,
+                row_buffer: &RowBuffer,
                 scorings: &mut Vec<Result<Scoring, ScoreError>>,
             ) {
-                match self { $($(#[$meta])* Self::$Type(one) => Fitted::score_batch(one, row_buffers, scorings),)+ }
+                match self { $($(#[$meta])* Self::$Type(one) => Fitted::score_later(one, row_buffer, scorings),)+ }
+            }
+
+            /// Scores what waits of a batch.
+            pub(crate) fn score_waiting(&mut self, scorings: &mut Vec<Result<Scoring, ScoreError>>) {
+                match self { $($(#[$meta])* Self::$Type(one) => Fitted::score_waiting(one, scorings),)+ }
+            }
+
+            /// Asks for the memory that the next score will read, so many rows before its turn.
+            pub(crate) fn look_ahead(&self, n_rows_before: usize) {
+                match self { $($(#[$meta])* Self::$Type(one) => Fitted::look_ahead(one, n_rows_before),)+ }
             }
 
             /// Bytes held beside what is shared.

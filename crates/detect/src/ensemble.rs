@@ -16,6 +16,7 @@ use crate::feature_state::{FeatureState, feature_states, strongest_deviations};
 use crate::fitted::SharedPart;
 use crate::fusion::Fusion;
 use crate::known_effect::KnownEffect;
+use crate::look_ahead::look_ahead;
 use crate::row_buffer::{BUFFER_ROWS_MAX, RowBuffer};
 use crate::surprisal::VOTES_MIN;
 use crate::tail::Tail;
@@ -299,6 +300,27 @@ impl Ensemble {
         self.last = Some(row);
     }
 
+    /// Asks for the memory that the next row will read, so many rows of other subjects before its turn: at most
+    /// [`LOOK_AHEAD_ROWS`].
+    pub(crate) fn look_ahead(&self, n_rows_before: usize) {
+        match n_rows_before {
+            LOOK_AHEAD_ROWS => look_ahead(std::slice::from_ref(self)),
+            4 => {
+                look_ahead(&self.members);
+                self.extractor.row_buffer().look_ahead();
+            }
+            _ => self.members.iter().for_each(|member| member.model.look_ahead(n_rows_before)),
+        }
+        if n_rows_before == 2 {
+            self.members.iter().for_each(|member| member.tail.look_ahead());
+        }
+    }
+
+    /// Asks for what finishing a row reads beside.
+    pub(crate) fn look_ahead_to_finish(&self) {
+        self.fusion.look_ahead();
+    }
+
     /// The models that may be shared, by position among the members.
     pub(crate) fn shared_models(&self) -> impl Iterator<Item = (usize, &Model)> {
         let models = self.members.iter().map(|member| &member.model).enumerate();
@@ -386,6 +408,9 @@ pub enum Misfit {
     #[error("the window's step differs from that in training: train again after changing the step")]
     Step,
 }
+
+/// How many rows before its turn a subject's memory is first asked for: as many as there are pointers on the way to the last of it.
+pub(crate) const LOOK_AHEAD_ROWS: usize = 5;
 
 const NOTHING_YET: Vote = Vote::NotReady { why: NotReady::TooFewSteps };
 

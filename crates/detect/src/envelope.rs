@@ -3,6 +3,7 @@
 //! The other detectors look at rows and at short windows. A level that is usual at night and held all morning, or one between
 //! two usual ones, or one a little beyond all that was ever seen, makes rows that are each nearly usual; to this one they are new.
 
+mod last_day;
 mod medians;
 
 use std::time::Duration;
@@ -10,11 +11,13 @@ use std::time::Duration;
 use homeostat_core::{NotReady, RawScore, Scoring, Seed, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use self::last_day::{HOUR_MS, HOURS, LastDay};
 use self::medians::{LANES, medians};
 use crate::detector::{Detector, ScoreError, TrainError};
 use crate::feature_extractor::ExtractedFeatures;
 use crate::fitted::{DetectorBytes, Fitted, HistoryShape, NoOptions, RestoredFile};
 use crate::load_options::LoadOptions;
+use crate::look_ahead::look_ahead;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 
@@ -25,10 +28,6 @@ const LEVEL_OF: Duration = Duration::from_secs(15 * 60);
 
 /// And of so many rows, whatever the step. On simulated services ten rows missed one family of a hundred more, thirty missed eight.
 const LEVEL_ROWS: std::ops::RangeInclusive<usize> = 5..=15;
-
-/// A level is known of an hour of the day (UTC) if that hour or one beside it has shown it: no day begins at the same minute as the
-/// one before.
-const HOURS: usize = 24;
 
 /// An hour that was seen on fewer days knows too little by itself: there the whole day counts.
 const DAYS_MIN: usize = 3;
@@ -49,9 +48,6 @@ const HOUR_WIDTH_MAX: f64 = 1.0;
 
 /// Yesterday's hour knows so many training deviations beyond what it had.
 const HOUR_MARGIN: f64 = 0.05;
-
-/// Hours kept: those beside the same hour of yesterday, up to the present one.
-const HOURS_KEPT: usize = HOURS + 2;
 
 /// Fewest rows whose level was there.
 const LEVELS_MIN: usize = 10;
@@ -79,59 +75,14 @@ struct FeatureLevels {
     /// Where the first cell begins, and how wide each is, in the feature's own unit; a width of 0 is a feature of which nothing is known.
     from: f64,
     width: f64,
-    /// By hour of the day, a bit for each cell.
+    /// By hour of the day (UTC), a bit for each cell. A level is known of an hour if that hour or one beside it has shown it: no day
+    /// begins at the same minute as the one before.
     known: [u128; HOURS],
     /// A training deviation.
     deviation: f64,
     /// Differences that don't matter.
     dead_zone: (f64, f64),
     last_day: LastDay,
-}
-
-/// The levels of the last hours, each hour's least and greatest, in cells.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct LastDay {
-    /// Hours since the epoch of the newest.
-    newest_hour: i64,
-    ranges: [(f32, f32); HOURS_KEPT],
-}
-
-/// An hour without a level.
-const NO_RANGE: (f32, f32) = (f32::INFINITY, f32::NEG_INFINITY);
-
-impl LastDay {
-    const EMPTY: Self = Self { newest_hour: i64::MIN, ranges: [NO_RANGE; HOURS_KEPT] };
-
-    fn slot(hour: i64) -> usize {
-        usize::try_from(hour.rem_euclid(HOURS_KEPT as i64)).unwrap_or(0)
-    }
-
-    /// Takes a level in. Of moments before the newest hour nothing is learned.
-    fn push(&mut self, at: Timestamp, cells: f64) {
-        let hour = at.as_millis().div_euclid(HOUR_MS);
-        if hour < self.newest_hour {
-            return;
-        }
-        let n_passed = hour.saturating_sub(self.newest_hour).min(HOURS_KEPT as i64);
-        for passed in 0..n_passed {
-            self.ranges[Self::slot(hour - passed)] = NO_RANGE;
-        }
-        self.newest_hour = hour;
-        let (least, greatest) = &mut self.ranges[Self::slot(hour)];
-        (*least, *greatest) = (least.min(cells as f32), greatest.max(cells as f32));
-    }
-
-    /// What the same hour of the day before had, and those beside it.
-    fn before(&self, at: Timestamp) -> impl Iterator<Item = (f64, f64)> {
-        let hour = at.as_millis().div_euclid(HOUR_MS);
-        // Only what is kept: rows may come from before the newest hour, or long after it.
-        let kept = self.newest_hour.saturating_sub(HOURS_KEPT as i64 - 1)..=self.newest_hour;
-        let hours = [HOURS as i64 + 1, HOURS as i64, HOURS as i64 - 1].map(|back| hour - back);
-        hours.into_iter().filter(move |hour| kept.contains(hour)).map(|hour| {
-            let (least, greatest) = self.ranges[Self::slot(hour)];
-            (f64::from(least), f64::from(greatest))
-        })
-    }
 }
 
 impl Envelope {
@@ -172,6 +123,18 @@ impl FeatureLevels {
             trained.remember(*at, *level);
         }
         trained
+    }
+
+    /// Asks for what is read at any hour.
+    fn look_ahead(&self) {
+        look_ahead(std::slice::from_ref(&self.width));
+        look_ahead(std::slice::from_ref(&self.last_day));
+    }
+
+    /// Asks for what is known of the newest hour.
+    fn look_ahead_to_hour(&self) {
+        let hour = usize::try_from(self.last_day.newest_hour().rem_euclid(HOURS as i64)).unwrap_or(0);
+        look_ahead(&self.known[hour..=hour]);
     }
 
     fn remember(&mut self, at: Timestamp, level: f64) {
@@ -249,7 +212,6 @@ impl FeatureLevels {
     }
 }
 
-const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = HOURS as i64 * HOUR_MS;
 
 fn hour_of(at: Timestamp) -> usize {
@@ -346,6 +308,14 @@ impl Fitted for Envelope {
             });
         }
         Ok(envelope)
+    }
+
+    fn look_ahead(&self, n_rows_before: usize) {
+        match n_rows_before {
+            3 => self.features.iter().for_each(FeatureLevels::look_ahead),
+            2 => self.features.iter().for_each(FeatureLevels::look_ahead_to_hour),
+            _ => {}
+        }
     }
 
     fn own(&self) -> Result<Self, RestoreError> {

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::row_buffer::{BUFFER_ROWS_MAX, CHANNELS, Channel, RowBuffer};
-use crate::scaler::{Scaler, residual};
+use crate::scaler::Scaler;
 
 /// A scaler with the row buffer it has filled so far.
 ///
@@ -37,12 +37,11 @@ use crate::scaler::{Scaler, residual};
 /// # Ok::<(), Any>(())
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "SavedFeatureExtractor", into = "SavedFeatureExtractor")]
 pub struct FeatureExtractor {
     scaler: Scaler,
     step: Duration,
     row_buffer: RowBuffer,
-    /// The last rows as measured, by feature, oldest first: what residuals look back at.
-    recent: Vec<Vec<f64>>,
 }
 
 /// What became of a row.
@@ -64,7 +63,7 @@ impl FeatureExtractor {
     /// An extractor with an empty row buffer; `step` is the time between rows.
     pub fn new(scaler: Scaler, step: Duration) -> Self {
         let n_features = scaler.n_features();
-        Self { row_buffer: RowBuffer::new(n_features), recent: vec![Vec::new(); n_features], scaler, step }
+        Self { row_buffer: RowBuffer::new(n_features), scaler, step }
     }
 
     /// The training statistics.
@@ -79,14 +78,13 @@ impl FeatureExtractor {
 
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let recent = self.recent.iter().map(|values| size_of_val(values) + values.capacity() * size_of::<f64>());
-        self.scaler.heap_bytes() + self.row_buffer.heap_bytes() + recent.sum::<usize>()
+        self.scaler.heap_bytes() + self.row_buffer.heap_bytes()
     }
 
     /// Whether its parts fit each other; one that was read from a file may not.
     pub(crate) fn is_consistent(&self) -> bool {
         let n_features = self.scaler.n_features();
-        self.row_buffer.n_features() == n_features && self.recent.len() == n_features && !self.step.is_zero()
+        self.row_buffer.n_features() == n_features && !self.step.is_zero()
     }
 
     /// The same statistics with an empty row buffer.
@@ -122,25 +120,110 @@ impl FeatureExtractor {
     /// What was never measured in training doesn't deviate in a row that has measurements: a detector that needs whole rows
     /// isn't kept from its work by a query that finds nothing.
     fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64> + Clone) {
-        let n_features = self.scaler.n_features();
+        let Self { scaler, row_buffer, .. } = self;
         let is_measured = row.clone().any(f64::is_finite);
-        let mut new = self.row_buffer.push(at);
-        for (idx, value) in row.take(n_features).enumerate() {
-            let value = if value.is_finite() { value } else { f64::NAN };
-            let recent = &mut self.recent[idx];
-            for channel in CHANNELS {
-                new.cells(channel)[idx] = match channel.look_back() {
-                    _ if channel != Channel::Raw && is_measured && self.scaler.is_unmeasured(idx) => 0.0,
-                    Some(rows) => residual(recent, value, rows)
-                        .map_or(f64::NAN, |difference| self.scaler.scaled(idx, channel, difference)),
-                    None if channel == Channel::Raw => value,
-                    None => self.scaler.scaled(idx, channel, value - self.scaler.mean(idx)),
-                };
+        let mut new = row_buffer.push(at);
+        for (cell, value) in new.cells(Channel::Raw).iter_mut().zip(row) {
+            *cell = if value.is_finite() { value } else { f64::NAN };
+        }
+        for first in (0..scaler.n_features()).step_by(LANES) {
+            let means = Means::before(new.row_buffer(), first);
+            for idx in first..scaler.n_features().min(first + LANES) {
+                let value = new.cells(Channel::Raw)[idx];
+                let is_unmeasured = is_measured && scaler.is_unmeasured(idx);
+                for channel in CHANNELS {
+                    let difference = match channel.look_back() {
+                        None if channel == Channel::Raw => continue,
+                        None => value - scaler.mean(idx),
+                        Some(rows) => value - means.of(rows, idx - first),
+                    };
+                    new.cells(channel)[idx] = if is_unmeasured { 0.0 } else { scaler.scaled(idx, channel, difference) };
+                }
             }
-            if recent.len() == LOOK_BACK_MAX {
-                recent.remove(0);
+        }
+    }
+}
+
+/// Features whose means are taken side by side: one at a time, each addition waits for the one before.
+const LANES: usize = 4;
+
+/// Rows that residuals look back at, in the order of their channels.
+const LOOK_BACKS: [usize; 4] = [1, 3, 5, LOOK_BACK_MAX];
+
+/// The means of some features over the rows before the newest, for each look-back.
+struct Means([[f64; LANES]; LOOK_BACKS.len()]);
+
+impl Means {
+    /// Of the features from this one on.
+    fn before(row_buffer: &RowBuffer, first_feature: usize) -> Self {
+        let mut sums = [[0.0; LANES]; LOOK_BACKS.len()];
+        let mut n_present = [[0.0; LANES]; LOOK_BACKS.len()];
+        // Oldest first, as `residual` adds them up.
+        for back in (1..=LOOK_BACK_MAX).rev() {
+            let Some(row) = row_buffer.row(back, Channel::Raw).and_then(|row| row.get(first_feature..)) else {
+                continue;
+            };
+            let cells: [f64; LANES] = match row.first_chunk() {
+                Some(cells) => *cells,
+                None => std::array::from_fn(|lane| row.get(lane).copied().unwrap_or(f64::NAN)),
+            };
+            let (values, present) =
+                (cells.map(|cell| if cell.is_nan() { 0.0 } else { cell }), cells.map(one_if_present));
+            for (idx, look_back) in LOOK_BACKS.iter().enumerate() {
+                if back <= *look_back {
+                    (0..LANES).for_each(|lane| sums[idx][lane] += values[lane]);
+                    (0..LANES).for_each(|lane| n_present[idx][lane] += present[lane]);
+                }
             }
-            recent.push(value);
+        }
+        Self(std::array::from_fn(|idx| {
+            std::array::from_fn(|lane| {
+                let (sum, n) = (sums[idx][lane], n_present[idx][lane]);
+                // As few are no mean; 0 / 0 isn't one either.
+                if 2.0 * n < LOOK_BACKS[idx] as f64 { f64::NAN } else { sum / n }
+            })
+        }))
+    }
+
+    /// NaN where less than half of the rows are there.
+    fn of(&self, look_back: usize, lane: usize) -> f64 {
+        LOOK_BACKS.iter().position(|rows| *rows == look_back).map_or(f64::NAN, |idx| self.0[idx][lane])
+    }
+}
+
+fn one_if_present(cell: f64) -> f64 {
+    if cell.is_nan() { 0.0 } else { 1.0 }
+}
+
+/// An extractor as it is saved: the rows that residuals look back at once more, by feature, oldest first.
+#[derive(Serialize, Deserialize)]
+struct SavedFeatureExtractor {
+    scaler: Scaler,
+    step: Duration,
+    row_buffer: RowBuffer,
+    recent: Vec<Vec<f64>>,
+}
+
+impl From<FeatureExtractor> for SavedFeatureExtractor {
+    fn from(FeatureExtractor { scaler, step, row_buffer }: FeatureExtractor) -> Self {
+        let of_feature = |idx: usize| {
+            let rows = (0..LOOK_BACK_MAX).rev().filter_map(|back| row_buffer.row(back, Channel::Raw));
+            rows.map(|row| row[idx]).collect()
+        };
+        let recent = (0..scaler.n_features()).map(of_feature).collect();
+        Self { scaler, step, row_buffer, recent }
+    }
+}
+
+impl TryFrom<SavedFeatureExtractor> for FeatureExtractor {
+    type Error = &'static str;
+
+    fn try_from(saved: SavedFeatureExtractor) -> Result<Self, Self::Error> {
+        let SavedFeatureExtractor { scaler, step, row_buffer, recent } = saved;
+        if recent.len() == scaler.n_features() {
+            Ok(Self { scaler, step, row_buffer })
+        } else {
+            Err("a saved extractor has recent rows of another number of features")
         }
     }
 }

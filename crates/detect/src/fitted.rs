@@ -67,15 +67,19 @@ pub trait Fitted: Detector + Clone + fmt::Debug + Sized {
         self.score(row_buffer)
     }
 
-    /// Scores the newest rows of many subjects that share this model, in their order, onto the end of `scorings`. Of each the
-    /// same, bit for bit, as by itself.
-    fn score_batch<'a>(
-        &mut self,
-        row_buffers: impl Iterator<Item = &'a RowBuffer>,
-        scorings: &mut Vec<Result<Scoring, ScoreError>>,
-    ) {
-        scorings.extend(row_buffers.map(|row_buffer| self.score(row_buffer)));
+    /// Takes the row buffer's newest row into a batch: of rows of many subjects that share this model, or of many rows of one. What
+    /// it says of them, the same as of each by itself, bit for bit, is at the end of `scorings`, in their order, after
+    /// [`score_waiting`](Self::score_waiting); until then some of it may be missing or not what will be there.
+    fn score_later(&mut self, row_buffer: &RowBuffer, scorings: &mut Vec<Result<Scoring, ScoreError>>) {
+        scorings.push(self.score(row_buffer));
     }
+
+    /// Scores the rows that wait. `scorings` are those that the rows were taken with.
+    fn score_waiting(&mut self, _scorings: &mut Vec<Result<Scoring, ScoreError>>) {}
+
+    /// Asks for the memory that its next score will read ([`crate::look_ahead`]), `n_rows_before` rows of other subjects before its
+    /// turn: what lies behind a pointer can be asked for only when the pointer is there, so each number asks for a part.
+    fn look_ahead(&self, _n_rows_before: usize) {}
 
     /// What is stored with each subject.
     ///

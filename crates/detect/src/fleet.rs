@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_core::{Calendar, Feature, Rollout, Schema, Scoring, Subject, Timestamp, Window};
+use homeostat_core::{Calendar, Feature, NotReady, Rollout, Schema, Scoring, Subject, Timestamp, Window};
 
 use crate::detector::ScoreError;
 use crate::detectors::Model;
-use crate::ensemble::{Ensemble, Misfit, RowUnderWay};
+use crate::ensemble::{Ensemble, LOOK_AHEAD_ROWS, Misfit, RowUnderWay};
 use crate::feature_state::FeatureState;
 use crate::known_effect::KnownEffect;
 
@@ -27,8 +27,8 @@ use crate::known_effect::KnownEffect;
 pub struct Fleet {
     /// By subject, in order.
     members: Vec<Member>,
-    /// The models that subjects share, each with room for a batch.
-    shared: Vec<Model>,
+    /// The models that subjects share.
+    shared: Vec<Shared>,
     /// Those of the moment that took a row; kept for its memory.
     advanced: Vec<usize>,
     /// Memory for the moment under way.
@@ -51,6 +51,16 @@ struct Share {
     member_idx: usize,
 }
 
+/// A model that several subjects have, and the batch under way.
+#[derive(Clone, Debug)]
+struct Shared {
+    model: Model,
+    /// Of the rows that were taken for scoring, in their order.
+    scorings: Vec<Result<Scoring, ScoreError>>,
+    /// How many of them have become votes.
+    n_taken: usize,
+}
+
 /// Empty between moments.
 #[derive(Debug, Default)]
 struct Moment {
@@ -58,18 +68,11 @@ struct Moment {
     known: Vec<KnownEffect>,
     /// Rows that were begun, with their subject's position.
     rows: Vec<(usize, RowUnderWay)>,
-    jobs: Vec<Job>,
-    scorings: Vec<Result<Scoring, ScoreError>>,
 }
 
-/// A row that a shared model has yet to score; in the order in which models take them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Job {
-    model_idx: usize,
-    /// Its position among the moment's rows.
-    row_idx: usize,
-    member_idx: usize,
-}
+/// Rows of a batch: a whole block for every kernel of the forest, and few enough for what was read of them to be near still when
+/// their votes are fused.
+const BATCH_ROWS: usize = 128;
 
 impl Clone for Fleet {
     /// The same subjects; memory for a moment under way is its own.
@@ -136,7 +139,7 @@ impl Fleet {
         for (member_idx, model) in ensemble.shared_models() {
             let Some(part) = model.shared_part() else { continue };
             let model_idx = *known.entry(part.address).or_insert_with(|| {
-                self.shared.push(model.clone());
+                self.shared.push(Shared { model: model.clone(), scorings: Vec::new(), n_taken: 0 });
                 self.shared.len() - 1
             });
             shares.push(Share { model_idx, member_idx });
@@ -154,7 +157,7 @@ impl Fleet {
             .flat_map(|member| member.ensemble.shared_parts())
             .map(|part| (part.address, part.bytes))
             .collect();
-        let batches = self.shared.iter().map(Model::own_bytes);
+        let batches = self.shared.iter().map(|shared| shared.model.own_bytes());
         own.sum::<usize>() + shared.into_values().sum::<usize>() + batches.sum::<usize>()
     }
 
@@ -221,33 +224,68 @@ impl Fleet {
     /// Scores the rows of one moment, all of them from one call of [`due`](Self::due) with the same windows. Those that took
     /// a row are [`advanced`](Self::advanced) afterwards; the row is their ensemble's [`last`](Ensemble::last).
     pub fn score(&mut self, moment: &[DueRow], windows: &[Window], calendar: &Calendar, rollouts: &[Rollout]) {
-        let Self { members, shared, advanced, moment: Moment { known, rows, jobs, scorings } } = self;
-        advanced.clear();
-        for due in moment {
+        self.advanced.clear();
+        for (batch_idx, batch) in moment.chunks(BATCH_ROWS).enumerate() {
+            let next = &moment[moment.len().min((batch_idx + 1) * BATCH_ROWS)..];
+            self.begin(batch, next, windows, (calendar, rollouts));
+            self.shared.iter_mut().for_each(|Shared { model, scorings, .. }| model.score_waiting(scorings));
+            self.finish();
+        }
+    }
+
+    /// Begins the rows of a batch: what is a subject's alone votes, and what it shares takes its row for scoring, while all that is
+    /// read for that is near. `next` is due afterwards.
+    fn begin(
+        &mut self,
+        batch: &[DueRow],
+        next: &[DueRow],
+        windows: &[Window],
+        (calendar, rollouts): (&Calendar, &[Rollout]),
+    ) {
+        let Self { members, shared, advanced, moment: Moment { known, rows } } = self;
+        let coming = |idx: usize| batch.get(idx).or_else(|| next.get(idx.checked_sub(batch.len())?));
+        for (idx, due) in batch.iter().enumerate() {
+            for n_before in 1..=LOOK_AHEAD_ROWS {
+                if let Some(coming) = coming(idx + n_before) {
+                    members[coming.subject_idx].ensemble.look_ahead(n_before);
+                }
+            }
             let row = due.step_idx.map(|step_idx| windows[due.window_idx].row(step_idx));
             let Member { subject, ensemble, shares } = &mut members[due.subject_idx];
             fill_known(known, (calendar, rollouts), subject, ensemble.schema(), due.at);
             let Some(row) = ensemble.begin(due.at, row, known) else { continue };
-            let row_idx = rows.len();
-            let job = |share: &Share| Job { model_idx: share.model_idx, row_idx, member_idx: share.member_idx };
-            jobs.extend(shares.iter().map(job));
+            for share in shares {
+                let Shared { model, scorings, .. } = &mut shared[share.model_idx];
+                model.score_later(ensemble.row_buffer(), scorings);
+            }
             rows.push((due.subject_idx, row));
             advanced.push(due.subject_idx);
         }
-        // Those of one model together: its batch.
-        jobs.sort_unstable();
-        for batch in jobs.chunk_by(|a, b| a.model_idx == b.model_idx) {
-            let Some(model) = batch.first().and_then(|job| shared.get_mut(job.model_idx)) else { continue };
-            scorings.clear();
-            model.score_batch(batch.iter().map(|job| members[rows[job.row_idx].0].ensemble.row_buffer()), scorings);
-            for (job, scoring) in batch.iter().zip(scorings.drain(..)) {
-                let (subject_idx, row) = &mut rows[job.row_idx];
-                members[*subject_idx].ensemble.vote(row, job.member_idx, scoring);
+    }
+
+    /// Finishes the rows that were begun: shared models' votes, then what all votes come to.
+    fn finish(&mut self) {
+        let Self { members, shared, advanced, moment: Moment { rows, .. } } = self;
+        // The rows' subjects are the last that advanced.
+        let mut coming = advanced[advanced.len() - rows.len()..].iter().skip(1);
+        for (subject_idx, mut row) in rows.drain(..) {
+            if let Some(next) = coming.next() {
+                members[*next].ensemble.look_ahead_to_finish();
             }
+            let Member { ensemble, shares, .. } = &mut members[subject_idx];
+            for share in shares {
+                let Shared { scorings, n_taken, .. } = &mut shared[share.model_idx];
+                if let Some(scoring) = scorings.get_mut(*n_taken) {
+                    let scoring = std::mem::replace(scoring, Ok(Scoring::NotReady(NotReady::TooFewSteps)));
+                    ensemble.vote(&mut row, share.member_idx, scoring);
+                }
+                *n_taken += 1;
+            }
+            ensemble.finish(row);
         }
-        jobs.clear();
-        for (subject_idx, row) in rows.drain(..) {
-            members[subject_idx].ensemble.finish(row);
+        for Shared { scorings, n_taken, .. } in shared {
+            scorings.clear();
+            *n_taken = 0;
         }
     }
 

@@ -25,6 +25,7 @@ use crate::fitted::{
 };
 use crate::known_effect::KnownEffect;
 use crate::load_options::LoadOptions;
+use crate::look_ahead::look_ahead;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
@@ -411,6 +412,15 @@ impl Fitted for Forecast {
 
     fn score_knowing(&mut self, row_buffer: &RowBuffer, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
         self.score_knowing(row_buffer, known)
+    }
+
+    fn look_ahead(&self, n_rows_before: usize) {
+        match n_rows_before {
+            3 => look_ahead(&self.features),
+            2 => self.features.iter().for_each(|feature| look_ahead(&feature.seasons)),
+            1 => self.features.iter().for_each(FeatureForecast::look_ahead),
+            _ => {}
+        }
     }
 
     fn own(&self) -> Result<Self, RestoreError> {

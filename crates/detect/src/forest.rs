@@ -306,28 +306,25 @@ impl Fitted for Forest {
         Some(Self::train_shared(spec, histories, seed))
     }
 
-    fn score_batch<'a>(
-        &mut self,
-        row_buffers: impl Iterator<Item = &'a RowBuffer>,
-        scorings: &mut Vec<Result<Scoring, ScoreError>>,
-    ) {
-        for row_buffer in row_buffers {
-            scorings.push(match self.fill_row(row_buffer) {
-                Err(error) => Err(error),
-                Ok(n_present) => match not_ready(n_present, self.row.len(), row_buffer) {
-                    Some(why) => Ok(Scoring::NotReady(why)),
-                    None => {
-                        self.batch.rows.extend_from_slice(&self.row);
-                        self.batch.waiting.push(scorings.len());
-                        // Replaced when the rows have run.
-                        Ok(Scoring::NotReady(NotReady::TooFewSteps))
-                    }
-                },
-            });
-            if self.batch.waiting.len() == BATCH_ROWS_MAX {
-                self.run(scorings);
-            }
+    fn score_later(&mut self, row_buffer: &RowBuffer, scorings: &mut Vec<Result<Scoring, ScoreError>>) {
+        scorings.push(match self.fill_row(row_buffer) {
+            Err(error) => Err(error),
+            Ok(n_present) => match not_ready(n_present, self.row.len(), row_buffer) {
+                Some(why) => Ok(Scoring::NotReady(why)),
+                None => {
+                    self.batch.rows.extend_from_slice(&self.row);
+                    self.batch.waiting.push(scorings.len());
+                    // Replaced when the rows have run.
+                    Ok(Scoring::NotReady(NotReady::TooFewSteps))
+                }
+            },
+        });
+        if self.batch.waiting.len() == BATCH_ROWS_MAX {
+            self.run(scorings);
         }
+    }
+
+    fn score_waiting(&mut self, scorings: &mut Vec<Result<Scoring, ScoreError>>) {
         self.run(scorings);
     }
 

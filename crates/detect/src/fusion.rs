@@ -65,6 +65,12 @@ impl Fusion {
         Self { alarm_threshold: self.alarm_threshold.restarted(), lasting: self.lasting.calibrated(), ..self }
     }
 
+    /// Asks for the memory that the next row will read.
+    pub(crate) fn look_ahead(&self) {
+        self.alarm_threshold.look_ahead();
+        self.lasting.look_ahead();
+    }
+
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.recurrence.heap_bytes()

@@ -64,8 +64,12 @@ impl Hysteresis {
         let Some(newest) = recent.last() else {
             return 0.0;
         };
-        let mut latest: Vec<f64> = recent.iter().rev().take(self.of_rows as usize).copied().collect();
-        latest.sort_by(|a, b| b.total_cmp(a));
+        let n_rows = recent.len().min(self.of_rows as usize).min(ROWS_MAX as usize);
+        // Not on the heap: training asks seven times for every row of a history.
+        let mut latest = [0.0; ROWS_MAX as usize];
+        let latest = &mut latest[..n_rows];
+        latest.copy_from_slice(&recent[recent.len() - n_rows..]);
+        latest.sort_unstable_by(|a, b| b.total_cmp(a));
         let sustained = latest.get(self.open_rows as usize - 1).copied().unwrap_or(0.0);
         sustained.max(newest / self.at_once)
     }

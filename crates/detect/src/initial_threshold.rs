@@ -192,7 +192,7 @@ fn without_a_tail(levels: &[f64], step: Duration, budget: &FalseAlarmBudget) -> 
 /// The highest base level that leaves enough clusters, and each cluster's peak excess over it.
 fn clusters(levels: &[f64], gap_rows: usize) -> Option<(f64, Vec<f64>)> {
     let mut sorted = levels.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    sorted.sort_unstable_by(f64::total_cmp);
     let mut best: Option<(f64, Vec<f64>)> = None;
     for quantile in BASE_QUANTILES {
         let base = *sorted.get(((sorted.len().max(1) - 1) as f64 * quantile) as usize)?;

@@ -81,6 +81,11 @@ impl Lasting {
         Self { alarm_threshold: self.alarm_threshold.restarted(), ..self }
     }
 
+    /// Asks for the memory that the next row will read.
+    pub(crate) fn look_ahead(&self) {
+        self.alarm_threshold.look_ahead();
+    }
+
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.recurrence.heap_bytes() + self.alarm_threshold.heap_bytes()

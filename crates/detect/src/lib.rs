@@ -30,6 +30,7 @@ mod initial_threshold;
 mod known_effect;
 mod lasting;
 mod load_options;
+mod look_ahead;
 mod memory;
 #[cfg(feature = "onnx")]
 mod onnx;

@@ -14,9 +14,6 @@ const F64: usize = size_of::<f64>();
 /// Each knot of a tail is two floats, and it keeps this many: see `tail`.
 const TAIL_KNOTS: usize = 64;
 
-/// Rows that the extractor keeps of each feature for its means: its vectors grow in powers of two past 20.
-const RECENT_ROWS: usize = 32;
-
 /// What an ensemble is expected to hold, by part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
@@ -85,10 +82,10 @@ pub fn estimate(spec: &EnsembleSpec, n_features: usize, step: Duration, history:
     MemoryEstimate { n_features, parts, shared_bytes }
 }
 
-/// The row buffer's cells and stamps, the rows behind its means, and the last assessment.
+/// The row buffer's cells and stamps, and the last assessment.
 fn row_buffer_bytes(n_features: usize) -> usize {
     let cells = CHANNEL_ROWS * n_features * F64;
     let stamps = BUFFER_ROWS_MAX * size_of::<i64>();
     // Scales, deviations and what was expected of each feature: some 25 floats.
-    cells + stamps + n_features * (RECENT_ROWS + 25) * F64
+    cells + stamps + n_features * 25 * F64
 }

@@ -159,7 +159,7 @@ impl Cycles {
         };
         cycles.highest = (0..highest.len()).map(near).collect();
         let mut sorted: Vec<f32> = cycles.highest.iter().copied().filter(|nats| !nats.is_nan()).collect();
-        sorted.sort_by(f32::total_cmp);
+        sorted.sort_unstable_by(f32::total_cmp);
         cycles.levels = (0..n_phases).map(|phase| cycles.level(phase, &sorted)).collect();
         cycles
     }

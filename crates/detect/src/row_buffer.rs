@@ -3,6 +3,8 @@
 use homeostat_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::look_ahead::look_ahead;
+
 /// Rows kept of what is looked back at. The longest look-back is 20 rows for a residual and 20 for the autoencoder on top of
 /// it; a network of the user's own may see all 64. A feature takes 1.5 KiB.
 pub const BUFFER_ROWS_MAX: usize = 64;
@@ -69,6 +71,10 @@ impl Channel {
         }
     }
 }
+
+/// Rows that most detectors read at most, the newest included: the mean of twenty as measured, and ten of what was made of them.
+const RAW_ROWS_READ: usize = 21;
+const ROWS_READ: usize = 10;
 
 /// Rows of all channels together.
 pub(crate) const CHANNEL_ROWS: usize = {
@@ -137,6 +143,17 @@ impl RowBuffer {
         self.cells.get(from..from + self.n_features)
     }
 
+    /// Asks for the memory of the next row, and of the rows before that are read with it.
+    pub(crate) fn look_ahead(&self) {
+        for channel in CHANNELS {
+            let n_rows = if channel == Channel::Raw { RAW_ROWS_READ } else { ROWS_READ };
+            for back in 0..n_rows.min(channel.rows_max()) as u64 {
+                let from = self.first_cell(self.n_pushed.wrapping_sub(back), channel);
+                look_ahead(self.cells.get(from..from + self.n_features).unwrap_or(&[]));
+            }
+        }
+    }
+
     /// Appends a row of gaps for the moment, to be filled.
     pub(crate) fn push(&mut self, at: Timestamp) -> NewRow<'_> {
         let row_idx = self.n_pushed;
@@ -163,6 +180,11 @@ pub(crate) struct NewRow<'a> {
 }
 
 impl NewRow<'_> {
+    /// All rows, this one the newest.
+    pub(crate) fn row_buffer(&self) -> &RowBuffer {
+        self.row_buffer
+    }
+
     /// A channel's cells, `(n_features)`.
     pub(crate) fn cells(&mut self, channel: Channel) -> &mut [f64] {
         let from = self.row_buffer.first_cell(self.row_idx, channel);

@@ -5,6 +5,8 @@
 use homeostat_core::{RawScore, TailProbability};
 use serde::{Deserialize, Serialize};
 
+use crate::look_ahead::look_ahead;
+
 /// Above this quantile of the calibration scores the tail is exponential: below it there are samples enough to count.
 /// On labelled data .95 ranked .003 to .005 VUS-PR better than .9, .98 or .99, whatever else was changed: a mean excess from
 /// 2.5 times as many rows is surer, and heavier for short histories.
@@ -39,28 +41,69 @@ const WIDTH_MIN: f64 = 1e-6;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "SavedTail", into = "SavedTail")]
 pub struct Tail {
     /// `(score, surprisal_nats)`, both ascending, scores distinct; the last is where the exponential begins.
     knots: Vec<(f64, f64)>,
     /// Mean of the calibration scores beyond the last knot, less that knot's score.
     mean_excess: f64,
     n_rows: usize,
+    /// The last score of each [`GUIDED`] knots, infinite beyond the last: in one line of cache, where a search among all knots
+    /// waits for six.
+    guide: [f64; KNOTS_MAX / GUIDED],
+}
+
+/// Knots that one score of the guide stands for: a line of the processor's cache at both levels of the search.
+const GUIDED: usize = 8;
+
+/// The first knots, of which nine rows of ten lie among: knots are evenly spaced in surprisal.
+const USUAL_KNOTS: usize = 48;
+
+/// A tail as it is saved.
+#[derive(Serialize, Deserialize)]
+struct SavedTail {
+    knots: Vec<(f64, f64)>,
+    mean_excess: f64,
+    n_rows: usize,
+}
+
+impl From<Tail> for SavedTail {
+    fn from(Tail { knots, mean_excess, n_rows, guide: _ }: Tail) -> Self {
+        Self { knots, mean_excess, n_rows }
+    }
+}
+
+impl From<SavedTail> for Tail {
+    fn from(SavedTail { knots, mean_excess, n_rows }: SavedTail) -> Self {
+        Self::new(knots, mean_excess, n_rows)
+    }
 }
 
 impl Tail {
+    fn new(knots: Vec<(f64, f64)>, mean_excess: f64, n_rows: usize) -> Self {
+        let guide =
+            std::array::from_fn(|idx| knots.get((idx + 1) * GUIDED - 1).map_or(f64::INFINITY, |(score, _)| *score));
+        Self { knots, mean_excess, n_rows, guide }
+    }
+
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.knots.capacity() * size_of::<(f64, f64)>()
+    }
+
+    /// Asks for the knots that most rows lie among.
+    pub(crate) fn look_ahead(&self) {
+        look_ahead(&self.knots[..self.knots.len().min(USUAL_KNOTS)]);
     }
 
     /// Fits the curve to the scores of rows that the detector was not trained on. With no score at all, nothing is
     /// surprising: every probability is 1.
     pub fn fit(scores: impl Iterator<Item = RawScore>) -> Self {
         let mut sorted: Vec<f64> = scores.map(RawScore::value).collect();
-        sorted.sort_by(f64::total_cmp);
+        sorted.sort_unstable_by(f64::total_cmp);
         let n_rows = sorted.len();
         if n_rows == 0 {
-            return Self { knots: Vec::new(), mean_excess: MEAN_EXCESS_FLOOR, n_rows };
+            return Self::new(Vec::new(), MEAN_EXCESS_FLOOR, n_rows);
         }
         let body_idx = (((n_rows - 1) as f64) * BODY_QUANTILE) as usize;
         let n_knots = (body_idx + 1).min(KNOTS_MAX);
@@ -86,7 +129,7 @@ impl Tail {
         let widths = [begin - sorted[body_idx / 2], begin, 1.0];
         let floor = MEAN_EXCESS_FLOOR * widths.into_iter().find(|width| *width > WIDTH_MIN).unwrap_or(1.0);
         let mean = if n == 0 { 0.0 } else { sum / n as f64 };
-        Self { knots, mean_excess: mean.max(floor).min(f64::MAX), n_rows }
+        Self::new(knots, mean.max(floor).min(f64::MAX), n_rows)
     }
 
     /// Number of rows it was fitted to.
@@ -100,19 +143,25 @@ impl Tail {
     }
 
     fn surprisal_nats(&self, score: f64) -> f64 {
-        let (Some((first, at_first)), Some((last, at_last))) = (self.knots.first(), self.knots.last()) else {
-            return 0.0;
-        };
-        if score <= *first {
-            return *at_first;
+        let n_at_most = self.n_knots_at_most(score);
+        let Some((from, low)) = self.knots.get(n_at_most.saturating_sub(1)).copied() else { return 0.0 };
+        if n_at_most == 0 || (n_at_most == 1 && score <= from) {
+            return low;
         }
-        if score >= *last {
+        match self.knots.get(n_at_most) {
+            Some((to, high)) => low + (high - low) * ((score - from) / (to - from)),
             // Scores near the largest float divide to infinity; the largest float says the same.
-            return (at_last + (score - last) / self.mean_excess).min(f64::MAX);
+            None => (low + (score - from) / self.mean_excess).min(f64::MAX),
         }
-        let above = self.knots.partition_point(|(knot, _)| *knot <= score);
-        let ((from, low), (to, high)) = (self.knots[above - 1], self.knots[above]);
-        low + (high - low) * ((score - from) / (to - from))
+    }
+
+    /// How many knots have this score at most.
+    fn n_knots_at_most(&self, score: f64) -> usize {
+        let before = GUIDED * self.guide.iter().filter(|last| **last <= score).count();
+        let rest = self.knots.get(before..).unwrap_or(&[]);
+        // The count of a few neighbours has no branch to foresee, as a search among them has.
+        let near = &rest[..rest.len().min(GUIDED)];
+        before + near.iter().filter(|(knot, _)| *knot <= score).count()
     }
 }
 
@@ -171,6 +220,17 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn as_many_knots_are_found_as_a_search_among_all_of_them_finds(
+            scores in proptest::collection::vec(0.0..100.0_f64, 0..300), probes in proptest::collection::vec(-1.0..120.0_f64, 1..40),
+        ) {
+            let tail = tail(&scores);
+            for probe in probes.iter().chain(tail.knots.iter().map(|(score, _)| score)) {
+                let wanted = tail.knots.partition_point(|(knot, _)| knot <= probe);
+                proptest::prop_assert_eq!(tail.n_knots_at_most(*probe), wanted);
+            }
+        }
+
         #[test]
         fn a_higher_score_is_never_less_surprising(
             scores in proptest::collection::vec(0.0..1e12_f64, 0..400), mut probes in proptest::collection::vec(0.0..2e12_f64, 2..40),

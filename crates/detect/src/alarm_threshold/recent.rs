@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::look_ahead::look_ahead;
+
 /// Bins of the histogram, evenly spaced in ln(1 + nats): to 1 300 nats, where the threshold can't follow any more anyway.
 const BINS: usize = 72;
 
@@ -61,6 +63,11 @@ impl Recent {
             above -= weight;
         }
         0.0
+    }
+
+    /// Asks for all bins.
+    pub(super) fn look_ahead(&self) {
+        look_ahead(&self.weights);
     }
 
     /// Whether it is one that could have been saved.

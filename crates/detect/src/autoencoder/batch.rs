@@ -26,6 +26,8 @@ pub(super) struct Batch {
     scorings: Vec<Result<Scoring, ScoreError>>,
     /// `(n_row_buffers, n_features)`: until its window has run a row buffer's values, then their squared errors.
     errors: Vec<Option<f64>>,
+    /// Whether it is being filled row by row.
+    is_later: bool,
 }
 
 impl Batch {
@@ -36,8 +38,7 @@ impl Batch {
         session: &mut dyn OnnxSession,
         row_buffers: impl IntoIterator<Item = &'a RowBuffer>,
     ) -> &[Result<Scoring, ScoreError>] {
-        self.scorings.clear();
-        self.errors.clear();
+        self.clear();
         for row_buffer in row_buffers {
             self.add(meta, row_buffer);
             if self.waiting.len() == RUN_WINDOWS_MAX {
@@ -45,7 +46,39 @@ impl Batch {
             }
         }
         self.run(meta, session);
+        self.is_later = false;
         &self.scorings
+    }
+
+    /// Adds the newest row of one more row buffer to those that [`Batch::run_later`] will score. Says whether it should now.
+    pub(super) fn add_later(&mut self, meta: &AutoencoderMeta, row_buffer: &RowBuffer) -> bool {
+        if !std::mem::replace(&mut self.is_later, true) {
+            self.clear();
+        }
+        self.add(meta, row_buffer);
+        self.scorings.len() == RUN_WINDOWS_MAX
+    }
+
+    /// Scores the rows that were added, onto the end of `scorings`. Keeps nothing of them.
+    pub(super) fn run_later(
+        &mut self,
+        meta: &AutoencoderMeta,
+        session: &mut dyn OnnxSession,
+        scorings: &mut Vec<Result<Scoring, ScoreError>>,
+    ) {
+        if std::mem::take(&mut self.is_later) {
+            self.run(meta, session);
+            scorings.append(&mut self.scorings);
+            self.clear();
+        }
+    }
+
+    /// Forgets the batch before.
+    fn clear(&mut self) {
+        self.scorings.clear();
+        self.errors.clear();
+        self.waiting.clear();
+        self.input.clear();
     }
 
     /// Squared errors of the last batch, `(n_row_buffers, n_features)`.

@@ -63,11 +63,15 @@ impl Ensemble {
         }
         let mut extractor = FeatureExtractor::new(scaler, history.grid().step());
         // Copies: what they learn of rows that they were fitted on isn't theirs to keep.
-        let fitted = Scored::run(&mut extractor, &mut models.clone(), history, 0..n_fit);
+        let mut copies = models.clone();
+        let fitted = Scored::run(&mut extractor, copies.iter_mut(), history, 0..n_fit);
         let n_steps = history.grid().n_steps();
         // Trailing rows without data are left for live windows to fill.
         let end = (n_fit..n_steps).rev().find(|idx| has_data(history, *idx)).map_or(n_fit, |idx| idx + 1);
-        let held_out = Scored::run(&mut extractor, &mut models, history, n_fit..end);
+        // Nor is room for a batch: what may be shared keeps nothing from row to row, and its copy says the same.
+        let scoring = models.iter_mut().zip(&mut copies);
+        let scoring = scoring.map(|(model, copy)| if model.shared_part().is_some() { copy } else { model });
+        let held_out = Scored::run(&mut extractor, scoring, history, n_fit..end);
         held_out.calibrated(fitted, spec, (history, n_fit), extractor, models, missing)
     }
 }
@@ -80,17 +84,24 @@ struct Scored {
 }
 
 impl Scored {
-    fn run(extractor: &mut FeatureExtractor, models: &mut [Model], history: &Window, rows: Range<usize>) -> Self {
-        let mut scored = Self { moments: Vec::new(), scorings: vec![Vec::new(); models.len()] };
+    /// In batches, where a model has use for them.
+    fn run<'a>(
+        extractor: &mut FeatureExtractor,
+        models: impl Iterator<Item = &'a mut Model>,
+        history: &Window,
+        rows: Range<usize>,
+    ) -> Self {
+        let mut models: Vec<(&mut Model, Vec<Result<Scoring, ScoreError>>)> =
+            models.map(|model| (model, Vec::with_capacity(rows.len()))).collect();
+        let mut moments = Vec::with_capacity(rows.len());
         for step_idx in rows {
             let at = history.grid().at(step_idx);
             extractor.push(at, history.row(step_idx).iter().copied());
-            scored.moments.push(at);
-            for (model, scorings) in models.iter_mut().zip(&mut scored.scorings) {
-                scorings.push(model.score(extractor.row_buffer(), &[]));
-            }
+            moments.push(at);
+            models.iter_mut().for_each(|(model, scorings)| model.score_later(extractor.row_buffer(), scorings));
         }
-        scored
+        models.iter_mut().for_each(|(model, scorings)| model.score_waiting(scorings));
+        Self { moments, scorings: models.into_iter().map(|(_, scorings)| scorings).collect() }
     }
 
     /// Of held-out rows, with what was said of the rows before: tails, then the thresholds, then the memory.

@@ -58,6 +58,31 @@ fn a_feature_that_never_moved_is_far_at_once_and_finite() {
 }
 
 proptest::proptest! {
+    /// Bit for bit: bundles and scores hang on it.
+    #[test]
+    fn means_taken_side_by_side_are_those_of_each_feature_alone(
+        rows in proptest::collection::vec(proptest::array::uniform6(proptest::option::weighted(0.8, -1e6_f64..1e6)), 1..60),
+        n_features in 1_usize..=6,
+    ) {
+        let columns: Vec<Vec<f64>> =
+            (0..n_features).map(|idx| rows.iter().map(|row| row[idx].unwrap_or(f64::NAN)).collect()).collect();
+        let mut row_buffer = RowBuffer::new(n_features);
+        for (row_idx, row) in rows.iter().enumerate() {
+            let mut new = row_buffer.push(Timestamp::from_secs(60 * row_idx as i64));
+            let cells = new.cells(Channel::Raw);
+            (0..n_features).for_each(|idx| cells[idx] = row[idx].unwrap_or(f64::NAN));
+            for (idx, column) in columns.iter().enumerate() {
+                let means = Means::before(&row_buffer, idx / LANES * LANES);
+                for look_back in LOOK_BACKS {
+                    let value = column[row_idx];
+                    let wanted = crate::scaler::residual(&column[..row_idx], value, look_back).map(f64::to_bits);
+                    let found = value - means.of(look_back, idx % LANES);
+                    proptest::prop_assert_eq!((!found.is_nan()).then_some(found.to_bits()), wanted);
+                }
+            }
+        }
+    }
+
     #[test]
     fn no_input_makes_a_channel_infinite(values in proptest::collection::vec(proptest::num::f64::ANY, 2..80)) {
         let window = window(&values, Direction::Both, 0.0);

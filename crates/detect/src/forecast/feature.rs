@@ -214,6 +214,11 @@ impl FeatureForecast {
         self.seasons.iter_mut().for_each(|season| season.seek(at_ms, step_ms));
     }
 
+    /// Asks for the seasons' courses where the next row falls.
+    pub(super) fn look_ahead(&self) {
+        self.seasons.iter().for_each(Profile::look_ahead);
+    }
+
     /// The periods of its seasons, in milliseconds.
     pub(super) fn periods_ms(&self) -> impl Iterator<Item = i64> {
         self.seasons.iter().map(Profile::period_ms)

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::look_ahead::look_ahead;
+
 /// The usual course over one period: a line through evenly spaced knots, each a 16-bit multiple of [`QUANTUM`]. A day of
 /// minutes is 2.8 KiB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +84,12 @@ impl Profile {
                 self.knot_idx = 0;
             }
         }
+    }
+
+    /// Asks for the knots around the next row.
+    pub(super) fn look_ahead(&self) {
+        let from = self.knots.len().min(self.knot_idx as usize);
+        look_ahead(&self.knots[from..self.knots.len().min(from + 2)]);
     }
 
     /// The knots around the next row, and how far it is from the first to the second.

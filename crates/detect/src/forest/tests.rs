@@ -186,7 +186,8 @@ fn a_batch_says_of_each_subject_what_a_single_score_says() {
     }
     row_buffers.push(crate::contract::history(crate::contract::noise(50, 4, Seed::new(1))).0);
     let mut batch = Vec::new();
-    Fitted::score_batch(&mut forest, row_buffers.iter().map(|one| one.row_buffer()), &mut batch);
+    row_buffers.iter().for_each(|one| forest.score_later(one.row_buffer(), &mut batch));
+    forest.score_waiting(&mut batch);
     let alone: Vec<_> = row_buffers.iter().map(|one| forest.score(one.row_buffer())).collect();
     assert_eq!(batch, alone);
     assert!(matches!(batch[9], Ok(Scoring::NotReady(_))) && matches!(batch[60], Err(ScoreError::Shape { .. })));

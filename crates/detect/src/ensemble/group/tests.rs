@@ -1,10 +1,13 @@
-use homeostat_core::{Direction, Feature, Grid, Signal, Subject, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use homeostat_core::{Calendar, Direction, Feature, Grid, Signal, Subject, Timestamp};
 use ndarray::Array2;
 use rand::Rng;
-use std::sync::Arc;
 
 use super::*;
 use crate::ensemble::{Ensemble, Restorer, Saver};
+use crate::fleet::Fleet;
 use crate::load_options::LoadOptions;
 
 const STEP: Duration = Duration::from_secs(60);
@@ -52,6 +55,39 @@ fn subjects_of_a_group_hold_the_same_models_and_each_its_own_scale() {
         assert!(calm.score().is_some_and(|score| !score.is_alarming()), "{name}: {calm:?}");
         let fault = ensemble.assess(&window(name, 1.5 * level, 660, 3));
         assert!(fault.score().is_some_and(|score| score.is_alarming()), "{name}: {fault:?}");
+    }
+}
+
+#[test]
+fn more_subjects_than_a_batch_holds_are_scored_each_as_alone() {
+    let group = group(600);
+    let level = |idx: usize| [1.0, 30.0, 1000.0][idx % 3];
+    let names: Vec<String> = (0..150).map(|idx| format!("service-{idx:03}")).collect();
+    let subjects = names.iter().map(|name| Subject::deployment("shop", name));
+    let mut alone: BTreeMap<Subject, Ensemble> = subjects.zip(group.iter().cycle().cloned()).collect();
+    let mut fleet = Fleet::new(alone.clone());
+    for from in [600, 603] {
+        let of_subject = |(idx, name): (usize, &String)| window(name, level(idx), from, 3);
+        let windows: Vec<Window> = names.iter().enumerate().map(of_subject).collect();
+        let mut due = Vec::new();
+        fleet.due(&windows, &mut due);
+        for moment in due.chunk_by(|a, b| a.at == b.at) {
+            fleet.score(moment, &windows, &Calendar::default(), &[]);
+            assert_eq!(fleet.advanced().len(), names.len());
+        }
+        for window in &windows {
+            let ensemble = alone.get_mut(window.subject()).expect("a subject");
+            ensemble.assess_rows(window).expect("the same features");
+            assert_eq!(fleet.ensemble(window.subject()).and_then(Ensemble::last), ensemble.last());
+        }
+    }
+}
+
+#[test]
+fn room_for_batches_of_the_history_is_not_kept() {
+    let shared = |(name, _): &(&str, usize)| ["forest", "dbscan", "pca", "autoencoder"].contains(name);
+    for (name, bytes) in group(600)[0].own_bytes().into_iter().filter(shared) {
+        assert!(bytes < 4_096, "{name} holds {bytes} bytes beside its model");
     }
 }
 
