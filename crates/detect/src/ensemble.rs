@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_core::{Assessment, DetectorVote, Fused, NotReady, Schema, Scoring, Timestamp, Vote, Window};
+use homeostat_core::{Assessment, DetectorVote, Fused, LocalTime, NotReady, Schema, Scoring, Timestamp, Vote, Window};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,11 @@ impl Ensemble {
     /// The features it was trained on.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// What the time of the day and the day of the week go by.
+    pub fn local_time(&self) -> &LocalTime {
+        self.extractor.row_buffer().local_time()
     }
 
     /// The time between rows it was trained on.
@@ -295,7 +300,8 @@ impl Ensemble {
     pub(crate) fn finish(&mut self, RowUnderWay(mut row): RowUnderWay) {
         let AssessedRow { assessment, features } = &mut row;
         // What wasn't trained has no part in the threshold either.
-        assessment.fused = self.fusion.push(assessment.at, &assessment.votes[..self.members.len()]);
+        let at = self.extractor.row_buffer().local_time().local(assessment.at);
+        assessment.fused = self.fusion.push(at, &assessment.votes[..self.members.len()]);
         explain(&self.extractor, &self.members, assessment, features);
         self.last = Some(row);
     }

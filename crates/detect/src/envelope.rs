@@ -75,7 +75,7 @@ struct FeatureLevels {
     /// Where the first cell begins, and how wide each is, in the feature's own unit; a width of 0 is a feature of which nothing is known.
     from: f64,
     width: f64,
-    /// By hour of the day (UTC), a bit for each cell. A level is known of an hour if that hour or one beside it has shown it: no day
+    /// By hour of the day (local time), a bit for each cell. A level is known of an hour if that hour or one beside it has shown it: no day
     /// begins at the same minute as the one before.
     known: [u128; HOURS],
     /// A training deviation.
@@ -231,7 +231,7 @@ fn levels_from(row_buffer: &RowBuffer, first_feature: usize, level_rows: usize) 
     }))
 }
 
-/// The levels of a history's rows, where there are some.
+/// The levels of a history's rows, where there are some, by local time.
 fn levels(history: &ExtractedFeatures, feature_idx: usize, level_rows: usize) -> Vec<(Timestamp, f64)> {
     let column = history.channel(Channel::Raw).column(feature_idx);
     let mut at = history.start();
@@ -246,7 +246,7 @@ fn levels(history: &ExtractedFeatures, feature_idx: usize, level_rows: usize) ->
         }));
         for level in of_rows {
             if !level.is_nan() {
-                levels.push((at, level));
+                levels.push((history.local_time().local(at), level));
             }
             at = at + history.step();
         }
@@ -264,6 +264,7 @@ impl Detector for Envelope {
             return Err(ScoreError::Shape { found: row_buffer.n_features(), wanted: self.features.len() });
         }
         let Some(at) = row_buffer.newest_at() else { return Ok(Scoring::NotReady(NotReady::TooFewSteps)) };
+        let at = row_buffer.local_time().local(at);
         let (mut largest, mut n_present, mut n_known) = (0.0_f64, 0_usize, 0_usize);
         let Self { features, level_rows } = self;
         for (chunk_idx, chunk) in features.chunks_mut(LANES).enumerate() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{Timestamp, Window};
+use homeostat_core::{LocalTime, Timestamp, Window};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,12 @@ impl FeatureExtractor {
         Self { row_buffer: RowBuffer::new(n_features), scaler, step }
     }
 
+    /// The same, with days and hours that go by this local time instead of UTC.
+    #[must_use]
+    pub fn in_local_time(self, local_time: LocalTime) -> Self {
+        Self { row_buffer: self.row_buffer.in_local_time(local_time), ..self }
+    }
+
     /// The training statistics.
     pub fn scaler(&self) -> &Scaler {
         &self.scaler
@@ -89,7 +95,7 @@ impl FeatureExtractor {
 
     /// The same statistics with an empty row buffer.
     pub(crate) fn emptied(&self) -> Self {
-        Self::new(self.scaler.clone(), self.step)
+        Self::new(self.scaler.clone(), self.step).in_local_time(self.row_buffer.local_time().clone())
     }
 
     /// The rows so far.
@@ -256,6 +262,7 @@ pub struct ExtractedFeatures {
     step: Duration,
     scaler: Scaler,
     channels: Vec<Array2<f64>>,
+    local_time: LocalTime,
 }
 
 impl ExtractedFeatures {
@@ -277,7 +284,19 @@ impl ExtractedFeatures {
                 }
             }
         }
-        Self { start: grid.start(), step: grid.step(), scaler: scaler.clone(), channels }
+        let (start, step, scaler) = (grid.start(), grid.step(), scaler.clone());
+        Self { start, step, scaler, channels, local_time: LocalTime::default() }
+    }
+
+    /// The same rows, whose days and hours go by this local time instead of UTC.
+    #[must_use]
+    pub fn in_local_time(self, local_time: LocalTime) -> Self {
+        Self { local_time, ..self }
+    }
+
+    /// What its days and hours go by.
+    pub fn local_time(&self) -> &LocalTime {
+        &self.local_time
     }
 
     /// One channel, `(n_rows, n_features)`; gaps are NaN.

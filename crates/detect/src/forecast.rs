@@ -4,6 +4,7 @@ mod conformal;
 mod ets;
 mod feature;
 mod fit;
+mod history_rows;
 mod pace;
 mod profile;
 mod season;
@@ -14,7 +15,7 @@ mod within;
 
 use std::time::Duration;
 
-use homeostat_core::{NotReady, RawScore, Scoring, Seed, Timestamp};
+use homeostat_core::{LocalTime, NotReady, RawScore, Scoring, Seed, Timestamp};
 use homeostat_settings::Reader;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,7 @@ use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
 use feature::{FeatureForecast, Step};
+use history_rows::HistoryRows;
 use pace::Pace;
 use within::within;
 
@@ -230,9 +232,9 @@ impl Forecast {
         let start_ms = history.start().as_millis();
         let step_ms = i64::try_from(history.step().as_millis()).unwrap_or(i64::MAX).max(1);
         let pace = Pace::new(spec.slow_half_life_ms, spec.accept_ms, step_ms, history.n_rows());
-        let fit = |column: ndarray::ArrayView1<'_, f64>| {
-            fit::fit(&column.to_vec(), start_ms, step_ms, spec.season_cycles_min, &pace)
-        };
+        let rows = HistoryRows { start: history.start(), step_ms, local_time: history.local_time() };
+        let fit =
+            |column: ndarray::ArrayView1<'_, f64>| fit::fit(&column.to_vec(), &rows, spec.season_cycles_min, &pace);
         let features: Vec<FeatureForecast> = raw.columns().into_iter().map(fit).collect();
         let n_steps = i64::try_from(history.n_rows()).unwrap_or(i64::MAX) - 1;
         let last_ms = start_ms.saturating_add(n_steps.saturating_mul(step_ms));
@@ -278,13 +280,24 @@ impl Forecast {
     }
 
     /// Scores the row measured at `at`, `(n_features)` with NaN for gaps, and learns from it. `known` says what is known
-    /// beforehand about each feature; features beyond its end have [`KnownEffect::None`]. Allocates nothing.
+    /// beforehand about each feature; features beyond its end have [`KnownEffect::None`]. Days and hours are those of UTC. Allocates nothing.
     pub fn observe(&mut self, at: Timestamp, row: &[f64], known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
+        self.observe_in(&LocalTime::default(), at, row, known)
+    }
+
+    /// The same with days and hours of this local time.
+    fn observe_in(
+        &mut self,
+        local_time: &LocalTime,
+        at: Timestamp,
+        row: &[f64],
+        known: &[KnownEffect],
+    ) -> Result<Scoring, ScoreError> {
         let n_features = self.features.len();
         if row.len() != n_features {
             return Err(ScoreError::Shape { found: row.len(), wanted: n_features });
         }
-        self.advance_to(at.as_millis());
+        self.advance_to(at, local_time);
         let (mut energy, mut n_present) = (0.0, 0_usize);
         let cells = self.intervals.iter_mut().zip(&mut self.expected);
         for (idx, ((feature, value), (interval, expected))) in self.features.iter_mut().zip(row).zip(cells).enumerate()
@@ -321,14 +334,15 @@ impl Forecast {
             }
             return Ok(Scoring::NotReady(NotReady::TooFewSteps));
         };
-        self.observe(at, row, known)
+        self.observe_in(row_buffer.local_time(), at, row, known)
     }
 
-    /// Brings the states to the row before `at_ms`.
-    fn advance_to(&mut self, at_ms: i64) {
-        let since = at_ms.saturating_sub(self.last_ms);
-        self.last_ms = at_ms;
-        if since == self.step_ms {
+    /// Brings the states to the row before `at`.
+    fn advance_to(&mut self, at: Timestamp, local_time: &LocalTime) {
+        let last = Timestamp::from_millis(self.last_ms);
+        let since = at.as_millis().saturating_sub(self.last_ms);
+        self.last_ms = at.as_millis();
+        if since == self.step_ms && !local_time.changes_between(last, at) {
             return;
         }
         let missed = u32::try_from((since / self.step_ms - 1).max(0)).unwrap_or(u32::MAX);
@@ -338,7 +352,7 @@ impl Forecast {
             } else {
                 feature.skip(missed);
             }
-            feature.seek(at_ms, self.step_ms);
+            feature.seek(local_time.local(at).as_millis(), self.step_ms);
         }
     }
 }

@@ -88,7 +88,7 @@ impl Fusion {
         self.alarm_threshold.threshold_nats()
     }
 
-    /// Takes the next row's votes, those of all detectors that were trained. A row with too few votes leaves the memory as it was:
+    /// Takes the next row's votes, those of all detectors that were trained, at a moment of local time. A row with too few votes leaves the memory as it was:
     /// not knowing is not calm.
     pub(crate) fn push(&mut self, at: Timestamp, votes: &[DetectorVote]) -> Fused {
         let alert = alert_nats(votes).map(|alert| self.recurrence.discounted(at, alert));

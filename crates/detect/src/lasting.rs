@@ -99,7 +99,7 @@ impl Lasting {
             && self.averages.nats.iter().chain(&self.averages.weights).all(finite)
     }
 
-    /// Takes the next row's votes. With too few of them the memory stays as it was.
+    /// Takes the next row's votes, at a moment of local time. With too few of them the memory stays as it was.
     pub(crate) fn push(&mut self, at: Timestamp, votes: &[DetectorVote]) -> Option<Score> {
         let lasting = row_nats(votes).map(|nats| self.averages.push(self.recurrence.discounted(at, nats)));
         let threshold = self.alarm_threshold.push(lasting);

@@ -46,8 +46,8 @@ pub(crate) struct Recurrence {
 }
 
 impl Recurrence {
-    /// Of consecutive rows, one a `step`, in nats; `None` is a row without a score. `threshold_nats` is what an alarm needs where
-    /// nothing recurs.
+    /// Of consecutive rows, one a `step`, in nats, at moments of local time; `None` is a row without a score. `threshold_nats` is what an
+    /// alarm needs where nothing recurs.
     ///
     /// The rows themselves are divided by their factors, each by what the *other* cycles say: what happened once in the
     /// history is no less of an event there than it would be now, and a threshold fitted to these rows is right for rows to come.
@@ -75,7 +75,7 @@ impl Recurrence {
         self.phase_ms >= 0 && is_sound(&self.day) && is_sound(&self.week)
     }
 
-    /// What a row of this moment says, less what recurs.
+    /// What a row of this moment of local time says, less what recurs.
     pub(crate) fn discounted(&self, at: Timestamp, nats: f64) -> f64 {
         if self.phase_ms == 0 {
             return nats;

@@ -1,6 +1,6 @@
 //! The last rows of one subject, scaled and detrended: what every detector scores.
 
-use homeostat_core::Timestamp;
+use homeostat_core::{LocalTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::look_ahead::look_ahead;
@@ -94,6 +94,8 @@ pub struct RowBuffer {
     stamps: [Timestamp; BUFFER_ROWS_MAX],
     /// Rows ever pushed; the newest is in slot `(n_pushed - 1) % BUFFER_ROWS_MAX`.
     n_pushed: u64,
+    /// What its days and hours go by. It is stored with the ensemble, once.
+    local_time: LocalTime,
 }
 
 impl RowBuffer {
@@ -104,7 +106,19 @@ impl RowBuffer {
             cells: vec![f64::NAN; CHANNEL_ROWS * n_features],
             stamps: [Timestamp::default(); BUFFER_ROWS_MAX],
             n_pushed: 0,
+            local_time: LocalTime::default(),
         }
+    }
+
+    /// The same rows, whose days and hours go by this local time instead of UTC.
+    #[must_use]
+    pub fn in_local_time(self, local_time: LocalTime) -> Self {
+        Self { local_time, ..self }
+    }
+
+    /// What its days and hours go by.
+    pub fn local_time(&self) -> &LocalTime {
+        &self.local_time
     }
 
     /// Bytes held beside the struct itself.
@@ -204,7 +218,7 @@ struct SavedRowBuffer {
 
 impl From<RowBuffer> for SavedRowBuffer {
     fn from(row_buffer: RowBuffer) -> Self {
-        let RowBuffer { n_features, cells, stamps, n_pushed } = row_buffer;
+        let RowBuffer { n_features, cells, stamps, n_pushed, local_time: _ } = row_buffer;
         Self { n_features, cells, stamps: stamps.to_vec(), n_pushed }
     }
 }
@@ -218,7 +232,7 @@ impl TryFrom<SavedRowBuffer> for RowBuffer {
         }
         let stamps =
             stamps.try_into().map_err(|_| "a saved row_buffer has another number of rows than this version keeps")?;
-        Ok(Self { n_features, cells, stamps, n_pushed })
+        Ok(Self { n_features, cells, stamps, n_pushed, local_time: LocalTime::default() })
     }
 }
 

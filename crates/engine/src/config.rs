@@ -2,6 +2,7 @@
 
 mod address;
 pub(crate) mod detection;
+mod exclude;
 mod limits;
 mod load;
 mod options;
@@ -9,6 +10,7 @@ mod queries;
 mod remediation;
 mod source;
 mod storage;
+mod timezone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,10 +23,12 @@ use homeostat_remediate::Policy;
 
 pub(crate) use address::ListenAddress;
 pub(crate) use detection::{Detection, detection_of};
+pub(crate) use exclude::Interval;
 pub(crate) use limits::Limits;
 pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain, load_without_warnings};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
+pub(crate) use timezone::Timezone;
 
 /// Everything a service is told.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use homeostat_ingest::{
 };
 
 use crate::clock;
-use crate::config::{Config, Detection, HISTORY_ROWS_MAX};
+use crate::config::{Config, Detection, HISTORY_ROWS_MAX, Timezone};
 use crate::inputs::Answers;
 use crate::progress::{Progress, Unit};
 use crate::training::purpose::Purpose;
@@ -246,6 +246,7 @@ pub(crate) async fn train(detection: &Detection, histories: Box<dyn Histories>) 
     tracing::info!(subjects = histories.len(), backend = training::backend(&runtime), "training");
     let detection = detection.clone();
     let trained = tokio::task::spawn_blocking(move || {
+        let histories = training::excluding(histories, &detection.exclude);
         let spec = training::ensemble_spec(&detection);
         let Detection { share_models, seed, .. } = detection;
         let bar = Progress::begin("training", Unit::Count("subjects"), histories.len() as u64);
@@ -279,6 +280,7 @@ pub(crate) fn load_bundle(path: &Path, config: &Config) -> anyhow::Result<Traine
     tracing::info!(bundle = %path.display(), subjects = bundle.ensembles.len(), "models loaded");
     let opening = config.detection.options.opening;
     warn_of_other_rule(&bundle, opening);
+    warn_of_other_zone(&bundle, &config.detection.timezone);
     Ok(Trained { ensembles: bundle.ensembles, opening, ..Trained::default() })
 }
 
@@ -310,6 +312,19 @@ pub(crate) fn warn_of_other_rule(bundle: &Bundle, opening: Hysteresis) {
             trained = ?bundle.recipe.opening,
             config = ?opening,
             "the bundle was trained for another opening rule than the config's, so the false-alarm budget may not be kept: train again"
+        );
+    }
+}
+
+/// The models' own time zone holds: they learned their hours by it.
+fn warn_of_other_zone(bundle: &Bundle, timezone: &Timezone) {
+    let utc = Timezone::default();
+    let trained = bundle.recipe.timezone.as_deref().unwrap_or(&utc.name);
+    if trained != timezone.name {
+        tracing::warn!(
+            trained,
+            config = timezone.name,
+            "the bundle was trained for another time zone than the config's global.timezone; its own holds: train again"
         );
     }
 }

@@ -13,16 +13,20 @@ use homeostat_detect::{
 mod checkpoint;
 pub(crate) mod child;
 mod estimate;
+mod excluding;
 mod histories;
 mod network;
+mod past_incidents;
 pub(crate) mod purpose;
 mod recipe;
 mod work;
 
 pub(crate) use checkpoint::{Checkpoint, Run};
 pub(crate) use estimate::{Estimate, resident_bytes};
+pub(crate) use excluding::excluding;
 pub(crate) use histories::{Histories, InFile};
 pub(crate) use network::{backend, load_options};
+pub(crate) use past_incidents::{PastIncidents, held, past_incidents};
 pub(crate) use recipe::recipe;
 pub(crate) use work::Work;
 
@@ -46,7 +50,8 @@ pub(crate) fn ensemble_spec(detection: &Detection) -> EnsembleSpec {
     let wanted = |spec: &DetectorSpec| detection.detectors.contains(&spec.name());
     let defaults = DetectorSpec::all_default().into_iter().filter(wanted);
     let detectors = defaults.filter_map(|spec| detection.options.of(spec.name())).collect();
-    EnsembleSpec { detectors, budget: detection.budget, hysteresis: detection.options.opening }
+    let local_time = detection.timezone.local_time.clone();
+    EnsembleSpec { detectors, budget: detection.budget, hysteresis: detection.options.opening, local_time }
 }
 
 /// The same ensembles with their networks run by what `options` say: training always ends on the embedded backend.

@@ -1,7 +1,7 @@
 //! With which options a bundle's models were trained: written for people, but for the opening rule, which who watches with the
 //! models must go by.
 
-use homeostat_core::Seed;
+use homeostat_core::{Exclusion, Seed};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::FalseAlarmBudget;
@@ -33,10 +33,16 @@ pub struct Recipe {
     /// The queries that made the features, as the config has them; empty where tables were trained on.
     #[serde(default)]
     pub queries: Vec<serde_json::Value>,
+    /// The time zone that days and hours go by; none is UTC. Its table of offsets is in each subject's state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// Times of the history that weren't learned, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Exclusion>,
 }
 
 impl Recipe {
-    /// Of what training was told; without queries.
+    /// Of what training was told; without queries, the zone's name and what was left out.
     pub fn of(spec: &EnsembleSpec, share_models: bool, seed: Seed) -> Self {
         // Options are numbers and names, so each has a JSON form; null would say that one hadn't.
         let options = spec.detectors.iter().map(|one| serde_json::to_value(one).unwrap_or_default());
@@ -47,6 +53,8 @@ impl Recipe {
             share_models,
             seed: seed.value(),
             queries: Vec::new(),
+            timezone: None,
+            left_out: Vec::new(),
         }
     }
 }

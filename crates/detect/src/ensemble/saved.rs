@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homeostat_core::Schema;
+use homeostat_core::{LocalTime, Schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -43,7 +43,7 @@ use crate::tail::Tail;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedEnsemble {
-    /// Everything but the models that can be shared, in postcard's format.
+    /// Everything but the models that can be shared, in postcard's format; after it local time, where that isn't UTC.
     pub state: Vec<u8>,
     /// The models it needs, by file name. An autoencoder's is an ONNX file, as any runtime loads it.
     pub models: BTreeMap<String, Arc<Vec<u8>>>,
@@ -107,7 +107,12 @@ impl<'a> Saver<'a> {
             fusion: ensemble.fusion.clone(),
             fit: ensemble.fit.clone(),
         };
-        Ok(SavedEnsemble { state: postcard::to_allocvec(&state).map_err(RestoreError::state)?, models })
+        let mut bytes = postcard::to_allocvec(&state).map_err(RestoreError::state)?;
+        let local_time = ensemble.local_time();
+        if !local_time.is_utc() {
+            bytes.extend(postcard::to_allocvec(local_time).map_err(RestoreError::state)?);
+        }
+        Ok(SavedEnsemble { state: bytes, models })
     }
 }
 
@@ -145,17 +150,32 @@ pub struct Restorer<'a> {
     options: &'a LoadOptions,
     /// What was restored, by the file it came from.
     known: BTreeMap<String, Model>,
+    /// That of the ensemble before: all of a bundle have the same.
+    local_time: LocalTime,
 }
 
 impl<'a> Restorer<'a> {
     /// Nothing is loaded yet.
     pub fn new(options: &'a LoadOptions) -> Self {
-        Self { options, known: BTreeMap::new() }
+        Self { options, known: BTreeMap::new(), local_time: LocalTime::default() }
+    }
+
+    /// The same local time, with one table for all ensembles that have it.
+    fn shared_local_time(&mut self, local_time: LocalTime) -> LocalTime {
+        if local_time != self.local_time {
+            self.local_time = local_time;
+        }
+        self.local_time.clone()
     }
 
     /// The ensemble these bytes were made of. Files of the same name must have the same content, as [`Saver`] names them.
     pub fn restore(&mut self, saved: &SavedEnsemble) -> Result<Ensemble, RestoreError> {
-        let state: State = postcard::from_bytes(&saved.state).map_err(RestoreError::state)?;
+        let (state, rest): (State, &[u8]) = postcard::take_from_bytes(&saved.state).map_err(RestoreError::state)?;
+        let local_time = if rest.is_empty() {
+            LocalTime::default()
+        } else {
+            postcard::from_bytes(rest).map_err(RestoreError::state)?
+        };
         let n_features = state.schema.n_features();
         if !state.extractor.is_consistent()
             || !state.fusion.is_consistent()
@@ -172,7 +192,7 @@ impl<'a> Restorer<'a> {
             .collect();
         Ok(Ensemble {
             schema: Arc::new(state.schema),
-            extractor: state.extractor,
+            extractor: state.extractor.in_local_time(self.shared_local_time(local_time)),
             members: members?,
             missing: state.missing,
             fusion: state.fusion,

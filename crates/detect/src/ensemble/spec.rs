@@ -1,5 +1,6 @@
 //! What an ensemble is trained with.
 
+use homeostat_core::LocalTime;
 use serde::Serialize;
 
 use crate::budget::FalseAlarmBudget;
@@ -24,15 +25,18 @@ pub struct EnsembleSpec {
     pub budget: FalseAlarmBudget,
     /// The rule by which the tracker will open incidents: the budget is about incidents, not rows.
     pub hysteresis: Hysteresis,
+    /// What the time of the day and the day of the week go by; UTC by default.
+    pub local_time: LocalTime,
 }
 
 impl Default for EnsembleSpec {
-    /// Every detector with its defaults, one false incident a week.
+    /// Every detector with its defaults, one false incident a week, days in UTC.
     fn default() -> Self {
         Self {
             detectors: DetectorSpec::all_default(),
             budget: FalseAlarmBudget::default(),
             hysteresis: Hysteresis::default(),
+            local_time: LocalTime::default(),
         }
     }
 }

@@ -299,3 +299,4 @@ fn a_column_that_is_empty_throughout_takes_no_detector_away() {
 }
 
 mod habits;
+mod local_time;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use homeostat_core::{Assessment, DetectorVote, RawScore, Scoring, Seed, Timestamp, Window};
 
@@ -16,6 +17,10 @@ use crate::feature_extractor::FeatureExtractor;
 use crate::fusion::{FittedFusion, FusionFit, RowNats};
 use crate::surprisal::VOTES_MIN;
 use crate::tail::Tail;
+
+/// Models know changes of the clocks for so long after their history: bundles are older than that only where nobody looks after them. With
+/// two changes a year it is a table of some twenty lines.
+const LOCAL_TIME_AHEAD: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// A detector that scored fewer held-out rows than this has no tail worth the name.
 const TAIL_ROWS_MIN: usize = 30;
@@ -49,6 +54,8 @@ impl Ensemble {
         }
         shared.check(history)?;
         let (n_fit, scaler, extracted) = fit_part(history)?;
+        let local_time = spec.local_time.between(history.grid().start(), history.grid().end() + LOCAL_TIME_AHEAD);
+        let extracted = extracted.in_local_time(local_time.clone());
         let mut missing = Vec::new();
         let mut models = Vec::new();
         for detector in &spec.detectors {
@@ -61,7 +68,7 @@ impl Ensemble {
                 }
             }
         }
-        let mut extractor = FeatureExtractor::new(scaler, history.grid().step());
+        let mut extractor = FeatureExtractor::new(scaler, history.grid().step()).in_local_time(local_time);
         // Copies: what they learn of rows that they were fitted on isn't theirs to keep.
         let mut copies = models.clone();
         let fitted = Scored::run(&mut extractor, copies.iter_mut(), history, 0..n_fit);
@@ -136,7 +143,9 @@ impl Scored {
             votes(&members, fitted.moments, fitted_columns).map(|(at, votes)| (at, RowNats::of(&votes))).collect();
         let (step, budget, hysteresis) = (extractor.step(), spec.budget, spec.hysteresis);
         let ranks: Vec<bool> = members.iter().map(|member| member.model.ranks()).collect();
-        let fit = FusionFit { ranks: &ranks, fitted: &fitted, held_out: &held_out, step, budget, hysteresis };
+        let local_time = extractor.row_buffer().local_time();
+        let fit =
+            FusionFit { ranks: &ranks, fitted: &fitted, held_out: &held_out, step, local_time, budget, hysteresis };
         let FittedFusion { held_out_nats, threshold_nats, fusion, last } = fit.run();
         let fit = FitReport::new(history, n_fit, &held_out_nats, threshold_nats, &spec.hysteresis, fits);
         let last = last.zip(held_out.into_iter().last()).map(|(fused, (at, mut votes))| {

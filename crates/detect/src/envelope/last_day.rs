@@ -13,7 +13,7 @@ const HOURS_KEPT: usize = HOURS + 2;
 /// The levels of the last hours, each hour's least and greatest, in cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct LastDay {
-    /// Hours since the epoch of the newest.
+    /// Hours of local time since the epoch, of the newest.
     newest_hour: i64,
     ranges: [(f32, f32); HOURS_KEPT],
 }
@@ -33,7 +33,7 @@ impl LastDay {
         usize::try_from(hour.rem_euclid(HOURS_KEPT as i64)).unwrap_or(0)
     }
 
-    /// Takes a level in. Of moments before the newest hour nothing is learned.
+    /// Takes a level in. Of moments before the newest hour nothing is learned. All moments here are of local time.
     pub(super) fn push(&mut self, at: Timestamp, cells: f64) {
         let hour = at.as_millis().div_euclid(HOUR_MS);
         if hour < self.newest_hour {

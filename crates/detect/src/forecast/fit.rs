@@ -3,6 +3,7 @@
 use super::conformal::Conformal;
 use super::ets::{Ets, EtsState};
 use super::feature::FeatureForecast;
+use super::history_rows::HistoryRows;
 use super::pace::Pace;
 use super::profile::Profile;
 use super::season::{interpolate, less_seasons, seasons};
@@ -27,16 +28,23 @@ const DEVIATION_MAGNITUDE_MIN: f64 = 1e-6;
 /// Cycles beyond which a season's own error no longer counts: later cycles weigh more, about seven together.
 const SEASON_CYCLES_COUNTED: usize = 7;
 
-/// Fits one raw column, one row each `step_ms` from `start_ms` on; gaps are NaN. It can't fail: where nothing can be
-/// fitted, the model is the mean.
-pub(super) fn fit(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize, pace: &Pace) -> FeatureForecast {
+/// Fits one raw column, whose rows have these moments; gaps are NaN. It can't fail: where nothing can be fitted, the model is the mean.
+pub(super) fn fit(column: &[f64], rows: &HistoryRows<'_>, cycles_min: usize, pace: &Pace) -> FeatureForecast {
     let (centre, scale) = centre_and_scale(column);
     let magnitude_floor = DEVIATION_MAGNITUDE_MIN * centre.abs().max(1.0);
     let n_present = column.iter().filter(|value| !value.is_nan()).count();
     let moves = n_present >= FIT_ROWS_MIN && scale > magnitude_floor;
     let standardised: Vec<f64> = column.iter().map(|value| (value - centre) / scale).collect();
-    let seasons = if moves { seasons(&standardised, start_ms, step_ms, cycles_min) } else { Vec::new() };
-    let rest = less_seasons(&standardised, &seasons, start_ms, step_ms);
+    let seasons = if moves {
+        let (local, start_ms) = rows.by_the_clock(&standardised);
+        seasons(&local, start_ms, rows.step_ms, cycles_min)
+    } else {
+        Vec::new()
+    };
+    let rest: Vec<f64> = rows
+        .stretches(standardised.len())
+        .flat_map(|(start_ms, idxs)| less_seasons(&standardised[idxs], &seasons, start_ms, rows.step_ms))
+        .collect();
     let ets = if moves { fit_ets(&rest) } else { None };
     let level = mean(&rest, START_ROWS);
     let slow = mean(&rest, pace.slow_half_life_rows().ceil() as usize);
@@ -62,27 +70,27 @@ pub(super) fn fit(column: &[f64], start_ms: i64, step_ms: i64, cycles_min: usize
         away_rows: 0,
         extreme_rows: 0,
     };
-    measure(&mut fitted, column, start_ms, step_ms, floor, &pace.fitting());
+    measure(&mut fitted, column, rows, floor, &pace.fitting());
     fitted
 }
 
 /// Runs the history three times: for the deviations, which the cuts need; for the shape of the errors in them; and for the
 /// state it leaves.
-fn measure(fitted: &mut FeatureForecast, column: &[f64], start_ms: i64, step_ms: i64, floor: f64, pace: &Pace) {
+fn measure(fitted: &mut FeatureForecast, column: &[f64], rows: &HistoryRows<'_>, floor: f64, pace: &Pace) {
     // A season learned from n cycles misses the next by more than those: by (n + 1) / (n - 1) in variance.
     let cycles = fitted.seasons.iter().map(Profile::n_cycles).min();
     let unseen = cycles.map_or(1.0, |cycles| {
         let n = cycles.clamp(2, SEASON_CYCLES_COUNTED) as f64;
         ((n + 1.0) / (n - 1.0)).sqrt()
     });
-    let errors = run(fitted, column, start_ms, step_ms, pace);
+    let errors = run(fitted, column, rows, pace);
     let deviations = errors.each_ref().map(|errors| root_mean_square(errors).max(floor));
     set_spreads(fitted, deviations, &errors);
-    let errors = run(fitted, column, start_ms, step_ms, pace);
+    let errors = run(fitted, column, rows, pace);
     let deviations = errors.each_ref().map(|errors| root_mean_square(errors).max(floor));
     fitted.conformal = Conformal::fit(errors[0].iter().map(|error| error / deviations[0]).collect(), 1.0);
     set_spreads(fitted, deviations.map(|deviation| deviation * unseen), &errors);
-    run(fitted, column, start_ms, step_ms, pace);
+    run(fitted, column, rows, pace);
 }
 
 fn set_spreads(fitted: &mut FeatureForecast, deviations: [f64; 3], errors: &[Vec<f64>; 3]) {
@@ -94,14 +102,16 @@ fn set_spreads(fitted: &mut FeatureForecast, deviations: [f64; 3], errors: &[Vec
 }
 
 /// The errors of the quick, middle and slow level over the history, from its beginning, without the rows they start from.
-fn run(fitted: &mut FeatureForecast, column: &[f64], start_ms: i64, step_ms: i64, pace: &Pace) -> [Vec<f64>; 3] {
+fn run(fitted: &mut FeatureForecast, column: &[f64], rows: &HistoryRows<'_>, pace: &Pace) -> [Vec<f64>; 3] {
     fitted.rewind();
-    fitted.seek(start_ms, step_ms);
     let mut errors: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(column.len()));
-    for (row, value) in column.iter().enumerate() {
-        let step = fitted.step(*value, KnownEffect::None, pace);
-        if row >= START_ROWS.min(column.len() / 2) && !value.is_nan() {
-            errors.iter_mut().zip(step.errors).for_each(|(errors, error)| errors.push(error));
+    for (start_ms, idxs) in rows.stretches(column.len()) {
+        fitted.seek(start_ms, rows.step_ms);
+        for row in idxs {
+            let step = fitted.step(column[row], KnownEffect::None, pace);
+            if row >= START_ROWS.min(column.len() / 2) && !column[row].is_nan() {
+                errors.iter_mut().zip(step.errors).for_each(|(errors, error)| errors.push(error));
+            }
         }
     }
     errors

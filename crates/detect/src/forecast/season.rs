@@ -10,7 +10,7 @@ use super::profile::Profile;
 
 /// A period that is looked for.
 struct Candidate {
-    /// Timestamps are UTC, and so are these.
+    /// A day and a week of local time.
     period_ms: i64,
     /// Most knots of its profile, of two bytes. A day has one for each minute: on server machines, whose jobs start at the
     /// same minute each day, five minutes a knot missed a third more of the next day's variance (docs/decisions/0012).

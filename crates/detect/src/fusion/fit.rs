@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{DetectorVote, Fused, Timestamp};
+use homeostat_core::{DetectorVote, Fused, LocalTime, Timestamp};
 
 use super::{Fusion, alert_nats};
 use crate::alarm_threshold::AlarmThreshold;
@@ -22,6 +22,7 @@ pub(crate) struct FusionFit<'a> {
     /// Of rows that were held out.
     pub(crate) held_out: &'a [(Timestamp, Vec<DetectorVote>)],
     pub(crate) step: Duration,
+    pub(crate) local_time: &'a LocalTime,
     pub(crate) budget: FalseAlarmBudget,
     pub(crate) hysteresis: Hysteresis,
 }
@@ -69,15 +70,15 @@ impl FusionFit<'_> {
         let threshold = |initial| AlarmThreshold::new(initial, &budget, self.step, self.hysteresis);
         let lasting = Lasting::new(lasting_recurrence, averages, threshold(lasting_initial));
         let mut fusion = Fusion::new(recurrence, threshold(initial), lasting, self.ranks.to_vec());
-        let last = self.held_out.iter().map(|(at, votes)| fusion.push(*at, votes)).last();
+        let last = self.held_out.iter().map(|(at, votes)| fusion.push(self.local_time.local(*at), votes)).last();
         let held_out_nats = alert.split_off(n_fitted.min(alert.len()));
         FittedFusion { held_out_nats, threshold_nats: initial.threshold_nats, fusion: fusion.calibrated(), last }
     }
 
-    /// What each row of the history says: those that models were fitted on, then those held out.
+    /// What each row of the history says, by local time: those that models were fitted on, then those held out.
     fn history(&self) -> Vec<(Timestamp, RowNats)> {
         let held_out = self.held_out.iter().map(|(at, votes)| (*at, RowNats::of(votes)));
-        self.fitted.iter().copied().chain(held_out).collect()
+        self.fitted.iter().copied().chain(held_out).map(|(at, row)| (self.local_time.local(at), row)).collect()
     }
 
     /// What recurs in one series of the history, and the series less what recurs.

@@ -113,7 +113,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         .kubernetes
         .as_ref()
         .map(|_| AbortOnDrop(tokio::spawn(watch_cluster(Arc::clone(&executor), Arc::clone(&metrics)))));
-    let mut driver = driver(args, &config, executor, journal).with_clock(Arc::clone(&clock) as _);
+    let mut driver = driver(args, &config, executor, Arc::clone(&journal)).with_clock(Arc::clone(&clock) as _);
     if let Some(kubernetes) = &config.kubernetes {
         if kubernetes.assume_same_cluster {
             tracing::warn!(
@@ -127,7 +127,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context).with_data_lag(config.offset);
-    let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config)));
+    let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config), journal));
     let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch };
     let mut service = Service::new(
         Arc::clone(&config),

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use homeostat_core::{Seed, Timestamp, sha256_hex};
+use homeostat_core::{Exclusion, Seed, Timestamp, sha256_hex};
 use homeostat_detect::{Bundle, LoadOptions, Provenance, Recipe};
 use homeostat_ingest::{DecodeLimits, PrometheusSource, read_export};
 
 use crate::calibration::{calibration, calibration_of};
 use crate::clock;
-use crate::config::{self, Config, Detection};
+use crate::config::{self, Config, Detection, Interval};
 use crate::dataset_input::DatasetRows;
 use crate::inputs::{self, Answers, FilesArgs};
 use crate::outcome::{Outcome, print};
@@ -19,8 +19,8 @@ use crate::progress::{Progress, Unit, seconds_text};
 use crate::signals::terminated;
 use crate::source;
 use crate::training::{
-    Checkpoint, Estimate, Histories, InFile, Run, TrainHooks, Trained, Work, backend, ensemble_spec, load_options,
-    recipe, train_with_hooks,
+    Checkpoint, Estimate, Histories, InFile, Run, TrainHooks, Trained, Work, backend, ensemble_spec, excluding,
+    load_options, recipe, train_with_hooks,
 };
 
 mod summary;
@@ -45,6 +45,9 @@ pub(crate) struct TrainArgs {
     /// Output path of the bundle; it must not exist yet. A name ending in `.tar.zst` gives one archive, any other a directory.
     #[arg(long, value_name = "PATH")]
     pub(crate) output: PathBuf,
+    /// A time that models don't learn, such as an outage: two RFC 3339 moments. Repeatable; with those of `global.exclude`.
+    #[arg(long, value_name = "FROM/TO")]
+    pub(crate) exclude: Vec<Interval>,
     /// Reads the history, fits a few subjects and estimates the time and memory that training takes. Writes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -79,14 +82,16 @@ async fn train(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let config = args.config.as_deref().map(config::load_or_explain).transpose()?;
     let kept = Checkpoint::beside(&args.output, args.pause_after);
     let run = begin(args, config.as_ref(), &kept);
-    let input = input(args, config.as_ref(), run.history_end).await?;
+    let mut detection = config.as_ref().map_or_else(Detection::default, |config| config.detection.clone());
+    detection.exclude.extend(args.exclude.iter().copied().map(Exclusion::from));
+    let Input { source, histories } = input(args, config.as_ref(), run.history_end).await?;
+    let input = Input { source, histories: excluding(histories, &detection.exclude) };
     if input.histories.len() == 0 {
         bail!(
             "{} holds no subject; check that the queries answer and that `subjects` names their labels",
             input.source
         );
     }
-    let detection = config.as_ref().map_or_else(Detection::default, |config| config.detection.clone());
     if args.dry_run {
         print(&dry_run(args, &detection, &input));
         return Ok(Outcome::Done);

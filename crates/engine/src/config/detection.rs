@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use homeostat_core::{Calendar, NamePattern, PlannedEvent, Subject, Timestamp, Topology};
+use homeostat_core::{Calendar, Exclusion, NamePattern, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::{DetectorSpec, FalseAlarmBudget};
 use homeostat_incidents::Calibration;
 use homeostat_settings::{Findings, Problem, Reader, parse_documents};
 
 use super::options::Options;
+use super::timezone::Timezone;
 
 /// The detectors there are, in the order of their votes.
 pub(crate) const DETECTORS: &[&str] = DetectorSpec::NAMES;
@@ -37,6 +38,10 @@ pub(crate) struct Detection {
     pub(crate) share_models: bool,
     /// Seed of all training.
     pub(crate) seed: u64,
+    /// What days and hours go by.
+    pub(crate) timezone: Timezone,
+    /// Times that models don't learn.
+    pub(crate) exclude: Vec<Exclusion>,
 }
 
 impl Default for Detection {
@@ -51,6 +56,8 @@ impl Default for Detection {
             bundle: None,
             share_models: true,
             seed: 1,
+            timezone: Timezone::default(),
+            exclude: Vec::new(),
         }
     }
 }
@@ -109,6 +116,9 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
         bundle: reader.text("bundle").map(|path| base.join(path)),
         share_models: reader.flag("share_models").unwrap_or(true),
         seed: reader.count("seed", 0..=u32::MAX).map_or(1, u64::from),
+        // Of `global`, which is read before.
+        timezone: Timezone::default(),
+        exclude: Vec::new(),
     }
 }
 
@@ -150,7 +160,7 @@ pub(super) fn read_topology(reader: &mut Reader<'_>) -> Topology {
 }
 
 /// Names or globs. What can match nothing is a problem: a freeze that matches nothing freezes nothing.
-fn read_patterns(entry: &mut Reader<'_>, key: &'static str) -> Vec<NamePattern> {
+pub(super) fn read_patterns(entry: &mut Reader<'_>, key: &'static str) -> Vec<NamePattern> {
     let mut patterns = Vec::new();
     for text in entry.texts(key).unwrap_or_default() {
         match text.parse::<NamePattern>() {

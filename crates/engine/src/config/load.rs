@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use homeostat_core::{IncidentType, Mode};
+use homeostat_core::{Exclusion, IncidentType, Mode};
 use homeostat_remediate::Policy;
 use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
-use super::{Config, Limits, ListenAddress, detection, queries, remediation, source};
+use super::{Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, queries, remediation, source};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -110,6 +110,7 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
     let replicas = queries::read_replicas(&mut reader, &params, &subjects);
     let rollouts = queries::read_rollouts(&mut reader, &params, subjects.kind);
     let detection = detection::read(&mut reader, base);
+    let detection = Detection { timezone: times.timezone, exclude: times.exclude, ..detection };
     if times.retrain_every.is_some() && detection.bundle.is_some() {
         let place = reader.place_of("bundle");
         reader.problem(
@@ -165,6 +166,8 @@ struct Times {
     retrain_every: Option<Duration>,
     offset: Duration,
     scrape_interval: Duration,
+    timezone: Timezone,
+    exclude: Vec<Exclusion>,
 }
 
 impl Default for Times {
@@ -177,6 +180,8 @@ impl Default for Times {
             retrain_every: None,
             offset: Duration::from_secs(30),
             scrape_interval: Duration::from_secs(30),
+            timezone: Timezone::default(),
+            exclude: Vec::new(),
         }
     }
 }
@@ -223,6 +228,8 @@ impl Times {
             retrain_every,
             offset,
             scrape_interval: reader.duration("scrape_interval").unwrap_or(default.scrape_interval),
+            timezone: reader.parsed("timezone").unwrap_or_default(),
+            exclude: exclude::read(reader),
         }
     }
 }

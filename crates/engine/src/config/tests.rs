@@ -279,3 +279,22 @@ fn keys_and_values_of_queries_under_their_old_names_are_read_with_a_warning() {
     assert_eq!(warned("absent is now called on_missing"), 2, "{:?}", loaded.warnings);
     assert_eq!(warned("hole is now called gap"), 1, "{:?}", loaded.warnings);
 }
+
+#[test]
+fn an_unknown_time_zone_and_a_time_that_ends_before_it_starts_are_told_with_their_place() {
+    let problems = load_text(&format!("{GOOD}global:\n  timezone: Europe/Berlim\n")).expect_err("no zone");
+    assert!(
+        problems[0].starts_with("7:") && problems[0].contains("global.timezone: unknown time zone"),
+        "{problems:?}"
+    );
+    assert!(problems[0].ends_with("did you mean Europe/Berlin?"), "{problems:?}");
+    let exclude = |text: &str| load_text(&format!("{GOOD}global:\n  exclude: [{{{text}}}]\n"));
+    let problems =
+        exclude("from: 2026-11-03T12:00:00Z, to: 2026-11-03T10:00:00Z").expect_err("it ends before it starts");
+    assert!(problems[0].contains("global.exclude[0].to: must be after from"), "{problems:?}");
+    let problems = exclude("from: 2026-11-03T12:00:00Z").expect_err("no end");
+    assert!(problems[0].contains("global.exclude[0]"), "{problems:?}");
+    let config = exclude("from: 2026-11-03T10:00:00Z, to: 2026-11-03T12:00:00Z, workloads: [cart]").expect("a config");
+    let found = &config.detection.exclude[0];
+    assert_eq!((found.reason.as_str(), found.scope().as_str()), ("global.exclude", "cart of every namespace"));
+}

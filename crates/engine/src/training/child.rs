@@ -11,12 +11,13 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
-use homeostat_core::sha256_hex;
+use homeostat_core::{Exclusion, sha256_hex};
 use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::PrometheusSource;
+use homeostat_journal::Journal;
 use serde::{Deserialize, Serialize};
 
-use super::{Trained, recipe};
+use super::{PastIncidents, Trained, past_incidents, recipe};
 use crate::calibration::calibration_of;
 use crate::clock;
 use crate::config::{self, Config, Detection};
@@ -26,6 +27,8 @@ use crate::training::purpose::Purpose;
 
 /// Where the bundle is written, in the storage directory; gone when it is loaded.
 const DIRECTORY: &str = "training";
+/// What the training leaves out beside what the config says, in the same directory.
+const PAST_INCIDENTS: &str = "past-incidents.json";
 /// How often the training looks whether the service that started it is still there.
 const LOOK_FOR_PARENT: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,8 @@ pub(crate) struct ChildTrainer {
     /// The file that `config` was read from.
     file: PathBuf,
     config: Arc<Config>,
+    /// Where past incidents are.
+    journal: Arc<Journal>,
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +59,9 @@ pub(crate) struct TrainModelsArgs {
     expect: String,
     #[arg(long)]
     purpose: Purpose,
+    /// Times that models don't learn, beside those of the config: JSON.
+    #[arg(long)]
+    left_out: PathBuf,
 }
 
 /// What the training says on its standard output when it is done.
@@ -75,8 +83,29 @@ fn digest(config: &Config) -> String {
 
 impl ChildTrainer {
     /// Of the config that was read from this file.
-    pub(crate) fn new(file: &Path, config: Arc<Config>) -> Self {
-        Self { file: file.to_owned(), config }
+    pub(crate) fn new(file: &Path, config: Arc<Config>, journal: Arc<Journal>) -> Self {
+        Self { file: file.to_owned(), config, journal }
+    }
+
+    /// What the journal knows of incidents in the history. A journal that can't be read keeps nobody from being watched.
+    fn past_incidents(&self) -> Vec<Exclusion> {
+        let end = source::history_end(&self.config);
+        let local_time = &self.config.detection.timezone.local_time;
+        let found = match self.journal.incidents() {
+            Ok(incidents) => past_incidents(&incidents, end - self.config.history, end, local_time),
+            Err(error) => {
+                tracing::warn!(%error, "past incidents can't be read; models learn them as if they were usual");
+                PastIncidents::default()
+            }
+        };
+        for exclusion in &found.exclusions {
+            let (from, to, reason) = (exclusion.from, exclusion.to, &exclusion.reason);
+            tracing::info!(subject = exclusion.scope(), %from, %to, reason, "a past incident isn't learned");
+        }
+        for subject in &found.too_many {
+            tracing::warn!(%subject, "more than a tenth of the history is incidents, so they are learned as usual");
+        }
+        found.exclusions
     }
 
     async fn try_train(&self, dir: &Path, purpose: Purpose) -> anyhow::Result<Result<Trained, NotTrained>> {
@@ -86,6 +115,9 @@ impl ChildTrainer {
         }
         std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
         let bundle = dir.join("bundle");
+        let left_out = dir.join(PAST_INCIDENTS);
+        std::fs::write(&left_out, serde_json::to_vec(&self.past_incidents())?)
+            .with_context(|| format!("writing {}", left_out.display()))?;
         // Not by its path, where a newer version may have been put meanwhile.
         let program =
             if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
@@ -95,6 +127,7 @@ impl ChildTrainer {
             .args(["--output".as_ref(), bundle.as_os_str()])
             .args(["--expect", &digest(&self.config)])
             .args(["--purpose", purpose.name()])
+            .args(["--left-out".as_ref(), left_out.as_os_str()])
             .args(crate::logging::flags())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -160,6 +193,10 @@ async fn train(args: &TrainModelsArgs) -> Result<(), NotTrained> {
         return Err(NotTrained::Never(why.to_owned()));
     }
     config.detection.onnx_library = None;
+    let left_out = std::fs::read(&args.left_out).context("reading past incidents").map_err(not_yet)?;
+    let left_out: Vec<Exclusion> =
+        serde_json::from_slice(&left_out).context("reading past incidents").map_err(not_yet)?;
+    config.detection.exclude.extend(left_out);
     let prometheus = PrometheusSource::new(source::config_of(&config).map_err(never)?)
         .map_err(|error| NotTrained::Never(error.to_string()))?;
     let trained = source::train_on_history(&config, &prometheus, args.purpose).await?;
@@ -205,7 +242,10 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use homeostat_journal::Note;
+
     use super::*;
+    use crate::training::past_incidents::tests::incident;
 
     #[test]
     fn answers_survive_the_way_between_the_processes() {
@@ -228,5 +268,23 @@ mod tests {
         assert_eq!(config("mode: recommend\nonnx: {library: /lib/x.so}\n"), plain);
         assert_ne!(config("global: {history: 7d}\n"), plain);
         assert_ne!(config("seed: 7\n"), plain);
+        assert_ne!(config("global: {timezone: Europe/Berlin}\n"), plain);
+    }
+
+    #[test]
+    fn past_incidents_of_the_journal_are_left_out_of_the_training() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("c.yaml");
+        std::fs::write(&file, "datasources: [{url: 'http://127.0.0.1:9090'}]\nqueries: {latency: a}\n")
+            .expect("written");
+        let config = Arc::new(config::load(&file).expect("a config").config);
+        let journal = Arc::new(Journal::in_memory().expect("a journal"));
+        let two_days_ago = clock::now().as_millis() / 1_000 - 2 * 86_400;
+        let fault = incident("cart", two_days_ago, 3_600);
+        journal.note(&Note::Incident(Box::new(fault.clone())), clock::now()).expect("noted");
+        let left_out = ChildTrainer::new(&file, config, journal).past_incidents();
+        assert_eq!(left_out.len(), 1);
+        assert!(left_out[0].is_about(&fault.subject) && left_out[0].holds(fault.opened_at));
+        assert!(left_out[0].reason.contains(fault.id.as_str()), "{}", left_out[0].reason);
     }
 }

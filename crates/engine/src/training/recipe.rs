@@ -5,11 +5,13 @@ use homeostat_core::Seed;
 use homeostat_detect::Recipe;
 
 use super::ensemble_spec;
-use crate::config::{Config, Detection};
+use crate::config::{Config, Detection, Timezone};
 
 /// How models are made again.
 pub(crate) fn recipe(detection: &Detection, config: Option<&Config>) -> anyhow::Result<Recipe> {
     let mut recipe = Recipe::of(&ensemble_spec(detection), detection.share_models, Seed::new(detection.seed));
+    recipe.timezone = (detection.timezone != Timezone::default()).then(|| detection.timezone.name.clone());
+    recipe.left_out.clone_from(&detection.exclude);
     if let Some(config) = config {
         let queries: Result<Vec<_>, _> = config.queries.queries().iter().map(serde_json::to_value).collect();
         recipe.queries = queries.context("a query as JSON")?;

@@ -1,13 +1,19 @@
 //! What a bundle says of itself, for a person.
 
 use std::path::Path;
+use std::time::Duration;
 
+use homeostat_core::{Exclusion, Subject, format_duration};
 use homeostat_detect::{BundleManifest, SubjectEntry};
 
 use super::bytes_text;
+use crate::training::held;
 
 /// Subjects shown; the manifest has all of them.
 const SUBJECTS_SHOWN: usize = 20;
+
+/// Times left out shown; the manifest has all of them.
+const LEFT_OUT_SHOWN: usize = 20;
 
 /// A bundle that was read to its end and is whole.
 pub(super) fn text(path: &Path, manifest: &BundleManifest) -> String {
@@ -47,20 +53,50 @@ pub(super) fn text(path: &Path, manifest: &BundleManifest) -> String {
         let expr: String = of("expr").split_whitespace().collect::<Vec<_>>().join(" ");
         lines.push(format!("query       {} = {expr}", of("name")));
     }
+    if let Some(timezone) = &recipe.timezone {
+        lines.push(format!("time zone   {timezone}"));
+    }
+    lines.extend(recipe.left_out.iter().take(LEFT_OUT_SHOWN).map(left_out));
+    if recipe.left_out.len() > LEFT_OUT_SHOWN {
+        lines.push(format!("            … and {} more", recipe.left_out.len() - LEFT_OUT_SHOWN));
+    }
     lines.push(String::new());
-    lines.push("rows    held out    gaps  above threshold  openings  subject".to_owned());
-    lines.extend(manifest.subjects.iter().take(SUBJECTS_SHOWN).map(subject));
+    let is_whole = recipe.left_out.is_empty();
+    lines.push(format!(
+        "rows    held out    gaps  {}above threshold  openings  subject",
+        if is_whole { "" } else { "left out  " }
+    ));
+    let subjects = manifest.subjects.iter().take(SUBJECTS_SHOWN);
+    lines.extend(subjects.map(|entry| {
+        let left_out =
+            if is_whole { String::new() } else { format!("{:>8}  ", time_left_out(manifest, &entry.subject)) };
+        subject(entry, &left_out)
+    }));
     if manifest.subjects.len() > SUBJECTS_SHOWN {
         lines.push(format!("… and {} more", manifest.subjects.len() - SUBJECTS_SHOWN));
     }
     lines.join("\n") + "\n"
 }
 
-fn subject(entry: &SubjectEntry) -> String {
+/// A time that wasn't learned.
+fn left_out(exclusion: &Exclusion) -> String {
+    format!("left out    {} to {}, {}: {}", exclusion.from, exclusion.to, exclusion.scope(), exclusion.reason)
+}
+
+/// How much of a subject's history wasn't learned.
+fn time_left_out(manifest: &BundleManifest, subject: &Subject) -> String {
+    let mut of_subject: Vec<Exclusion> =
+        manifest.recipe.left_out.iter().filter(|exclusion| exclusion.is_about(subject)).cloned().collect();
+    of_subject.sort_by_key(|exclusion| exclusion.from);
+    let held = held(&of_subject, manifest.provenance.history_start, manifest.provenance.history_end);
+    format_duration(Duration::from_secs(held.as_secs()))
+}
+
+fn subject(entry: &SubjectEntry, left_out: &str) -> String {
     let fit = &entry.fit;
     let missing: Vec<String> = entry.missing.iter().map(|(name, why)| format!("; without {name}: {why}")).collect();
     format!(
-        "{:<7} {:<9} {:>4.1} %  {:>13.2} %  {:>8}  {}{}",
+        "{:<7} {:<9} {:>4.1} %  {left_out}{:>13.2} %  {:>8}  {}{}",
         fit.n_fit_rows,
         fit.n_held_out_rows,
         100.0 * fit.gap_share,

@@ -60,6 +60,26 @@ pub(super) const KEYS: &[Described] = &[
         "How long to wait for late samples: a cycle reads up to this long before now.",
     ),
     key("global.scrape_interval", "`30s`", "How often Prometheus scrapes. It sets the rate windows of presets."),
+    of_kind(
+        "global.timezone",
+        "IANA name, such as `Europe/Berlin`",
+        "`UTC`",
+        "The time zone that the services live by. What is usual at which time of the day and day of the week goes by it, daylight saving time included. Everything that is shown stays in UTC.",
+    ),
+    key(
+        "global.exclude",
+        "none",
+        "Times that models don't learn, such as outages and load tests: to training they are gaps. Past incidents of its own `serve` leaves out by itself.",
+    ),
+    of_kind("global.exclude[].from", "RFC 3339 time", "required", "When it starts."),
+    of_kind("global.exclude[].to", "RFC 3339 time, after `from`", "required", "When it ends; exclusive."),
+    key("global.exclude[].reason", "`global.exclude`", "Why, for people; `homeostat check bundle` shows it."),
+    key("global.exclude[].namespaces", "every namespace", "Namespaces it is about: names, or globs such as `shop-*`."),
+    key(
+        "global.exclude[].workloads",
+        "every workload of those namespaces",
+        "Workload names it is about: names, or globs.",
+    ),
     key("datasources", "required", "The metrics: one Prometheus, or a server with the same HTTP API."),
     key("datasources[].name", "`prometheus`", "Its name in logs and metrics."),
     of_kind(
