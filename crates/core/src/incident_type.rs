@@ -77,6 +77,10 @@ incident_types! {
     VersionSkew = "version-skew",
     /// A node fails.
     NodeFailure = "node-failure",
+    /// Its series have ended, while those of others go on. What became of it isn't known.
+    WorkloadGone = "workload-gone",
+    /// All its measurements repeat the same numbers: what it does isn't seen. A fact about the data, not a fault of its own.
+    FrozenData = "frozen-data",
     /// Unusual, and we can't say what.
     Unknown = "unknown",
 }

@@ -41,7 +41,9 @@ pub enum ScoreError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrainError {
     /// Wait, or pull more history.
-    #[error("{detector}: {found} usable rows in the history, {needed} are needed: pull a longer history")]
+    #[error(
+        "{detector}: {found} usable rows in the history, {needed} are needed: pull a longer history, or one with fewer gaps"
+    )]
     TooFewRows {
         /// The detector.
         detector: &'static str,

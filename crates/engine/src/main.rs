@@ -11,6 +11,7 @@ mod closed_loop;
 mod commands;
 mod config;
 mod dataset_input;
+mod endings;
 mod flags;
 mod inputs;
 mod kill_switch;

@@ -78,6 +78,42 @@ fn nobody_is_called_for_a_scrape_gap_nor_for_the_beginning_of_a_file() {
     }
 }
 
+/// Finished rates of three workloads, from row `from` to `to`: their share of the usual in each row, and NaN where there is none.
+fn rates(from: i64, to: i64, share: impl Fn(i64) -> f64) -> String {
+    let mut text = "time,namespace,workload,rps\n".to_owned();
+    for row in (from..to).filter(|row| !share(*row).is_nan()) {
+        for workload in 0..3 {
+            let noise = (row * 7_919 + workload * 331 + row * row % 211).rem_euclid(997) as f64 / 997.0;
+            let _ = writeln!(text, "{},shop,w{workload},{:.4}", START_S + 60 * row, (30.0 + noise) * share(row));
+        }
+    }
+    text
+}
+
+#[test]
+fn rates_that_run_out_beside_a_gap_of_all_call_nobody_and_those_that_fall_by_themselves_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = CONFIG.replace("sum by (namespace, workload) (rate(http_requests_total[5m]))", "rps");
+    std::fs::write(dir.path().join("homeostat.yml"), config).expect("written");
+    std::fs::write(dir.path().join("train.csv"), rates(0, 1_000, |_| 1.0)).expect("written");
+    let output = run(dir.path(), &["train", "train.csv", "--config.file=homeostat.yml", "--output=models"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let gap = |row: i64| match row {
+        1_100..1_105 => 0.9 - 0.2 * (row - 1_100) as f64,
+        1_105..1_115 => f64::NAN,
+        1_115..1_120 => 0.1 + 0.2 * (row - 1_115) as f64,
+        _ => 1.0,
+    };
+    let drop = |row: i64| if (1_100..1_105).contains(&row) { 0.9 - 0.2 * (row - 1_100) as f64 } else { 1.0 };
+    for (name, text, is_called) in
+        [("gap.csv", rates(1_000, 1_200, gap), false), ("drop.csv", rates(1_000, 1_200, drop), true)]
+    {
+        std::fs::write(dir.path().join(name), text).expect("written");
+        let called: Vec<i64> = scored(dir.path(), name).iter().filter(|row| row.2).map(|row| row.0).collect();
+        assert_eq!(!called.is_empty(), is_called, "{name}: called at minutes {called:?}");
+    }
+}
+
 #[test]
 fn a_workload_whose_data_ends_is_told() {
     let dir = trained();
@@ -89,8 +125,11 @@ fn a_workload_whose_data_ends_is_told() {
     std::fs::write(dir.path().join("gone.txt"), gone).expect("written");
     let output = run(dir.path(), &["score", "gone.txt", "--config.file=homeostat.yml", "--bundle=models"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && told.contains("no recent data"), "{told}");
+    assert!(output.status.success() && told.contains("end before the end of the files"), "{told}");
     assert!(told.contains("w1") && !told.contains("w0") && !told.contains("w2"), "{told}");
+    // Its rates run out, and it is gone: one call.
+    let called: Vec<i64> = scored(dir.path(), "gone.txt").iter().filter(|row| row.2).map(|row| row.0).collect();
+    assert_eq!(called.len(), 1, "called at minutes {called:?}");
 }
 
 #[test]

@@ -20,5 +20,5 @@ pub use confidence::{Calibration, LabelledOutcome};
 pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
 pub use limits::LimitWatch;
 pub use monitor::{Compared, JudgedRow, Monitor, Observed};
-pub use tracker::{ClusterContext, SubjectRow, Tracker, TrackerTimes};
+pub use tracker::{ClusterContext, SOURCE_GAP_REACH, SubjectRow, Tracker, TrackerTimes};
 pub use typing::{DEVIATING_MIN, TypingContext, incident_type, row_typing, sharpened};

@@ -172,6 +172,9 @@ impl Monitor {
         due.clear();
         self.due = due;
         changes.extend(self.tracker.pass_time(now));
+        if let Some((_, ensemble)) = self.fleet.iter().next() {
+            changes.extend(self.tracker.judge_data(now, ensemble.step(), context));
+        }
         self.rows.forget(self.tracker.open_incidents().map(|incident| &incident.subject));
         Observed { n_scored, changes, unknown_subjects, misfits }
     }
@@ -192,6 +195,12 @@ impl Monitor {
         self.fleet.replace(restarted);
         self.tracker.rewind(at);
         self.rows.rewind(at);
+    }
+
+    /// The source is known to have a gap that begins at most [`SOURCE_GAP_REACH`](crate::SOURCE_GAP_REACH) after this moment; a file
+    /// shows it beforehand.
+    pub fn expect_source_gap(&mut self, at: Timestamp) {
+        self.tracker.expect_source_gap(at);
     }
 
     /// A subject's ensemble.

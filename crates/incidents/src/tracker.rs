@@ -18,6 +18,8 @@ use crate::limits::LimitWatch;
 mod attribution;
 mod cause;
 mod context;
+mod data_fault;
+mod data_faults;
 mod evidence;
 mod excursion;
 mod open;
@@ -26,11 +28,15 @@ mod recorded;
 mod reminder;
 mod replicas;
 mod row_means;
+mod row_memory;
+mod source_edge;
 mod standing;
 mod watch;
 
 use cause::Causes;
 use open::{Known, Open};
+pub use source_edge::SOURCE_GAP_REACH;
+use source_edge::{SourceEdge, is_explained};
 use watch::{EventKey, Watch, score_of};
 
 /// The tracker's options but for its [`Hysteresis`].
@@ -143,12 +149,17 @@ pub struct Tracker {
     times: TrackerTimes,
     calibration: Calibration,
     watches: BTreeMap<Subject, Watch>,
+    /// Where most subjects lost data, or had it again, last.
+    source_edge: SourceEdge,
+    /// Since when there have been rows of most subjects.
+    answers_since: Option<Timestamp>,
 }
 
 impl Tracker {
     /// A tracker without incidents. `hysteresis` is the rule the thresholds were trained for.
     pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
-        Self { hysteresis, times, calibration, watches: BTreeMap::new() }
+        let (source_edge, answers_since) = (SourceEdge::default(), None);
+        Self { hysteresis, times, calibration, watches: BTreeMap::new(), source_edge, answers_since }
     }
 
     /// The rule by which incidents open and close.
@@ -156,9 +167,9 @@ impl Tracker {
         &self.hysteresis
     }
 
-    /// Open and stale incidents, by subject.
+    /// Open and stale incidents, by subject; those that tell of data come last.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.watches.values().filter_map(|watch| watch.open.as_ref().map(Open::incident))
+        self.watches.values().filter_map(|watch| watch.open.as_ref().map(Open::incident)).chain(self.data_incidents())
     }
 
     /// Everything that must survive a restart, as JSON: without it, a fault everybody got used to would be forgotten open.
@@ -214,6 +225,8 @@ impl Tracker {
             // A moment of the past, seen again.
             return Vec::new();
         }
+        let new = self.watches.values().filter(|watch| watch.seen_at() == Some(at));
+        self.source_edge.take(at, new.map(|watch| watch.memory.edge()));
         candidates.sort_by_key(|row| row.subject);
         let mut changes = self.pass_time(as_of);
         self.resolve(at, &mut changes);
@@ -241,6 +254,17 @@ impl Tracker {
         }
         self.watches.retain(|_, watch| !watch.is_forgotten(now));
         changes
+    }
+
+    /// The source is known to have a gap that begins at most [`SOURCE_GAP_REACH`] after this moment: what is too small until then is
+    /// laid to it. Only who has the rows to come can know that.
+    pub(crate) fn expect_source_gap(&mut self, at: Timestamp) {
+        self.source_edge.expect(at);
+    }
+
+    /// When most subjects lost data at the same moment last, and it wasn't they who were at fault.
+    pub fn source_lost_at(&self) -> Option<Timestamp> {
+        self.source_edge.lost_at()
     }
 
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
@@ -278,6 +302,12 @@ impl Tracker {
             let is_whole = watch.is_some_and(Watch::is_whole);
             let score = watch.and_then(|watch| score_of(&row, &watch.excursion)).unwrap_or(Score::ZERO);
             let opening = Open::new(row, at, score, self.times.stale_after, is_whole);
+            // Facts about the source and its data, not faults of the subject.
+            let is_frozen = watch.is_some_and(|watch| watch.data_fault.is_some());
+            if is_frozen || (self.source_edge.is_near(at) && is_explained(&row)) {
+                self.explain(row.subject, at);
+                continue;
+            }
             if !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
                 let causes = if opening.is_load() {
                     Causes::of_callers(row.subject, &self.watches, &context.topology)

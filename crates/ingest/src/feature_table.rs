@@ -139,6 +139,14 @@ impl FeatureTable {
             None => self.usual_step()?,
         };
         let (start, end) = self.range().ok_or(TableError::Empty)?;
+        if self.empty_columns().count() == self.features.len() {
+            return Err(TableError::Empty);
+        }
+        let unknown = self.features.iter().zip(&positions).filter(|(_, position)| position.is_none());
+        let unknown: Vec<&str> = unknown.map(|(name, _)| name.as_str()).collect();
+        if !unknown.is_empty() {
+            tracing::warn!(columns = unknown.join(", "), "the models don't know these columns; they are ignored");
+        }
         for name in self.empty_columns() {
             tracing::warn!(column = name, "the column is empty; it is ignored");
         }

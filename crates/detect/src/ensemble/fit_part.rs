@@ -30,6 +30,20 @@ pub(super) fn fit_part(history: &Window) -> Result<(usize, Scaler, ExtractedFeat
     Ok((n_fit, scaler, extracted))
 }
 
+/// From one end of a history so many rows of it, as one of this number, may be without any data: a rate has none in its first
+/// minutes. With more, the subject began or ended within the history, and two thirds of its own time are what it is fitted on, not
+/// two thirds of everybody's, in which it may hardly have been there.
+const EMPTY_SHARE_MAX: usize = 10;
+
+/// The part of a history in which the subject was measured, where that is clearly less than all of it.
+pub(super) fn measured_part(history: &Window) -> Option<Window> {
+    let n_steps = history.grid().n_steps();
+    let first = (0..n_steps).find(|idx| has_data(history, *idx))?;
+    let end = (0..n_steps).rev().find(|idx| has_data(history, *idx))? + 1;
+    let empty_max = n_steps / EMPTY_SHARE_MAX;
+    (first > empty_max || n_steps - end > empty_max).then(|| history.slice_steps(first, end))?
+}
+
 pub(super) fn has_data(window: &Window, step_idx: usize) -> bool {
     window.row(step_idx).iter().any(|value| !value.is_nan())
 }

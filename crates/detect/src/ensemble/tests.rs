@@ -274,6 +274,23 @@ fn a_history_of_constants_and_one_of_gaps_train_or_say_why_not() {
 }
 
 #[test]
+fn a_subject_that_began_or_ended_within_the_history_is_trained_on_its_own_time() {
+    let (all, rows) = (noise(3, 600), 200..600);
+    let mut late = all.clone();
+    late.slice_mut(ndarray::s![..200, ..]).fill(f64::NAN);
+    let mut ended = all.clone();
+    ended.slice_mut(ndarray::s![400.., ..]).fill(f64::NAN);
+    let own = |range: std::ops::Range<usize>| window(range.start, all.slice(ndarray::s![range, ..]).to_owned());
+    for (whole, own) in [(late, own(rows)), (ended, own(0..400))] {
+        let train = |history: &Window| Ensemble::train(&two(), history, Seed::new(7)).expect("enough of its own");
+        let (mut of_whole, mut of_own) = (train(&window(0, whole)), train(&own));
+        let next = live(600, 40, 20..30);
+        assert_eq!(of_whole.threshold_nats(), of_own.threshold_nats());
+        assert_eq!(of_whole.assess(&next), of_own.assess(&next));
+    }
+}
+
+#[test]
 fn a_column_that_is_empty_throughout_takes_no_detector_away() {
     let with_empty =
         |values: Array2<f64>| {

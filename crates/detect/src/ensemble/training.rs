@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use homeostat_core::{Assessment, DetectorVote, RawScore, Scoring, Seed, Timestamp, Window};
 
-use super::fit_part::{NAME, fit_part, has_data};
+use super::fit_part::{NAME, fit_part, has_data, measured_part};
 use super::spec::EnsembleSpec;
 use super::{
     AssessedRow, DetectorFit, Ensemble, FitReport, Member, MissingDetector, SharedModels, explain, missing_vote, vote,
@@ -53,6 +53,8 @@ impl Ensemble {
             return Err(TrainError::BadOption { detector: NAME, why: why.to_owned() });
         }
         shared.check(history)?;
+        let measured = measured_part(history);
+        let history = measured.as_ref().unwrap_or(history);
         let (n_fit, scaler, extracted) = fit_part(history)?;
         let local_time = spec.local_time.between(history.grid().start(), history.grid().end() + LOCAL_TIME_AHEAD);
         let extracted = extracted.in_local_time(local_time.clone());

@@ -16,6 +16,7 @@ use homeostat_ingest::UNNAMED;
 use crate::calibration::calibration_of;
 use crate::config::{self, Config};
 use crate::dataset_input::DatasetRows;
+use crate::endings;
 use crate::inputs::{self, FilesArgs};
 use crate::{source, training};
 
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
         None => (of_columns(args, &bundle.ensembles)?, ClusterContext::default()),
     };
     let known = known(windows, &bundle.ensembles)?;
-    tell_silent(&known);
+    endings::tell_subjects(&known);
     let calibration = config.as_ref().map_or_else(
         || Calibration::from_json(&bundle.calibration_json).context("the bundle's calibration.json"),
         calibration_of,
@@ -78,9 +79,15 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     source::warn_of_other_rule(&bundle, opening);
     let tracker = Tracker::new(opening, TrackerTimes::default(), calibration.clone());
     let mut monitor = Monitor::new(from_the_beginning(bundle.ensembles, &known), tracker);
-    let n_rows = score(&mut monitor, &known, &context, &calibration, &mut output)?;
+    let counts = score(&mut monitor, &known, &context, &calibration, &mut output)?;
     output.finish()?;
-    tracing::info!(rows = n_rows, subjects = known.len(), "scored");
+    let Counts { n_rows, n_scored, n_calls } = counts;
+    tracing::info!(rows = n_rows, scored = n_scored, alerts = n_calls, subjects = known.len(), "scored");
+    if n_scored == 0 && n_rows > 0 {
+        tracing::warn!(
+            "no row has a score: a score needs rows with most of the features that the models were trained on"
+        );
+    }
     Ok(())
 }
 
@@ -162,25 +169,6 @@ fn known(windows: Vec<Window>, ensembles: &BTreeMap<Subject, Ensemble>) -> anyho
     Ok(known)
 }
 
-/// Rows without any measurement at the end of a file that are worth a word: half an hour of minutes is no late sample.
-const SILENT_ROWS_MIN: usize = 30;
-
-/// Says which workloads have no data any more: no row of theirs can be scored, and that isn't the same as being well.
-fn tell_silent(windows: &[Window]) {
-    for window in windows {
-        let n_steps = window.grid().n_steps();
-        let is_measured = |step_idx: &usize| window.row(*step_idx).iter().any(|value| !value.is_nan());
-        let n_silent = match (0..n_steps).rev().find(is_measured) {
-            Some(newest) => n_steps - 1 - newest,
-            None => n_steps,
-        };
-        if n_silent >= SILENT_ROWS_MIN.min(n_steps) && n_silent > 0 {
-            let since = window.grid().at(n_steps - n_silent);
-            tracing::warn!(subject = %window.subject(), %since, rows = n_silent, "no recent data; nothing is scored");
-        }
-    }
-}
-
 /// All detectors of all models, each once.
 fn detectors(ensembles: &BTreeMap<Subject, Ensemble>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -195,23 +183,41 @@ fn detectors(ensembles: &BTreeMap<Subject, Ensemble>) -> Vec<String> {
     names
 }
 
-/// Row by row, all subjects of a moment together, as the service sees them. Gives how many rows there were.
+/// What there was, for the summary.
+struct Counts {
+    n_rows: usize,
+    n_scored: usize,
+    /// Rows at which somebody would have been called.
+    n_calls: usize,
+}
+
+/// Row by row, all subjects of a moment together, as the service sees them.
 fn score(
     monitor: &mut Monitor,
     windows: &[Window],
     context: &ClusterContext,
     calibration: &Calibration,
     output: &mut Output,
-) -> anyhow::Result<usize> {
-    let n_steps = windows.first().map_or(0, |window| window.grid().n_steps());
-    let mut n_rows = 0;
-    for step_idx in 0..n_steps {
+) -> anyhow::Result<Counts> {
+    let (mut counts, mut told_loss) = (Counts { n_rows: 0, n_scored: 0, n_calls: 0 }, None);
+    for (step_idx, is_before_gap) in endings::before_source_gaps(windows).into_iter().enumerate() {
         let rows: Vec<Window> =
             windows.iter().filter_map(|window| window.slice_steps(step_idx, step_idx + 1)).collect();
         let Some(at) = rows.first().map(|row| row.grid().end()) else { break };
+        if is_before_gap {
+            monitor.expect_source_gap(at);
+        }
         let observed = monitor.observe(at, &rows, context);
         if let Some((subject, misfit)) = observed.misfits.first() {
             bail!("{subject}: {misfit}");
+        }
+        let lost_at = monitor.tracker().source_lost_at();
+        if lost_at > told_loss {
+            told_loss = lost_at;
+            tracing::warn!(
+                %at,
+                "most subjects lost data at the same moment; what is too small beside that gap is laid to the source, not to them"
+            );
         }
         let calling = observed.changes.iter().filter(|change| change.notifies());
         let called: BTreeSet<&Subject> = calling.map(|change| &change.incident().subject).collect();
@@ -221,6 +227,9 @@ fn score(
             // A row of gaps gives the assessment of an earlier row again: it has none of its own.
             let newest = monitor.ensemble(subject).and_then(Ensemble::last).filter(|last| last.assessment.at == at);
             let assessment = newest.map(|last| &last.assessment);
+            counts.n_rows += 1;
+            counts.n_scored += usize::from(assessment.is_some_and(|assessment| assessment.score().is_some()));
+            counts.n_calls += usize::from(called.contains(subject));
             output.write(&ScoredRow {
                 subject,
                 at,
@@ -232,8 +241,7 @@ fn score(
                 open: open.contains(subject),
                 votes: assessment.map_or(&[], |assessment| &assessment.votes),
             })?;
-            n_rows += 1;
         }
     }
-    Ok(n_rows)
+    Ok(counts)
 }

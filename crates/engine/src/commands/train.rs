@@ -13,6 +13,7 @@ use crate::calibration::{calibration, calibration_of};
 use crate::clock;
 use crate::config::{self, Config, Detection, Interval};
 use crate::dataset_input::DatasetRows;
+use crate::endings;
 use crate::inputs::{self, Answers, FilesArgs};
 use crate::outcome::{Outcome, print};
 use crate::progress::{Progress, Unit, seconds_text};
@@ -219,10 +220,9 @@ fn begin(args: &TrainArgs, config: Option<&Config>, kept: &Checkpoint) -> Run {
 
 async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp) -> anyhow::Result<Input> {
     let Some(config) = config else {
-        return Ok(Input {
-            histories: Box::new(inputs::tables(&args.files, None, DatasetRows::Training)?),
-            source: inputs::names(&args.files),
-        });
+        let windows = inputs::tables(&args.files, None, DatasetRows::Training)?;
+        endings::tell_features(&windows);
+        return Ok(Input { histories: Box::new(windows), source: inputs::names(&args.files) });
     };
     let (source, answers): (String, Answers) = match &args.input {
         Some(input) => {
@@ -243,7 +243,9 @@ async fn input(args: &TrainArgs, config: Option<&Config>, history_end: Timestamp
         }
     };
     let (start, end) = source::range(config, &answers.matrices)?;
-    Ok(Input { source, histories: Box::new(source::history_windows(config, &answers, start, end)?) })
+    let windows = source::history_windows(config, &answers, start, end)?;
+    endings::tell_features(&windows);
+    Ok(Input { source, histories: Box::new(windows) })
 }
 
 fn dry_run(args: &TrainArgs, detection: &Detection, input: &Input) -> String {

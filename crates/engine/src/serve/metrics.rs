@@ -84,6 +84,8 @@ pub(crate) struct Metrics {
     pub(crate) oldest_sample_timestamp_seconds: Gauge,
     /// Subjects with a model and without a recent sample.
     pub(crate) subjects_blind: Gauge,
+    /// Subjects whose series have ended while those of others go on.
+    pub(crate) subjects_gone: Gauge,
     /// 1 for the state that the source is in, 0 for those it was in before.
     source_state: Family<StateLabel, Gauge>,
     /// Series of the latest cycle that were too many.
@@ -173,6 +175,12 @@ impl Metrics {
                 all,
                 "subjects_blind",
                 "Subjects with a model that had no sample in the last five steps",
+                Gauge::default(),
+            ),
+            subjects_gone: add(
+                all,
+                "subjects_gone",
+                "Subjects in a workload-gone incident: their series have ended while those of others go on",
                 Gauge::default(),
             ),
             source_state: add(

@@ -309,6 +309,7 @@ impl Service {
         let since = at - blind_after(self.config.step);
         let ages = {
             let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+            self.metrics.subjects_gone.set(monitor.tracker().n_gone() as i64);
             self.ages.sum_up(monitor.subjects(), since)
         };
         let seconds = |at: Option<Timestamp>| at.map_or(0, |at| at.as_millis() / 1000);

@@ -59,6 +59,9 @@ impl Action for Restart {
             IncidentType::DependencyFailure | IncidentType::NetworkPartition => {
                 add("a restart doesn't heal what is elsewhere, and costs the capacity that is left");
             }
+            IncidentType::WorkloadGone | IncidentType::FrozenData => {
+                add("nothing is measured there, so nobody can see whether a restart helps");
+            }
             IncidentType::OomKilled
             | IncidentType::MemoryLeak
             | IncidentType::CpuSpike

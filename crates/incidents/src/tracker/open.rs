@@ -23,7 +23,7 @@ use crate::typing::{
 };
 
 /// Subjects listed as affected: a page that lists more helps nobody, and it bounds the incident's size.
-const AFFECTED_MAX: usize = 64;
+pub(super) const AFFECTED_MAX: usize = 64;
 
 /// A stale incident is open again when its data is at most this share of the staleness time old: where data always lags by about
 /// that time, an incident must not go stale and come back at every step.

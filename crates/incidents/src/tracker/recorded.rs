@@ -23,8 +23,12 @@ impl Tracker {
             watch.rewind(now);
             watch.open.take_if(|open| is_over(&open.incident().id));
         }
+        self.drop_data_incidents(&is_over);
         let mut ended = Vec::new();
         for mut incident in recorded {
+            if self.take_up_data_incident(&incident) {
+                continue;
+            }
             let watch = self.watches.entry(incident.subject.clone()).or_default();
             match &mut watch.open {
                 Some(open) if open.incident().id == incident.id => open.catch_up(incident),

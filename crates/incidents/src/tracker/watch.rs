@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::SubjectRow;
 use super::TrackerTimes;
+use super::data_fault::DataFault;
 use super::excursion::Excursion;
 use super::open::Open;
 use super::reminder::repeat_interval;
 use super::row_means::RowMeans;
+use super::row_memory::RowMemory;
 use crate::replica_watch::OutlierReplica;
 
 /// Confidence was measured where the rows before an incident were whole. For so many rows after a gap it is unknown: as far as
@@ -20,7 +22,7 @@ const LOOK_BACK_ROWS: u32 = 20;
 
 /// A subject without an incident that has had no row for so long is forgotten: nothing it remembers still means anything, and
 /// clusters make new names every day.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
+pub(super) const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Watch {
@@ -49,6 +51,15 @@ pub(super) struct Watch {
     /// Most features that a row of it had.
     #[serde(default)]
     n_present_max: usize,
+    /// What is wrong with its data, if that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) data_fault: Option<DataFault>,
+    /// When its series came back lately, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    returns: Vec<Timestamp>,
+    /// What its rows were like.
+    #[serde(skip)]
+    pub(super) memory: RowMemory,
 }
 
 /// Which planned event it is: one of the same name may come every week.
@@ -76,11 +87,35 @@ impl Watch {
     /// Forgets that rows later than `at` were seen.
     pub(super) fn rewind(&mut self, at: Timestamp) {
         self.seen_at = self.seen_at.map(|seen_at| seen_at.min(at));
+        if let Some(fault) = &mut self.data_fault {
+            fault.since = fault.since.min(at);
+        }
     }
 
     /// Rows up to `at` were seen elsewhere.
     pub(super) fn has_been_seen_until(&mut self, at: Timestamp) {
         self.seen_at = self.seen_at.max(Some(at));
+    }
+
+    /// Its newest row.
+    pub(super) fn seen_at(&self) -> Option<Timestamp> {
+        self.seen_at
+    }
+
+    /// Its series ended for so long that nobody waits for them.
+    pub(super) fn forget_rows(&mut self) {
+        self.seen_at = None;
+    }
+
+    /// Its series are back at `now`; what was longer than `span` ago doesn't matter any more.
+    pub(super) fn returned(&mut self, now: Timestamp, span: Duration) {
+        self.returns.retain(|at| now.since(*at) <= span);
+        self.returns.push(now);
+    }
+
+    /// How often its series came back since this moment.
+    pub(super) fn returned_since(&self, since: Timestamp) -> usize {
+        self.returns.iter().filter(|at| **at >= since).count()
     }
 
     /// Whether a row of this moment is news.
@@ -101,6 +136,7 @@ impl Watch {
     /// Takes the next row into the rule, and into the incident, if there is one. `as_of` is when the row is looked at.
     pub(super) fn take_row(&mut self, row: &SubjectRow<'_>, as_of: Timestamp, rule: &Hysteresis, times: &TrackerTimes) {
         self.seen_at = Some(row.row.assessment.at);
+        self.memory.push(row.row.assessment.at, row.step, &row.row.features);
         let n_present = row.row.features.iter().filter(|state| state.value.is_some()).count();
         self.n_present_max = self.n_present_max.max(n_present);
         // Some features come and go by themselves, as ratios do without traffic.
@@ -149,7 +185,9 @@ impl Watch {
     /// Whether it is to be forgotten.
     pub(super) fn is_forgotten(&self, now: Timestamp) -> bool {
         let newest = self.seen_at.max(self.compared_at);
-        self.open.is_none() && newest.is_none_or(|newest| now.since(newest) > FORGOTTEN_AFTER)
+        self.open.is_none()
+            && self.data_fault.is_none()
+            && newest.is_none_or(|newest| now.since(newest) > FORGOTTEN_AFTER)
     }
 
     /// Whether replicas that are unlike the others keep its incident open. What they alone opened stays until they were seen to be

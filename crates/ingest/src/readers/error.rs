@@ -51,7 +51,9 @@ pub enum ReadError {
         after: Timestamp,
     },
     /// Two values for one series and moment.
-    #[error("{series}: two values at {at}, {first} and {second}; two series have the same labels, keep one of them")]
+    #[error(
+        "{series}: two values at {at}, {first} and {second}; keep one of them: two rows are of the same time, or two series have the same labels"
+    )]
     Duplicate {
         /// The series.
         series: String,

@@ -22,6 +22,8 @@ use crate::serve::live::Live;
 use crate::serve::snapshot::SnapshotReader;
 use crate::training::child::testing::OwnProcess;
 
+mod gone;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the Prometheus of a test answers.
