@@ -10,8 +10,10 @@ use crate::budget::FalseAlarmBudget;
 use crate::hysteresis::{Gate, Hysteresis};
 use crate::look_ahead::look_ahead;
 
+mod before;
 mod recent;
 
+use before::Before;
 use recent::Recent;
 
 /// How far one false alarm moves the logarithm of the threshold, at a budget of one a day. On labelled data .05 was too slow
@@ -104,7 +106,8 @@ pub struct InitialThreshold {
 /// `η · .65 B · Δt` a row (B the budget a day, Δt the row's share of a day). In between nothing moves: true incidents every day don't mute themselves.
 ///
 /// Rows of an open alarm count once an hour, so an ongoing incident isn't learned; after six hours each hour counts fully.
-/// The shift is bounded both ways.
+/// The shift is bounded both ways. When an alarm that lasted has become usual to the detectors, the threshold goes back to where it was before, or to a
+/// quarter above what is usual now.
 ///
 /// Constant time and memory for each row; no state but this, saved as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +134,8 @@ pub struct AlarmThreshold {
     rate_per_day: f64,
     per_day: f64,
     row_days: f64,
+    /// Where it was before an alarm that may have lifted it.
+    before: Option<Box<Before>>,
 }
 
 /// An alarm that isn't over.
@@ -173,6 +178,7 @@ impl AlarmThreshold {
             rate_per_day: per_day,
             per_day,
             row_days: step.as_secs_f64() / 86_400.0,
+            before: None,
         }
     }
 
@@ -185,6 +191,7 @@ impl AlarmThreshold {
             alarm: None,
             rising: false,
             rate_per_day: self.per_day,
+            before: None,
             ..self.clone()
         }
     }
@@ -197,12 +204,13 @@ impl AlarmThreshold {
 
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.recent.heap_bytes() + self.recent_nats.capacity() * size_of::<f64>()
+        let before = self.before.as_ref().map_or(0, |before| size_of::<Before>() + before.heap_bytes());
+        self.recent.heap_bytes() + self.recent_nats.capacity() * size_of::<f64>() + before
     }
 
     /// Whether its parts fit each other; one that was read from a file may not.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.recent.is_consistent()
+        self.recent.is_consistent() && self.before.as_ref().is_none_or(|before| before.is_consistent())
     }
 
     /// Where it is now, in nats.
@@ -238,6 +246,9 @@ impl AlarmThreshold {
             self.recent.skip();
         }
         let alarms = self.gate.opens(&self.hysteresis);
+        if alarms && self.alarm.is_none() && self.before.is_none() {
+            self.before = Some(Box::new(Before::new(threshold, self.shift_log, self.recent.clone())));
+        }
         if let Some(mut alarm) = self.alarm.take().or_else(|| alarms.then(Alarm::default)) {
             alarm.take_row(alarms.then(|| self.hysteresis.opening_level(&self.recent_nats)));
             let is_over = alarm.calm_rows >= self.pause_rows;
@@ -252,7 +263,23 @@ impl AlarmThreshold {
             self.alarm = (!is_over).then_some(alarm);
         }
         self.shift_log = shift.clamp(SHIFT_LOG_MIN, SHIFT_LOG_MAX);
+        self.settle(nats);
         threshold
+    }
+
+    /// Comes down again when what an alarm lifted it above has become usual.
+    fn settle(&mut self, nats: f64) {
+        let Some(mut before) = self.before.take() else { return };
+        let lasts = self.alarm.is_some_and(|alarm| alarm.units >= LEARNED_UNITS);
+        let level_nats = self.hysteresis.opening_level(&self.recent_nats);
+        let settled = before.push(nats, level_nats, lasts, self.unit_rows);
+        if let Some(settled) = settled.filter(|settled| *settled < self.threshold_nats()) {
+            self.recent.clone_from(&before.recent);
+            self.shift_log = 0.0;
+            let lift = (settled / self.threshold_nats()).ln();
+            self.shift_log = lift.clamp(before.shift_log.min(0.0), SHIFT_LOG_MAX);
+        }
+        self.before = (!before.is_over()).then_some(before);
     }
 
     /// The count w of an alarm's unit: 0 to 3, with mean 1 for false ones.

@@ -91,7 +91,7 @@ impl Fusion {
     /// Takes the next row's votes, those of all detectors that were trained, at a moment of local time. A row with too few votes leaves the memory as it was:
     /// not knowing is not calm.
     pub(crate) fn push(&mut self, at: Timestamp, votes: &[DetectorVote]) -> Fused {
-        let alert = alert_nats(votes).map(|alert| self.recurrence.discounted(at, alert));
+        let alert = alert_nats(votes).map(|alert| self.recurrence.push(at, alert));
         let threshold_nats = self.alarm_threshold.push(alert);
         let lasting_score = self.lasting.push(at, votes);
         let Some(alert) = alert else {

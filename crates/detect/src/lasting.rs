@@ -101,7 +101,7 @@ impl Lasting {
 
     /// Takes the next row's votes, at a moment of local time. With too few of them the memory stays as it was.
     pub(crate) fn push(&mut self, at: Timestamp, votes: &[DetectorVote]) -> Option<Score> {
-        let lasting = row_nats(votes).map(|nats| self.averages.push(self.recurrence.discounted(at, nats)));
+        let lasting = row_nats(votes).map(|nats| self.averages.push(self.recurrence.push(at, nats)));
         let threshold = self.alarm_threshold.push(lasting);
         lasting.map(|nats| in_units_of(threshold, nats))
     }

@@ -104,6 +104,41 @@ fn a_lasting_new_normal_is_accepted_within_two_days() {
 }
 
 #[test]
+fn what_the_detectors_have_taken_for_usual_blinds_nobody() {
+    let mut held = alarm_threshold("1 per 7d");
+    let mut push = |days: usize, nats: f64| {
+        for _ in 0..days * DAY {
+            held.push(Some(nats));
+        }
+        held.threshold_nats()
+    };
+    let before = push(14, 0.5);
+    // A new level calls for a day, and then the forecast follows; something of it stays.
+    assert!(push(1, 200.0) > 2.0 * before);
+    let after = push(2, 4.0);
+    assert!((after / before - 1.0).abs() < 0.1, "{before} before, {after} after");
+    // The next one is news.
+    for _ in 0..5 {
+        held.push(Some(60.0));
+    }
+    assert!(held.gate.opens(&held.hysteresis));
+}
+
+#[test]
+fn what_stays_far_out_for_good_stays_accepted() {
+    let mut held = alarm_threshold("1 per 7d");
+    for _ in 0..14 * DAY {
+        held.push(Some(0.5));
+    }
+    let mut alarms = 0;
+    for row in 0..10 * DAY {
+        held.push(Some(if row % 7 == 0 { 200.0 } else { 90.0 }));
+        alarms += usize::from(row > 3 * DAY && held.gate.opens(&held.hysteresis));
+    }
+    assert_eq!(alarms, 0);
+}
+
+#[test]
 fn rows_without_a_score_move_nothing() {
     let mut held = alarm_threshold("1 per 7d");
     for _ in 0..DAY {

@@ -208,12 +208,16 @@ fn the_budget_is_roughly_realised_from_training_to_openings() {
             .expect("enough history");
         let rows =
             ensemble.assess_rows(&window(3 * 1440, noise(200 + round, n_days * 1440))).expect("the same features");
-        let (rule, mut gate, mut open) = (Hysteresis::default(), Gate::default(), false);
+        // Either path opens an incident; each has half of the budget.
+        let (rule, mut gates, mut open) = (Hysteresis::default(), [Gate::default(), Gate::default()], false);
         for row in rows {
-            gate.push(&rule, row.assessment.score().map(homeostat_core::Score::value));
-            if !open && gate.opens(&rule) {
+            let scores = [row.assessment.score(), row.assessment.lasting_score()];
+            for (gate, score) in gates.iter_mut().zip(scores) {
+                gate.push(&rule, score.map(homeostat_core::Score::value));
+            }
+            if !open && gates.iter().any(|gate| gate.opens(&rule)) {
                 (open, n_openings) = (true, n_openings + 1);
-            } else if gate.is_calm(&rule) {
+            } else if gates.iter().all(|gate| gate.is_calm(&rule)) {
                 open = false;
             }
         }
