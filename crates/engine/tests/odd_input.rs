@@ -55,7 +55,9 @@ impl Table {
                 let named = if is_named { format!("{subject},") } else { String::new() };
                 let label = if is_labelled { format!(",{}", u8::from(row % 100 > 90)) } else { String::new() };
                 let line = format!("{},{named}{}{label}", START_S + row * self.step_s, cells.join(","));
-                (self.lines)(row, line).iter().for_each(|line| drop(writeln!(text, "{line}")));
+                for line in (self.lines)(row, line) {
+                    let _ = writeln!(text, "{line}");
+                }
             }
         }
         text
@@ -281,8 +283,6 @@ fn try_case(case: &Case, plain_models: &str) -> Vec<String> {
         let args = ["evaluate", "--dataset", ".", "--detectors=residual,dbscan", "--stamps=strict"];
         found.extend(objection(&format!("evaluate {}", case.name), &run(dir, &args), wanted));
     }
-    // For whoever reads the test's output.
-    println!("== {}\n{}{}", case.name, text(&trained), text(&scored));
     found
 }
 
