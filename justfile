@@ -59,6 +59,11 @@ models:
     rm -f models/shop.tar.zst
     cargo run --release -- train datasets/shop --config.file models/shop.yaml --output models/shop.tar.zst --source-date-epoch 1767744000
 
+# Draws the pictures of docs/guides/incidents.md again, after a wanted change of detection.
+pictures *args:
+    cargo build --release --quiet -p homeostat
+    docs/pictures/draw.py --homeostat target/release/homeostat {{args}}
+
 # Licences and advisories.
 deny:
     cargo deny check
