@@ -41,7 +41,7 @@ use store::Store;
 const MANIFEST: &str = "manifest.json";
 
 /// The version of the format this program writes, and the only one it reads: a model of another version scores otherwise.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 const CALIBRATION: &str = "calibration.json";
 const STATE: &str = "state.postcard";

@@ -147,7 +147,7 @@ fn meant(mut candidates: Vec<Candidate>, n_phases: usize) -> Vec<Level> {
     candidates.sort_by(|a, b| a.chance.total_cmp(&b.chance));
     let by_chance = |candidate: &Candidate| candidate.chance * n_phases as f64;
     let is_meant = |(idx, candidate): &(usize, &Candidate)| by_chance(candidate) <= FALSE_SHARE_MAX * (idx + 1) as f64;
-    let n_meant = candidates.iter().enumerate().filter(is_meant).last().map_or(0, |(idx, _)| idx + 1);
+    let n_meant = candidates.iter().enumerate().rfind(is_meant).map_or(0, |(idx, _)| idx + 1);
     let mut levels = vec![Level::default(); n_phases];
     for candidate in &candidates[..n_meant] {
         levels[candidate.phase] = candidate.level;
