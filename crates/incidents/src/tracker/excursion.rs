@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 /// Below this share of its highest, what adds up is over: nothing adds to it any more.
 const FALLEN_SHARE: f64 = 0.5;
 
+/// What was told and has ended is news again if it adds up to so many times what it had reached: a slow leak may pause for some minutes. Less would tell the ups and
+/// downs of one fault.
+const AGAIN_TIMES: f64 = 1.5;
+
 /// The opening rule for the lasting score, and whether somebody knows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Excursion {
@@ -22,20 +26,30 @@ pub(super) struct Excursion {
     /// Whether an incident stands for it, and how many rows have not alarmed since.
     has_incident: bool,
     quiet_rows: u32,
-    /// The highest lasting score since it was calm.
+    /// The highest lasting score since it was calm, and what of that an incident has stood for.
     peak: Option<Score>,
+    #[serde(default)]
+    told_peak: Option<Score>,
 }
 
 impl Excursion {
-    /// Takes the lasting score of the row at this moment; `None` is a row without one. What was told within `same_news` is the same news.
+    /// Takes the lasting score of the row at this moment; `None` is a row without one. What was told within `same_news` is the same news, and so
+    /// is all of it while an incident is open, and until it goes far beyond what it had reached when the incident ended.
     pub(super) fn push(
         &mut self,
         rule: &Hysteresis,
         (at, lasting_score): (Timestamp, Option<Score>),
         same_news: Duration,
+        is_open: bool,
     ) {
         self.gate.push(rule, lasting_score.map(Score::value));
         self.alarms = lasting_score.is_some_and(Score::is_alarming) && self.gate.opens(rule);
+        let is_same_news = self.told_at.is_some_and(|told_at| at.since(told_at) < same_news);
+        if is_open {
+            self.told_peak = if lasting_score > self.peak { lasting_score } else { self.peak };
+        } else if !is_same_news && self.is_beyond_told(lasting_score) {
+            (self.is_told, self.told_peak) = (false, lasting_score);
+        }
         if lasting_score > self.peak {
             self.peak = lasting_score;
         }
@@ -47,9 +61,14 @@ impl Excursion {
         self.quiet_rows = if self.alarms && !falls { 0 } else { self.quiet_rows.saturating_add(1) };
         self.has_incident &= self.quiet_rows < rule.close_rows;
         if self.gate.is_calm(rule) {
-            (self.is_told, self.peak) = (false, None);
+            (self.is_told, self.peak, self.told_peak) = (false, None, None);
         }
-        self.is_told |= self.told_at.is_some_and(|told_at| self.is_news() && at.since(told_at) < same_news);
+        self.is_told |= self.is_news() && is_same_news;
+    }
+
+    fn is_beyond_told(&self, lasting_score: Option<Score>) -> bool {
+        let (Some(score), Some(told)) = (lasting_score, self.told_peak) else { return false };
+        self.alarms && score.value() > AGAIN_TIMES * told.value()
     }
 
     /// Whether the newest row alarms.

@@ -145,7 +145,7 @@ impl Watch {
         let assessment = &row.row.assessment;
         self.gate.push(rule, assessment.score().map(Score::value));
         let lasting = (assessment.at, assessment.lasting_score());
-        self.excursion.push(rule, lasting, repeat_interval(row.step));
+        self.excursion.push(rule, lasting, repeat_interval(row.step), self.open.is_some());
         let means = RowMeans {
             score: score_of(row, &self.excursion),
             alarms: self.gate.opens(rule),

@@ -46,6 +46,18 @@ fn what_a_far_row_opened_ends_with_its_signals_and_not_with_the_averages() {
 }
 
 #[test]
+fn what_adds_up_far_beyond_what_was_told_is_told_again_after_the_incident_has_ended() {
+    let mut play = Play::new();
+    let of = |lasting: f64| Given { lasting, ..given("cart", 0.1, CALM) };
+    assert_eq!(names(&play.steps(10, &[mild(0.3, 3.0)])), [("opened", "cart".into())]);
+    // The leak pauses: the averages fall, though not until all is calm.
+    assert_eq!(names(&play.steps(6, &[of(1.2)])), [("resolved", "cart".into())]);
+    assert!(play.steps(70, &[of(1.2)]).is_empty());
+    assert!(play.steps(5, &[of(4.0)]).is_empty(), "ups and downs of one fault");
+    assert_eq!(names(&play.steps(3, &[of(5.0)])), [("opened", "cart".into())]);
+}
+
+#[test]
 fn a_jump_within_a_slow_incident_notifies_as_it_always_did() {
     let mut play = Play::new();
     play.steps(10, &[mild(0.1, 1.5)]);
