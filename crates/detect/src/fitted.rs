@@ -77,7 +77,7 @@ pub trait Fitted: Detector + Clone + fmt::Debug + Sized {
     /// Scores the rows that wait. `scorings` are those that the rows were taken with.
     fn score_waiting(&mut self, _scorings: &mut Vec<Result<Scoring, ScoreError>>) {}
 
-    /// Asks for the memory that its next score will read ([`crate::look_ahead`]), `n_rows_before` rows of other subjects before its
+    /// Asks for the memory that its next score will read (a hint to the processor), `n_rows_before` rows of other subjects before its
     /// turn: what lies behind a pointer can be asked for only when the pointer is there, so each number asks for a part.
     fn look_ahead(&self, _n_rows_before: usize) {}
 

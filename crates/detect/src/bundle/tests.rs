@@ -109,7 +109,7 @@ fn a_flipped_bit_and_a_missing_file_are_named() {
 fn another_format_says_to_train_again_and_half_a_manifest_is_damaged() {
     let (_room, dir, _) = saved();
     let manifest = fs::read_to_string(dir.join(MANIFEST)).expect("a file");
-    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 5", "\"format\": 4", 1)).expect("room to write");
+    fs::write(dir.join(MANIFEST), manifest.replacen("\"format\": 6", "\"format\": 4", 1)).expect("room to write");
     let error = load(&dir).expect_err("another format");
     assert!(matches!(error, BundleLoadError::OtherFormat { found: 4, .. }));
     assert!(error.to_string().contains("train again"), "{error}");

@@ -95,11 +95,14 @@ impl RowMemory {
         self.moved_at
     }
 
-    /// Whether every feature that usually moves has stood still for too long: since when. Zeros don't count: that nothing happens is
-    /// no standstill of the data.
+    /// Whether every feature that usually moves has stood still for too long: since when. Where one of them rests at zero it may be that nothing
+    /// happens: without requests, the others stand still as well.
     pub(super) fn frozen_since(&self) -> Option<Timestamp> {
-        let is_there = |feature: &&Feature| feature.is_present && feature.usually_moves() && !feature.is_zero();
-        let still_rows = self.features.iter().filter(is_there).map(|feature| feature.still_rows).min()?;
+        let moving = || self.features.iter().filter(|feature| feature.is_present && feature.usually_moves());
+        if moving().any(Feature::is_zero) {
+            return None;
+        }
+        let still_rows = moving().map(|feature| feature.still_rows).min()?;
         let still = self.step.saturating_mul(still_rows);
         let is_frozen = still_rows >= STILL_ROWS && still >= STILL_TIME;
         self.at.filter(|_| is_frozen).map(|at| at - still)
@@ -175,6 +178,10 @@ mod tests {
         let mut idle = memory(200);
         (200..400).for_each(|minute| idle.push(at(minute), STEP, &[state(0.0), state(7.0)]));
         assert_eq!(idle.frozen_since(), None, "no traffic at night");
+        let mut follows = RowMemory::default();
+        (0..200).for_each(|minute| follows.push(at(minute), STEP, &[state(minute as f64), state(0.5 + minute as f64)]));
+        (200..400).for_each(|minute| follows.push(at(minute), STEP, &[state(0.0), state(0.5)]));
+        assert_eq!(follows.frozen_since(), None, "without traffic the processor idles");
         let mut rare = RowMemory::default();
         (0..2_000).for_each(|minute| rare.push(at(minute), STEP, &[state((minute / 5) as f64)]));
         (2_000..2_100).for_each(|minute| rare.push(at(minute), STEP, &[state(1.0)]));
