@@ -82,6 +82,26 @@ impl LocalTime {
         }
     }
 
+    /// The same until this moment, and so many seconds later from it on. Unchanged where that would be farther from UTC than local time ever was.
+    #[must_use]
+    pub fn changed(&self, at: Timestamp, by_s: i32) -> Self {
+        let at_ms = at.as_millis();
+        let mut offsets: Vec<OffsetSince> = self.clone().into();
+        match offsets.first_mut() {
+            // It holds before its moment, too.
+            Some(first) => first.since_ms = i64::MIN,
+            None => offsets.push(OffsetSince { since_ms: i64::MIN, offset_s: 0 }),
+        }
+        let n_before = offsets.partition_point(|offset| offset.since_ms < at_ms);
+        let before_s = offsets.get(n_before - 1).map_or(0, |offset| offset.offset_s);
+        // Of a change at this very moment, that one is what is changed.
+        if offsets.get(n_before).is_none_or(|offset| offset.since_ms > at_ms) {
+            offsets.insert(n_before, OffsetSince { since_ms: at_ms, offset_s: before_s });
+        }
+        offsets.iter_mut().skip(n_before).for_each(|offset| offset.offset_s += by_s);
+        Self::try_from(offsets).unwrap_or_else(|_| self.clone())
+    }
+
     /// The same without what changes before `from` or after `to`: what is kept with models for the time in which they are used.
     #[must_use]
     pub fn between(&self, from: Timestamp, to: Timestamp) -> Self {
@@ -140,6 +160,25 @@ mod tests {
         assert_eq!([-5, 99, 100, 199, 200].map(local), [-4, 100, 102, 201, 201]);
         let changes = |a: i64, b: i64| changing().changes_between(at(a * HOUR), at(b * HOUR));
         assert!(changes(99, 100) && changes(150, 250) && !changes(99, 250) && !changes(0, 50));
+    }
+
+    #[test]
+    fn a_change_adds_to_all_that_comes_after_it_and_its_opposite_takes_it_back() {
+        let local = |table: &LocalTime, hour: i64| table.local(at(hour * HOUR)).as_millis() / 1_000 / HOUR - hour;
+        let utc = LocalTime::default().changed(at(50 * HOUR), 3_600);
+        assert_eq!([-9, 49, 50, 900].map(|hour| local(&utc, hour)), [0, 0, 1, 1]);
+        for changed_at in [-20, 50, 100, 150, 200, 300] {
+            let table = changing().changed(at(changed_at * HOUR), -3_600);
+            for hour in [-30, -19, 49, 51, 99, 101, 149, 151, 199, 201, 400] {
+                let wanted = local(&changing(), hour) - i64::from(hour >= changed_at);
+                assert_eq!(local(&table, hour), wanted, "{changed_at} {hour}");
+            }
+        }
+        let back = utc.changed(at(90 * HOUR), -3_600);
+        assert_eq!([49, 89, 90].map(|hour| local(&back, hour)), [0, 1, 0]);
+        let mut far = LocalTime::default();
+        (0..40).for_each(|hour| far = far.changed(at(hour * HOUR), 3_600));
+        assert_eq!(local(&far, 1_000), 16);
     }
 
     #[test]

@@ -266,6 +266,11 @@ macro_rules! detectors {
                 match self { $($(#[$meta])* Self::$Type(one) => Fitted::expectations(one),)+ }
             }
 
+            /// By how many seconds the subject's clock was changed, if the newest row has shown it.
+            pub(crate) fn take_clock_change(&mut self) -> Option<i32> {
+                match self { $($(#[$meta])* Self::$Type(one) => Fitted::take_clock_change(one),)+ }
+            }
+
             /// What each feature contributes to its score of the newest row, if it can say.
             pub(crate) fn contributions(
                 &mut self,

@@ -269,11 +269,16 @@ impl Ensemble {
         let mut row = self.last.take().unwrap_or_else(|| self.blank(at));
         row.assessment.at = at;
         let row_buffer = self.extractor.row_buffer();
+        let mut clock_change_s = None;
         // Members come first among the votes; what is missing says the same of every row.
         for (member, named) in self.members.iter_mut().zip(&mut row.assessment.votes) {
             if member.model.shared_part().is_none() {
                 named.vote = vote(member.model.score(row_buffer, known), &member.tail);
+                clock_change_s = clock_change_s.or(member.model.take_clock_change());
             }
+        }
+        if let Some(change_s) = clock_change_s {
+            self.extractor.change_clock(at, change_s);
         }
         Some(RowUnderWay(row))
     }

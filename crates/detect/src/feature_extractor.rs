@@ -72,6 +72,12 @@ impl FeatureExtractor {
         Self { row_buffer: self.row_buffer.in_local_time(local_time), ..self }
     }
 
+    /// After this moment local time is so many seconds later than it was.
+    pub(crate) fn change_clock(&mut self, at: Timestamp, change_s: i32) {
+        let local_time = self.row_buffer.local_time().changed(at + Duration::from_millis(1), change_s);
+        self.row_buffer.set_local_time(local_time);
+    }
+
     /// The training statistics.
     pub fn scaler(&self) -> &Scaler {
         &self.scaler

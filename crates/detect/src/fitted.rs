@@ -122,6 +122,11 @@ pub trait Fitted: Detector + Clone + fmt::Debug + Sized {
         None
     }
 
+    /// By how many seconds the clock that the subject goes by was changed, if the newest row has shown it; told once.
+    fn take_clock_change(&mut self) -> Option<i32> {
+        None
+    }
+
     /// What each feature contributes to its score of the newest row, `(n_features)`, into `contributions`; `None` if it can't
     /// be said.
     fn contributions(

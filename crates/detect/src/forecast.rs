@@ -1,5 +1,6 @@
 //! Forecasting as a detector: how far each feature is from what its own past says.
 
+mod clock_watch;
 mod conformal;
 mod ets;
 mod feature;
@@ -30,6 +31,7 @@ use crate::look_ahead::look_ahead;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
+use clock_watch::ClockWatch;
 use feature::{FeatureForecast, Step};
 use history_rows::HistoryRows;
 use pace::Pace;
@@ -178,6 +180,7 @@ pub struct Forecast {
     last_ms: i64,
     expected: Vec<f64>,
     intervals: Vec<Interval>,
+    clock_watch: ClockWatch,
     /// Whether the newest row's features lay near the slow level. Of the newest row only, so it needn't be saved.
     #[serde(skip)]
     usual: Vec<bool>,
@@ -193,22 +196,25 @@ struct SavedForecast {
     last_ms: i64,
     expected: Vec<f64>,
     intervals: Vec<Interval>,
+    clock_watch: ClockWatch,
 }
 
 impl TryFrom<SavedForecast> for Forecast {
     type Error = &'static str;
 
     fn try_from(saved: SavedForecast) -> Result<Self, Self::Error> {
-        let SavedForecast { features, scaler, pace, step_ms, last_ms, expected, intervals } = saved;
+        let SavedForecast { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch } = saved;
         let n_features = features.len();
         let lengths_fit =
             scaler.n_features() == n_features && expected.len() == n_features && intervals.len() == n_features;
         let is_consistent = step_ms > 0
             && lengths_fit
             && pace.is_consistent()
+            && clock_watch.is_consistent()
             && features.iter().all(|feature| feature.is_consistent(step_ms));
         if is_consistent {
-            Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, usual: vec![false; n_features] })
+            let usual = vec![false; n_features];
+            Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch, usual })
         } else {
             Err("the saved forecast's parts don't fit each other")
         }
@@ -241,7 +247,8 @@ impl Forecast {
         let expected: Vec<f64> = (0..features.len()).map(|idx| history.scaler().mean(idx)).collect();
         let intervals = expected.iter().map(|mean| Interval { lower: *mean, upper: *mean }).collect();
         let (scaler, usual) = (history.scaler().clone(), vec![false; features.len()]);
-        Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, usual })
+        let clock_watch = ClockWatch::default();
+        Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch, usual })
     }
 
     /// What was expected of each feature at the newest row, `(n_features)`, in its own unit: by the quick or the slow level,
@@ -298,6 +305,9 @@ impl Forecast {
             return Err(ScoreError::Shape { found: row.len(), wanted: n_features });
         }
         self.advance_to(at, local_time);
+        if !known.contains(&KnownEffect::Event) && ClockWatch::looks_at(at.as_millis(), self.step_ms) {
+            self.watch_clock(at, row);
+        }
         let (mut energy, mut n_present) = (0.0, 0_usize);
         let cells = self.intervals.iter_mut().zip(&mut self.expected);
         for (idx, ((feature, value), (interval, expected))) in self.features.iter_mut().zip(row).zip(cells).enumerate()
@@ -335,6 +345,17 @@ impl Forecast {
             return Ok(Scoring::NotReady(NotReady::TooFewSteps));
         };
         self.observe_in(row_buffer.local_time(), at, row, known)
+    }
+
+    /// Takes the row in as evidence of a changed clock, before anything is learned of it.
+    fn watch_clock(&mut self, at: Timestamp, row: &[f64]) {
+        let changes = ClockWatch::changes_rows(self.step_ms);
+        let with_a_day = self.features.iter().zip(row).filter_map(|(feature, value)| {
+            let [earlier, later] = changes;
+            let moved = [feature.moved_by(earlier)?, feature.moved_by(later)?];
+            Some((feature.slow_error(*value), moved))
+        });
+        self.clock_watch.take(at.as_millis(), self.step_ms, with_a_day);
     }
 
     /// Brings the states to the row before `at`.
@@ -467,5 +488,9 @@ impl Fitted for Forecast {
 
     fn expectations(&self) -> Option<&dyn Expectations> {
         Some(self)
+    }
+
+    fn take_clock_change(&mut self) -> Option<i32> {
+        self.clock_watch.take_change()
     }
 }

@@ -116,6 +116,11 @@ impl RowBuffer {
         Self { local_time, ..self }
     }
 
+    /// From now on its rows are of this local time.
+    pub(crate) fn set_local_time(&mut self, local_time: LocalTime) {
+        self.local_time = local_time;
+    }
+
     /// What its days and hours go by.
     pub fn local_time(&self) -> &LocalTime {
         &self.local_time

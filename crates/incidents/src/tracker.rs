@@ -128,7 +128,7 @@ pub struct SubjectRow<'a> {
 /// limit ahead, is closed as [`IncidentState::Rebaselined`]: told, and not called recovered.
 ///
 /// **Alarming anew.** An incident that has subsided (`close_rows` calm rows) without resolving and then alarms by the rule that
-/// opens one, or that has been alarming for another hour, is [`IncidentChange::Refired`]: what is left open must not mute
+/// opens one, or that goes on alarming until a reminder is due, is [`IncidentChange::Refired`]: what is left open must not mute
 /// the next fault. An incident that something planned covers, that a dependency's incident explains, or whose subject has to settle, isn't renewed. These calls
 /// are what the false-alarm budget counts, as the alarm threshold does: a pause ends an alarm, an hour counts it again.
 ///

@@ -37,6 +37,9 @@ const EXTREME_ROWS_LEARNED: u16 = 3;
 /// A roll-out moves the slow level by at most this many deviations. What a new version does beyond is a finding.
 const ABSORBED_MAX: f64 = 10.0;
 
+/// Shorter seasons look the same after an hour.
+const DAY_MS: i64 = 86_400_000;
+
 /// Standardised values are cut here, so that nothing that follows overflows.
 const STANDARDISED_MAX: f64 = 1e15;
 
@@ -115,6 +118,18 @@ impl FeatureForecast {
         step.errors = [rest - quick, rest - self.middle, rest - self.slow];
         self.take(rest, step.errors, inverses, known, pace);
         step
+    }
+
+    /// How far its course so many rows later is from that of the next row, of those seasons that go by the clock; `None` where it has none.
+    pub(super) fn moved_by(&self, rows: i64) -> Option<f64> {
+        let by_the_clock = || self.seasons.iter().filter(|season| season.period_ms() >= DAY_MS);
+        by_the_clock().next()?;
+        Some(by_the_clock().map(|season| season.at_rows_after(rows) - season.at()).sum())
+    }
+
+    /// How far a value is from what seasons and slow level expect of the next row; NaN for a gap.
+    pub(super) fn slow_error(&self, value: f64) -> f64 {
+        self.standardised(value) - self.seasons.iter().map(Profile::at).sum::<f64>() - self.slow
     }
 
     /// In deviations from the training mean.

@@ -34,7 +34,7 @@ pub(super) struct Excursion {
 
 impl Excursion {
     /// Takes the lasting score of the row at this moment; `None` is a row without one. What was told within `same_news` is the same news, and so
-    /// is all of it while an incident is open, and until it goes far beyond what it had reached when the incident ended.
+    /// is all of it while an incident is open, and until it goes far beyond what it had reached by then.
     pub(super) fn push(
         &mut self,
         rule: &Hysteresis,
@@ -45,9 +45,9 @@ impl Excursion {
         self.gate.push(rule, lasting_score.map(Score::value));
         self.alarms = lasting_score.is_some_and(Score::is_alarming) && self.gate.opens(rule);
         let is_same_news = self.told_at.is_some_and(|told_at| at.since(told_at) < same_news);
-        if is_open {
+        if is_open || is_same_news {
             self.told_peak = if lasting_score > self.peak { lasting_score } else { self.peak };
-        } else if !is_same_news && self.is_beyond_told(lasting_score) {
+        } else if self.is_beyond_told(lasting_score) {
             (self.is_told, self.told_peak) = (false, lasting_score);
         }
         if lasting_score > self.peak {
@@ -68,7 +68,8 @@ impl Excursion {
 
     fn is_beyond_told(&self, lasting_score: Option<Score>) -> bool {
         let (Some(score), Some(told)) = (lasting_score, self.told_peak) else { return false };
-        self.alarms && score.value() > AGAIN_TIMES * told.value()
+        // What falls from its highest was that high when somebody was called, or soon after, and is ending.
+        self.alarms && lasting_score >= self.peak && score.value() > AGAIN_TIMES * told.value()
     }
 
     /// Whether the newest row alarms.

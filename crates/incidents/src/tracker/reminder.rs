@@ -11,9 +11,9 @@ use super::row_means::RowMeans;
 /// Each reminder of something that fails comes so many times as long after the one before: after an hour, then half a day, then six days.
 const RARER_FAILING: u32 = 12;
 
-/// And of what only changed: after an hour, then four days. A fourth replica that called each hour was the most frequent call of all, 25 a
-/// change; with half a day it was three.
-const RARER_CHANGED: u32 = 100;
+/// What only changed is told once, and again if it still alarms after four days: by then it should have been accepted. A fourth replica that called
+/// each hour was the most frequent call of all, 25 a change; with reminders after an hour and half a day it was three.
+const CHANGED_AFTER: u32 = 100;
 
 /// Beyond this many the next is years away.
 const REMINDERS_MAX: u32 = 4;
@@ -77,7 +77,12 @@ impl Reminder {
 
     /// How long after the last notification it reminds again.
     fn next_after(&self, step: Duration, fails: bool) -> Duration {
-        let rarer = if fails { RARER_FAILING } else { RARER_CHANGED };
-        repeat_interval(step).saturating_mul(rarer.saturating_pow(self.n_reminders.min(REMINDERS_MAX)))
+        let n_reminders = self.n_reminders.min(REMINDERS_MAX);
+        let times = if fails {
+            RARER_FAILING.saturating_pow(n_reminders)
+        } else {
+            CHANGED_AFTER.saturating_pow(n_reminders.saturating_add(1))
+        };
+        repeat_interval(step).saturating_mul(times)
     }
 }

@@ -87,6 +87,24 @@ fn office_hours_call_nobody_when_clocks_change_and_a_fault_is_found() {
 }
 
 #[test]
+fn without_a_time_zone_a_change_of_clocks_is_seen_on_its_first_day() {
+    for (history, scored, offset_s) in
+        [("2026-03-12T00:00:00Z", "2026-03-26T00:00:00Z", 3_600), ("2026-10-08T00:00:00Z", "2026-10-22T00:00:00Z", -3_600)]
+    {
+        let mut in_utc = trained_on(history, LocalTime::default());
+        // The change comes on the fourth day.
+        let rows = in_utc.assess_rows(&office(scored, SCORED_DAYS, 2, |_| 1.0)).expect("the same features");
+        assert!(!opens(&rows[..3 * DAY_ROWS]) && opens(&rows[3 * DAY_ROWS..4 * DAY_ROWS]), "{scored}: the day itself");
+        assert!(!opens(&rows[4 * DAY_ROWS..]), "{scored}: from the next day on");
+        let at = rows[4 * DAY_ROWS].assessment.at;
+        let local = in_utc.local_time().local(at);
+        assert_eq!(local.as_millis() - at.as_millis(), 1_000 * offset_s);
+        let restored = Ensemble::restore(&in_utc.save().expect("saved"), &LoadOptions::default()).expect("restored");
+        assert_eq!(restored.local_time(), in_utc.local_time());
+    }
+}
+
+#[test]
 fn a_change_within_the_history_leaves_the_hours_as_sharp_as_none() {
     let (history, scored) = ("2026-03-20T00:00:00Z", "2026-04-03T00:00:00Z");
     let ensemble = trained_on(history, berlin());

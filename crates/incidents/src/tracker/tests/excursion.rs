@@ -58,6 +58,18 @@ fn what_adds_up_far_beyond_what_was_told_is_told_again_after_the_incident_has_en
 }
 
 #[test]
+fn what_was_told_and_falls_is_not_told_again_when_the_hour_is_over() {
+    let mut play = Play::new();
+    let of = |lasting: f64| Given { lasting, ..given("cart", 0.1, CALM) };
+    // A level for an hour, told in its first minute; its incident ends while the averages still rise.
+    assert_eq!(names(&play.steps(10, &[given("cart", 8.0, SLOW)])), [("opened", "cart".into())]);
+    play.steps(10, &[of(1.7)]);
+    assert!(play.open().is_empty());
+    play.steps(30, &[of(2.98)]);
+    assert!(play.steps(20, &[of(2.86)]).is_empty(), "the hour is over, and so is the level");
+}
+
+#[test]
 fn a_jump_within_a_slow_incident_notifies_as_it_always_did() {
     let mut play = Play::new();
     play.steps(10, &[mild(0.1, 1.5)]);
