@@ -6,6 +6,7 @@ use homeostat_core::{LocalTime, Timestamp, Window};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::constant_units::ConstantUnits;
 use crate::row_buffer::{BUFFER_ROWS_MAX, CHANNELS, Channel, RowBuffer};
 use crate::scaler::Scaler;
 
@@ -40,6 +41,7 @@ use crate::scaler::Scaler;
 #[serde(try_from = "SavedFeatureExtractor", into = "SavedFeatureExtractor")]
 pub struct FeatureExtractor {
     scaler: Scaler,
+    constant_units: ConstantUnits,
     step: Duration,
     row_buffer: RowBuffer,
 }
@@ -63,7 +65,8 @@ impl FeatureExtractor {
     /// An extractor with an empty row buffer; `step` is the time between rows.
     pub fn new(scaler: Scaler, step: Duration) -> Self {
         let n_features = scaler.n_features();
-        Self { row_buffer: RowBuffer::new(n_features), scaler, step }
+        let constant_units = ConstantUnits::new(scaler.constants_without_unit());
+        Self { row_buffer: RowBuffer::new(n_features), scaler, constant_units, step }
     }
 
     /// The same, with days and hours that go by this local time instead of UTC.
@@ -90,18 +93,21 @@ impl FeatureExtractor {
 
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.scaler.heap_bytes() + self.row_buffer.heap_bytes()
+        self.scaler.heap_bytes() + self.row_buffer.heap_bytes() + self.constant_units.heap_bytes()
     }
 
     /// Whether its parts fit each other; one that was read from a file may not.
     pub(crate) fn is_consistent(&self) -> bool {
         let n_features = self.scaler.n_features();
-        self.row_buffer.n_features() == n_features && !self.step.is_zero()
+        self.row_buffer.n_features() == n_features
+            && self.constant_units.is_consistent(n_features)
+            && !self.step.is_zero()
     }
 
     /// The same statistics with an empty row buffer.
     pub(crate) fn emptied(&self) -> Self {
-        Self::new(self.scaler.clone(), self.step).in_local_time(self.row_buffer.local_time().clone())
+        let emptied = Self::new(self.scaler.clone(), self.step).in_local_time(self.row_buffer.local_time().clone());
+        Self { constant_units: self.constant_units.clone(), ..emptied }
     }
 
     /// The rows so far.
@@ -132,12 +138,13 @@ impl FeatureExtractor {
     /// What was never measured in training doesn't deviate in a row that has measurements: a detector that needs whole rows
     /// isn't kept from its work by a query that finds nothing.
     fn append(&mut self, at: Timestamp, row: impl Iterator<Item = f64> + Clone) {
-        let Self { scaler, row_buffer, .. } = self;
+        let Self { scaler, row_buffer, constant_units, .. } = self;
         let is_measured = row.clone().any(f64::is_finite);
         let mut new = row_buffer.push(at);
         for (cell, value) in new.cells(Channel::Raw).iter_mut().zip(row) {
             *cell = if value.is_finite() { value } else { f64::NAN };
         }
+        constant_units.take(new.cells(Channel::Raw));
         for first in (0..scaler.n_features()).step_by(LANES) {
             let means = Means::before(new.row_buffer(), first);
             for idx in first..scaler.n_features().min(first + LANES) {
@@ -214,16 +221,17 @@ struct SavedFeatureExtractor {
     step: Duration,
     row_buffer: RowBuffer,
     recent: Vec<Vec<f64>>,
+    constant_units: ConstantUnits,
 }
 
 impl From<FeatureExtractor> for SavedFeatureExtractor {
-    fn from(FeatureExtractor { scaler, step, row_buffer }: FeatureExtractor) -> Self {
+    fn from(FeatureExtractor { scaler, constant_units, step, row_buffer }: FeatureExtractor) -> Self {
         let of_feature = |idx: usize| {
             let rows = (0..LOOK_BACK_MAX).rev().filter_map(|back| row_buffer.row(back, Channel::Raw));
             rows.map(|row| row[idx]).collect()
         };
         let recent = (0..scaler.n_features()).map(of_feature).collect();
-        Self { scaler, step, row_buffer, recent }
+        Self { scaler, step, row_buffer, recent, constant_units }
     }
 }
 
@@ -231,9 +239,9 @@ impl TryFrom<SavedFeatureExtractor> for FeatureExtractor {
     type Error = &'static str;
 
     fn try_from(saved: SavedFeatureExtractor) -> Result<Self, Self::Error> {
-        let SavedFeatureExtractor { scaler, step, row_buffer, recent } = saved;
+        let SavedFeatureExtractor { scaler, step, row_buffer, recent, constant_units } = saved;
         if recent.len() == scaler.n_features() {
-            Ok(Self { scaler, step, row_buffer })
+            Ok(Self { scaler, constant_units, step, row_buffer })
         } else {
             Err("a saved extractor has recent rows of another number of features")
         }

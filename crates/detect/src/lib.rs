@@ -11,6 +11,7 @@ mod alarm_threshold;
 mod autoencoder;
 mod budget;
 mod bundle;
+mod constant_units;
 #[cfg(test)]
 mod contract;
 mod dbscan;

@@ -1,6 +1,6 @@
 //! Training statistics: what "far" means for each feature and channel.
 
-use homeostat_core::{Direction, Schema, Window};
+use homeostat_core::{Direction, Feature, Schema, Signal, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::row_buffer::{CHANNELS, Channel};
@@ -52,6 +52,8 @@ struct FeatureScale {
     deviation: [f64; CHANNELS.len()],
     direction: Direction,
     deviation_min: f64,
+    /// Whether it never moved, and nobody has said how far is far.
+    has_no_unit: bool,
 }
 
 impl Scaler {
@@ -74,7 +76,10 @@ impl Scaler {
                     mean_and_deviation(residuals).1.max(floor)
                 }
             });
-            FeatureScale { mean, deviation, direction: feature.direction, deviation_min: feature.deviation_min }
+            let Feature { signal, direction, deviation_min, .. } = *feature;
+            let is_measured = column.iter().any(|value| !value.is_nan());
+            let has_no_unit = is_measured && level == 0.0 && signal == Signal::Other && deviation_min == 0.0;
+            FeatureScale { mean, deviation, direction, deviation_min, has_no_unit }
         });
         Self { features: features.collect() }
     }
@@ -103,6 +108,12 @@ impl Scaler {
     pub fn is_unmeasured(&self, feature_idx: usize) -> bool {
         let scale = &self.features[feature_idx];
         scale.mean == 0.0 && scale.deviation.iter().all(|deviation| *deviation == 1.0)
+    }
+
+    /// Features that never moved in training and of which nobody has said how far is far, each with the value that it always had.
+    pub(crate) fn constants_without_unit(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let features = self.features.iter().enumerate().filter(|(_, scale)| scale.has_no_unit);
+        features.map(|(idx, scale)| (idx, scale.mean))
     }
 
     /// A feature's training mean, in its own unit.
@@ -203,7 +214,7 @@ mod tests {
         #[test]
         fn beyond_the_dead_zone_is_what_shrinking_leaves(difference in -1e9_f64..1e9, deviation_min in 0.0_f64..1e9) {
             for direction in [Direction::Up, Direction::Down, Direction::Both] {
-                let scale = FeatureScale { mean: 0.0, deviation: [1.0; CHANNELS.len()], direction, deviation_min };
+                let scale = FeatureScale { mean: 0.0, deviation: [1.0; CHANNELS.len()], direction, deviation_min, has_no_unit: false };
                 let scaler = Scaler { features: vec![scale] };
                 let (low, high) = scaler.dead_zone(0);
                 proptest::prop_assert_eq!(difference - difference.clamp(low, high), scaler.shrunk(0, difference));

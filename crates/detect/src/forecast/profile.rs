@@ -66,7 +66,8 @@ impl Profile {
         let per_knot = i64::from(self.rows_per_knot.max(1));
         let n_rows = per_knot * i64::try_from(self.knots.len()).unwrap_or(1);
         let row = (i64::from(self.knot_idx) * per_knot + i64::from(self.row_in_knot) + rows).rem_euclid(n_rows.max(1));
-        let knot = |idx: i64| self.knots.get(usize::try_from(idx).unwrap_or(0)).or(self.knots.first()).copied().unwrap_or(0);
+        let knot =
+            |idx: i64| self.knots.get(usize::try_from(idx).unwrap_or(0)).or(self.knots.first()).copied().unwrap_or(0);
         let (before, after) = (f32::from(knot(row / per_knot)), f32::from(knot(row / per_knot + 1)));
         f64::from((before + (after - before) * (row % per_knot) as f32 * self.per_row) * QUANTUM)
     }

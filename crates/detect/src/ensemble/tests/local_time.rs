@@ -88,9 +88,10 @@ fn office_hours_call_nobody_when_clocks_change_and_a_fault_is_found() {
 
 #[test]
 fn without_a_time_zone_a_change_of_clocks_is_seen_on_its_first_day() {
-    for (history, scored, offset_s) in
-        [("2026-03-12T00:00:00Z", "2026-03-26T00:00:00Z", 3_600), ("2026-10-08T00:00:00Z", "2026-10-22T00:00:00Z", -3_600)]
-    {
+    for (history, scored, offset_s) in [
+        ("2026-03-12T00:00:00Z", "2026-03-26T00:00:00Z", 3_600),
+        ("2026-10-08T00:00:00Z", "2026-10-22T00:00:00Z", -3_600),
+    ] {
         let mut in_utc = trained_on(history, LocalTime::default());
         // The change comes on the fourth day.
         let rows = in_utc.assess_rows(&office(scored, SCORED_DAYS, 2, |_| 1.0)).expect("the same features");
