@@ -67,6 +67,18 @@ pub(super) const KEYS: &[Described] = &[
         "The time zone that the services live by. What is usual at which time of the day and day of the week goes by it, daylight saving time included. Everything that is shown stays in UTC.",
     ),
     key(
+        "global.holidays",
+        "none",
+        "Days of local time that are like another day of the week, past ones of the history and those to come: what is usual on that weekday is usual on them.",
+    ),
+    of_kind(
+        "global.holidays[].dates",
+        "list of dates, such as `2026-12-25`, or one",
+        "required",
+        "Which days.",
+    ),
+    of_kind("global.holidays[].like", "`monday` to `sunday`", "`sunday`", "The weekday that they are like."),
+    key(
         "global.exclude",
         "none",
         "Times that models don't learn, such as outages and load tests: to training they are gaps. Past incidents of its own `serve` leaves out by itself.",
