@@ -35,7 +35,8 @@ impl HistoryRows<'_> {
             }
             let first = rows.at(begin);
             let changes = |row: &usize| rows.local_time.changes_between(first, rows.at(*row));
-            let end = if rows.local_time.is_plain_utc() { n_rows } else { (begin..n_rows).find(changes).unwrap_or(n_rows) };
+            let end =
+                if rows.local_time.is_plain_utc() { n_rows } else { (begin..n_rows).find(changes).unwrap_or(n_rows) };
             let stretch = (rows.local_time.moment(first), begin..end);
             begin = end;
             Some(stretch)
@@ -51,8 +52,7 @@ impl HistoryRows<'_> {
             return (Cow::Borrowed(column), begin.weekday.as_millis());
         }
         let usual = stretches.into_iter().filter(|(begin, _)| !begin.is_holiday());
-        let stretches: Vec<(i64, Range<usize>)> =
-            usual.map(|(begin, idxs)| (begin.clock.as_millis(), idxs)).collect();
+        let stretches: Vec<(i64, Range<usize>)> = usual.map(|(begin, idxs)| (begin.clock.as_millis(), idxs)).collect();
         // Not always the first: a history may begin in the hour that is repeated.
         let start_ms = stretches.iter().map(|(local_ms, _)| *local_ms).min().unwrap_or_default();
         let row_of = |local_ms: i64| usize::try_from((local_ms - start_ms) / self.step_ms.max(1)).unwrap_or(0);

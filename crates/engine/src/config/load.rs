@@ -9,7 +9,9 @@ use homeostat_remediate::Policy;
 use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
-use super::{Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, holidays, queries, remediation, source};
+use super::{
+    Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, holidays, queries, remediation, source,
+};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);

@@ -71,12 +71,7 @@ pub(super) const KEYS: &[Described] = &[
         "none",
         "Days of local time that are like another day of the week, past ones of the history and those to come: what is usual on that weekday is usual on them.",
     ),
-    of_kind(
-        "global.holidays[].dates",
-        "list of dates, such as `2026-12-25`, or one",
-        "required",
-        "Which days.",
-    ),
+    of_kind("global.holidays[].dates", "list of dates, such as `2026-12-25`, or one", "required", "Which days."),
     of_kind("global.holidays[].like", "`monday` to `sunday`", "`sunday`", "The weekday that they are like."),
     key(
         "global.exclude",
