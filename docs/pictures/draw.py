@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Draws the pictures of docs/guides/incidents.md: what homeostat calls an incident, and what it doesn't.
 
-    docs/pictures/draw.py --homeostat target/release/homeostat [--output DIR] [NAME...]
+    docs/pictures/draw.py --homeostat target/release/homeostat [--output DIR | --check] [NAME...]
 
 For each picture it makes two weeks of history and some days more, at one row a minute, trains and scores with the given
 program as a user would, and draws what the scores say. Nothing in a picture is made up: calls and open incidents are the
 columns `alert` and `open` of `homeostat score`. It prints when somebody is called. The same program gives the same files.
+With `--check` it writes nothing, and fails where a picture, or a call that the guide names under it, isn't what the program says.
 It needs Python 3.9 or newer, nothing else.
 """
 import argparse
 import csv
 import math
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,8 @@ from datetime import datetime, timedelta, timezone
 from html import escape
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
+GUIDE = HERE.parent / "guides" / "incidents.md"
 MINUTES_PER_DAY = 1440
 HISTORY_DAYS = 14
 MONDAY = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -378,6 +382,22 @@ def told(scene, calls):
     return f"Somebody is called {'once' if len(calls) == 1 else f'{len(calls)} times'}: {moments}."
 
 
+def differences(scene, picture, calls, guide):
+    """What the stored picture and the guide say otherwise than the program, in sentences."""
+    file = HERE / f"{scene.name}.svg"
+    if not file.is_file() or file.read_text() != picture:
+        yield f"{file.name} isn't what the program says now; `just pictures {scene.name}` draws it again, then read the guide's text beside it"
+    described = re.search(rf"!\[([^\]]*)\]\([^)]*/{scene.name}\.svg\)", guide)
+    if not described:
+        yield f"{GUIDE.name} doesn't show {scene.name}.svg"
+        return
+    # Where the description names the calls by their times: "calls on Tuesday at 21:35 and 23:33".
+    named = re.search(r"calls (?:on|at) (.*)", described.group(1), re.DOTALL)
+    times = [f"{scene.first_shown + timedelta(minutes=call):%H:%M}" for call in calls]
+    if named and re.findall(r"\d\d:\d\d", named.group(1)) != times:
+        yield f"{GUIDE.name} says of {scene.name} that it calls {named.group(1)} The program calls at {', '.join(times) or 'no time'}"
+
+
 def svg(drawing, about):
     body = "\n".join(drawing.parts)
     return (
@@ -392,13 +412,16 @@ def main():
     names = [scene.name for scene in SCENES]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"pictures: {', '.join(names)}; default: all")
     parser.add_argument("--homeostat", type=Path, required=True, help="the program")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="where the pictures go; default: beside this file")
+    to = parser.add_mutually_exclusive_group()
+    to.add_argument("--output", type=Path, default=HERE, help="where the pictures go; default: beside this file")
+    to.add_argument("--check", action="store_true", help="write nothing; fail where pictures or guide say otherwise than the program")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in names]
     if unknown:
         parser.error(f"no such picture: {', '.join(unknown)}; there are {', '.join(names)}")
     if not arguments.homeostat.is_file():
         parser.error(f"no such file: {arguments.homeostat}; `cargo build --release -p homeostat` makes target/release/homeostat")
+    guide, found = GUIDE.read_text(), []
     for scene in SCENES:
         if arguments.names and scene.name not in arguments.names:
             continue
@@ -408,7 +431,10 @@ def main():
         if len(rows) != len(values):
             raise SystemExit(f"{scene.name}: {len(values)} rows were given to `homeostat score`, and {len(rows)} came back")
         picture, calls = draw(scene, values, rows)
-        (arguments.output / f"{scene.name}.svg").write_text(picture)
+        if arguments.check:
+            found.extend(differences(scene, picture, calls, guide))
+        else:
+            (arguments.output / f"{scene.name}.svg").write_text(picture)
         opened = [f"{scene.first_shown + timedelta(minutes=a):%a %H:%M}-{scene.first_shown + timedelta(minutes=b):%a %H:%M}"
                   for a, b in runs(row["open"] == "1" for row in rows)]
         print(f"{scene.name}: {told(scene, calls)} Open: {', '.join(opened) or 'never'}.")
@@ -416,7 +442,8 @@ def main():
             row = rows[call]
             print(f"    {row['timestamp']} {row['type']}, score {float(row['score'] or 0):.3g}, "
                   f"lasting score {float(row['lasting_score'] or 0):.3g}")
-    return 0
+    print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

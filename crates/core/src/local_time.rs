@@ -1,4 +1,4 @@
-//! What clocks on the wall show: how far local time is from UTC, and since when.
+//! What clocks on the wall show: how far local time is from UTC, since when, and which days are holidays.
 //!
 //! A plain table. Which zone it is of, and where its rules come from, is for whoever makes it.
 
@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::holiday::Holiday;
 use crate::timestamp::Timestamp;
 
-/// Local time of one place, daylight saving time included: a table of offsets from UTC. Cheap to clone. The default is UTC.
+/// Local time of one place, daylight saving time included: a table of offsets from UTC; and its holidays. Cheap to clone. The default is UTC
+/// without holidays.
 ///
 /// ```
 /// use homeostat_core::{LocalTime, Timestamp};
@@ -21,10 +23,42 @@ use crate::timestamp::Timestamp;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<OffsetSince>", into = "Vec<OffsetSince>")]
+#[serde(try_from = "Saved", into = "Saved")]
 pub struct LocalTime {
     /// Ascending; nothing is UTC.
     offsets: Option<Arc<[OffsetSince]>>,
+    /// By day, each once; nothing where there are none.
+    holidays: Option<Arc<[Holiday]>>,
+}
+
+/// A moment by local time, written as if it were UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalMoment {
+    /// What a clock on the wall shows.
+    pub clock: Timestamp,
+    /// The same time on the next day of the weekday that a holiday is like; on other days the same.
+    pub weekday: Timestamp,
+}
+
+impl LocalMoment {
+    /// Whether it is of a holiday, unless that is like its own weekday.
+    pub fn is_holiday(self) -> bool {
+        self.clock != self.weekday
+    }
+}
+
+impl From<Timestamp> for LocalMoment {
+    /// Of UTC without holidays.
+    fn from(at: Timestamp) -> Self {
+        Self { clock: at, weekday: at }
+    }
+}
+
+/// Local time as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    offsets: Vec<OffsetSince>,
+    holidays: Vec<Holiday>,
 }
 
 /// An offset from UTC, and since when it holds.
@@ -56,12 +90,26 @@ impl LocalTime {
     /// [`NotLocalTime`].
     pub fn new(offsets: impl IntoIterator<Item = (Timestamp, i32)>) -> Result<Self, NotLocalTime> {
         let since = |(at, offset_s): (Timestamp, i32)| OffsetSince { since_ms: at.as_millis(), offset_s };
-        Self::try_from(offsets.into_iter().map(since).collect::<Vec<_>>())
+        Self::try_from(Saved { offsets: offsets.into_iter().map(since).collect(), holidays: Vec::new() })
     }
 
-    /// Whether it is UTC at all times.
-    pub fn is_utc(&self) -> bool {
-        self.offsets.is_none()
+    /// The same with these holidays and no others. Of two of the same day the first counts.
+    #[must_use]
+    pub fn with_holidays(self, holidays: impl IntoIterator<Item = Holiday>) -> Self {
+        let mut holidays: Vec<Holiday> = holidays.into_iter().collect();
+        holidays.sort_by_key(|holiday| holiday.day());
+        holidays.dedup_by_key(|holiday| holiday.day());
+        Self { holidays: (!holidays.is_empty()).then(|| holidays.into()), ..self }
+    }
+
+    /// Its holidays, by day.
+    pub fn holidays(&self) -> &[Holiday] {
+        self.holidays.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is UTC at all times, without holidays: the default.
+    pub fn is_plain_utc(&self) -> bool {
+        self.offsets.is_none() && self.holidays.is_none()
     }
 
     /// What a clock on the wall shows at this moment, written as if it were UTC: its time of the day and day of the week are local.
@@ -74,19 +122,29 @@ impl LocalTime {
         }
     }
 
-    /// Whether clocks were changed between the two moments.
+    /// The moment by what a clock shows, and by the weekday that its day is like.
+    #[inline]
+    pub fn moment(&self, at: Timestamp) -> LocalMoment {
+        let clock = self.local(at);
+        let Some(holidays) = &self.holidays else { return clock.into() };
+        let day = clock.as_millis().div_euclid(DAY_MS);
+        let found = holidays.binary_search_by_key(&day, |holiday| holiday.day());
+        let days_ahead = found.ok().and_then(|idx| holidays.get(idx)).map_or(0, |holiday| holiday.days_ahead());
+        LocalMoment { clock, weekday: Timestamp::from_millis(clock.as_millis().saturating_add(days_ahead * DAY_MS)) }
+    }
+
+    /// Whether the course of the week isn't that of UTC from the one moment to the other: clocks were changed between them, or one of them is of a
+    /// holiday.
     pub fn changes_between(&self, a: Timestamp, b: Timestamp) -> bool {
-        match &self.offsets {
-            None => false,
-            Some(offsets) => offset_ms(offsets, a.as_millis()) != offset_ms(offsets, b.as_millis()),
-        }
+        let ahead_ms = |at: Timestamp| self.moment(at).weekday.as_millis().saturating_sub(at.as_millis());
+        !self.is_plain_utc() && ahead_ms(a) != ahead_ms(b)
     }
 
     /// The same until this moment, and so many seconds later from it on. Unchanged where that would be farther from UTC than local time ever was.
     #[must_use]
     pub fn changed(&self, at: Timestamp, by_s: i32) -> Self {
         let at_ms = at.as_millis();
-        let mut offsets: Vec<OffsetSince> = self.clone().into();
+        let mut offsets = self.offsets.as_deref().map(<[OffsetSince]>::to_vec).unwrap_or_default();
         match offsets.first_mut() {
             // It holds before its moment, too.
             Some(first) => first.since_ms = i64::MIN,
@@ -99,18 +157,25 @@ impl LocalTime {
             offsets.insert(n_before, OffsetSince { since_ms: at_ms, offset_s: before_s });
         }
         offsets.iter_mut().skip(n_before).for_each(|offset| offset.offset_s += by_s);
-        Self::try_from(offsets).unwrap_or_else(|_| self.clone())
+        let holidays = self.holidays().to_vec();
+        Self::try_from(Saved { offsets, holidays }).unwrap_or_else(|_| self.clone())
     }
 
     /// The same without what changes before `from` or after `to`: what is kept with models for the time in which they are used.
     #[must_use]
     pub fn between(&self, from: Timestamp, to: Timestamp) -> Self {
-        let Some(offsets) = &self.offsets else { return Self::default() };
-        let first = offsets.partition_point(|offset| offset.since_ms <= from.as_millis()).saturating_sub(1);
-        let end = offsets.partition_point(|offset| offset.since_ms <= to.as_millis()).max(first + 1);
-        Self { offsets: offsets.get(first..end).map(Arc::from) }
+        let days = [from, to].map(|at| self.local(at).as_millis().div_euclid(DAY_MS));
+        let holidays = self.holidays().iter().filter(|holiday| (days[0]..=days[1]).contains(&holiday.day())).copied();
+        let offsets = self.offsets.as_ref().and_then(|offsets| {
+            let first = offsets.partition_point(|offset| offset.since_ms <= from.as_millis()).saturating_sub(1);
+            let end = offsets.partition_point(|offset| offset.since_ms <= to.as_millis()).max(first + 1);
+            offsets.get(first..end).map(Arc::from)
+        });
+        Self { offsets, holidays: None }.with_holidays(holidays)
     }
 }
+
+const DAY_MS: i64 = 86_400_000;
 
 /// What is local less what is UTC.
 fn offset_ms(offsets: &[OffsetSince], at_ms: i64) -> i64 {
@@ -118,10 +183,10 @@ fn offset_ms(offsets: &[OffsetSince], at_ms: i64) -> i64 {
     offsets.get(n_since.saturating_sub(1)).map_or(0, |offset| 1_000 * i64::from(offset.offset_s))
 }
 
-impl TryFrom<Vec<OffsetSince>> for LocalTime {
+impl TryFrom<Saved> for LocalTime {
     type Error = NotLocalTime;
 
-    fn try_from(offsets: Vec<OffsetSince>) -> Result<Self, NotLocalTime> {
+    fn try_from(Saved { offsets, holidays }: Saved) -> Result<Self, NotLocalTime> {
         if !offsets.is_sorted_by(|a, b| a.since_ms < b.since_ms) {
             return Err(NotLocalTime::NotInOrder);
         }
@@ -129,13 +194,14 @@ impl TryFrom<Vec<OffsetSince>> for LocalTime {
             return Err(NotLocalTime::TooFar);
         }
         let is_utc = offsets.iter().all(|offset| offset.offset_s == 0);
-        Ok(Self { offsets: (!is_utc).then(|| offsets.into()) })
+        Ok(Self { offsets: (!is_utc).then(|| offsets.into()), holidays: None }.with_holidays(holidays))
     }
 }
 
-impl From<LocalTime> for Vec<OffsetSince> {
+impl From<LocalTime> for Saved {
     fn from(local_time: LocalTime) -> Self {
-        local_time.offsets.map(|offsets| offsets.to_vec()).unwrap_or_default()
+        let offsets = local_time.offsets.as_ref().map(|offsets| offsets.to_vec()).unwrap_or_default();
+        Self { offsets, holidays: local_time.holidays().to_vec() }
     }
 }
 
@@ -185,7 +251,7 @@ mod tests {
     fn what_has_no_offset_is_utc() {
         for none in [LocalTime::new([]), LocalTime::new([(at(0), 0), (at(9), 0)])] {
             let none = none.expect("a table");
-            assert!(none.is_utc() && none == LocalTime::default());
+            assert!(none.is_plain_utc() && none == LocalTime::default());
             assert_eq!(none.local(at(7)), at(7));
         }
     }
@@ -197,6 +263,28 @@ mod tests {
         assert!(!part.changes_between(at(0), at(300 * HOUR)), "only what is needed is kept");
         let before = changing().between(at(-9 * HOUR), at(-8 * HOUR));
         assert_eq!(before.local(at(0)), at(HOUR));
+    }
+
+    #[test]
+    fn a_holiday_is_a_day_of_its_weekday_from_midnight_to_midnight_of_local_time() {
+        use crate::holiday::Weekday;
+
+        // The epoch was a Thursday; a Friday that is like a Sunday, an hour ahead of UTC.
+        let holiday = Holiday::new("1970-01-02", Weekday::Sunday).expect("a date");
+        let clocks = LocalTime::new([(at(0), 3_600)]).expect("a table").with_holidays([holiday, holiday]);
+        assert_eq!(clocks.holidays(), [holiday]);
+        let ahead = |hour: i64| {
+            let LocalMoment { clock, weekday } = clocks.moment(at(hour * HOUR));
+            assert_eq!(clock, at((hour + 1) * HOUR));
+            weekday.since(clock).as_secs() / 3_600
+        };
+        assert_eq!([0, 22, 23, 46, 47].map(ahead), [0, 0, 48, 48, 0]);
+        let changes = |a: i64, b: i64| clocks.changes_between(at(a * HOUR), at(b * HOUR));
+        assert!(changes(22, 23) && changes(46, 47) && !changes(23, 46) && !changes(22, 47));
+        assert!(clocks.between(at(47 * HOUR), at(99 * HOUR)).holidays().is_empty());
+        assert_eq!(clocks.between(at(0), at(30 * HOUR)), clocks);
+        let text = serde_json::to_string(&clocks).expect("JSON");
+        assert_eq!(serde_json::from_str::<LocalTime>(&text).expect("read"), clocks);
     }
 
     #[test]

@@ -305,7 +305,7 @@ impl Ensemble {
     pub(crate) fn finish(&mut self, RowUnderWay(mut row): RowUnderWay) {
         let AssessedRow { assessment, features } = &mut row;
         // What wasn't trained has no part in the threshold either.
-        let at = self.extractor.row_buffer().local_time().local(assessment.at);
+        let at = self.extractor.row_buffer().local_time().moment(assessment.at);
         assessment.fused = self.fusion.push(at, &assessment.votes[..self.members.len()]);
         explain(&self.extractor, &self.members, assessment, features);
         self.last = Some(row);

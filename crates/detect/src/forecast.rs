@@ -373,7 +373,7 @@ impl Forecast {
             } else {
                 feature.skip(missed);
             }
-            feature.seek(local_time.local(at).as_millis(), self.step_ms);
+            feature.seek(local_time.moment(at).weekday.as_millis(), self.step_ms);
         }
     }
 }

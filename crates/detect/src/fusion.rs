@@ -2,7 +2,7 @@
 //!
 //! It knows no detector by name; it sees probabilities only.
 
-use homeostat_core::{DetectorVote, Fused, Score, Timestamp};
+use homeostat_core::{DetectorVote, Fused, LocalMoment, Score};
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
@@ -90,7 +90,7 @@ impl Fusion {
 
     /// Takes the next row's votes, those of all detectors that were trained, at a moment of local time. A row with too few votes leaves the memory as it was:
     /// not knowing is not calm.
-    pub(crate) fn push(&mut self, at: Timestamp, votes: &[DetectorVote]) -> Fused {
+    pub(crate) fn push(&mut self, at: LocalMoment, votes: &[DetectorVote]) -> Fused {
         let alert = alert_nats(votes).map(|alert| self.recurrence.push(at, alert));
         let threshold_nats = self.alarm_threshold.push(alert);
         let lasting_score = self.lasting.push(at, votes);
@@ -152,7 +152,7 @@ mod tests {
     use crate::budget::FalseAlarmBudget;
     use crate::hysteresis::Hysteresis;
     use crate::lasting::Averages;
-    use homeostat_core::{NotReady, RawScore, TailProbability, Vote};
+    use homeostat_core::{NotReady, RawScore, TailProbability, Timestamp, Vote};
 
     fn fusion(threshold_nats: f64) -> Fusion {
         let initial = InitialThreshold { threshold_nats, excess_nats: 1.0 };
@@ -162,7 +162,7 @@ mod tests {
         Fusion::new(Recurrence::default(), threshold, lasting, vec![true; 6])
     }
 
-    const AT: Timestamp = Timestamp::from_secs(0);
+    const AT: LocalMoment = LocalMoment { clock: Timestamp::from_secs(0), weekday: Timestamp::from_secs(0) };
 
     fn scored(nats: f64) -> DetectorVote {
         let tail = TailProbability::from_surprisal(nats).expect("a surprisal");

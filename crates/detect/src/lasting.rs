@@ -4,7 +4,7 @@
 //! something else. Each row adds a little to averages over three time scales, and these have a threshold of their own, fitted
 //! to the same history and to the same budget.
 
-use homeostat_core::{DetectorVote, Score, Timestamp};
+use homeostat_core::{DetectorVote, LocalMoment, Score};
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
@@ -100,7 +100,7 @@ impl Lasting {
     }
 
     /// Takes the next row's votes, at a moment of local time. With too few of them the memory stays as it was.
-    pub(crate) fn push(&mut self, at: Timestamp, votes: &[DetectorVote]) -> Option<Score> {
+    pub(crate) fn push(&mut self, at: LocalMoment, votes: &[DetectorVote]) -> Option<Score> {
         let lasting = row_nats(votes).map(|nats| self.averages.push(self.recurrence.push(at, nats)));
         let threshold = self.alarm_threshold.push(lasting);
         lasting.map(|nats| in_units_of(threshold, nats))

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::Timestamp;
+use homeostat_core::LocalMoment;
 use serde::{Deserialize, Serialize};
 
 mod cycles;
@@ -44,7 +44,7 @@ impl Recurrence {
     ///
     /// The rows themselves are divided by their factors, each by what the *other* cycles say: what happened once in the
     /// history is no less of an event there than it would be now, and a threshold fitted to these rows is right for rows to come.
-    pub(crate) fn fit(rows: &mut [(Timestamp, Option<f64>)], step: Duration, threshold_nats: f64) -> Self {
+    pub(crate) fn fit(rows: &mut [(LocalMoment, Option<f64>)], step: Duration, threshold_nats: f64) -> Self {
         let phase_ms = i64::try_from(step.max(PHASE).as_millis()).unwrap_or(i64::MAX);
         // What is lower than this needs no factor.
         let level_min = threshold_nats / TIMES;
@@ -75,13 +75,13 @@ impl Recurrence {
     }
 
     /// What a row of this moment of local time says, less what recurs, by the history and by the last days. The row itself is remembered.
-    pub(crate) fn push(&mut self, at: Timestamp, nats: f64) -> f64 {
-        let recent = factor(self.recent_days.push(at, nats), self.threshold_nats);
+    pub(crate) fn push(&mut self, at: LocalMoment, nats: f64) -> f64 {
+        let recent = factor(self.recent_days.push(at.clock, nats), self.threshold_nats);
         nats / self.by_history(at).max(recent)
     }
 
     /// The factor that the history gives a moment.
-    fn by_history(&self, at: Timestamp) -> f64 {
+    fn by_history(&self, at: LocalMoment) -> f64 {
         let factor = |factors: &[(u16, f32)], period: &Period| {
             // Most often there are none.
             if factors.is_empty() || !period.has(at) {
@@ -109,8 +109,8 @@ mod tests {
     const DAY_ROWS: i64 = 1440;
 
     /// So many days of minutes in which rows say 1 nat, and what `event` adds at a row.
-    fn days(n_days: i64, event: impl Fn(i64) -> f64) -> Vec<(Timestamp, Option<f64>)> {
-        (0..n_days * DAY_ROWS).map(|row| (Timestamp::from_secs(60 * row), Some(1.0 + event(row)))).collect()
+    fn days(n_days: i64, event: impl Fn(i64) -> f64) -> Vec<(LocalMoment, Option<f64>)> {
+        (0..n_days * DAY_ROWS).map(|row| (at(0, row), Some(1.0 + event(row)))).collect()
     }
 
     fn at_six(row: i64) -> bool {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     /// What a row says of which nothing is remembered afterwards.
-    fn discounted(recurrence: &Recurrence, at: Timestamp, nats: f64) -> f64 {
+    fn discounted(recurrence: &Recurrence, at: LocalMoment, nats: f64) -> f64 {
         recurrence.clone().push(at, nats)
     }
 
@@ -126,8 +126,8 @@ mod tests {
         [&recurrence.day, &recurrence.working_day, &recurrence.week].into_iter().all(Vec::is_empty)
     }
 
-    fn at(day: i64, minute: i64) -> Timestamp {
-        Timestamp::from_secs(86_400 * day + 60 * minute)
+    fn at(day: i64, minute: i64) -> LocalMoment {
+        homeostat_core::Timestamp::from_secs(86_400 * day + 60 * minute).into()
     }
 
     #[test]
@@ -233,8 +233,8 @@ mod tests {
             nats in proptest::collection::vec(0.0..100.0_f64, 400..1200), threshold in 0.5..50.0_f64, low in 0.0..50.0_f64, more in 0.0..50.0_f64,
         ) {
             let hour = Duration::from_secs(3600);
-            let mut rows: Vec<(Timestamp, Option<f64>)> =
-                (0..).zip(&nats).map(|(row, nats)| (Timestamp::from_secs(3600 * row), Some(*nats))).collect();
+            let mut rows: Vec<(LocalMoment, Option<f64>)> =
+                (0..).zip(&nats).map(|(row, nats)| (at(0, 60 * row), Some(*nats))).collect();
             let recurrence = Recurrence::fit(&mut rows, hour, threshold);
             proptest::prop_assert!(recurrence.is_consistent());
             for ((at, less), nats) in rows.iter().zip(&nats) {

@@ -3,6 +3,7 @@
 mod address;
 pub(crate) mod detection;
 mod exclude;
+mod holidays;
 mod limits;
 mod load;
 mod options;

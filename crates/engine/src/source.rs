@@ -316,7 +316,7 @@ pub(crate) fn warn_of_other_rule(bundle: &Bundle, opening: Hysteresis) {
     }
 }
 
-/// The models' own time zone holds: they learned their hours by it.
+/// The models' own time zone and holidays hold: they learned their hours and weekdays by them.
 fn warn_of_other_zone(bundle: &Bundle, timezone: &Timezone) {
     let utc = Timezone::default();
     let trained = bundle.recipe.timezone.as_deref().unwrap_or(&utc.name);
@@ -325,6 +325,14 @@ fn warn_of_other_zone(bundle: &Bundle, timezone: &Timezone) {
             trained,
             config = timezone.name,
             "the bundle was trained for another time zone than the config's global.timezone; its own holds: train again"
+        );
+    }
+    let holidays = timezone.local_time.holidays().iter().map(ToString::to_string);
+    let unknown: Vec<String> = holidays.filter(|holiday| !bundle.recipe.holidays.contains(holiday)).collect();
+    if !unknown.is_empty() {
+        tracing::warn!(
+            holidays = unknown.join(", "),
+            "the bundle was trained without these of the config's global.holidays, so they count as usual days: train again"
         );
     }
 }

@@ -21,10 +21,15 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A counter at about 30 a second with noise, scraped every 30 seconds from row `from` to `to`, but for those of `gap`.
+/// Counters of three workloads at about 30 a second with noise, scraped every 30 seconds from row `from` to `to`, but for those of `gap`.
 fn counter(from: i64, to: i64, gap: std::ops::Range<i64>) -> String {
+    counters(3, from, to, gap)
+}
+
+/// The same of so many workloads.
+fn counters(n_workloads: usize, from: i64, to: i64, gap: std::ops::Range<i64>) -> String {
     let mut text = "# TYPE http_requests counter\n".to_owned();
-    let (mut counts, mut state) = ([0_i64; 3], 7_i64);
+    let (mut counts, mut state) = (vec![0_i64; n_workloads], 7_i64);
     for scrape in 0..to {
         for (workload, count) in counts.iter_mut().enumerate() {
             state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
@@ -55,9 +60,13 @@ fn scored(dir: &Path, file: &str) -> Vec<(i64, bool, bool)> {
 }
 
 fn trained() -> tempfile::TempDir {
+    trained_on(&counter(0, 2_000, 0..0))
+}
+
+fn trained_on(history: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("homeostat.yml"), CONFIG).expect("written");
-    std::fs::write(dir.path().join("train.txt"), counter(0, 2_000, 0..0)).expect("written");
+    std::fs::write(dir.path().join("train.txt"), history).expect("written");
     let output = run(dir.path(), &["train", "train.txt", "--config.file=homeostat.yml", "--output=models"]);
     assert!(output.status.success(), "{}", text(&output));
     dir
@@ -130,6 +139,28 @@ fn a_workload_whose_data_ends_is_told() {
     // Its rates run out, and it is gone: one call.
     let called: Vec<i64> = scored(dir.path(), "gone.txt").iter().filter(|row| row.2).map(|row| row.0).collect();
     assert_eq!(called.len(), 1, "called at minutes {called:?}");
+}
+
+#[test]
+fn many_workloads_that_vanish_together_are_one_call() {
+    const VANISHED: [&str; 3] = ["w0", "w1", "w2"];
+    let dir = trained_on(&counters(8, 0, 2_000, 0..0));
+    let is_there = |line: &&str| {
+        let is_later = line.split(' ').nth(2).is_some_and(|at| at >= "1767633000");
+        !(is_later && VANISHED.iter().any(|name| line.contains(&format!("workload=\"{name}\""))))
+    };
+    let text: String = counters(8, 2_000, 2_400, 0..0).lines().filter(is_there).flat_map(|line| [line, "\n"]).collect();
+    std::fs::write(dir.path().join("storm.txt"), text).expect("written");
+    let output = run(
+        dir.path(),
+        &["score", "storm.txt", "--config.file=homeostat.yml", "--bundle=models", "--output=scores.csv"],
+    );
+    assert!(output.status.success(), "{}", self::text(&output));
+    let scores = std::fs::read_to_string(dir.path().join("scores.csv")).expect("scores");
+    let header: Vec<&str> = scores.lines().next().expect("a header").split(',').collect();
+    let alert = header.iter().position(|known| *known == "alert").expect("a column");
+    let called: Vec<&str> = scores.lines().filter(|line| line.split(',').nth(alert) == Some("1")).collect();
+    assert_eq!(called.len(), 1, "{}", called.join("\n"));
 }
 
 #[test]

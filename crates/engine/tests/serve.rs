@@ -15,6 +15,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use homeostat_core::{
+    Calibrated, CorrelationId, Incident, IncidentId, IncidentState, IncidentType, Score, Subject, Timestamp,
+};
+use homeostat_journal::{Journal, Note};
 use support::prometheus::noise;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_homeostat");
@@ -78,6 +82,15 @@ impl Service {
     fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits for so many cycles.
+    fn cycles(&mut self, n: usize) {
+        while !ask(self.port, "GET", "/metrics").1.contains(&format!("homeostat_cycles_total{{result=\"ok\"}} {n}\n")) {
+            assert!(self.child.try_wait().expect("a child").is_none(), "it ended");
+            // Only so that asking doesn't take the processor from what is asked.
+            thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn resident_kib(&self) -> f64 {
@@ -154,11 +167,7 @@ fn what_training_took_is_given_back() {
         let mut service = Service::start(room.path(), &[]);
         service.until("watching");
         // A few cycles, so that windows and what scores them are there in both.
-        while !ask(service.port, "GET", "/metrics").1.contains("homeostat_cycles_total{result=\"ok\"} 5") {
-            assert!(service.child.try_wait().expect("a child").is_none(), "it ended");
-            // Only so that asking doesn't take the processor from what is asked.
-            thread::sleep(Duration::from_millis(200));
-        }
+        service.cycles(5);
         service.resident_kib()
     };
     let from_bundle = resident("bundle: models\n");
@@ -289,4 +298,70 @@ fn a_hung_api_server_delays_neither_the_kill_switch_nor_the_end() {
     // Kubernetes kills after 30 s, and an operator who says stop looks at the screen.
     assert!(kill_switch <= Duration::from_secs(5), "{kill_switch:?} until the stop was known");
     assert!(shutdown <= Duration::from_secs(5), "{shutdown:?} until it ended");
+}
+
+const HOUR_S: u64 = 3_600;
+
+/// An incident that opened two minutes after its fault began, and was over with it.
+fn recorded(fault: std::ops::Range<u64>) -> Incident {
+    let at = |secs: u64| Timestamp::from_secs(i64::try_from(secs).expect("a moment"));
+    let (subject, opened_at) = (Subject::deployment("shop", "cart"), at(fault.start + 120));
+    Incident {
+        id: IncidentId::of(&subject, opened_at),
+        correlation: CorrelationId::of(&subject, opened_at),
+        subject,
+        incident_type: IncidentType::Latency,
+        state: IncidentState::Resolved,
+        opened_at,
+        updated_at: at(fault.end),
+        score: Score::THRESHOLD,
+        score_peak: Score::THRESHOLD,
+        confidence: Calibrated::UNKNOWN,
+        evidence: vec![],
+        votes: vec![],
+        affected: vec![],
+        annotations: vec![],
+        limits_ahead: vec![],
+    }
+}
+
+#[test]
+fn at_a_start_the_incidents_of_the_journal_are_not_learned_and_the_same_fault_calls_again() {
+    // Whether the fault that has gone on for a quarter of an hour opens an incident, and what the log says of the one that was eight hours ago.
+    let started = |is_recorded: bool| {
+        let room = tempfile::tempdir().expect("a directory");
+        let began = fs::metadata(room.path()).and_then(|made| made.modified()).expect("a directory");
+        let began = began.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+        let past = began - 8 * HOUR_S..began - 7 * HOUR_S;
+        let is_faulty = {
+            let past = past.clone();
+            move |at: u64| past.contains(&at) || at >= began - 900
+        };
+        let url = support::prometheus::serve(move |asked| {
+            let salt = asked.query().len() as u64;
+            let labels = r#"{"namespace":"shop","workload":"cart"}"#;
+            vec![asked.series(labels, |at| 10_000 + noise(at, salt << 40, 10) + if is_faulty(at) { 2_000 } else { 0 })]
+        });
+        let text = format!(
+            "datasources: [{{url: '{url}'}}]\nglobal: {{step: 60s, history: 1d, offset: 0s}}\n\
+             queries: {{latency: a, traffic: bb}}\nstorage: {{path: data}}\ndetectors: [residual, forest, forecast]\n"
+        );
+        fs::write(room.path().join("c.yaml"), text).expect("room to write");
+        fs::create_dir(room.path().join("data")).expect("room to write");
+        let journal = Journal::open(&room.path().join("data/journal.db")).expect("a journal");
+        let incident = recorded(past);
+        if is_recorded {
+            journal.note(&Note::Incident(Box::new(incident.clone())), incident.updated_at).expect("noted");
+        }
+        drop(journal);
+        let mut service = Service::start(room.path(), &[]);
+        let told = service.until("watching");
+        service.cycles(1);
+        let (status, open) = ask(service.port, "GET", "/api/v1/incidents?state=open");
+        assert_eq!(status, 200, "{open}");
+        let said = told.contains("a past incident isn't learned") && told.contains(incident.id.as_str());
+        (open.contains("\"state\":\"open\""), said)
+    };
+    assert_eq!(started(true), (true, true), "it is as unusual as it was the first time");
+    assert_eq!(started(false), (false, false), "what nobody recorded is learned");
 }

@@ -29,6 +29,7 @@ mod reminder;
 mod replicas;
 mod row_means;
 mod row_memory;
+mod running_out;
 mod source_edge;
 mod standing;
 mod watch;
@@ -218,7 +219,7 @@ impl Tracker {
             if watch.opens(&row, &self.hysteresis) {
                 candidates.push(row);
             } else if !watch.gate.is_suspicious(&self.hysteresis) {
-                watch.waited_rows = 0;
+                (watch.waited_rows, watch.falls_since) = (0, None);
             }
         }
         if n_rows > 0 && n_new == 0 {
@@ -308,6 +309,9 @@ impl Tracker {
                 self.explain(row.subject, at);
                 continue;
             }
+            if self.may_vanish(&row, at) {
+                continue;
+            }
             if !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
                 let causes = if opening.is_load() {
                     Causes::of_callers(row.subject, &self.watches, &context.topology)
@@ -339,7 +343,7 @@ impl Tracker {
             }
             let event = opening.event(context, &self.times).map(EventKey::of);
             if let Some(watch) = self.watches.get_mut(row.subject) {
-                watch.waited_rows = 0;
+                (watch.waited_rows, watch.falls_since) = (0, None);
                 watch.told_event = event.or(watch.told_event.take());
                 watch.open = Some(opening);
                 watch.notified(at, &self.hysteresis);

@@ -247,7 +247,7 @@ pub enum SourceState {
     Healthy,
     /// No query was answered.
     Unanswered,
-    /// There are no series of any subject.
+    /// Queries are answered, and there are no series of any subject.
     NoData,
     /// Nothing was scraped.
     ScrapeGap,
@@ -296,7 +296,9 @@ impl fmt::Display for SourceState {
         match self {
             Self::Healthy => f.write_str("all queries have data"),
             Self::Unanswered => f.write_str("no query is answered; check Prometheus and the network"),
-            Self::NoData => f.write_str("no query has a series of any workload; check the exporters and the queries"),
+            Self::NoData => f.write_str(
+                "Prometheus answers, but no query has a series of any workload; check the exporters and the queries, and whether the workloads still exist"
+            ),
             Self::ScrapeGap => f.write_str("Prometheus has scraped nothing; check Prometheus and its targets"),
             Self::SubjectsLost { n_without_data, n_known } => write!(
                 f,
@@ -337,7 +339,10 @@ impl DataQuality {
         if self.is_scrape_gap {
             return SourceState::ScrapeGap;
         }
-        if self.n_subjects_known == 0 && !self.queries.is_empty() {
+        // Also where there is one workload only: that every query is answered and none has a series is all that can be said of it.
+        let answers_with_nothing = n_failed == 0 && self.queries.iter().all(|query| query.n_series == 0);
+        let is_silent = answers_with_nothing && self.n_subjects_without_data == self.n_subjects_known;
+        if (self.n_subjects_known == 0 || is_silent) && !self.queries.is_empty() {
             return SourceState::NoData;
         }
         if self.share_without_data() > LOST_SHARE_MAX {
@@ -445,6 +450,14 @@ mod tests {
         assert!(lost.state().is_blind() && lost.state().to_string().contains("3 of 4 workloads"));
         assert_eq!(DataQuality { is_scrape_gap: true, ..lost }.state(), SourceState::ScrapeGap);
         assert_eq!(DataQuality { n_subjects_known: 0, ..healthy.clone() }.state(), SourceState::NoData);
+        let empty = QueryQuality { state: AnswerState::Empty, ..query(0, 0) };
+        let lone = DataQuality { queries: vec![empty.clone(), empty], n_subjects_known: 1, ..healthy.clone() };
+        assert_eq!(lone.state(), SourceState::NoData, "all that there was has vanished");
+        assert!(lone.state().is_blind() && lone.state().to_string().contains("whether the workloads still exist"));
+        assert_eq!(
+            DataQuality { n_subjects_without_data: 0, ..lone }.state(),
+            SourceState::QueriesUnusable { n_queries: 2 }
+        );
         let why = FetchError::BadQuery { expr: "x".into(), why: "no".into() };
         let failed = healthy.clone().with_failures(&[("cpu".into(), why)]);
         assert_eq!(failed.state(), SourceState::Unanswered);

@@ -36,13 +36,16 @@ pub struct Recipe {
     /// The time zone that days and hours go by; none is UTC. Its table of offsets is in each subject's state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
+    /// Days that are like another day of the week, such as `2026-12-25 like sunday`; those that matter are in each subject's state, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holidays: Vec<String>,
     /// Times of the history that weren't learned, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Exclusion>,
 }
 
 impl Recipe {
-    /// Of what training was told; without queries, the zone's name and what was left out.
+    /// Of what training was told; without queries, the zone's name, holidays and what was left out.
     pub fn of(spec: &EnsembleSpec, share_models: bool, seed: Seed) -> Self {
         // Options are numbers and names, so each has a JSON form; null would say that one hadn't.
         let options = spec.detectors.iter().map(|one| serde_json::to_value(one).unwrap_or_default());
@@ -54,6 +57,7 @@ impl Recipe {
             seed: seed.value(),
             queries: Vec::new(),
             timezone: None,
+            holidays: Vec::new(),
             left_out: Vec::new(),
         }
     }

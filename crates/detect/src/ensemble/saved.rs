@@ -43,7 +43,7 @@ use crate::tail::Tail;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedEnsemble {
-    /// Everything but the models that can be shared, in postcard's format; after it local time, where that isn't UTC.
+    /// Everything but the models that can be shared, in postcard's format; after it local time, where that isn't UTC without holidays.
     pub state: Vec<u8>,
     /// The models it needs, by file name. An autoencoder's is an ONNX file, as any runtime loads it.
     pub models: BTreeMap<String, Arc<Vec<u8>>>,
@@ -109,7 +109,7 @@ impl<'a> Saver<'a> {
         };
         let mut bytes = postcard::to_allocvec(&state).map_err(RestoreError::state)?;
         let local_time = ensemble.local_time();
-        if !local_time.is_utc() {
+        if !local_time.is_plain_utc() {
             bytes.extend(postcard::to_allocvec(local_time).map_err(RestoreError::state)?);
         }
         Ok(SavedEnsemble { state: bytes, models })

@@ -320,4 +320,5 @@ fn a_column_that_is_empty_throughout_takes_no_detector_away() {
 }
 
 mod habits;
+mod holidays;
 mod local_time;

@@ -1,9 +1,10 @@
-//! The moments of a history's rows, by the clock on the wall: where clocks were changed, and the history as if they never were.
+//! The moments of a history's rows, by the clock on the wall: where clocks were changed or a holiday begins, and the history as if that never
+//! happened.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use homeostat_core::{LocalTime, Timestamp};
+use homeostat_core::{LocalMoment, LocalTime, Timestamp};
 
 /// The moments of a history's rows.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +20,13 @@ impl HistoryRows<'_> {
         Timestamp::from_millis(self.start.as_millis().saturating_add(since_ms))
     }
 
-    fn local_ms(&self, row: usize) -> i64 {
-        self.local_time.local(self.at(row)).as_millis()
+    /// The first `n_rows` rows, cut where clocks were changed and where a holiday begins and ends: each stretch with the local time at which it
+    /// begins, on a holiday that of the weekday that it is like.
+    pub(super) fn stretches(&self, n_rows: usize) -> impl Iterator<Item = (i64, Range<usize>)> {
+        self.local_stretches(n_rows).map(|(begin, idxs)| (begin.weekday.as_millis(), idxs))
     }
 
-    /// The first `n_rows` rows, cut where clocks were changed: each stretch with the local time at which it begins.
-    pub(super) fn stretches(&self, n_rows: usize) -> impl Iterator<Item = (i64, Range<usize>)> {
+    fn local_stretches(&self, n_rows: usize) -> impl Iterator<Item = (LocalMoment, Range<usize>)> {
         let rows = *self;
         let mut begin = 0;
         std::iter::from_fn(move || {
@@ -33,22 +35,26 @@ impl HistoryRows<'_> {
             }
             let first = rows.at(begin);
             let changes = |row: &usize| rows.local_time.changes_between(first, rows.at(*row));
-            let end = if rows.local_time.is_utc() { n_rows } else { (begin..n_rows).find(changes).unwrap_or(n_rows) };
-            let stretch = (rows.local_ms(begin), begin..end);
+            let end =
+                if rows.local_time.is_plain_utc() { n_rows } else { (begin..n_rows).find(changes).unwrap_or(n_rows) };
+            let stretch = (rows.local_time.moment(first), begin..end);
             begin = end;
             Some(stretch)
         })
     }
 
     /// A column with a row for each step of local time, and the local time at which it begins: the hour that clocks leave out in spring is a
-    /// gap, and of the one that they repeat in autumn the second counts. Where no clock was changed it is the column itself.
+    /// gap, and of the one that they repeat in autumn the second counts. A holiday is a gap, too: it says nothing of the usual course of its own
+    /// weekday. Where nothing of this happened it is the column itself.
     pub(super) fn by_the_clock<'c>(&self, column: &'c [f64]) -> (Cow<'c, [f64]>, i64) {
-        let stretches: Vec<(i64, Range<usize>)> = self.stretches(column.len()).collect();
+        let stretches: Vec<(LocalMoment, Range<usize>)> = self.local_stretches(column.len()).collect();
+        if let [(begin, _)] = &stretches[..] {
+            return (Cow::Borrowed(column), begin.weekday.as_millis());
+        }
+        let usual = stretches.into_iter().filter(|(begin, _)| !begin.is_holiday());
+        let stretches: Vec<(i64, Range<usize>)> = usual.map(|(begin, idxs)| (begin.clock.as_millis(), idxs)).collect();
         // Not always the first: a history may begin in the hour that is repeated.
         let start_ms = stretches.iter().map(|(local_ms, _)| *local_ms).min().unwrap_or_default();
-        if stretches.len() < 2 {
-            return (Cow::Borrowed(column), start_ms);
-        }
         let row_of = |local_ms: i64| usize::try_from((local_ms - start_ms) / self.step_ms.max(1)).unwrap_or(0);
         let mut local = Vec::new();
         for (local_ms, idxs) in stretches {

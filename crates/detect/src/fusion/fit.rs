@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{DetectorVote, Fused, LocalTime, Timestamp};
+use homeostat_core::{DetectorVote, Fused, LocalMoment, LocalTime, Timestamp};
 
 use super::{Fusion, alert_nats};
 use crate::alarm_threshold::AlarmThreshold;
@@ -70,25 +70,25 @@ impl FusionFit<'_> {
         let threshold = |initial| AlarmThreshold::new(initial, &budget, self.step, self.hysteresis);
         let lasting = Lasting::new(lasting_recurrence, averages, threshold(lasting_initial));
         let mut fusion = Fusion::new(recurrence, threshold(initial), lasting, self.ranks.to_vec());
-        let last = self.held_out.iter().map(|(at, votes)| fusion.push(self.local_time.local(*at), votes)).last();
+        let last = self.held_out.iter().map(|(at, votes)| fusion.push(self.local_time.moment(*at), votes)).last();
         let held_out_nats = alert.split_off(n_fitted.min(alert.len()));
         FittedFusion { held_out_nats, threshold_nats: initial.threshold_nats, fusion: fusion.calibrated(), last }
     }
 
     /// What each row of the history says, by local time: those that models were fitted on, then those held out.
-    fn history(&self) -> Vec<(Timestamp, RowNats)> {
+    fn history(&self) -> Vec<(LocalMoment, RowNats)> {
         let held_out = self.held_out.iter().map(|(at, votes)| (*at, RowNats::of(votes)));
-        self.fitted.iter().copied().chain(held_out).map(|(at, row)| (self.local_time.local(at), row)).collect()
+        self.fitted.iter().copied().chain(held_out).map(|(at, row)| (self.local_time.moment(at), row)).collect()
     }
 
     /// What recurs in one series of the history, and the series less what recurs.
     fn discounted(
         &self,
-        history: &[(Timestamp, RowNats)],
+        history: &[(LocalMoment, RowNats)],
         of: fn(RowNats) -> Option<f64>,
     ) -> (Recurrence, Vec<Option<f64>>) {
-        let mut rows: Vec<(Timestamp, Option<f64>)> = history.iter().map(|(at, row)| (*at, of(*row))).collect();
-        let values = |rows: &[(Timestamp, Option<f64>)]| rows.iter().map(|(_, nats)| *nats).collect::<Vec<_>>();
+        let mut rows: Vec<(LocalMoment, Option<f64>)> = history.iter().map(|(at, row)| (*at, of(*row))).collect();
+        let values = |rows: &[(LocalMoment, Option<f64>)]| rows.iter().map(|(_, nats)| *nats).collect::<Vec<_>>();
         // What an alarm would need if nothing recurred, by the held-out rows alone.
         let held_out = values(&rows[self.fitted.len().min(rows.len())..]);
         let usual = initial_threshold(&held_out, 0, self.step, &self.budget, &self.hysteresis);

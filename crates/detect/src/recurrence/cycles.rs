@@ -1,6 +1,6 @@
 //! A history folded by a period: which level recurs at each of its phases.
 
-use homeostat_core::Timestamp;
+use homeostat_core::LocalMoment;
 
 use super::factor;
 use super::period::{Period, phase_of};
@@ -48,7 +48,7 @@ struct Candidate {
 
 impl Cycles {
     /// Of consecutive rows; levels below `level_min` aren't looked for.
-    pub(super) fn of(rows: &[(Timestamp, Option<f64>)], period: Period, phase_ms: i64, level_min: f64) -> Self {
+    pub(super) fn of(rows: &[(LocalMoment, Option<f64>)], period: Period, phase_ms: i64, level_min: f64) -> Self {
         let n_phases = usize::try_from(period.length_ms() / phase_ms.max(1)).unwrap_or(0);
         let first = rows.first().map_or(0, |(at, _)| period.cycle_of(*at));
         let last = rows.last().map_or(0, |(at, _)| period.cycle_of(*at));
@@ -79,7 +79,7 @@ impl Cycles {
 
     /// Where a moment is in the order of time; `None` before the first cycle, in what is left of a period after its last whole phase, and where the
     /// period has no cycle.
-    fn position(&self, at: Timestamp) -> Option<usize> {
+    fn position(&self, at: LocalMoment) -> Option<usize> {
         if !self.period.has(at) {
             return None;
         }
@@ -123,7 +123,7 @@ impl Cycles {
     }
 
     /// The level that recurs at the moment's phase by the other cycles' rows.
-    pub(super) fn level_of_others(&self, at: Timestamp) -> f64 {
+    pub(super) fn level_of_others(&self, at: LocalMoment) -> f64 {
         let Some(idx) = self.position(at) else { return 0.0 };
         let (Some(own), Some(level)) = (self.highest.get(idx), self.levels.get(idx % self.n_phases)) else {
             return 0.0;

@@ -9,7 +9,9 @@ use homeostat_remediate::Policy;
 use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
-use super::{Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, queries, remediation, source};
+use super::{
+    Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, holidays, queries, remediation, source,
+};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -228,7 +230,7 @@ impl Times {
             retrain_every,
             offset,
             scrape_interval: reader.duration("scrape_interval").unwrap_or(default.scrape_interval),
-            timezone: reader.parsed("timezone").unwrap_or_default(),
+            timezone: reader.parsed::<Timezone>("timezone").unwrap_or_default().with_holidays(holidays::read(reader)),
             exclude: exclude::read(reader),
         }
     }

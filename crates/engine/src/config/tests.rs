@@ -298,3 +298,20 @@ fn an_unknown_time_zone_and_a_time_that_ends_before_it_starts_are_told_with_thei
     let found = &config.detection.exclude[0];
     assert_eq!((found.reason.as_str(), found.scope().as_str()), ("global.exclude", "cart of every namespace"));
 }
+
+#[test]
+fn holidays_are_dates_that_are_like_a_weekday_and_a_wrong_one_is_told_with_its_place() {
+    let holidays = |text: &str| load_text(&format!("{GOOD}global:\n  holidays: [{text}]\n"));
+    let config = holidays("{dates: [2027-01-01, 2026-12-25]}, {dates: 2026-12-24, like: saturday}").expect("a config");
+    let read: Vec<String> = config.detection.timezone.local_time.holidays().iter().map(ToString::to_string).collect();
+    assert_eq!(read, ["2026-12-24 like saturday", "2026-12-25 like sunday", "2027-01-01 like sunday"]);
+    for (text, why) in [
+        ("{dates: [2026-02-30]}", "global.holidays[0].dates: invalid date \"2026-02-30\""),
+        ("{dates: [2026-12-25], like: funday}", "global.holidays[0].like: unknown weekday \"funday\""),
+        ("{dates: [2026-12-25]}, {dates: [2026-12-25], like: monday}", "[1].dates: 2026-12-25 is named twice"),
+        ("{like: sunday}", "global.holidays[0]"),
+    ] {
+        let problems = holidays(text).expect_err("no holiday");
+        assert!(problems[0].starts_with("7:") && problems[0].contains(why), "{text}: {problems:?}");
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::str::FromStr;
 
-use homeostat_core::{LocalTime, Timestamp};
+use homeostat_core::{Holiday, LocalTime, Timestamp};
 use homeostat_settings::nearest;
 use jiff::tz::TimeZone;
 
@@ -14,12 +14,12 @@ const UTC: &str = "UTC";
 /// Changes of the clocks are taken up to here: beyond the models of any bundle that is trained now.
 const KNOWN_UNTIL: &str = "2100-01-01T00:00:00Z";
 
-/// A time zone with its changes of the clocks.
+/// A time zone with its changes of the clocks, and the holidays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Timezone {
     /// The IANA name.
     pub(crate) name: String,
-    /// What its clocks show.
+    /// What its clocks show, and its holidays.
     pub(crate) local_time: LocalTime,
 }
 
@@ -27,6 +27,19 @@ impl Default for Timezone {
     /// UTC.
     fn default() -> Self {
         Self { name: UTC.to_owned(), local_time: LocalTime::default() }
+    }
+}
+
+impl Timezone {
+    /// The same with these holidays.
+    #[must_use]
+    pub(crate) fn with_holidays(self, holidays: impl IntoIterator<Item = Holiday>) -> Self {
+        Self { local_time: self.local_time.with_holidays(holidays), ..self }
+    }
+
+    /// Whether its clocks show UTC by name, whatever the holidays.
+    pub(crate) fn is_utc(&self) -> bool {
+        self.name == UTC
     }
 }
 
@@ -109,7 +122,7 @@ mod tests {
     fn utc_by_any_name_is_utc() {
         for name in ["UTC", "Etc/UTC", "Etc/GMT"] {
             let zone: Timezone = name.parse().expect("a zone");
-            assert!(zone.local_time.is_utc(), "{name}");
+            assert!(zone.local_time.is_plain_utc(), "{name}");
         }
         assert_eq!("UTC".parse(), Ok(Timezone::default()));
     }

@@ -269,6 +269,7 @@ mod tests {
         assert_ne!(config("global: {history: 7d}\n"), plain);
         assert_ne!(config("seed: 7\n"), plain);
         assert_ne!(config("global: {timezone: Europe/Berlin}\n"), plain);
+        assert_ne!(config("global: {holidays: [{dates: [2026-12-25]}]}\n"), plain);
     }
 
     #[test]

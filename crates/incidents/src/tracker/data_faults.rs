@@ -22,7 +22,7 @@ const GONE_STEPS_MIN: u32 = 5;
 
 /// Series that ended within so long of each other ended together: a namespace that is deleted, a node that dies, an exporter.
 /// As long as it takes Prometheus to end them all.
-const TOGETHER: Duration = Duration::from_secs(300);
+pub(super) const TOGETHER: Duration = Duration::from_secs(300);
 
 /// Share of the subjects that must have rows for the source to answer: with fewer, it is the source that is silent.
 const ANSWERING_SHARE_MIN: f64 = 0.5;

@@ -6,7 +6,8 @@ use homeostat_core::{Score, Timestamp};
 use homeostat_detect::{Gate, Hysteresis};
 use serde::{Deserialize, Serialize};
 
-/// Below this share of its highest, what adds up is over: nothing adds to it any more.
+/// Below this share of its highest, what adds up is over: nothing adds to it any more. Below the threshold alone it isn't: a slow leak may pause for
+/// some minutes, and the averages of a fault that has ended come to a half within some twenty rows.
 const FALLEN_SHARE: f64 = 0.5;
 
 /// What was told and has ended is news again if it adds up to so many times what it had reached: a slow leak may pause for some minutes. Less would tell the ups and
@@ -23,7 +24,7 @@ pub(super) struct Excursion {
     is_told: bool,
     /// When somebody was notified of the subject last.
     told_at: Option<Timestamp>,
-    /// Whether an incident stands for it, and how many rows have not alarmed since.
+    /// Whether an incident stands for it, and in how many rows it has been over since.
     has_incident: bool,
     quiet_rows: u32,
     /// The highest lasting score since it was calm, and what of that an incident has stood for.
@@ -54,11 +55,11 @@ impl Excursion {
             self.peak = lasting_score;
         }
         // The averages still fall when the fault is over: the incident needn't wait for that, only the next one.
-        let falls = match (lasting_score, self.peak) {
-            (Some(score), Some(peak)) => score.value() < FALLEN_SHARE * peak.value(),
+        let stands = match (lasting_score, self.peak) {
+            (Some(score), Some(peak)) => score.value() >= FALLEN_SHARE * peak.value(),
             (None, _) | (_, None) => false,
         };
-        self.quiet_rows = if self.alarms && !falls { 0 } else { self.quiet_rows.saturating_add(1) };
+        self.quiet_rows = if stands { 0 } else { self.quiet_rows.saturating_add(1) };
         self.has_incident &= self.quiet_rows < rule.close_rows;
         if self.gate.is_calm(rule) {
             (self.is_told, self.peak, self.told_peak) = (false, None, None);

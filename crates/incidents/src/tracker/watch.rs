@@ -32,6 +32,9 @@ pub(super) struct Watch {
     pub(super) open: Option<Open>,
     /// Rows for which it has waited for a suspicious dependency.
     pub(super) waited_rows: u32,
+    /// Since when it waits because its values fall together with another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) falls_since: Option<Timestamp>,
     /// Until then it can't open an incident, because what it depends on has only just recovered.
     pub(super) settles_until: Option<Timestamp>,
     /// The planned event that an incident of it was opened in: what else the event explains is no news.

@@ -38,7 +38,7 @@ fn office(start: &str, n_days: usize, seed: u64, fault: impl Fn(Timestamp) -> f6
     Window::new(Subject::deployment("shop", "cart"), grid, schema, values).expect("a window")
 }
 
-fn opens(rows: &[AssessedRow]) -> bool {
+pub(super) fn opens(rows: &[AssessedRow]) -> bool {
     let rule = crate::hysteresis::Hysteresis::default();
     [Assessment::score, Assessment::lasting_score].iter().any(|of| {
         let mut gate = crate::hysteresis::Gate::default();
@@ -65,7 +65,7 @@ fn opens_after(ensemble: &Ensemble, scored: &str, fault: impl Fn(Timestamp) -> f
 }
 
 /// Days since the epoch.
-fn day(at: &str) -> i64 {
+pub(super) fn day(at: &str) -> i64 {
     at.parse::<Timestamp>().expect("a moment").as_millis() / 86_400_000
 }
 
@@ -129,5 +129,5 @@ fn local_time_is_stored_with_the_models() {
     assert_eq!(restored.assess_rows(&scored).expect("the same features"), rows);
     let utc = trained_on(history, LocalTime::default());
     let restored = Ensemble::restore(&utc.save().expect("saved"), &LoadOptions::default()).expect("restored");
-    assert!(restored.local_time().is_utc());
+    assert!(restored.local_time().is_plain_utc());
 }

@@ -56,6 +56,9 @@ pub(super) fn text(path: &Path, manifest: &BundleManifest) -> String {
     if let Some(timezone) = &recipe.timezone {
         lines.push(format!("time zone   {timezone}"));
     }
+    if !recipe.holidays.is_empty() {
+        lines.push(format!("holidays    {}", recipe.holidays.join(", ")));
+    }
     lines.extend(recipe.left_out.iter().take(LEFT_OUT_SHOWN).map(left_out));
     if recipe.left_out.len() > LEFT_OUT_SHOWN {
         lines.push(format!("            … and {} more", recipe.left_out.len() - LEFT_OUT_SHOWN));

@@ -64,8 +64,15 @@ pub(super) const KEYS: &[Described] = &[
         "global.timezone",
         "IANA name, such as `Europe/Berlin`",
         "`UTC`",
-        "The time zone that the services live by. What is usual at which time of the day and day of the week goes by it, daylight saving time included. Everything that is shown stays in UTC.",
+        "The time zone that the services live by. What is usual at which time of the day and day of the week goes by it, daylight saving time included. Without it a change of clocks is noticed from the data, on its first day. Everything that is shown stays in UTC.",
     ),
+    key(
+        "global.holidays",
+        "none",
+        "Days of local time that are like another day of the week, past ones of the history and those to come: what is usual on that weekday is usual on them.",
+    ),
+    of_kind("global.holidays[].dates", "list of dates, such as `2026-12-25`, or one", "required", "Which days."),
+    of_kind("global.holidays[].like", "`monday` to `sunday`", "`sunday`", "The weekday that they are like."),
     key(
         "global.exclude",
         "none",

@@ -109,7 +109,10 @@ fn a_default_that_is_written_out_changes_nothing() {
 /// A config with something in every list and every section of named things.
 fn base() -> serde_json::Value {
     json!({
-        "global": {"exclude": [{"from": "2026-11-03T10:00:00Z", "to": "2026-11-03T12:00:00Z"}]},
+        "global": {
+            "holidays": [{"dates": ["2026-12-25"]}],
+            "exclude": [{"from": "2026-11-03T10:00:00Z", "to": "2026-11-03T12:00:00Z"}],
+        },
         "datasources": [{"url": "http://127.0.0.1:9090"}],
         "preset": "kubernetes-workload",
         "queries": {"q": {"expr": "x"}},

@@ -401,6 +401,7 @@ async fn empty_answers_resolve_nothing_and_make_it_not_ready_until_there_is_data
     assert!(told.starts_with("no new sample for "), "{told}");
     let metrics = scene.service.metrics.text();
     assert!(metrics.contains("homeostat_subjects_blind 1"), "{metrics}");
+    assert!(metrics.contains("homeostat_source_state{state=\"no-data\"} 1"), "{metrics}");
     scene.change(|behaviour| behaviour.is_empty = false);
     scene.minutes(1).await;
     assert_eq!(scene.blindness(), None);

@@ -134,6 +134,54 @@ fn what_alarmed_while_the_series_ended_is_called_once_and_gets_its_name() {
     assert_eq!(names(&minutes(&mut play, 5, &NAMES)), [("resolved", "a".into())]);
 }
 
+/// Rates that run out: nothing stands out but too little traffic.
+const FALLING: [f64; 4] = [0.0, 0.0, 0.0, -9.0];
+
+/// Eight calm workloads, of which the first four then lose their traffic for so many rows.
+fn falls(play: &mut Play, n: usize) -> Vec<IncidentChange> {
+    minutes(play, 30, &NAMES);
+    let falling = NAMES[..4].iter().map(|name| given(name, 1.5, FALLING));
+    let rows: Vec<Given> = falling.chain(NAMES[4..].iter().map(|name| given(name, 0.1, CALM))).collect();
+    minutes_of(play, n, |_| rows.clone())
+}
+
+#[test]
+fn workloads_that_vanish_together_are_one_call_also_where_their_rates_run_out_first() {
+    let mut play = Play::new();
+    let mut told = falls(&mut play, 5);
+    told.extend(minutes(&mut play, 120, &NAMES[4..]));
+    let calls: Vec<&IncidentChange> = told.iter().filter(|change| change.notifies()).collect();
+    assert_eq!(calls.len(), 1, "{:?}", names(&told));
+    let open = play.open();
+    assert_eq!((open.len(), open[0].incident_type), (1, IncidentType::WorkloadGone));
+    let affected: Vec<&str> = open[0].affected.iter().map(|subject| subject.name.as_str()).collect();
+    assert_eq!((affected, play.tracker.n_gone()), (vec!["b", "c", "d"], 4));
+    assert_eq!(names(&minutes(&mut play, 10, &NAMES)), [("resolved", "a".into())]);
+}
+
+#[test]
+fn traffic_that_falls_together_and_goes_on_is_told_of_each_five_minutes_later() {
+    let mut play = Play::new();
+    let told = falls(&mut play, 5);
+    assert_eq!(names(&told), [("opened", "a".into())], "the first is told at once");
+    let rows: Vec<Given> = NAMES.iter().map(|name| given(name, 1.5, FALLING)).collect();
+    let later = names(&minutes_of(&mut play, 2, |_| rows[..4].to_vec()));
+    assert_eq!(later, ["b", "c", "d"].map(|name| ("opened", name.to_owned())));
+}
+
+#[test]
+fn who_slows_down_or_falls_later_beside_one_that_fell_waits_for_nothing() {
+    let mut play = Play::new();
+    minutes(&mut play, 30, &NAMES[..2]);
+    let rows = |b: f64, of_b: [f64; 4]| [given("a", 1.5, FALLING), given("b", b, of_b)];
+    assert_eq!(names(&minutes_of(&mut play, 2, |_| rows(0.1, CALM).to_vec())), [("opened", "a".into())]);
+    assert_eq!(names(&minutes_of(&mut play, 2, |_| rows(1.5, SLOW).to_vec())), [("opened", "b".into())]);
+    let mut play = Play::new();
+    minutes(&mut play, 30, &NAMES[..2]);
+    minutes_of(&mut play, 10, |_| rows(0.1, CALM).to_vec());
+    assert_eq!(names(&minutes_of(&mut play, 2, |_| rows(1.5, FALLING).to_vec())), [("opened", "b".into())]);
+}
+
 #[test]
 fn a_restart_tells_nothing_twice_and_who_came_back_meanwhile_is_told() {
     let mut play = Play::new();

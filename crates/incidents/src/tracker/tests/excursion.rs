@@ -21,8 +21,20 @@ fn what_adds_up_opens_an_incident_once_with_its_own_score_and_its_end_is_calm() 
     );
     // Rows are normal again for a while, and it still adds up.
     assert!(play.steps(20, &[Given { lasting: 1.1, ..given("cart", 0.1, CALM) }]).is_empty());
-    let over = play.steps(5, &[Given { lasting: 0.9, ..given("cart", 0.1, CALM) }]);
+    let over = play.steps(5, &[Given { lasting: 0.6, ..given("cart", 0.1, CALM) }]);
     assert_eq!(names(&over), [("resolved", "cart".into())]);
+}
+
+#[test]
+fn what_pauses_for_a_quarter_of_an_hour_and_goes_on_is_one_incident() {
+    let mut play = Play::new();
+    let of = |lasting: f64| Given { lasting, ..given("cart", 0.1, CALM) };
+    assert_eq!(names(&play.steps(10, &[mild(0.3, 1.3)])), [("opened", "cart".into())]);
+    // The averages fall below the threshold, and not to a half: somewhat of it is there in each row.
+    assert!(play.steps(15, &[of(0.8)]).is_empty(), "a leak that pauses");
+    assert!(play.steps(40, &[of(1.9)]).is_empty(), "somebody knows of it");
+    assert!(play.steps(15, &[of(1.1)]).is_empty());
+    assert_eq!(names(&play.steps(5, &[of(0.9)])), [("resolved", "cart".into())], "below half of 1.9");
 }
 
 #[test]
