@@ -12,6 +12,7 @@ use crate::detectors::Model;
 use crate::ensemble::{Ensemble, LOOK_AHEAD_ROWS, Misfit, RowUnderWay};
 use crate::feature_state::FeatureState;
 use crate::known_effect::KnownEffect;
+use crate::recurrence::ExpectedTime;
 
 /// The trained ensembles of all subjects.
 ///
@@ -131,6 +132,13 @@ impl Fleet {
         let mut all: BTreeMap<Subject, Ensemble> = known.collect();
         all.extend(ensembles);
         *self = Self::new(all);
+    }
+
+    /// Each goes by what people say is meant to happen to it, and by nothing they said before.
+    pub fn expect(&mut self, expected: &BTreeMap<Subject, Vec<ExpectedTime>>) {
+        for member in &mut self.members {
+            member.ensemble.expect(expected.get(&member.subject).map_or(&[], Vec::as_slice));
+        }
     }
 
     /// Adds a subject, after all those before it in order. `known` has the shared models by where they are.

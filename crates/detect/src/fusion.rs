@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
 use crate::lasting::{Lasting, take};
-use crate::recurrence::Recurrence;
+use crate::recurrence::{ExpectedTime, Recurrence};
 use crate::surprisal::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of, surprisal_nats};
 
 mod fit;
@@ -53,6 +53,12 @@ impl Fusion {
         ranks: Vec<bool>,
     ) -> Self {
         Self { recurrence, alarm_threshold, lasting, ranks, averages: [0.0; HALF_LIVES_ROWS.len()] }
+    }
+
+    /// Goes by what people say is meant to happen, on both paths; moments of local time.
+    pub(crate) fn expect(&mut self, expected: &[ExpectedTime]) {
+        self.recurrence.expect(expected);
+        self.lasting.expect(expected);
     }
 
     /// The same thresholds as now, without memory and without moving on from rows that are scored out of turn.

@@ -82,6 +82,7 @@ pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
 pub use pca::Pca;
+pub use recurrence::{Every, ExpectedTime};
 pub use replica_comparison::{
     Group, Outlier, REPLICAS_MAX, REPLICAS_MIN, ReplicaComparison, ReplicaComparisonError, ReplicaRound,
     ReplicasNotReady,

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use homeostat_core::{Feature, Grid, IncidentId, IncidentState, Schema, Seed, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis};
-use homeostat_incidents::{Monitor, Tracker, TrackerTimes};
+use homeostat_incidents::{Calibration, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{PresetParams, QuerySet, preset};
+use homeostat_journal::Journal;
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -20,11 +21,12 @@ fn api() -> Api {
 fn api_and_publisher() -> (Api, Publisher, Arc<FakeClock>) {
     let (publisher, snapshot) = Publisher::new();
     let clock = Arc::new(FakeClock::at(Timestamp::from_secs(1_000)));
+    let journal = Arc::new(Journal::in_memory().expect("a journal"));
     let api = Api::new(
         Arc::new(Metrics::new()),
         snapshot,
         Arc::clone(&clock) as _,
-        Calibration::unknown(),
+        Arc::new(Desk::new(journal, publisher.clone())),
         ReloadHandle::to_nobody(),
     );
     (api.expect("threads"), publisher, clock)
