@@ -87,7 +87,8 @@ fn is_zero(n: &u32) -> bool {
 
 impl Calibrated {
     /// Nothing is known.
-    pub const UNKNOWN: Self = Self { confidence: Confidence::ZERO, lower: Confidence::ZERO, n_outcomes: 0, n_verdicts: 0 };
+    pub const UNKNOWN: Self =
+        Self { confidence: Confidence::ZERO, lower: Confidence::ZERO, n_outcomes: 0, n_verdicts: 0 };
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use homeostat_core::{Assessment, DetectorVote, Fused, LocalTime, NotReady, Schem
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::FalseAlarmBudget;
 use crate::detector::ScoreError;
 use crate::detectors::Model;
 use crate::feature_extractor::FeatureExtractor;
@@ -151,6 +152,12 @@ impl Ensemble {
         let local_time = self.local_time();
         let local: Vec<ExpectedTime> = expected.iter().map(|time| time.local(local_time)).collect();
         self.fusion.expect(&local);
+    }
+
+    /// Keeps to this false-alarm budget from now on, or to the one that it was trained for where that is tighter. Nothing is trained anew: the
+    /// threshold goes where the tail of its history puts it.
+    pub fn hold_to(&mut self, budget: &FalseAlarmBudget) {
+        self.fusion.hold_to(budget);
     }
 
     /// Bytes held: `rows` (rows and scales) first, then each detector with its calibration. What [`crate::estimate`]

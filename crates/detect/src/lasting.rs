@@ -8,6 +8,7 @@ use homeostat_core::{DetectorVote, Score, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
+use crate::budget::FalseAlarmBudget;
 use crate::recurrence::{ExpectedTime, Recurrence};
 use crate::surprisal::{VOTES_MIN, in_units_of, surprisal_nats};
 
@@ -74,6 +75,11 @@ impl Lasting {
     /// Goes by what people say is meant to happen; moments of local time.
     pub(crate) fn expect(&mut self, expected: &[ExpectedTime]) {
         self.recurrence.expect(expected);
+    }
+
+    /// Keeps to this budget: see [`AlarmThreshold::hold_to`].
+    pub(crate) fn hold_to(&mut self, budget: &FalseAlarmBudget) {
+        self.alarm_threshold.hold_to(budget);
     }
 
     /// The same threshold as now, without memory.

@@ -51,7 +51,7 @@ pub use alarm_threshold::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN, AlarmThreshold, Initi
 pub use autoencoder::{
     Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,
 };
-pub use budget::{FalseAlarmBudget, NotABudget};
+pub use budget::{Budgets, FalseAlarmBudget, NotABudget};
 pub use bundle::{
     Bundle, BundleLoadError, BundleManifest, BundleSaveError, FileEntry, Provenance, Recipe, SubjectEntry,
 };

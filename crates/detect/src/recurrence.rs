@@ -94,10 +94,9 @@ impl Recurrence {
         nats / self.by_history(at).max(recent).max(self.by_people(at))
     }
 
-    /// The factor that people give a moment: what went as far as the incident that they judged is worth 3.2 times itself, as a level of the history is.
+    /// The factor that people give a moment.
     fn by_people(&self, at: Timestamp) -> f64 {
-        let peaks = self.expected.iter().filter(|time| time.holds(at)).map(|time| TIMES * time.score_peak);
-        peaks.fold(1.0, f64::max)
+        self.expected.iter().filter(|time| time.holds(at)).map(ExpectedTime::factor).fold(1.0, f64::max)
     }
 
     /// The factor that the history gives a moment.

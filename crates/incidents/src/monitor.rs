@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use homeostat_core::{Incident, IncidentChange, IncidentId, Schema, Subject, Timestamp, Window};
-use homeostat_detect::{DueRow, DueWindows, Ensemble, ExpectedTime, FeatureState, Fleet, Misfit};
+use homeostat_detect::{Budgets, DueRow, DueWindows, Ensemble, ExpectedTime, FeatureState, Fleet, Misfit};
 
 use crate::confidence::Verdicts;
 use crate::exhaustion::NotAResource;
@@ -62,6 +62,8 @@ pub struct Monitor {
     tracker: Tracker,
     /// What people say is meant to happen, for models to come, too.
     expected: BTreeMap<Subject, Vec<ExpectedTime>>,
+    /// What models to come have to keep to, too; `None`: what they were trained for.
+    budgets: Option<Budgets>,
     /// By feature name, for subjects to come.
     limits: BTreeMap<String, f64>,
     /// By workload, of those that are watched; nothing where nobody compares replicas.
@@ -125,6 +127,7 @@ impl Monitor {
             fleet,
             tracker,
             expected: BTreeMap::new(),
+            budgets: None,
             limits: BTreeMap::new(),
             replicas: BTreeMap::new(),
             rows: RowLog::default(),
@@ -143,6 +146,14 @@ impl Monitor {
         }
         self.limits = limits.clone();
         Ok(self)
+    }
+
+    /// The same monitor that keeps to these false-alarm budgets, however many subjects it has, where they are tighter than what the models were trained for.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Budgets) -> Self {
+        self.fleet.hold_to(&budgets);
+        self.budgets = Some(budgets);
+        self
     }
 
     /// Bytes of all ensembles, what they share counted once, and of what follows limits and replicas; without the tracker.

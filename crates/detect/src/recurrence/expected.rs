@@ -2,6 +2,7 @@
 
 use homeostat_core::{LocalTime, Timestamp};
 
+use super::TIMES;
 use super::period::{DAY, Period, WEEK};
 
 /// How often it happens.
@@ -40,7 +41,7 @@ pub struct ExpectedTime {
     pub to: Timestamp,
     /// How often it happens.
     pub every: Every,
-    /// How far it went: the highest score, in alarm thresholds. What goes several times as far is news all the same.
+    /// How far it went: the highest score, in alarm thresholds, as if nobody had expected it. What goes several times as far is news all the same.
     pub score_peak: f64,
 }
 
@@ -49,6 +50,11 @@ impl ExpectedTime {
     pub fn holds(&self, at: Timestamp) -> bool {
         let (from, period_ms) = (self.from.as_millis(), self.every.period().length_ms());
         (at.as_millis() - from).rem_euclid(period_ms) < self.to.as_millis() - from
+    }
+
+    /// By how much less a row says while it happens: what goes as far as it did is worth 3.2 times itself, as what recurs is.
+    pub fn factor(&self) -> f64 {
+        (TIMES * self.score_peak).max(1.0)
     }
 
     /// The same by local time.

@@ -110,7 +110,8 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
     // Without models at first: what was under way when the process before this one ended is looked after before training,
     // which may take long.
-    let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?));
+    let monitor = Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?;
+    let monitor = Arc::new(Mutex::new(monitor.with_budgets(config.detection.budgets())));
     let _watching = config
         .kubernetes
         .as_ref()

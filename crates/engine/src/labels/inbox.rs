@@ -51,7 +51,8 @@ impl Inbox {
     /// What waits, oldest first.
     pub(crate) fn waiting(&self) -> Vec<Waiting> {
         let Ok(entries) = std::fs::read_dir(&self.storage) else { return Vec::new() };
-        let is_label = |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let is_label =
+            |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         let mut paths: Vec<PathBuf> = entries.flatten().filter(is_label).map(|entry| entry.path()).collect();
         paths.sort();
         paths.into_iter().map(|path| Waiting { label: read(&path), path }).collect()

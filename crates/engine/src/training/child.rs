@@ -94,7 +94,8 @@ impl ChildTrainer {
         let found = match self.journal.incidents() {
             Ok(incidents) => {
                 // What can't be read now counts as not labelled.
-                let verdict_of = |id: &IncidentId| self.journal.label(id).ok().flatten().and_then(|label| label.verdict);
+                let verdict_of =
+                    |id: &IncidentId| self.journal.label(id).ok().flatten().and_then(|label| label.verdict);
                 past_incidents(&incidents, verdict_of, end - self.config.history, end, local_time)
             }
             Err(error) => {

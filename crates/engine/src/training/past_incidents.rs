@@ -129,7 +129,7 @@ pub(crate) fn held(exclusions: &[Exclusion], start: Timestamp, end: Timestamp) -
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::training) mod tests {
     use homeostat_core::{Annotation, Calibrated, CorrelationId, IncidentType, Score};
 
     use super::*;
@@ -141,7 +141,7 @@ pub(super) mod tests {
         Timestamp::from_secs(secs)
     }
 
-    pub(in crate::training) fn incident(name: &str, opened_s: i64, lasts_s: i64) -> Incident {
+    pub(crate) fn incident(name: &str, opened_s: i64, lasts_s: i64) -> Incident {
         let (subject, opened_at) = (Subject::deployment("shop", name), at(opened_s));
         Incident {
             id: IncidentId::of(&subject, opened_at),

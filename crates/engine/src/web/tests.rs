@@ -14,14 +14,19 @@ use crate::serve::incident_list::{Row, state_name};
 use crate::serve::readiness::Sight;
 use crate::serve::snapshot::{Phase, Publisher};
 
+mod labels;
+
 fn api() -> Api {
     api_and_publisher().0
 }
 
 fn api_and_publisher() -> (Api, Publisher, Arc<FakeClock>) {
+    api_of(Arc::new(Journal::in_memory().expect("a journal")))
+}
+
+fn api_of(journal: Arc<Journal>) -> (Api, Publisher, Arc<FakeClock>) {
     let (publisher, snapshot) = Publisher::new();
     let clock = Arc::new(FakeClock::at(Timestamp::from_secs(1_000)));
-    let journal = Arc::new(Journal::in_memory().expect("a journal"));
     let api = Api::new(
         Arc::new(Metrics::new()),
         snapshot,

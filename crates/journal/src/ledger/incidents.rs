@@ -64,11 +64,7 @@ impl Incidents {
     }
 
     /// Newest first, from the request's cursor on.
-    pub(super) fn page(
-        &self,
-        request: &PageRequest,
-        item: impl Fn(&Arc<KeptIncident>) -> PageItem,
-    ) -> Page {
+    pub(super) fn page(&self, request: &PageRequest, item: impl Fn(&Arc<KeptIncident>) -> PageItem) -> Page {
         let wanted = |incident: &&Arc<KeptIncident>| !request.open_only || !incident.is_over();
         let before = request.after.as_ref().map(|cursor| (cursor.opened_at, cursor.incident.clone()));
         let candidates = match &before {

@@ -11,7 +11,13 @@ use crate::{Journal, JournalError, Note, PageRequest, audit};
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 fn label(name: &str, verdict: Option<Verdict>, by: &str) -> Note {
-    Note::Label(IncidentLabel { incident: incident_id(name, at(0)), verdict, by: by.into(), note: "".into(), at: at(5) })
+    Note::Label(IncidentLabel {
+        incident: incident_id(name, at(0)),
+        verdict,
+        by: by.into(),
+        note: "".into(),
+        at: at(5),
+    })
 }
 
 fn resolved(journal: &Journal, name: &str) {

@@ -114,7 +114,8 @@ async fn of_server(url: &str) -> anyhow::Result<Vec<Recorded>> {
     }
     let answer: Value = serde_json::from_slice(&body).context("--url: this isn't homeostat's answer")?;
     let rows = answer["data"].as_array().context("--url: this isn't homeostat's answer: `data` is missing")?;
-    let of = |row: &Value| Recorded::of(row["incident"].clone(), row["decision"].clone(), &row["label"], &row["actions"]);
+    let of =
+        |row: &Value| Recorded::of(row["incident"].clone(), row["decision"].clone(), &row["label"], &row["actions"]);
     rows.iter().map(of).collect()
 }
 

@@ -138,7 +138,7 @@ fn a_label_and_what_confidence_rests_on_are_shown() {
     let page = page::of(&row, now());
     assert!(page.contains("true-positive by anna at 2026-11-30T05:00:00Z: the disk"), "{page}");
     row.incident.confidence.n_verdicts = 14;
-    let page = page::of(&row, now());
+    let page = page::of(&row, now()).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(page.contains("from 14 labels here and the calibration by 6 others"), "{page}");
     assert!(list::table(&[row]).contains("true-positive"));
 }
