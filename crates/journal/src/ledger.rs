@@ -16,7 +16,7 @@ use crate::entry::Entry;
 use crate::error::FoldError;
 use crate::intent::Intent;
 use crate::kept::KeptIncident;
-use crate::page::{Page, PageItem, PageRequest};
+use crate::page::{LabelledIncident, Page, PageItem, PageRequest};
 use crate::row::Row;
 
 use actions::Actions;
@@ -224,8 +224,11 @@ impl Ledger {
     }
 
     /// The labels that count, with their incidents.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = (&Arc<IncidentLabel>, &Arc<KeptIncident>)> {
-        self.labels.iter().filter_map(|label| Some((label, self.incident(&label.incident)?)))
+    pub(crate) fn labels(&self) -> impl Iterator<Item = LabelledIncident> {
+        self.labels.iter().filter_map(|label| {
+            let incident = Arc::clone(self.incident(&label.incident)?);
+            Some(LabelledIncident { label: Arc::clone(label), incident })
+        })
     }
 
     /// The incident, or what was known of it when somebody said what it was, or a human was last called for it.

@@ -55,6 +55,15 @@ pub struct PageItem {
     pub label: Option<Arc<IncidentLabel>>,
 }
 
+/// A label that counts, with the latest state of its incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledIncident {
+    /// What somebody says it was.
+    pub label: Arc<IncidentLabel>,
+    /// The incident.
+    pub incident: Arc<KeptIncident>,
+}
+
 impl PageItem {
     /// All of it as data, as the API answers it.
     pub fn value(&self) -> Value {

@@ -1,13 +1,12 @@
 //! What labels come to: which times are expected of whom, how often incidents of each type were right, and the precision of late.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_core::{Incident, IncidentLabel, IncidentType, Subject, Timestamp, Verdict};
 use homeostat_detect::{Every, ExpectedTime};
 use homeostat_incidents::Verdicts;
-use homeostat_journal::KeptIncident;
+use homeostat_journal::LabelledIncident;
 
 use super::record::check;
 
@@ -36,13 +35,13 @@ pub(crate) struct Effect {
 
 impl Effect {
     /// Of these labels with their incidents, for rows one a `step`.
-    pub(crate) fn of(labels: &[(Arc<IncidentLabel>, Arc<KeptIncident>)], step: Duration, now: Timestamp) -> Self {
+    pub(crate) fn of(labels: &[LabelledIncident], step: Duration, now: Timestamp) -> Self {
         let mut effect = Self::default();
         let mut labels: Vec<_> = labels.iter().collect();
-        labels.sort_by_key(|(label, _)| label.at);
+        labels.sort_by_key(|one| one.label.at);
         let mut since: BTreeMap<Subject, Vec<(Timestamp, ExpectedTime)>> = BTreeMap::new();
         let (mut n_late, mut n_late_right) = (0_u32, 0_u32);
-        for (label, kept) in labels {
+        for LabelledIncident { label, incident: kept } in labels {
             // What a newer version recorded is shown, and has no effect here.
             let (Some(verdict), Some(incident)) = (label.verdict, kept.incident()) else { continue };
             *effect.counts.entry((verdict, incident.incident_type)).or_default() += 1;
@@ -166,7 +165,8 @@ mod tests {
         ];
         let found = effect(&judged, 42 * DAY);
         assert!(found.precision.is_some_and(|precision| (precision - 2.0 / 3.0).abs() < 1e-9), "{found:?}");
-        let n = |verdict: Verdict| found.counts.iter().filter(|((of, _), _)| *of == verdict).map(|(_, n)| n).sum::<i64>();
+        let n =
+            |verdict: Verdict| found.counts.iter().filter(|((of, _), _)| *of == verdict).map(|(_, n)| n).sum::<i64>();
         assert_eq!((n(Verdict::FalsePositive), n(Verdict::TruePositive)), (2, 2));
     }
 }

@@ -14,7 +14,7 @@ use crate::error::ReadError;
 use crate::formats::upcast;
 use crate::intent::Journaled;
 use crate::kept::KeptIncident;
-use crate::page::{Page, PageItem, PageRequest};
+use crate::page::{LabelledIncident, Page, PageItem, PageRequest};
 use crate::row::{Head, Row};
 
 /// One row of the journal, for people.
@@ -68,10 +68,9 @@ impl Journal {
         Ok(self.readable()?.ledger.decision(incident).cloned())
     }
 
-    /// The labels that count, by incident, each with the latest state of its incident.
-    pub fn labels(&self) -> Result<Vec<(Arc<IncidentLabel>, Arc<KeptIncident>)>, ReadError> {
-        let folded = self.readable()?;
-        Ok(folded.ledger.labels().map(|(label, kept)| (Arc::clone(label), Arc::clone(kept))).collect())
+    /// The labels that count, by incident.
+    pub fn labels(&self) -> Result<Vec<LabelledIncident>, ReadError> {
+        Ok(self.readable()?.ledger.labels().collect())
     }
 
     /// What somebody says an incident was.

@@ -87,7 +87,7 @@ fn what_was_judged_stays_with_its_incident_however_old_it_is() {
     drop(journal);
     let journal = Journal::open(&path).expect("the journal again");
     let labels = journal.labels().expect("readable");
-    let of: Vec<_> = labels.iter().map(|(label, kept)| (label.verdict, kept.subject.as_str())).collect();
+    let of: Vec<_> = labels.iter().map(|one| (one.label.verdict, one.incident.subject.as_str())).collect();
     let cart = (Some(Verdict::ExpectedDaily), "shop/deployment/cart");
     let db = (Some(Verdict::TruePositive), "shop/deployment/db");
     assert!(of.len() == 2 && of.contains(&cart) && of.contains(&db), "{of:?}");
