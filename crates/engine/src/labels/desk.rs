@@ -29,9 +29,11 @@ impl Desk {
         if is_new {
             let verdict = label.verdict.map_or("withdrawn", homeostat_core::Verdict::name);
             tracing::info!(incident = %label.incident, verdict, by = label.by, note = label.note, "incident labelled");
-            if let Some(item) = self.journal.item(&label.incident) {
-                self.publisher.publish(|snapshot| Arc::make_mut(&mut snapshot.incidents).put(Row::recorded(&item)));
-            }
+            self.publisher.publish(|snapshot| {
+                if let Some(item) = self.journal.item(&label.incident) {
+                    Arc::make_mut(&mut snapshot.incidents).put(Row::recorded(&item));
+                }
+            });
             self.has_news.store(true, Ordering::Release);
         }
         Ok(is_new)

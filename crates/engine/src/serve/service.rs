@@ -10,7 +10,7 @@ use homeostat_announce::Announcer;
 use homeostat_core::{Incident, IncidentId, Subject, Timestamp};
 use homeostat_execute::DriverEvent;
 use homeostat_ingest::{Matrix, PrometheusSource, Pull, SourceState};
-use homeostat_journal::PageRequest;
+use homeostat_journal::{Journal, PageRequest};
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
@@ -234,6 +234,11 @@ impl Service {
             monitor.subjects().cloned().collect()
         };
         self.puller.prefer(&watched);
+        let budgets = self.config.detection.budgets();
+        if let Some(fleet) = budgets.fleet {
+            let (subjects, each) = (watched.len(), budgets.of_each(watched.len()));
+            tracing::info!(subjects, fleet = %fleet, each = %each, "false-alarm budget of all workloads");
+        }
     }
 
     /// Puts the journal's incidents into the snapshot, which goes on from there.
@@ -248,14 +253,6 @@ impl Service {
         });
     }
 
-    fn row(&mut self, incident: &Incident) -> Row {
-        let journal = self.cycle.driver().journal();
-        let decision = journal.decision(&incident.id).ok().flatten();
-        let label = journal.label(&incident.id).ok().flatten();
-        let data = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default();
-        Row::new(incident, &data(serde_json::to_value(decision)), &data(serde_json::to_value(label)))
-    }
-
     /// Shows what a tick did.
     fn publish(&mut self, tick: &Tick) {
         let mut touched: BTreeMap<&IncidentId, &Incident> = BTreeMap::new();
@@ -266,13 +263,13 @@ impl Service {
         touched.extend(decided.map(|incident| (&incident.id, incident)));
         // The last change of an incident is how it stands now.
         touched.extend(tick.changes.iter().map(|change| (&change.incident().id, change.incident())));
-        let rows: Vec<Row> = touched.into_values().map(|incident| self.row(incident)).collect();
+        let journal = Arc::clone(self.cycle.driver().journal());
         let phase = Phase::Watching(self.sight.clone());
         self.publisher.publish(|snapshot| {
             snapshot.phase = phase;
-            if !rows.is_empty() {
-                let list = Arc::make_mut(&mut snapshot.incidents);
-                rows.into_iter().for_each(|row| list.put(row));
+            // Not before: a label may come at any time, and what is shown last must have it.
+            for incident in touched.into_values() {
+                Arc::make_mut(&mut snapshot.incidents).put(row(&journal, incident));
             }
         });
     }
@@ -389,6 +386,14 @@ impl Service {
             metrics.remediation_events.get_or_create(&EventLabel { event: event_log::event_name(event) }).inc();
         }
     }
+}
+
+/// An incident as it is shown, with what the journal has on it.
+fn row(journal: &Journal, incident: &Incident) -> Row {
+    let decision = journal.decision(&incident.id).ok().flatten();
+    let label = journal.label(&incident.id).ok().flatten();
+    let data = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default();
+    Row::new(incident, &data(serde_json::to_value(decision)), &data(serde_json::to_value(label)))
 }
 
 /// Where the tracker's state is kept.

@@ -24,7 +24,7 @@ pub(crate) struct IncidentLabelArgs {
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     note: String,
     /// Who says so.
-    #[arg(long, env = "USER", default_value = "unknown", value_name = "NAME")]
+    #[arg(long, env = "USER", hide_env_values = true, default_value = "unknown", value_name = "NAME")]
     by: String,
     #[command(flatten)]
     place: PlaceArgs,
@@ -91,7 +91,7 @@ fn to_journal(storage: &std::path::Path, label: &IncidentLabel) -> anyhow::Resul
     match Journal::open(&storage.join("journal.db")) {
         Ok(journal) => {
             let is_new = record(&journal, label, clock::now())?;
-            Ok(if is_new { "recorded in the journal" } else { "nothing new: the journal says so already" })
+            Ok(if is_new { "recorded in the journal" } else { "the journal says so already" })
         }
         Err(OpenError::InUse { .. }) => {
             let put = Inbox::new(storage).put(label);
