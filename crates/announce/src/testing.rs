@@ -42,7 +42,12 @@ pub(crate) fn incident(name: &str) -> Incident {
         updated_at: noon(),
         score: Score::new(1.7).unwrap(),
         score_peak: Score::new(2.5).unwrap(),
-        confidence: Calibrated { confidence: confidence(0.95), lower: confidence(0.93), n_outcomes: 120 },
+        confidence: Calibrated {
+            confidence: confidence(0.95),
+            lower: confidence(0.93),
+            n_outcomes: 120,
+            n_verdicts: 0,
+        },
         evidence: vec![],
         votes: vec![],
         affected: vec![],

@@ -62,7 +62,7 @@ impl From<Confidence> for f64 {
 /// use homeostat_core::{Calibrated, Confidence};
 ///
 /// // 19 of 20 were as told; so few leave room for doubt.
-/// let leak = Calibrated { confidence: Confidence::new(0.95)?, lower: Confidence::new(0.76)?, n_outcomes: 20 };
+/// let leak = Calibrated { confidence: Confidence::new(0.95)?, lower: Confidence::new(0.76)?, n_outcomes: 20, n_verdicts: 0 };
 /// assert!(leak.lower < leak.confidence);
 /// assert_eq!(Calibrated::UNKNOWN.lower, Confidence::ZERO, "what was never labelled allows nothing");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -75,11 +75,20 @@ pub struct Calibrated {
     pub lower: Confidence,
     /// How many labelled outcomes of this type stand behind it.
     pub n_outcomes: u32,
+    /// How many of them are verdicts of people on incidents of this service.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub n_verdicts: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Calibrated {
     /// Nothing is known.
-    pub const UNKNOWN: Self = Self { confidence: Confidence::ZERO, lower: Confidence::ZERO, n_outcomes: 0 };
+    pub const UNKNOWN: Self =
+        Self { confidence: Confidence::ZERO, lower: Confidence::ZERO, n_outcomes: 0, n_verdicts: 0 };
 }
 
 #[cfg(test)]

@@ -89,6 +89,10 @@ const ENOUGH: f64 = 1.0;
 /// Below this share of the budget it falls.
 const TOO_FEW: f64 = 0.7;
 
+/// Shape of the tail by which the threshold of a tighter budget follows from that of a looser one: the predictive tail of the initial threshold is a generalized
+/// Pareto distribution with one over the number of clusters for its shape, and twenty clusters are wanted.
+const TAIL_SHAPE: f64 = 0.05;
+
 /// What training knows of a subject's alarms.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InitialThreshold {
@@ -98,9 +102,19 @@ pub struct InitialThreshold {
     pub excess_nats: f64,
 }
 
+impl InitialThreshold {
+    /// For a budget so many times as tight: where peaks are so many times as rare, and the mean excess there.
+    fn tighter(self, times: f64) -> Self {
+        let beyond = self.excess_nats / TAIL_SHAPE * (times.powf(TAIL_SHAPE) - 1.0);
+        Self { threshold_nats: self.threshold_nats + beyond, excess_nats: self.excess_nats + TAIL_SHAPE * beyond }
+    }
+}
+
 /// The threshold as it moves: `max(initial · e^min(shift, 0), recent) · e^max(shift, 0) · (1 + .5 / days)`.
 ///
-/// *Days* are those whose rows were seen, the history's and since, and half a day at least. /// *Recent* is a multiple of what most rows of the last weeks stay below: where false alarms multiply, usual rows have become
+/// *Days* are those whose rows were seen, the history's and since, and half a day at least.
+///
+/// *Recent* is a multiple of what most rows of the last weeks stay below: where false alarms multiply, usual rows have become
 /// wilder, too. Incidents, which are rare, hardly move it.
 ///
 /// The shift follows the false alarms of the last two weeks. Nobody says which alarms are false, so each counts by how false it
@@ -146,6 +160,16 @@ pub struct AlarmThreshold {
     unsure_days: f64,
     /// Where it was before an alarm that may have lifted it.
     before: Option<Box<Before>>,
+    /// As it was trained, where it keeps to a tighter budget. Not stored: what is stored is as it was trained.
+    #[serde(skip)]
+    trained: Option<Trained>,
+}
+
+/// What a threshold was trained for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Trained {
+    initial: InitialThreshold,
+    per_day: f64,
 }
 
 /// An alarm that isn't over.
@@ -161,12 +185,28 @@ struct Alarm {
     peak_nats: f64,
 }
 
+/// How a threshold moves by its budget.
+struct Pace {
+    step_log: f64,
+    fall_log: f64,
+    recent_times: f64,
+}
+
+impl Pace {
+    fn of(per_day: f64, row_days: f64) -> Self {
+        let step_log = (STEP_LOG / per_day.sqrt()).min(STEP_LOG_MAX);
+        let fall_log = step_log * AIM * per_day * row_days;
+        Self { step_log, fall_log, recent_times: RECENT_TIMES * per_day.powf(RECENT_POWER) }
+    }
+}
+
 impl AlarmThreshold {
     /// Starts where training put it, for rows one a `step`.
     pub fn new(initial: InitialThreshold, budget: &FalseAlarmBudget, step: Duration, hysteresis: Hysteresis) -> Self {
         let per_day = budget.incidents_per_day();
         let rows_in = |time: Duration| time.as_secs_f64() / step.as_secs_f64();
-        let step_log = (STEP_LOG / per_day.sqrt()).min(STEP_LOG_MAX);
+        let row_days = step.as_secs_f64() / 86_400.0;
+        let Pace { step_log, fall_log, recent_times } = Pace::of(per_day, row_days);
         let initial = InitialThreshold {
             threshold_nats: initial.threshold_nats.max(f64::MIN_POSITIVE),
             excess_nats: initial.excess_nats.max(f64::MIN_POSITIVE),
@@ -175,7 +215,7 @@ impl AlarmThreshold {
             initial,
             hysteresis,
             step_log,
-            fall_log: step_log * AIM * per_day * step.as_secs_f64() / 86_400.0,
+            fall_log,
             pause_rows: rows_of(PAUSE, step).max(hysteresis.close_rows),
             unit_rows: rows_of(ALARM_UNIT, step).max(ALARM_UNIT_ROWS_MIN),
             shift_log: 0.0,
@@ -183,15 +223,32 @@ impl AlarmThreshold {
             recent_nats: Vec::new(),
             alarm: None,
             recent: Recent::new(rows_in(RECENT_HALF_LIFE), rows_in(RECENT_MIN)),
-            recent_times: RECENT_TIMES * per_day.powf(RECENT_POWER),
+            recent_times,
             rising: false,
             rate_per_day: per_day,
             per_day,
-            row_days: step.as_secs_f64() / 86_400.0,
+            row_days,
             seen_days: 0.0,
             unsure_days: 0.0,
             before: None,
+            trained: None,
         }
+    }
+
+    /// Keeps to this budget, or to the one that it was trained for where that is tighter. What it has seen stays known.
+    pub(crate) fn hold_to(&mut self, budget: &FalseAlarmBudget) {
+        let trained = self.trained.unwrap_or(Trained { initial: self.initial, per_day: self.per_day });
+        let per_day = budget.incidents_per_day().min(trained.per_day);
+        if per_day == self.per_day {
+            return;
+        }
+        let Pace { step_log, fall_log, recent_times } = Pace::of(per_day, self.row_days);
+        (self.step_log, self.fall_log, self.recent_times) = (step_log, fall_log, recent_times);
+        self.initial = trained.initial.tighter(trained.per_day / per_day);
+        // Measured by its budget, it alarmed as often as before.
+        self.rate_per_day *= per_day / self.per_day;
+        self.per_day = per_day;
+        self.trained = Some(trained);
     }
 
     /// Back where training put it, as unsure as the history that it has seen is short.

@@ -1,4 +1,4 @@
-//! How many false incidents are tolerable.
+//! How many false incidents are tolerable: of each subject, and of all together.
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,9 +39,51 @@ impl FalseAlarmBudget {
         f64::from(self.incidents) * 86_400.0 / self.per.as_secs_f64()
     }
 
+    /// What each of so many subjects may have if all together may have this.
+    ///
+    /// ```
+    /// # use homeostat_detect::FalseAlarmBudget;
+    /// let of_all: FalseAlarmBudget = "1 per 1d".parse()?;
+    /// assert_eq!(of_all.shared_by(60).to_string(), "1 per 60d");
+    /// # Ok::<(), homeostat_detect::NotABudget>(())
+    /// ```
+    #[must_use]
+    pub fn shared_by(self, n_subjects: usize) -> Self {
+        let n = u32::try_from(n_subjects.max(1)).unwrap_or(u32::MAX);
+        Self { per: self.per.saturating_mul(n), ..self }
+    }
+
     /// Half as many.
     pub(crate) fn halved(self) -> Self {
         Self { per: self.per.saturating_mul(2), ..self }
+    }
+}
+
+/// The budget of each subject, and of all together, if there is one.
+///
+/// ```
+/// use homeostat_detect::Budgets;
+///
+/// let budgets = Budgets { each: "1 per 7d".parse()?, fleet: Some("1 per 1d".parse()?) };
+/// assert_eq!(budgets.of_each(3).to_string(), "1 per 1w");
+/// assert_eq!(budgets.of_each(60).to_string(), "1 per 60d");
+/// # Ok::<(), homeostat_detect::NotABudget>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// Of each subject.
+    pub each: FalseAlarmBudget,
+    /// Of all together.
+    pub fleet: Option<FalseAlarmBudget>,
+}
+
+impl Budgets {
+    /// What each of so many subjects may have: its own budget, or its part of all, whichever is tighter.
+    pub fn of_each(&self, n_subjects: usize) -> FalseAlarmBudget {
+        match self.fleet.map(|fleet| fleet.shared_by(n_subjects)) {
+            Some(part) if part.incidents_per_day() < self.each.incidents_per_day() => part,
+            Some(_) | None => self.each,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use homeostat_core::{Assessment, DetectorVote, Fused, LocalTime, NotReady, Schem
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::FalseAlarmBudget;
 use crate::detector::ScoreError;
 use crate::detectors::Model;
 use crate::feature_extractor::FeatureExtractor;
@@ -17,6 +18,7 @@ use crate::fitted::SharedPart;
 use crate::fusion::Fusion;
 use crate::known_effect::KnownEffect;
 use crate::look_ahead::look_ahead;
+use crate::recurrence::ExpectedTime;
 use crate::row_buffer::{BUFFER_ROWS_MAX, RowBuffer};
 use crate::surprisal::VOTES_MIN;
 use crate::tail::Tail;
@@ -143,6 +145,19 @@ impl Ensemble {
     /// The fused surprisal at which the score of the next row will be 1.0, in nats. It moves so that the budget holds.
     pub fn threshold_nats(&self) -> f64 {
         self.fusion.threshold_nats()
+    }
+
+    /// Goes by what people say is meant to happen at certain times, in place of what they said before. It isn't saved with the models.
+    pub fn expect(&mut self, expected: &[ExpectedTime]) {
+        let local_time = self.local_time();
+        let local: Vec<ExpectedTime> = expected.iter().map(|time| time.local(local_time)).collect();
+        self.fusion.expect(&local);
+    }
+
+    /// Keeps to this false-alarm budget from now on, or to the one that it was trained for where that is tighter. Nothing is trained anew: the
+    /// threshold goes where the tail of its history puts it.
+    pub fn hold_to(&mut self, budget: &FalseAlarmBudget) {
+        self.fusion.hold_to(budget);
     }
 
     /// Bytes held: `rows` (rows and scales) first, then each detector with its calibration. What [`crate::estimate`]

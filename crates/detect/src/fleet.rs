@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use homeostat_core::{Calendar, Feature, NotReady, Rollout, Schema, Scoring, Subject, Timestamp, Window};
 
+use crate::budget::Budgets;
 use crate::detector::ScoreError;
 use crate::detectors::Model;
 use crate::ensemble::{Ensemble, LOOK_AHEAD_ROWS, Misfit, RowUnderWay};
 use crate::feature_state::FeatureState;
 use crate::known_effect::KnownEffect;
+use crate::recurrence::ExpectedTime;
 
 /// The trained ensembles of all subjects.
 ///
@@ -131,6 +133,19 @@ impl Fleet {
         let mut all: BTreeMap<Subject, Ensemble> = known.collect();
         all.extend(ensembles);
         *self = Self::new(all);
+    }
+
+    /// Each goes by what people say is meant to happen to it, and by nothing they said before.
+    pub fn expect(&mut self, expected: &BTreeMap<Subject, Vec<ExpectedTime>>) {
+        for member in &mut self.members {
+            member.ensemble.expect(expected.get(&member.subject).map_or(&[], Vec::as_slice));
+        }
+    }
+
+    /// Keeps to these budgets: each to its own, or to its part of what all may have together.
+    pub fn hold_to(&mut self, budgets: &Budgets) {
+        let budget = budgets.of_each(self.members.len());
+        self.members.iter_mut().for_each(|member| member.ensemble.hold_to(&budget));
     }
 
     /// Adds a subject, after all those before it in order. `known` has the shared models by where they are.

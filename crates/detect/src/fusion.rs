@@ -6,8 +6,9 @@ use homeostat_core::{DetectorVote, Fused, LocalMoment, Score};
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
+use crate::budget::FalseAlarmBudget;
 use crate::lasting::{Lasting, take};
-use crate::recurrence::Recurrence;
+use crate::recurrence::{ExpectedTime, Recurrence};
 use crate::surprisal::{DEAD_ZONE_NATS, FUSED_NATS_MAX, VOTES_MIN, in_units_of, surprisal_nats};
 
 mod fit;
@@ -53,6 +54,19 @@ impl Fusion {
         ranks: Vec<bool>,
     ) -> Self {
         Self { recurrence, alarm_threshold, lasting, ranks, averages: [0.0; HALF_LIVES_ROWS.len()] }
+    }
+
+    /// Goes by what people say is meant to happen, on both paths; moments of local time.
+    pub(crate) fn expect(&mut self, expected: &[ExpectedTime]) {
+        self.recurrence.expect(expected);
+        self.lasting.expect(expected);
+    }
+
+    /// Keeps to this budget, where it is tighter than the one it was trained for; each path may use half of it.
+    pub(crate) fn hold_to(&mut self, budget: &FalseAlarmBudget) {
+        let budget = budget.halved();
+        self.alarm_threshold.hold_to(&budget);
+        self.lasting.hold_to(&budget);
     }
 
     /// The same thresholds as now, without memory and without moving on from rows that are scored out of turn.
@@ -149,7 +163,6 @@ fn excess(named: &DetectorVote) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::alarm_threshold::InitialThreshold;
-    use crate::budget::FalseAlarmBudget;
     use crate::hysteresis::Hysteresis;
     use crate::lasting::Averages;
     use homeostat_core::{NotReady, RawScore, TailProbability, Timestamp, Vote};

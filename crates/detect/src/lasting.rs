@@ -8,7 +8,8 @@ use homeostat_core::{DetectorVote, LocalMoment, Score};
 use serde::{Deserialize, Serialize};
 
 use crate::alarm_threshold::AlarmThreshold;
-use crate::recurrence::Recurrence;
+use crate::budget::FalseAlarmBudget;
+use crate::recurrence::{ExpectedTime, Recurrence};
 use crate::surprisal::{VOTES_MIN, in_units_of, surprisal_nats};
 
 /// Half-lives of the averages, in rows: of minutes they are some minutes, half an hour, and two hours.
@@ -69,6 +70,16 @@ pub(crate) fn take(average: &mut f64, half_life_rows: f64, row_nats: f64) {
 impl Lasting {
     pub(crate) fn new(recurrence: Recurrence, averages: Averages, alarm_threshold: AlarmThreshold) -> Self {
         Self { recurrence, averages, alarm_threshold }
+    }
+
+    /// Goes by what people say is meant to happen; moments of local time.
+    pub(crate) fn expect(&mut self, expected: &[ExpectedTime]) {
+        self.recurrence.expect(expected);
+    }
+
+    /// Keeps to this budget: see [`AlarmThreshold::hold_to`].
+    pub(crate) fn hold_to(&mut self, budget: &FalseAlarmBudget) {
+        self.alarm_threshold.hold_to(budget);
     }
 
     /// The same threshold as now, without memory.

@@ -52,7 +52,7 @@ pub use alarm_threshold::{ALARM_UNIT, ALARM_UNIT_ROWS_MIN, AlarmThreshold, Initi
 pub use autoencoder::{
     Autoencoder, AutoencoderFeature, AutoencoderMeta, AutoencoderModel, AutoencoderSaved, AutoencoderSpec,
 };
-pub use budget::{FalseAlarmBudget, NotABudget};
+pub use budget::{Budgets, FalseAlarmBudget, NotABudget};
 pub use bundle::{
     Bundle, BundleLoadError, BundleManifest, BundleSaveError, FileEntry, Provenance, Recipe, SubjectEntry,
 };
@@ -83,6 +83,7 @@ pub use onnx::{
     BATCH_ROWS_MAX, INPUT_NAME, MODEL_BYTES_MAX, OUTPUT_NAME, OnnxError, OnnxRuntime, OnnxSession, RunError,
 };
 pub use pca::Pca;
+pub use recurrence::{Every, ExpectedTime};
 pub use replica_comparison::{
     Group, Outlier, REPLICAS_MAX, REPLICAS_MIN, ReplicaComparison, ReplicaComparisonError, ReplicaRound,
     ReplicasNotReady,

@@ -5,16 +5,19 @@
 
 use std::time::Duration;
 
-use homeostat_core::LocalMoment;
+use homeostat_core::{LocalMoment, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod cycles;
+mod expected;
 mod period;
 mod recent_days;
 
 use cycles::Cycles;
 use period::{DAY, Period, WEEK, WORKING_DAY, phase_of};
 use recent_days::RecentDays;
+
+pub use expected::{Every, ExpectedTime};
 
 /// Jobs begin a minute or two late: rows of one such stretch of the day, and of its neighbours, are of the same time of the day.
 const PHASE: Duration = Duration::from_secs(300);
@@ -36,6 +39,9 @@ pub(crate) struct Recurrence {
     working_day: Vec<(u16, f32)>,
     week: Vec<(u16, f32)>,
     recent_days: RecentDays,
+    /// What people say is meant to happen, by local time. It is kept in the journal and not with the models.
+    #[serde(skip)]
+    expected: Vec<ExpectedTime>,
 }
 
 impl Recurrence {
@@ -54,13 +60,20 @@ impl Recurrence {
             *nats = nats.map(|nats| nats / factor(level, threshold_nats));
         }
         let [day, working_day, week] = habits.map(|cycles| cycles.factors(threshold_nats));
-        Self { threshold_nats, phase_ms, day, working_day, week, recent_days: RecentDays::new(step) }
+        let recent_days = RecentDays::new(step);
+        Self { threshold_nats, phase_ms, day, working_day, week, recent_days, expected: Vec::new() }
+    }
+
+    /// Goes by what people say is meant to happen, in place of what they said before; moments of local time.
+    pub(crate) fn expect(&mut self, expected: &[ExpectedTime]) {
+        self.expected = expected.to_vec();
     }
 
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         let factors = self.day.capacity() + self.working_day.capacity() + self.week.capacity();
-        factors * size_of::<(u16, f32)>() + self.recent_days.heap_bytes()
+        let expected = self.expected.capacity() * size_of::<ExpectedTime>();
+        factors * size_of::<(u16, f32)>() + expected + self.recent_days.heap_bytes()
     }
 
     /// Whether its parts fit each other; one that was read from a file may not.
@@ -74,10 +87,16 @@ impl Recurrence {
             && self.recent_days.is_consistent()
     }
 
-    /// What a row of this moment of local time says, less what recurs, by the history and by the last days. The row itself is remembered.
+    /// What a row of this moment of local time says, less what recurs, by the history, by the last days and by what people say. The row itself is
+    /// remembered.
     pub(crate) fn push(&mut self, at: LocalMoment, nats: f64) -> f64 {
         let recent = factor(self.recent_days.push(at.clock, nats), self.threshold_nats);
-        nats / self.by_history(at).max(recent)
+        nats / self.by_history(at).max(recent).max(self.by_people(at.clock))
+    }
+
+    /// The factor that people give a moment.
+    fn by_people(&self, at: Timestamp) -> f64 {
+        self.expected.iter().filter(|time| time.holds(at)).map(ExpectedTime::factor).fold(1.0, f64::max)
     }
 
     /// The factor that the history gives a moment.
@@ -213,6 +232,23 @@ mod tests {
             highest[..3].iter().all(|nats| *nats == 41.0) && highest[3..].iter().all(|nats| *nats < 10.0),
             "{highest:?}"
         );
+    }
+
+    #[test]
+    fn what_people_expect_counts_little_at_its_time_and_fully_when_it_is_longer_or_goes_much_further() {
+        let mut recurrence = Recurrence::fit(&mut days(9, |_| 0.0), MINUTE, 10.0);
+        let backup =
+            |every: Every| ExpectedTime { from: at(20, 350).clock, to: at(20, 390).clock, every, score_peak: 4.0 };
+        recurrence.expect(&[backup(Every::Day)]);
+        assert!(discounted(&recurrence, at(21, 363), 41.0) < 10.0, "the same on the next day");
+        assert!(discounted(&recurrence, at(21, 363), 140.0) > 10.0, "several times as far");
+        assert_eq!(discounted(&recurrence, at(21, 390), 41.0), 41.0, "longer");
+        assert_eq!(discounted(&recurrence, at(21, 340), 41.0), 41.0, "another time");
+        recurrence.expect(&[backup(Every::Week)]);
+        assert_eq!(discounted(&recurrence, at(21, 363), 41.0), 41.0, "another day");
+        assert!(discounted(&recurrence, at(27, 363), 41.0) < 10.0, "the same day of the next week");
+        recurrence.expect(&[]);
+        assert_eq!(discounted(&recurrence, at(27, 363), 41.0), 41.0, "withdrawn");
     }
 
     #[test]

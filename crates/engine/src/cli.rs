@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// Checks a file and shows every problem at once, with line and column.
     #[command(subcommand)]
     Check(CheckCommand),
-    /// Lists and shows recorded incidents.
+    /// Lists, shows and labels recorded incidents.
     #[command(subcommand)]
     Incident(IncidentCommand),
     /// Stops all remediation at once, until `homeostat resume`.
@@ -114,6 +114,9 @@ pub(crate) fn run(args: Args) -> Outcome {
         }
         Command::Incident(IncidentCommand::Show(args)) => {
             on_runtime(|| async move { incident::show(&args).await }).into()
+        }
+        Command::Incident(IncidentCommand::Label(args)) => {
+            on_runtime(|| async move { incident::label(&args).await }).into()
         }
         Command::Stop(args) => switch::stop(&args).into(),
         Command::Resume(args) => switch::resume(&args).into(),

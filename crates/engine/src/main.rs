@@ -15,6 +15,7 @@ mod endings;
 mod flags;
 mod inputs;
 mod kill_switch;
+mod labels;
 mod logging;
 mod no_executor;
 mod outcome;

@@ -5,6 +5,7 @@ mod archiving;
 pub(crate) mod cycle;
 pub(crate) mod event_log;
 pub(crate) mod incident_list;
+mod labelling;
 pub(crate) mod live;
 pub(crate) mod metrics;
 mod outage;

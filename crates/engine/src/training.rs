@@ -230,6 +230,12 @@ fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    //! For tests: incidents that somebody may have judged.
+    pub(crate) use super::past_incidents::tests::incident;
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

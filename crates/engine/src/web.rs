@@ -1,11 +1,12 @@
 //! The HTTP API: scoring, incidents, metrics, health. Loopback only, as there is no authentication yet; probes and metrics
 //! may be served apart on any address.
 //!
-//! It reads the last [`Snapshot`] and never the journal. Only scoring looks at the models,
+//! It reads the last [`Snapshot`] and never the journal, which only labels are written to. Only scoring looks at the models,
 //! for as long as it takes to copy one.
 
 mod health;
 mod incidents;
+mod label;
 pub(crate) mod listen;
 mod origin;
 mod pool;
@@ -21,10 +22,10 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use homeostat_incidents::Calibration;
 use serde_json::json;
 
 use crate::clock::Clock;
+use crate::labels::Desk;
 use crate::serve::cycle::SharedMonitor;
 use crate::serve::live::ReloadHandle;
 use crate::serve::metrics::Metrics;
@@ -49,7 +50,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     snapshot: SnapshotReader,
     clock: Arc<dyn Clock>,
-    calibration: Calibration,
+    desk: Arc<Desk>,
     monitor: OnceLock<SharedMonitor>,
     scoring: Pool,
     reload: ReloadHandle,
@@ -63,13 +64,13 @@ impl Api {
         metrics: Arc<Metrics>,
         snapshot: SnapshotReader,
         clock: Arc<dyn Clock>,
-        calibration: Calibration,
+        desk: Arc<Desk>,
         reload: ReloadHandle,
     ) -> std::io::Result<Self> {
         let boot = format!("{:x}", clock.now().as_millis());
         let scoring = Pool::new(SCORE_THREADS, SCORES_WAITING_MAX)?;
         let monitor = OnceLock::new();
-        Ok(Self { shared: Arc::new(Shared { metrics, snapshot, clock, calibration, monitor, scoring, reload, boot }) })
+        Ok(Self { shared: Arc::new(Shared { metrics, snapshot, clock, desk, monitor, scoring, reload, boot }) })
     }
 
     /// Models are there: from now on it scores.
@@ -104,6 +105,7 @@ pub(crate) fn api_router(api: Api) -> Router {
     let routes = Router::new()
         .route("/api/v1/score", post(score::score))
         .route("/api/v1/incidents", get(incidents::incidents))
+        .route("/api/v1/incidents/{id}/label", post(label::label))
         .route("/-/reload", post(reload::reload))
         .merge(probe_routes());
     bounded(routes.layer(middleware::from_fn(origin::check))).with_state(api)

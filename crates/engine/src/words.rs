@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_confidence_has_its_bound_and_without_outcomes_it_is_unknown() {
         let of = |value: f64| Confidence::new(value).expect("in range");
-        let leak = Calibrated { confidence: of(0.95), lower: of(0.764), n_outcomes: 20 };
+        let leak = Calibrated { confidence: of(0.95), lower: of(0.764), n_outcomes: 20, n_verdicts: 0 };
         assert_eq!(confidence(&leak), "0.95 (≥ 0.76)");
         assert_eq!(confidence(&Calibrated::UNKNOWN), "unknown");
     }

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 use homeostat_core::{Calibrated, Confidence, IncidentType, Score};
 use serde::{Deserialize, Serialize};
 
+mod verdicts;
+
+pub use verdicts::Verdicts;
+
 /// Outcomes of a type from which on it has a curve of its own. Two bins of ten; with fewer, one lucky outcome would bend it.
 const OWN_CURVE_OUTCOMES_MIN: usize = 20;
 
@@ -58,6 +62,9 @@ pub struct LabelledOutcome {
 pub struct Calibration {
     types: BTreeMap<IncidentType, TypeCurve>,
     pooled: Vec<Step>,
+    /// What people here say of incidents. It is kept in the journal.
+    #[serde(skip)]
+    verdicts: Verdicts,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,23 +116,33 @@ impl Calibration {
             let steps = if own.len() >= OWN_CURVE_OUTCOMES_MIN { steps(&own) } else { Vec::new() };
             (incident_type, TypeCurve { n_outcomes: u32::try_from(own.len()).unwrap_or(u32::MAX), steps })
         });
-        Self { types: types.collect(), pooled: steps(outcomes) }
+        Self { types: types.collect(), pooled: steps(outcomes), verdicts: Verdicts::default() }
+    }
+
+    /// Goes by these verdicts of people, too, in place of those before.
+    pub fn set_verdicts(&mut self, verdicts: Verdicts) {
+        self.verdicts = verdicts;
     }
 
     /// How sure to be of an incident of this type with this peak score. Monotone in the score.
     pub fn confidence(&self, incident_type: IncidentType, score_peak: Score) -> Calibrated {
+        self.verdicts.update(incident_type, self.measured(incident_type, score_peak))
+    }
+
+    /// By labelled outcomes alone.
+    fn measured(&self, incident_type: IncidentType, score_peak: Score) -> Calibrated {
         let Some(curve) = self.types.get(&incident_type) else {
             return Calibrated::UNKNOWN;
         };
         let n_outcomes = curve.n_outcomes;
         if let Some(step) = step_at(&curve.steps, score_peak) {
-            return Calibrated { confidence: step.confidence, lower: step.lower, n_outcomes };
+            return Calibrated { confidence: step.confidence, lower: step.lower, n_outcomes, n_verdicts: 0 };
         }
         match step_at(&self.pooled, score_peak) {
             Some(step) => {
                 let n = f64::from(n_outcomes);
                 let lower = wilson_lower(step.confidence.value() * n, n);
-                Calibrated { confidence: step.confidence, lower, n_outcomes }
+                Calibrated { confidence: step.confidence, lower, n_outcomes, n_verdicts: 0 }
             }
             None => Calibrated::UNKNOWN,
         }

@@ -16,7 +16,7 @@ mod tracker;
 mod typing;
 
 pub use alert_policy::AlertPolicy;
-pub use confidence::{Calibration, LabelledOutcome};
+pub use confidence::{Calibration, LabelledOutcome, Verdicts};
 pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
 pub use limits::LimitWatch;
 pub use monitor::{Compared, JudgedRow, Monitor, Observed};

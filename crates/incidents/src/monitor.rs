@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use homeostat_core::{Incident, IncidentChange, IncidentId, Schema, Subject, Timestamp, Window};
-use homeostat_detect::{DueRow, DueWindows, Ensemble, FeatureState, Fleet, Misfit};
+use homeostat_detect::{Budgets, DueRow, DueWindows, Ensemble, ExpectedTime, FeatureState, Fleet, Misfit};
 
+use crate::confidence::Verdicts;
 use crate::exhaustion::NotAResource;
 use crate::limits::LimitWatch;
 use crate::replica_watch::ReplicaWatch;
@@ -59,6 +60,10 @@ pub struct Monitor {
     /// By position in the fleet.
     followed: Vec<Followed>,
     tracker: Tracker,
+    /// What people say is meant to happen, for models to come, too.
+    expected: BTreeMap<Subject, Vec<ExpectedTime>>,
+    /// What models to come have to keep to, too; `None`: what they were trained for.
+    budgets: Option<Budgets>,
     /// By feature name, for subjects to come.
     limits: BTreeMap<String, f64>,
     /// By workload, of those that are watched; nothing where nobody compares replicas.
@@ -121,6 +126,8 @@ impl Monitor {
             followed: vec![Followed::default(); fleet.len()],
             fleet,
             tracker,
+            expected: BTreeMap::new(),
+            budgets: None,
             limits: BTreeMap::new(),
             replicas: BTreeMap::new(),
             rows: RowLog::default(),
@@ -139,6 +146,14 @@ impl Monitor {
         }
         self.limits = limits.clone();
         Ok(self)
+    }
+
+    /// The same monitor that keeps to these false-alarm budgets, however many subjects it has, where they are tighter than what the models were trained for.
+    #[must_use]
+    pub fn with_budgets(mut self, budgets: Budgets) -> Self {
+        self.fleet.hold_to(&budgets);
+        self.budgets = Some(budgets);
+        self
     }
 
     /// Bytes of all ensembles, what they share counted once, and of what follows limits and replicas; without the tracker.
@@ -177,6 +192,14 @@ impl Monitor {
         }
         self.rows.forget(self.tracker.open_incidents().map(|incident| &incident.subject));
         Observed { n_scored, changes, unknown_subjects, misfits }
+    }
+
+    /// Goes by what people say of past incidents, in place of what they said before: what is meant to happen and when, by subject, and how
+    /// often incidents of each type were right.
+    pub fn go_by(&mut self, expected: BTreeMap<Subject, Vec<ExpectedTime>>, verdicts: Verdicts) {
+        self.fleet.expect(&expected);
+        self.expected = expected;
+        self.tracker.set_verdicts(verdicts);
     }
 
     /// All subjects that have models, in order.

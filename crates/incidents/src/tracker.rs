@@ -12,7 +12,7 @@ use homeostat_core::{
 use homeostat_detect::{AssessedRow, Hysteresis};
 use serde::{Deserialize, Serialize};
 
-use crate::confidence::Calibration;
+use crate::confidence::{Calibration, Verdicts};
 use crate::limits::LimitWatch;
 
 mod attribution;
@@ -161,6 +161,16 @@ impl Tracker {
     pub fn new(hysteresis: Hysteresis, times: TrackerTimes, calibration: Calibration) -> Self {
         let (source_edge, answers_since) = (SourceEdge::default(), None);
         Self { hysteresis, times, calibration, watches: BTreeMap::new(), source_edge, answers_since }
+    }
+
+    /// How sure to be of incidents.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Goes by these verdicts of people on past incidents, in place of those before.
+    pub(crate) fn set_verdicts(&mut self, verdicts: Verdicts) {
+        self.calibration.set_verdicts(verdicts);
     }
 
     /// The rule by which incidents open and close.

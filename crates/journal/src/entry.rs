@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{Escalation, IncidentId};
+use homeostat_core::{Escalation, IncidentId, IncidentLabel};
 use homeostat_remediate::{DecisionRecord, JournalEvent, KillSwitch, Storm};
 use homeostat_remediate::{Plan, PlanId};
 use serde::de::DeserializeOwned;
@@ -22,6 +22,7 @@ pub(crate) enum Entry {
     Intent(Box<Intent>),
     Step { plan: PlanId, event: JournalEvent },
     Incident(Arc<KeptIncident>),
+    Label { label: Box<IncidentLabel>, about: Option<Arc<KeptIncident>> },
     Decision(Box<DecisionRecord>),
     Escalated { escalation: Box<Escalation>, about: Option<Arc<KeptIncident>> },
     Delivered(Delivered),
@@ -66,7 +67,7 @@ struct Step {
 }
 
 impl Entry {
-    /// What a note says. `about`: the incident that a call is for, as far as it is known.
+    /// What a note says. `about`: the incident that a call or a label is for, as far as it is known.
     pub(crate) fn of_note(note: &Note, about: Option<Arc<KeptIncident>>) -> Result<Self, String> {
         let data = |incident: &homeostat_core::Incident| {
             let value = serde_json::to_value(incident).map_err(|error| error.to_string())?;
@@ -74,6 +75,7 @@ impl Entry {
         };
         Ok(match note {
             Note::Incident(incident) => Self::Incident(data(incident)?),
+            Note::Label(label) => Self::Label { label: Box::new(label.clone()), about },
             Note::Decision(record) => Self::Decision(Box::new(record.clone())),
             Note::Escalated(escalation) => Self::Escalated { escalation: Box::new(escalation.clone()), about },
             Note::EscalationDelivered { incident, reason } => {
@@ -96,6 +98,7 @@ impl Entry {
             Self::Intent(_) => "intent",
             Self::Step { event, .. } => event.name(),
             Self::Incident(_) => "incident",
+            Self::Label { .. } => "label",
             Self::Decision(_) => "decision",
             Self::Escalated { .. } => "escalated",
             Self::Delivered(_) => "escalation-delivered",
@@ -120,7 +123,7 @@ impl Entry {
             | Self::Storm(_)
             | Self::KillSwitch(_)
             | Self::Archived(_) => true,
-            Self::Incident(_) | Self::Decision(_) => false,
+            Self::Incident(_) | Self::Label { .. } | Self::Decision(_) => false,
         }
     }
 
@@ -130,14 +133,11 @@ impl Entry {
             Self::Intent(intent) => serde_json::to_value(intent),
             Self::Step { plan, event } => serde_json::to_value(Step { plan: plan.clone(), event: event.clone() }),
             Self::Incident(incident) => Ok(json!({ "incident": incident.value() })),
+            Self::Label { label, about } => serde_json::to_value(label).map(|body| with_about(body, about.as_deref())),
             Self::Decision(record) => serde_json::to_value(record),
-            Self::Escalated { escalation, about } => serde_json::to_value(escalation).map(|mut body| {
-                if let (Value::Object(body), Some(about)) = (&mut body, about) {
-                    // What is needed to call, also once the incident itself is archived.
-                    body.insert("about".to_owned(), about.value());
-                }
-                body
-            }),
+            Self::Escalated { escalation, about } => {
+                serde_json::to_value(escalation).map(|body| with_about(body, about.as_deref()))
+            }
             Self::Delivered(delivered) => serde_json::to_value(delivered),
             Self::PolicyFrozen(note) | Self::PolicyReleased(note) => serde_json::to_value(note),
             Self::Storm(note) => serde_json::to_value(note),
@@ -165,6 +165,7 @@ impl Entry {
                 subject: incident.subject.clone(),
                 ..About::default()
             },
+            Self::Label { label, .. } => About { incident: label.incident.to_string(), ..About::default() },
             Self::Decision(record) => About {
                 incident: record.incident.to_string(),
                 correlation: record.correlation.to_string(),
@@ -209,9 +210,13 @@ impl Entry {
                 let incident = body.get("incident").ok_or("it has no incident")?;
                 Self::Incident(Arc::new(KeptIncident::read(incident, row.seq)?))
             }
+            "label" => {
+                let about = about(&body, row.seq);
+                Self::Label { label: Box::new(read(body)?), about }
+            }
             "decision" => Self::Decision(Box::new(read(body)?)),
             "escalated" => {
-                let about = body.get("about").and_then(|about| KeptIncident::read(about, row.seq).ok()).map(Arc::new);
+                let about = about(&body, row.seq);
                 Self::Escalated { escalation: Box::new(read(body)?), about }
             }
             "escalation-delivered" => Self::Delivered(read(body)?),
@@ -227,6 +232,18 @@ impl Entry {
             }
         })
     }
+}
+
+/// The body with the incident it is about: what is needed to call, or to go by a label, also once the incident itself is archived.
+fn with_about(mut body: Value, about: Option<&KeptIncident>) -> Value {
+    if let (Value::Object(body), Some(about)) = (&mut body, about) {
+        body.insert("about".to_owned(), about.value());
+    }
+    body
+}
+
+fn about(body: &Value, seq: i64) -> Option<Arc<KeptIncident>> {
+    body.get("about").and_then(|about| KeptIncident::read(about, seq).ok()).map(Arc::new)
 }
 
 fn read<T: DeserializeOwned>(body: Value) -> Result<T, String> {

@@ -138,6 +138,7 @@ impl Journal {
     pub fn note(&self, note: &Note, now: Timestamp) -> Result<bool, JournalError> {
         let about = match note {
             Note::Escalated(call) => self.folded().ledger.incident(&call.incident).cloned(),
+            Note::Label(label) => self.folded().ledger.incident(&label.incident).cloned(),
             Note::Incident(_)
             | Note::Decision(_)
             | Note::EscalationDelivered { .. }

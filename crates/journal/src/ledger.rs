@@ -2,12 +2,13 @@
 
 mod actions;
 mod carried;
-mod incidents;
+pub(crate) mod incidents;
+mod labels;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use homeostat_core::{Escalation, IncidentId, Timestamp};
+use homeostat_core::{Escalation, IncidentId, IncidentLabel, Timestamp};
 use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, Storm};
 use homeostat_remediate::{Plan, PlanId};
 
@@ -15,11 +16,12 @@ use crate::entry::Entry;
 use crate::error::FoldError;
 use crate::intent::Intent;
 use crate::kept::KeptIncident;
-use crate::page::{Page, PageRequest};
+use crate::page::{LabelledIncident, Page, PageItem, PageRequest};
 use crate::row::Row;
 
 use actions::Actions;
 use incidents::Incidents;
+use labels::Labels;
 
 /// A row that can't follow the rows before it.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,7 @@ struct Call {
 pub(crate) struct Ledger {
     actions: Actions,
     incidents: Incidents,
+    labels: Labels,
     decisions: BTreeMap<IncidentId, (i64, Arc<DecisionRecord>)>,
     calls: BTreeMap<(IncidentId, String), Call>,
     /// By policy: the row that says so, and why.
@@ -63,6 +66,12 @@ impl Ledger {
             }
             Entry::Incident(incident) => {
                 Ok(self.incidents.get(&incident.id).is_none_or(|known| known.text() != incident.text()))
+            }
+            Entry::Label { label, .. } => {
+                if self.incident(&label.incident).is_none() {
+                    return Err(CannotFollow(format!("there is no incident {}", label.incident)));
+                }
+                Ok(self.labels.is_news(label))
             }
             Entry::Decision(record) => {
                 Ok(self.decisions.get(&record.incident).is_none_or(|(_, earlier)| record.differs_from(earlier)))
@@ -119,6 +128,7 @@ impl Ledger {
                 self.incidents.put(incident.in_row(seq));
                 self.drop_old_incidents();
             }
+            Entry::Label { label, about } => self.labels.put(*label, about, seq),
             Entry::Decision(record) => {
                 self.decisions.insert(record.incident.clone(), (seq, Arc::new(*record)));
             }
@@ -145,10 +155,11 @@ impl Ledger {
     }
 
     fn drop_old_incidents(&mut self) {
-        let calls = &self.calls;
-        // A call that nobody has taken over is never forgotten, and neither is what it is about (I33).
-        let waits = |id: &IncidentId| calls_of(calls, id).any(|call| !call.delivered);
-        for dropped in self.incidents.drop_old(waits) {
+        let (calls, labels) = (&self.calls, &self.labels);
+        // A call that nobody has taken over is never forgotten, and neither is what it is about (I33). What somebody has judged is
+        // what confidence and expected times rest on.
+        let stays = |id: &IncidentId| labels.get(id).is_some() || calls_of(calls, id).any(|call| !call.delivered);
+        for dropped in self.incidents.drop_old(labels.len(), stays) {
             self.decisions.remove(&dropped);
             self.calls.retain(|(incident, _), _| incident != &dropped);
         }
@@ -160,6 +171,7 @@ impl Ledger {
             Entry::Intent(intent) => Some(&intent.plan),
             Entry::Step { plan, .. } => self.actions.get(plan).map(|action| &action.plan),
             Entry::Incident(_)
+            | Entry::Label { .. }
             | Entry::Decision(_)
             | Entry::Escalated { .. }
             | Entry::Delivered(_)
@@ -198,12 +210,31 @@ impl Ledger {
     }
 
     pub(crate) fn page(&self, request: &PageRequest) -> Page {
-        self.incidents.page(request, |id| self.decision(id).cloned())
+        self.incidents.page(request, |incident| self.item(incident))
     }
 
-    /// The incident, or what was known of it when a human was last called for it.
+    /// An incident as it is shown.
+    pub(crate) fn item(&self, incident: &Arc<KeptIncident>) -> PageItem {
+        let (decision, label) = (self.decision(&incident.id).cloned(), self.label(&incident.id).cloned());
+        PageItem { incident: Arc::clone(incident), decision, label }
+    }
+
+    pub(crate) fn label(&self, incident: &IncidentId) -> Option<&Arc<IncidentLabel>> {
+        self.labels.get(incident)
+    }
+
+    /// The labels that count, with their incidents.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = LabelledIncident> {
+        self.labels.iter().filter_map(|label| {
+            let incident = Arc::clone(self.incident(&label.incident)?);
+            Some(LabelledIncident { label: Arc::clone(label), incident })
+        })
+    }
+
+    /// The incident, or what was known of it when somebody said what it was, or a human was last called for it.
     pub(crate) fn incident(&self, id: &IncidentId) -> Option<&Arc<KeptIncident>> {
-        self.incidents.get(id).or_else(|| calls_of(&self.calls, id).find_map(|call| call.about.as_ref()))
+        let of_call = || calls_of(&self.calls, id).find_map(|call| call.about.as_ref());
+        self.incidents.get(id).or_else(|| self.labels.about(id)).or_else(of_call)
     }
 
     pub(crate) fn decision(&self, incident: &IncidentId) -> Option<&Arc<DecisionRecord>> {

@@ -33,7 +33,7 @@ pub use intent::{Intent, Journaled};
 pub use journal::{BeginError, Journal, RecordRow};
 pub use kept::KeptIncident;
 pub use note::Note;
-pub use page::{Cursor, NotACursor, Page, PageItem, PageRequest};
+pub use page::{Cursor, LabelledIncident, NotACursor, Page, PageItem, PageRequest};
 pub use row::{About, Epoch, Head, Row};
 pub use sqlite::SqliteStore;
 pub use store::{AppendError, Cut, READ_ROWS_MAX, Store};

@@ -1,6 +1,6 @@
 //! What the journal keeps beside actions: incidents, decisions, calls for a human, switches.
 
-use homeostat_core::{Escalation, Incident, IncidentId};
+use homeostat_core::{Escalation, Incident, IncidentId, IncidentLabel};
 use homeostat_remediate::{DecisionRecord, KillSwitch, Storm};
 
 /// Anything the journal keeps that isn't an action's own step.
@@ -8,6 +8,8 @@ use homeostat_remediate::{DecisionRecord, KillSwitch, Storm};
 pub enum Note {
     /// An incident is now like this.
     Incident(Box<Incident>),
+    /// A person says what an incident was.
+    Label(IncidentLabel),
     /// A decision was made.
     Decision(DecisionRecord),
     /// A human is called.
@@ -47,6 +49,7 @@ impl Note {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Incident(_) => "incident",
+            Self::Label(_) => "label",
             Self::Decision(_) => "decision",
             Self::Escalated(_) => "escalated",
             Self::EscalationDelivered { .. } => "escalation-delivered",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use homeostat_core::{IncidentId, Timestamp};
+use homeostat_core::{IncidentId, IncidentLabel, Timestamp};
 use homeostat_remediate::DecisionRecord;
 use serde_json::{Value, json};
 
@@ -44,19 +44,34 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// An incident with the latest decision on it.
+/// An incident with the latest decision on it, and what somebody says it was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PageItem {
     /// The incident.
     pub incident: Arc<KeptIncident>,
     /// The decision.
     pub decision: Option<Arc<DecisionRecord>>,
+    /// The label that counts.
+    pub label: Option<Arc<IncidentLabel>>,
+}
+
+/// A label that counts, with the latest state of its incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledIncident {
+    /// What somebody says it was.
+    pub label: Arc<IncidentLabel>,
+    /// The incident.
+    pub incident: Arc<KeptIncident>,
 }
 
 impl PageItem {
-    /// Both as data, as the API answers them.
+    /// All of it as data, as the API answers it.
     pub fn value(&self) -> Value {
-        json!({ "incident": self.incident.value(), "decision": self.decision.as_deref() })
+        json!({
+            "incident": self.incident.value(),
+            "decision": self.decision.as_deref(),
+            "label": self.label.as_deref(),
+        })
     }
 }
 

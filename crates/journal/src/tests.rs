@@ -4,5 +4,6 @@ mod archive;
 mod contract;
 mod faults;
 mod history;
+mod labels;
 mod pages;
 mod versions;

@@ -240,3 +240,45 @@ proptest::proptest! {
         proptest::prop_assert!((0.0..=3.0).contains(&falseness(low)));
     }
 }
+
+#[test]
+fn a_tighter_budget_moves_the_threshold_out_and_back_again() {
+    let trained = alarm_threshold("1 per 1d");
+    let mut held = trained.clone();
+    held.hold_to(&"10 per 1d".parse().expect("a budget"));
+    assert_eq!(held, trained, "what it was trained for is tighter");
+    held.hold_to(&"1 per 60d".parse().expect("a budget"));
+    let by_log = PRIOR.threshold_nats + PRIOR.excess_nats * 60.0_f64.ln();
+    assert!(held.threshold_nats() > by_log && held.threshold_nats() < 1.3 * by_log, "{}", held.threshold_nats());
+    let at_once = held.threshold_nats();
+    held.hold_to(&"1 per 7d".parse().expect("a budget"));
+    held.hold_to(&"1 per 60d".parse().expect("a budget"));
+    assert!((held.threshold_nats() - at_once).abs() < 1e-9, "by which way it came doesn't matter");
+    held.hold_to(&"1 per 1d".parse().expect("a budget"));
+    assert!((held.threshold_nats() - trained.threshold_nats()).abs() < 1e-9);
+}
+
+/// Alarms a day of so many quiet subjects together, each trained for its own budget on two weeks and held to this one for two months.
+fn fleet_alarms_per_day(n_subjects: u64, own: &str, held_to: &FalseAlarmBudget) -> f64 {
+    let own: FalseAlarmBudget = own.parse().expect("a budget");
+    (0..n_subjects)
+        .map(|subject| {
+            // 150 episodes a day, and subjects differ.
+            let scale = 1.0 + subject as f64 / n_subjects as f64;
+            let history: Vec<Option<f64>> = noise(1_000 + subject, 14, 150.0, |_| scale).map(Some).collect();
+            let initial = crate::initial_threshold(&history, 0, MINUTE, &own, &Hysteresis::default());
+            let mut held = AlarmThreshold::new(initial, &own, MINUTE, Hysteresis::default());
+            held.hold_to(held_to);
+            alarms_per_day(&mut held, noise(5_000 + subject, 60, 150.0, |_| scale))
+        })
+        .sum()
+}
+
+#[test]
+fn many_quiet_subjects_together_keep_within_the_budget_of_all() {
+    let of_all: FalseAlarmBudget = "1 per 1d".parse().expect("a budget");
+    let together = fleet_alarms_per_day(40, "1 per 2d", &of_all.shared_by(40));
+    assert!((0.1..=1.0).contains(&together), "{together} a day of all together");
+    let each_for_itself = fleet_alarms_per_day(40, "1 per 2d", &"1 per 2d".parse().expect("a budget"));
+    assert!(each_for_itself > 4.0, "without it there would be {each_for_itself} a day");
+}

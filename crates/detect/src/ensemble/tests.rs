@@ -198,32 +198,56 @@ fn every_prefix_of_a_saved_state_is_refused_without_a_panic() {
     }
 }
 
-#[test]
-fn the_budget_is_roughly_realised_from_training_to_openings() {
+/// How often incidents open in these rows. Either path opens one; each has half of the budget.
+fn n_openings(ensemble: &mut Ensemble, rows: &Window) -> u32 {
     use crate::hysteresis::{Gate, Hysteresis};
-    let (n_days, mut n_openings) = (40, 0);
-    for round in 0..5 {
-        let daily = EnsembleSpec { budget: "1 per 1d".parse().expect("a budget"), ..two() };
-        let mut ensemble = Ensemble::train(&daily, &window(0, noise(100 + round, 3 * 1440)), Seed::new(round))
-            .expect("enough history");
-        let rows =
-            ensemble.assess_rows(&window(3 * 1440, noise(200 + round, n_days * 1440))).expect("the same features");
-        // Either path opens an incident; each has half of the budget.
-        let (rule, mut gates, mut open) = (Hysteresis::default(), [Gate::default(), Gate::default()], false);
-        for row in rows {
-            let scores = [row.assessment.score(), row.assessment.lasting_score()];
-            for (gate, score) in gates.iter_mut().zip(scores) {
-                gate.push(&rule, score.map(homeostat_core::Score::value));
-            }
-            if !open && gates.iter().any(|gate| gate.opens(&rule)) {
-                (open, n_openings) = (true, n_openings + 1);
-            } else if gates.iter().all(|gate| gate.is_calm(&rule)) {
-                open = false;
-            }
+    let (rule, mut gates) = (Hysteresis::default(), [Gate::default(), Gate::default()]);
+    let (mut open, mut n_openings) = (false, 0);
+    for row in ensemble.assess_rows(rows).expect("the same features") {
+        let scores = [row.assessment.score(), row.assessment.lasting_score()];
+        for (gate, score) in gates.iter_mut().zip(scores) {
+            gate.push(&rule, score.map(homeostat_core::Score::value));
+        }
+        if !open && gates.iter().any(|gate| gate.opens(&rule)) {
+            (open, n_openings) = (true, n_openings + 1);
+        } else if gates.iter().all(|gate| gate.is_calm(&rule)) {
+            open = false;
         }
     }
-    let per_day = f64::from(n_openings) / (5 * n_days) as f64;
+    n_openings
+}
+
+/// Trained on three days for one false incident a day.
+fn daily(round: u64) -> Ensemble {
+    let daily = EnsembleSpec { budget: "1 per 1d".parse().expect("a budget"), ..two() };
+    Ensemble::train(&daily, &window(0, noise(100 + round, 3 * 1440)), Seed::new(round)).expect("enough history")
+}
+
+#[test]
+fn the_budget_is_roughly_realised_from_training_to_openings() {
+    let n_days = 40;
+    let of_round = |round| n_openings(&mut daily(round), &window(3 * 1440, noise(200 + round, n_days * 1440)));
+    let per_day = f64::from((0..5).map(of_round).sum::<u32>()) / (5 * n_days) as f64;
     assert!((0.2..=2.5).contains(&per_day), "{per_day} a day");
+}
+
+#[test]
+fn many_quiet_ensembles_together_keep_within_the_budget_of_all_without_being_trained_anew() {
+    let (n_subjects, n_days) = (20_usize, 20);
+    let budgets = crate::Budgets {
+        each: "1 per 1d".parse().expect("a budget"),
+        fleet: Some("1 per 4d".parse().expect("a budget")),
+    };
+    let (mut together, mut each_for_itself) = (0, 0);
+    for subject in 0..n_subjects as u64 {
+        let rows = window(3 * 1440, noise(200 + subject, n_days * 1440));
+        let mut ensemble = daily(subject);
+        each_for_itself += n_openings(&mut ensemble.clone(), &rows);
+        ensemble.hold_to(&budgets.of_each(n_subjects));
+        together += n_openings(&mut ensemble, &rows);
+    }
+    // One in four days.
+    assert!(together <= 5 && each_for_itself > 15, "{together} in {n_days} days, otherwise {each_for_itself}");
 }
 
 #[test]

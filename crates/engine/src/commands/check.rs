@@ -1,5 +1,6 @@
 //! `homeostat check`: every problem of a file at once, with line and column.
 
+mod budget;
 mod bundle;
 mod memory;
 mod online;
@@ -64,11 +65,16 @@ pub(crate) async fn config(args: &CheckConfigArgs) -> Outcome {
             ));
             print(&memory::text(config));
             // What `serve` would refuse: models that aren't there, or that answer other queries.
-            if let Some(bundle) = &config.detection.bundle
-                && let Err(error) = source::load_bundle(bundle, config)
-            {
-                print(&format!("{}: bundle: {error:#} [error]\n", path.display()));
-                return Outcome::Problems;
+            let n_subjects = match config.detection.bundle.as_ref().map(|bundle| source::load_bundle(bundle, config)) {
+                None => None,
+                Some(Ok(trained)) => Some(trained.ensembles.len()),
+                Some(Err(error)) => {
+                    print(&format!("{}: bundle: {error:#} [error]\n", path.display()));
+                    return Outcome::Problems;
+                }
+            };
+            if !args.online || n_subjects.is_some() {
+                print(&budget::text(&config.detection.budgets(), n_subjects));
             }
             if args.online { online::run(config).await } else { Outcome::Done }
         }

@@ -1,5 +1,6 @@
-//! `homeostat incident list` and `show`: recorded incidents, from a storage directory or a running server.
+//! `homeostat incident list`, `show` and `label`: recorded incidents, in a storage directory or a running server.
 
+mod label;
 mod list;
 mod next;
 mod page;
@@ -12,6 +13,7 @@ mod yaml;
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 
+use self::label::IncidentLabelArgs;
 use self::list::Filter;
 use self::place::PlaceArgs;
 use self::recorded::Recorded;
@@ -25,6 +27,11 @@ pub(crate) enum IncidentCommand {
     List(IncidentArgs),
     /// Shows one incident: type, start, confidence, evidence, decision, actions and what to do next.
     Show(IncidentShowArgs),
+    /// Labels an incident with what it was: right to call, false, or expected at that time. The latest label counts.
+    ///
+    /// With --storage.path it is written to the journal. While a service runs, which has the journal to itself, a file is left in that
+    /// directory instead, and the service records it within a step. With --url it goes through the service's HTTP API.
+    Label(IncidentLabelArgs),
 }
 
 #[derive(Debug, Args)]
@@ -79,24 +86,30 @@ pub(crate) async fn list(args: &IncidentArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub(crate) use label::run as label;
+
 pub(crate) async fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
-    let mut rows = args.place.incidents().await?;
-    let wanted = args.id.trim().trim_end_matches('…');
-    rows.retain(|row| matches(row.incident.id.as_str(), wanted));
-    let mut recorded = match (rows.pop(), rows.as_slice()) {
-        (None, _) => bail!("no incident {}; see `homeostat incident list`", printable(wanted)),
-        (Some(one), []) => one,
-        (Some(one), others) => {
-            let ids = others.iter().chain([&one]).map(|row| row.incident.id.as_str()).collect::<Vec<_>>();
-            bail!("{} is the beginning of {} incidents: {}", printable(wanted), ids.len(), ids.join(", "));
-        }
-    };
+    let mut recorded = unique(args.place.incidents().await?, &args.id)?;
     args.place.complete(&mut recorded)?;
     match args.output {
         OutputFormat::Json | OutputFormat::Yaml => print_data(args.output, &recorded.whole_json())?,
         OutputFormat::Table => print(&page::of(&recorded, clock::now())),
     }
     Ok(())
+}
+
+/// The one incident with this id or prefix.
+fn unique(mut rows: Vec<Recorded>, wanted: &str) -> anyhow::Result<Recorded> {
+    let wanted = wanted.trim().trim_end_matches('…');
+    rows.retain(|row| matches(row.incident.id.as_str(), wanted));
+    match (rows.pop(), rows.as_slice()) {
+        (None, _) => bail!("no incident {}; see `homeostat incident list`", printable(wanted)),
+        (Some(one), []) => Ok(one),
+        (Some(one), others) => {
+            let ids = others.iter().chain([&one]).map(|row| row.incident.id.as_str()).collect::<Vec<_>>();
+            bail!("{} is the beginning of {} incidents: {}", printable(wanted), ids.len(), ids.join(", "));
+        }
+    }
 }
 
 /// Whether `wanted` is this id or the beginning of it; `inc-` may be left out.

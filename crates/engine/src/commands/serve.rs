@@ -22,6 +22,7 @@ use crate::clock::{self, CorrectedClock, WallClock};
 use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::kill_switch;
+use crate::labels::Desk;
 use crate::no_executor::NoExecutor;
 use crate::serve::cycle::Cycle;
 use crate::serve::live::Reloader;
@@ -95,7 +96,8 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let (reloader, reload, live) =
         Reloader::new(args.config.file.clone(), Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&clock) as _);
     let (publisher, snapshot) = Publisher::new();
-    let api = Api::new(Arc::clone(&metrics), snapshot, Arc::clone(&clock) as _, calibration.clone(), reload)
+    let desk = Arc::new(Desk::new(Arc::clone(&journal), publisher.clone()));
+    let api = Api::new(Arc::clone(&metrics), snapshot, Arc::clone(&clock) as _, Arc::clone(&desk), reload)
         .context("starting the API's threads")?;
     // Listening begins before training: liveness must answer at once, readiness says that models are still being made.
     let _servers = listen(args, &config, &api).await?;
@@ -108,7 +110,8 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
     // Without models at first: what was under way when the process before this one ended is looked after before training,
     // which may take long.
-    let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?));
+    let monitor = Monitor::new(BTreeMap::new(), tracker).with_limits(&config.queries.limits())?;
+    let monitor = Arc::new(Mutex::new(monitor.with_budgets(config.detection.budgets())));
     let _watching = config
         .kubernetes
         .as_ref()
@@ -128,7 +131,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context).with_data_lag(config.offset);
     let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config), journal));
-    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch };
+    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch, desk };
     let mut service = Service::new(
         Arc::clone(&config),
         source,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use homeostat_core::{Calendar, Exclusion, NamePattern, PlannedEvent, Subject, Timestamp, Topology};
-use homeostat_detect::{DetectorSpec, FalseAlarmBudget};
+use homeostat_detect::{Budgets, DetectorSpec, FalseAlarmBudget};
 use homeostat_incidents::Calibration;
 use homeostat_settings::{Findings, Problem, Reader, parse_documents};
 
@@ -27,6 +27,8 @@ pub(crate) struct Detection {
     pub(crate) options: Options,
     /// False alarms that are acceptable, for each subject.
     pub(crate) budget: FalseAlarmBudget,
+    /// The same for all subjects together, if there is a bound on that.
+    pub(crate) fleet_budget: Option<FalseAlarmBudget>,
     /// How often incidents were right, as measured here; without it the measurements that ship with homeostat hold.
     pub(crate) calibration: Option<Calibration>,
     /// The native ONNX Runtime; without it the embedded backend runs the autoencoder.
@@ -44,6 +46,13 @@ pub(crate) struct Detection {
     pub(crate) exclude: Vec<Exclusion>,
 }
 
+impl Detection {
+    /// What each subject and all together may have.
+    pub(crate) fn budgets(&self) -> Budgets {
+        Budgets { each: self.budget, fleet: self.fleet_budget }
+    }
+}
+
 impl Default for Detection {
     /// All detectors on the embedded backend, the default budget.
     fn default() -> Self {
@@ -51,6 +60,7 @@ impl Default for Detection {
             detectors: detectors_default(),
             options: Options::default(),
             budget: FalseAlarmBudget::default(),
+            fleet_budget: None,
             calibration: None,
             onnx_library: None,
             bundle: None,
@@ -103,14 +113,16 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path) -> Detection {
         reader.problem(place, format!("detectors: name at least one of {}", DETECTORS.join(", ")));
     }
     let incidents = reader.section("incidents", |incidents| {
-        (incidents.parsed::<FalseAlarmBudget>("false_alarm_budget"), read_calibration(incidents, base))
+        let budget = incidents.parsed::<FalseAlarmBudget>("false_alarm_budget");
+        (budget, incidents.parsed::<FalseAlarmBudget>("fleet_false_alarm_budget"), read_calibration(incidents, base))
     });
-    let (budget, calibration) = incidents.unwrap_or_default();
+    let (budget, fleet_budget, calibration) = incidents.unwrap_or_default();
     let onnx_library = reader.section("onnx", |onnx| onnx.text("library")).flatten();
     Detection {
         detectors,
         options: reader.section("detection", |reader| Options::read(reader, base)).unwrap_or_default(),
         budget: budget.unwrap_or_default(),
+        fleet_budget,
         calibration,
         onnx_library: onnx_library.map(|path| base.join(path)),
         bundle: reader.text("bundle").map(|path| base.join(path)),

@@ -26,20 +26,20 @@ pub(crate) struct Row {
     pub(crate) subject: String,
     /// The stable name of its type.
     pub(crate) incident_type: String,
-    /// `{"incident": …, "decision": …}`.
+    /// `{"incident": …, "decision": …, "label": …}`.
     pub(crate) json: Arc<str>,
 }
 
 impl Row {
-    /// As it is shown. `decision` is the latest one, as the journal has it.
-    pub(crate) fn new(incident: &Incident, decision: &serde_json::Value) -> Self {
+    /// As it is shown. `decision` is the latest one, and `label` the one that counts, as the journal has them.
+    pub(crate) fn new(incident: &Incident, decision: &serde_json::Value, label: &serde_json::Value) -> Self {
         Self {
             id: incident.id.clone(),
             state: state_name(incident.state).to_owned(),
             is_over: incident.state.is_over(),
             subject: incident.subject.to_string(),
             incident_type: incident.incident_type.name().to_owned(),
-            json: json!({ "incident": incident, "decision": decision }).to_string().into(),
+            json: json!({ "incident": incident, "decision": decision, "label": label }).to_string().into(),
         }
     }
 

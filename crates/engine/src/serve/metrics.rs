@@ -1,10 +1,11 @@
 //! homeostat's own metrics, in OpenMetrics. Names have the prefix `homeostat_`, base units, and no unbounded label.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use homeostat_announce::Announcer;
-use homeostat_core::Timestamp;
+use homeostat_core::{IncidentType, Timestamp, Verdict};
 use homeostat_ingest::SourceState;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -32,6 +33,19 @@ pub(crate) struct ChangeLabels {
     /// What happened.
     pub(crate) change: &'static str,
 }
+
+/// What people say of incidents, and of which type they are.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct VerdictLabels {
+    /// The verdict.
+    pub(crate) verdict: &'static str,
+    /// The incident's type.
+    pub(crate) r#type: &'static str,
+}
+
+/// A metric without labels that isn't always there.
+#[derive(Clone, Debug, Default, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct NoLabels {}
 
 /// A remediation event by its stable name.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -74,6 +88,10 @@ pub(crate) struct Metrics {
     pub(crate) incident_changes: Family<ChangeLabels, Counter>,
     /// Incidents open now.
     pub(crate) incidents_open: Gauge,
+    /// Incidents that people have judged.
+    incidents_labelled: Family<VerdictLabels, Gauge>,
+    /// The precision of late; not there where nothing was judged.
+    incident_precision: Family<NoLabels, Gauge<f64, AtomicU64>>,
     /// What remediation did.
     pub(crate) remediation_events: Family<EventLabel, Counter>,
     /// 1 while the kill switch is engaged.
@@ -157,6 +175,18 @@ impl Metrics {
             ),
             incident_changes: add(all, "incident_changes", "Changes of incidents by type", Family::default()),
             incidents_open: add(all, "incidents_open", "Incidents open now", Gauge::default()),
+            incidents_labelled: add(
+                all,
+                "incidents_labelled",
+                "Incidents that somebody has labelled, by verdict and type",
+                Family::default(),
+            ),
+            incident_precision: add(
+                all,
+                "incident_precision_ratio",
+                "Share of true positives among the incidents of the last 30 days labelled true-positive or false-positive; absent without any",
+                Family::default(),
+            ),
             remediation_events: add(all, "remediation_events", "What remediation did", Family::default()),
             stopped: add(all, "stopped", "1 while the kill switch is engaged", Gauge::default()),
             newest_sample_timestamp_seconds: add_seconds(
@@ -251,6 +281,25 @@ impl Metrics {
         }
         for other in SourceState::NAMES {
             self.source_state.get_or_create(&StateLabel { state: other }).set(i64::from(*other == label.state));
+        }
+    }
+
+    /// So many incidents have which verdict, and what precision that makes of late.
+    pub(crate) fn incidents_are_labelled(
+        &self,
+        counts: &BTreeMap<(Verdict, IncidentType), i64>,
+        precision: Option<f64>,
+    ) {
+        self.incidents_labelled.clear();
+        for ((verdict, incident_type), n) in counts {
+            let labels = VerdictLabels { verdict: verdict.name(), r#type: incident_type.name() };
+            self.incidents_labelled.get_or_create(&labels).set(*n);
+        }
+        match precision {
+            Some(precision) => {
+                self.incident_precision.get_or_create(&NoLabels {}).set(precision);
+            }
+            None => self.incident_precision.clear(),
         }
     }
 

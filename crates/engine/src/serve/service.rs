@@ -10,11 +10,12 @@ use homeostat_announce::Announcer;
 use homeostat_core::{Incident, IncidentId, Subject, Timestamp};
 use homeostat_execute::DriverEvent;
 use homeostat_ingest::{Matrix, PrometheusSource, Pull, SourceState};
-use homeostat_journal::PageRequest;
+use homeostat_journal::{Journal, PageRequest};
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
 use crate::kill_switch;
+use crate::labels::{Desk, Inbox};
 use crate::serve::archiving::Archiving;
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
@@ -23,6 +24,7 @@ use crate::serve::publishing;
 use crate::serve::retraining::Retraining;
 
 use super::incident_list::Row;
+use super::labelling::Labelling;
 use super::live::LiveReader;
 use super::outage::Outage;
 use super::puller::{Pulled, Puller, Seen};
@@ -52,6 +54,7 @@ pub(crate) struct Service {
     announcer: Arc<Announcer>,
     switch: Arc<kill_switch::Watch>,
     metrics: Arc<Metrics>,
+    labelling: Labelling,
     archiving: Archiving,
     tracker_file: PathBuf,
     clock: Arc<CorrectedClock>,
@@ -79,6 +82,8 @@ pub(crate) struct Around {
     pub(crate) trainer: Arc<dyn Trainer>,
     /// Whether remediation is stopped.
     pub(crate) switch: Arc<kill_switch::Watch>,
+    /// Where labels are taken.
+    pub(crate) desk: Arc<Desk>,
 }
 
 impl Service {
@@ -92,7 +97,7 @@ impl Service {
         metrics: Arc<Metrics>,
         around: Around,
     ) -> anyhow::Result<Self> {
-        let Around { clock, live, publisher, trainer, switch } = around;
+        let Around { clock, live, publisher, trainer, switch, desk } = around;
         Ok(Self {
             puller: Puller::new(&config, source)?,
             retraining: Retraining::of(&config, trainer, clock.now()),
@@ -108,6 +113,7 @@ impl Service {
             publisher,
             switch,
             tracker_file: tracker_file(&config.storage),
+            labelling: Labelling::new(desk, Inbox::new(&config.storage), config.step),
             archiving: Archiving::new(config.journal_retention),
             config,
             cycle,
@@ -123,6 +129,7 @@ impl Service {
         if let Err(error) = self.cycle.reconcile(now) {
             tracing::error!(error = format!("{error:#}"), "open incidents can't be compared with the journal");
         }
+        self.labelling.tick(&self.monitor, &self.metrics, now);
         let events = self.cycle.driver().recover(now).await;
         let tick = Tick { events, ..Tick::default() };
         event_log::log(&tick);
@@ -167,6 +174,7 @@ impl Service {
         let now = self.read_clock();
         self.renew_models().await;
         self.take_config();
+        self.labelling.tick(&self.monitor, &self.metrics, now);
         let at = (now - self.config.offset).align_down(self.config.step);
         if self.puller.go_back(at) {
             self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);
@@ -226,6 +234,11 @@ impl Service {
             monitor.subjects().cloned().collect()
         };
         self.puller.prefer(&watched);
+        let budgets = self.config.detection.budgets();
+        if let Some(fleet) = budgets.fleet {
+            let (subjects, each) = (watched.len(), budgets.of_each(watched.len()));
+            tracing::info!(subjects, fleet = %fleet, each = %each, "false-alarm budget of all workloads");
+        }
     }
 
     /// Puts the journal's incidents into the snapshot, which goes on from there.
@@ -240,11 +253,6 @@ impl Service {
         });
     }
 
-    fn row(&mut self, incident: &Incident) -> Row {
-        let decision = self.cycle.driver().journal().decision(&incident.id).ok().flatten();
-        Row::new(incident, &serde_json::to_value(decision).unwrap_or_default())
-    }
-
     /// Shows what a tick did.
     fn publish(&mut self, tick: &Tick) {
         let mut touched: BTreeMap<&IncidentId, &Incident> = BTreeMap::new();
@@ -255,13 +263,13 @@ impl Service {
         touched.extend(decided.map(|incident| (&incident.id, incident)));
         // The last change of an incident is how it stands now.
         touched.extend(tick.changes.iter().map(|change| (&change.incident().id, change.incident())));
-        let rows: Vec<Row> = touched.into_values().map(|incident| self.row(incident)).collect();
+        let journal = Arc::clone(self.cycle.driver().journal());
         let phase = Phase::Watching(self.sight.clone());
         self.publisher.publish(|snapshot| {
             snapshot.phase = phase;
-            if !rows.is_empty() {
-                let list = Arc::make_mut(&mut snapshot.incidents);
-                rows.into_iter().for_each(|row| list.put(row));
+            // Not before: a label may come at any time, and what is shown last must have it.
+            for incident in touched.into_values() {
+                Arc::make_mut(&mut snapshot.incidents).put(row(&journal, incident));
             }
         });
     }
@@ -296,6 +304,7 @@ impl Service {
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, self.clock.now());
         publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
         let journal = Arc::clone(self.cycle.driver().journal());
+        self.labelling.look(&tick.changes);
         self.archiving.tick(&journal, now);
         self.look(&seen, at, &pull);
         self.measure(&tick, &pull, began.elapsed());
@@ -377,6 +386,14 @@ impl Service {
             metrics.remediation_events.get_or_create(&EventLabel { event: event_log::event_name(event) }).inc();
         }
     }
+}
+
+/// An incident as it is shown, with what the journal has on it.
+fn row(journal: &Journal, incident: &Incident) -> Row {
+    let decision = journal.decision(&incident.id).ok().flatten();
+    let label = journal.label(&incident.id).ok().flatten();
+    let data = |value: Result<serde_json::Value, serde_json::Error>| value.unwrap_or_default();
+    Row::new(incident, &data(serde_json::to_value(decision)), &data(serde_json::to_value(label)))
 }
 
 /// Where the tracker's state is kept.

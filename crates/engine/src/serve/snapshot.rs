@@ -37,7 +37,8 @@ impl Default for Phase {
 /// Gives the newest snapshot.
 pub(crate) type SnapshotReader = watch::Receiver<Arc<Snapshot>>;
 
-/// Publishes snapshots. Readers get an `Arc`, so that whoever reads slowly keeps nobody waiting.
+/// Publishes snapshots; its clones publish the same. Readers get an `Arc`, so that whoever reads slowly keeps nobody waiting.
+#[derive(Clone)]
 pub(crate) struct Publisher {
     sender: watch::Sender<Arc<Snapshot>>,
 }

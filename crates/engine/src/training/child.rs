@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
-use homeostat_core::{Exclusion, sha256_hex};
+use homeostat_core::{Exclusion, IncidentId, sha256_hex};
 use homeostat_detect::{Bundle, Provenance};
 use homeostat_ingest::PrometheusSource;
 use homeostat_journal::Journal;
@@ -92,7 +92,12 @@ impl ChildTrainer {
         let end = source::history_end(&self.config);
         let local_time = &self.config.detection.timezone.local_time;
         let found = match self.journal.incidents() {
-            Ok(incidents) => past_incidents(&incidents, end - self.config.history, end, local_time),
+            Ok(incidents) => {
+                // What can't be read now counts as not labelled.
+                let verdict_of =
+                    |id: &IncidentId| self.journal.label(id).ok().flatten().and_then(|label| label.verdict);
+                past_incidents(&incidents, verdict_of, end - self.config.history, end, local_time)
+            }
             Err(error) => {
                 tracing::warn!(%error, "past incidents can't be read; models learn them as if they were usual");
                 PastIncidents::default()

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use homeostat_core::{Exclusion, Incident, IncidentState, LocalTime, Subject, Timestamp};
+use homeostat_core::{Exclusion, Incident, IncidentId, IncidentState, LocalTime, Subject, Timestamp, Verdict};
 
 /// So long before an incident opened, its fault may have been there: what is mild opens when it has added up, half an hour after it began.
 const BEFORE_OPENING: Duration = Duration::from_secs(30 * 60);
@@ -33,20 +33,27 @@ pub(crate) struct PastIncidents {
     pub(crate) too_many: Vec<Subject>,
 }
 
-/// The incidents of a history from `start` to `end` that its models don't learn.
+/// The incidents of a history from `start` to `end` that its models don't learn. What somebody says an incident was, by `verdict_of`, counts more than how it
+/// ended.
 pub(crate) fn past_incidents(
     incidents: &[Incident],
+    verdict_of: impl Fn(&IncidentId) -> Option<Verdict>,
     start: Timestamp,
     end: Timestamp,
     local_time: &LocalTime,
 ) -> PastIncidents {
+    let went_wrong = |incident: &Incident, own: &[&Incident]| match verdict_of(&incident.id) {
+        Some(Verdict::TruePositive) => true,
+        Some(Verdict::FalsePositive | Verdict::ExpectedDaily | Verdict::ExpectedWeekly) => false,
+        None => passed(incident) && !recurs(incident, own, local_time),
+    };
     let mut of_subject: BTreeMap<&Subject, Vec<&Incident>> = BTreeMap::new();
     for incident in incidents {
         of_subject.entry(&incident.subject).or_default().push(incident);
     }
     let mut left_out: BTreeMap<&Subject, Vec<Exclusion>> = BTreeMap::new();
     for own in of_subject.values() {
-        for incident in own.iter().filter(|incident| passed(incident) && !recurs(incident, own, local_time)) {
+        for incident in own.iter().filter(|incident| went_wrong(incident, own)) {
             // Those that suffer from it had their part of it.
             for subject in std::iter::once(&incident.subject).chain(&incident.affected) {
                 let exclusion = exclusion(incident, subject, end);
@@ -122,8 +129,8 @@ pub(crate) fn held(exclusions: &[Exclusion], start: Timestamp, end: Timestamp) -
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use homeostat_core::{Annotation, Calibrated, CorrelationId, IncidentId, IncidentType, Score};
+pub(in crate::training) mod tests {
+    use homeostat_core::{Annotation, Calibrated, CorrelationId, IncidentType, Score};
 
     use super::*;
 
@@ -134,7 +141,7 @@ pub(super) mod tests {
         Timestamp::from_secs(secs)
     }
 
-    pub(in crate::training) fn incident(name: &str, opened_s: i64, lasts_s: i64) -> Incident {
+    pub(crate) fn incident(name: &str, opened_s: i64, lasts_s: i64) -> Incident {
         let (subject, opened_at) = (Subject::deployment("shop", name), at(opened_s));
         Incident {
             id: IncidentId::of(&subject, opened_at),
@@ -157,7 +164,23 @@ pub(super) mod tests {
 
     /// Of two weeks from the epoch.
     fn of(incidents: &[Incident]) -> PastIncidents {
-        past_incidents(incidents, at(0), at(14 * DAY), &LocalTime::default())
+        judged(incidents, |_| None)
+    }
+
+    fn judged(incidents: &[Incident], verdict_of: impl Fn(&IncidentId) -> Option<Verdict>) -> PastIncidents {
+        past_incidents(incidents, verdict_of, at(0), at(14 * DAY), &LocalTime::default())
+    }
+
+    #[test]
+    fn what_people_say_an_incident_was_counts_more_than_how_it_ended() {
+        let fault = [incident("cart", 3 * DAY, HOUR)];
+        for usual in [Verdict::FalsePositive, Verdict::ExpectedDaily, Verdict::ExpectedWeekly] {
+            assert_eq!(judged(&fault, |_| Some(usual)), PastIncidents::default(), "{usual}");
+        }
+        let accepted = [Incident { state: IncidentState::Rebaselined, ..incident("cart", 3 * DAY, HOUR) }];
+        assert_eq!(judged(&accepted, |_| Some(Verdict::TruePositive)).exclusions.len(), 1);
+        let each_day: Vec<Incident> = (2..5).map(|day| incident("cart", day * DAY, 600)).collect();
+        assert_eq!(judged(&each_day, |_| Some(Verdict::TruePositive)).exclusions.len(), 3);
     }
 
     #[test]
@@ -203,7 +226,7 @@ pub(super) mod tests {
         let clocks = LocalTime::new([(at(0), 3_600), (at(4 * DAY), 7_200)]).expect("a table");
         // At six o'clock, on two days before the change and one after it.
         let incidents = [(2, 5), (3, 5), (5, 4)].map(|(day, hour)| incident("cart", day * DAY + hour * HOUR, 600));
-        assert_eq!(past_incidents(&incidents, at(0), at(14 * DAY), &clocks), PastIncidents::default());
+        assert_eq!(past_incidents(&incidents, |_| None, at(0), at(14 * DAY), &clocks), PastIncidents::default());
         assert_eq!(of(&incidents).exclusions.len(), 3);
     }
 

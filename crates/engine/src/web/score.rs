@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, body::Bytes};
 use homeostat_core::{Assessment, Fused, Grid, NotReady, Subject, Timestamp, Vote, Window, parse_duration};
 use homeostat_detect::Ensemble;
-use homeostat_incidents::row_typing;
+use homeostat_incidents::{Calibration, row_typing};
 use ndarray::Array2;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -90,20 +90,27 @@ fn scored(api: &Api, body: &Bytes) -> Result<Value, Box<Response>> {
     let found = {
         let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let known = || monitor.subjects().take(SUBJECTS_NAMED).map(ToString::to_string).collect::<Vec<_>>();
-        monitor.ensemble(&request.subject).map(Ensemble::restarted).ok_or_else(known)
+        let calibration = || monitor.tracker().calibration().clone();
+        monitor.ensemble(&request.subject).map(|ensemble| (ensemble.restarted(), calibration())).ok_or_else(known)
     };
-    let mut ensemble = found.map_err(|known| {
+    let (mut ensemble, calibration) = found.map_err(|known| {
         let why = format!("{} has no model; among those that have one are {}", request.subject, known.join(", "));
         Box::new(problem(StatusCode::NOT_FOUND, "not_found", why))
     })?;
     let window = window(&request, &ensemble).map_err(|why| wrong(StatusCode::BAD_REQUEST, why))?;
     let assessment = ensemble.assess(&window);
-    Ok(shown(api, &request.subject, &window, &ensemble, &assessment))
+    Ok(shown(&calibration, &request.subject, &window, &ensemble, &assessment))
 }
 
 /// The answer, everything with its name.
-fn shown(api: &Api, subject: &Subject, window: &Window, ensemble: &Ensemble, assessment: &Assessment) -> Value {
-    let typed = ensemble.last().and_then(|row| row_typing(window.schema(), row, &api.shared.calibration));
+fn shown(
+    calibration: &Calibration,
+    subject: &Subject,
+    window: &Window,
+    ensemble: &Ensemble,
+    assessment: &Assessment,
+) -> Value {
+    let typed = ensemble.last().and_then(|row| row_typing(window.schema(), row, calibration));
     let mut data = json!({
         "subject": subject,
         "at": assessment.at,

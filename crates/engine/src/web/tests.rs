@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use homeostat_core::{Feature, Grid, IncidentId, IncidentState, Schema, Seed, Signal, Subject, Timestamp, Window};
 use homeostat_detect::{DetectorSpec, Ensemble, EnsembleSpec, Hysteresis};
-use homeostat_incidents::{Monitor, Tracker, TrackerTimes};
+use homeostat_incidents::{Calibration, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{PresetParams, QuerySet, preset};
+use homeostat_journal::Journal;
 use rand::RngCore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,18 +14,24 @@ use crate::serve::incident_list::{Row, state_name};
 use crate::serve::readiness::Sight;
 use crate::serve::snapshot::{Phase, Publisher};
 
+mod labels;
+
 fn api() -> Api {
     api_and_publisher().0
 }
 
 fn api_and_publisher() -> (Api, Publisher, Arc<FakeClock>) {
+    api_of(Arc::new(Journal::in_memory().expect("a journal")))
+}
+
+fn api_of(journal: Arc<Journal>) -> (Api, Publisher, Arc<FakeClock>) {
     let (publisher, snapshot) = Publisher::new();
     let clock = Arc::new(FakeClock::at(Timestamp::from_secs(1_000)));
     let api = Api::new(
         Arc::new(Metrics::new()),
         snapshot,
         Arc::clone(&clock) as _,
-        Calibration::unknown(),
+        Arc::new(Desk::new(journal, publisher.clone())),
         ReloadHandle::to_nobody(),
     );
     (api.expect("threads"), publisher, clock)

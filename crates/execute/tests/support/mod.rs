@@ -320,7 +320,7 @@ pub fn incident(kind: IncidentType, subject: &Subject, at: Timestamp) -> Inciden
         updated_at: at,
         score,
         score_peak: score,
-        confidence: Calibrated { confidence: confidence(0.99), lower: confidence(0.95), n_outcomes: 40 },
+        confidence: Calibrated { confidence: confidence(0.99), lower: confidence(0.95), n_outcomes: 40, n_verdicts: 0 },
         evidence: vec![Evidence {
             feature: kind.name().to_owned(),
             signal: Signal::Other,

@@ -28,6 +28,10 @@ impl Monitor {
             .map(|((subject, _), followed)| (subject.clone(), followed))
             .collect();
         self.fleet.replace(ensembles);
+        self.fleet.expect(&self.expected);
+        if let Some(budgets) = &self.budgets {
+            self.fleet.hold_to(budgets);
+        }
         let followed = self.fleet.iter().map(|(subject, ensemble)| {
             // Limits were checked when they were given.
             let limits = || LimitWatch::new(ensemble.schema(), ensemble.step(), &self.limits).unwrap_or_default();

@@ -279,6 +279,25 @@ fn newer_models_take_over_and_nothing_is_told_twice() {
 }
 
 #[test]
+fn newer_models_go_by_what_people_say_and_keep_to_the_budgets() {
+    let fleet: Option<homeostat_detect::FalseAlarmBudget> = "1 per 60d".parse().ok();
+    let mut monitor = monitor(&["redis"]).with_budgets(Budgets { fleet, ..Budgets::default() });
+    let threshold = |monitor: &Monitor, name: &str| monitor.ensemble(&subject(name)).map(Ensemble::threshold_nats);
+    let alone = threshold(&monitor, "redis");
+    let at = |row: usize| Timestamp::from_secs(60 * row as i64);
+    let (from, to) = (at(TRAINED_ROWS + 30), at(TRAINED_ROWS + 80));
+    let slow = ExpectedTime { from, to, every: homeostat_detect::Every::Day, score_peak: 1e6 };
+    monitor.go_by(BTreeMap::from([(subject("redis"), vec![slow])]), Verdicts::default());
+    monitor.renew(ensembles(&["quiet", "redis"]));
+    assert!(threshold(&monitor, "redis") > alone, "of a second subject's budget each has half");
+    assert!(threshold(&monitor, "quiet") > ensembles(&["quiet"])[&subject("quiet")].threshold_nats().into());
+    let fault = window("redis", TRAINED_ROWS, 120, 40..70);
+    assert_eq!(names(&monitor.observe(fault.grid().end(), &[fault], &context()).changes), [], "it was expected");
+    let other = window("quiet", TRAINED_ROWS, 120, 40..70);
+    assert!(!monitor.observe(other.grid().end(), &[other], &context()).changes.is_empty(), "of another it wasn't");
+}
+
+#[test]
 fn a_subject_in_an_incident_keeps_its_models() {
     let mut monitor_of_redis = monitor(&["quiet", "redis"]);
     let fault = window("redis", TRAINED_ROWS, 50, 40..50);

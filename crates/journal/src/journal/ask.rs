@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use homeostat_core::{Escalation, Incident, IncidentId, Timestamp};
+use homeostat_core::{Escalation, Incident, IncidentId, IncidentLabel, Timestamp};
 use homeostat_remediate::PlanId;
 use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::error::ReadError;
 use crate::formats::upcast;
 use crate::intent::Journaled;
 use crate::kept::KeptIncident;
-use crate::page::{Page, PageRequest};
+use crate::page::{LabelledIncident, Page, PageItem, PageRequest};
 use crate::row::{Head, Row};
 
 /// One row of the journal, for people.
@@ -68,6 +68,16 @@ impl Journal {
         Ok(self.readable()?.ledger.decision(incident).cloned())
     }
 
+    /// The labels that count, by incident.
+    pub fn labels(&self) -> Result<Vec<LabelledIncident>, ReadError> {
+        Ok(self.readable()?.ledger.labels().collect())
+    }
+
+    /// What somebody says an incident was.
+    pub fn label(&self, incident: &IncidentId) -> Result<Option<Arc<IncidentLabel>>, ReadError> {
+        Ok(self.readable()?.ledger.label(incident).cloned())
+    }
+
     /// Whether a human was already called for this incident and reason.
     pub fn is_escalated(&self, incident: &IncidentId, reason: &str) -> Result<bool, ReadError> {
         Ok(self.readable()?.ledger.is_escalated(incident, reason))
@@ -97,6 +107,12 @@ impl Journal {
     /// A page of incidents, newest first.
     pub fn page(&self, request: &PageRequest) -> Page {
         self.folded().ledger.page(request)
+    }
+
+    /// One incident as a page shows it.
+    pub fn item(&self, incident: &IncidentId) -> Option<PageItem> {
+        let folded = self.folded();
+        folded.ledger.incident(incident).map(|kept| folded.ledger.item(kept))
     }
 
     /// The last row: whatever is shown is the same for as long as this is.

@@ -20,6 +20,8 @@ impl Ledger {
                 let is_latest = self.incidents.get(&incident.id).is_some_and(|known| known.seq == row.seq);
                 is_latest && self.is_wanted(&incident.id)
             }
+            // What is withdrawn goes, with what it withdraws.
+            Entry::Label { label, .. } => self.labels.is_row(&label.incident, row.seq),
             Entry::Decision(record) => {
                 let is_latest = self.decisions.get(&record.incident).is_some_and(|(seq, _)| *seq == row.seq);
                 is_latest && self.is_wanted(&record.incident)
@@ -41,8 +43,10 @@ impl Ledger {
         self.action(plan).is_some_and(|action| counts(action))
     }
 
-    /// Whether the incident goes on, or somebody still has to be called for it.
+    /// Whether the incident goes on, somebody has judged it, or somebody still has to be called for it.
     fn is_wanted(&self, incident: &IncidentId) -> bool {
-        self.incidents.is_open(incident) || calls_of(&self.calls, incident).any(|call| !call.delivered)
+        self.incidents.is_open(incident)
+            || self.label(incident).is_some()
+            || calls_of(&self.calls, incident).any(|call| !call.delivered)
     }
 }

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use homeostat_core::{IncidentId, Timestamp};
-use homeostat_remediate::DecisionRecord;
 
 use crate::kept::KeptIncident;
 use crate::page::{Cursor, Page, PageItem, PageRequest};
 
 /// Ended incidents kept in memory, with their decisions and calls: some weeks of a busy cluster, about 4 MB.
 /// Older ones stay in the file.
-pub(super) const INCIDENTS_ENDED_MAX: usize = 1000;
+pub(crate) const INCIDENTS_ENDED_MAX: usize = 1000;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Incidents {
@@ -52,9 +51,9 @@ impl Incidents {
         }
     }
 
-    /// Drops ended incidents above the limit, oldest first, but for those that must stay.
-    pub(super) fn drop_old(&mut self, stays: impl Fn(&IncidentId) -> bool) -> Vec<IncidentId> {
-        let n_over = self.ended.len().saturating_sub(INCIDENTS_ENDED_MAX);
+    /// Drops ended incidents above the limit, oldest first, but for those that must stay; `n_beside` of these don't count.
+    pub(super) fn drop_old(&mut self, n_beside: usize, stays: impl Fn(&IncidentId) -> bool) -> Vec<IncidentId> {
+        let n_over = self.ended.len().saturating_sub(INCIDENTS_ENDED_MAX + n_beside);
         if n_over == 0 {
             return Vec::new();
         }
@@ -65,11 +64,7 @@ impl Incidents {
     }
 
     /// Newest first, from the request's cursor on.
-    pub(super) fn page(
-        &self,
-        request: &PageRequest,
-        decision: impl Fn(&IncidentId) -> Option<Arc<DecisionRecord>>,
-    ) -> Page {
+    pub(super) fn page(&self, request: &PageRequest, item: impl Fn(&Arc<KeptIncident>) -> PageItem) -> Page {
         let wanted = |incident: &&Arc<KeptIncident>| !request.open_only || !incident.is_over();
         let before = request.after.as_ref().map(|cursor| (cursor.opened_at, cursor.incident.clone()));
         let candidates = match &before {
@@ -81,7 +76,7 @@ impl Incidents {
         while items.len() < request.limit.max(1)
             && let Some(incident) = rows.next()
         {
-            items.push(PageItem { incident: Arc::clone(incident), decision: decision(&incident.id) });
+            items.push(item(incident));
         }
         let next = rows
             .peek()

@@ -63,7 +63,7 @@ fn incident(subject: &Subject, kind: IncidentType) -> Incident {
         updated_at: NOW,
         score: Score::THRESHOLD,
         score_peak: Score::THRESHOLD,
-        confidence: Calibrated { confidence: sure, lower: sure, n_outcomes: 50 },
+        confidence: Calibrated { confidence: sure, lower: sure, n_outcomes: 50, n_verdicts: 0 },
         evidence: vec![Evidence {
             feature: "errors".into(),
             signal: Signal::ErrorRatio,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use homeostat_ingest::{DataQuality, Feed, FeedConfig, PrometheusSource, Pulling, SourceState};
 
+use super::budget;
 use crate::clock;
 use crate::config::Config;
 use crate::outcome::{Outcome, print};
@@ -18,6 +19,9 @@ pub(super) async fn run(config: &Config) -> Outcome {
             print(&quality.table());
             let state = quality.state();
             print(&format!("source: {state}\n"));
+            if config.detection.bundle.is_none() {
+                print(&budget::text(&config.detection.budgets(), Some(quality.n_subjects_known)));
+            }
             match state {
                 SourceState::Healthy => Outcome::Done,
                 SourceState::Unanswered

@@ -75,7 +75,7 @@ pub(super) fn table(rows: &[Recorded]) -> String {
     if rows.is_empty() {
         return "No incidents are recorded.\n".to_owned();
     }
-    let heading = ["ID", "OPENED", "STATE", "TYPE", "SUBJECT", "CONFIDENCE", "ACTION OR DECISION"];
+    let heading = ["ID", "OPENED", "STATE", "TYPE", "SUBJECT", "CONFIDENCE", "LABEL", "ACTION OR DECISION"];
     let mut lines = vec![heading.map(str::to_owned).to_vec()];
     lines.extend(rows.iter().map(|row| {
         let incident = &row.incident;
@@ -86,6 +86,7 @@ pub(super) fn table(rows: &[Recorded]) -> String {
             incident.incident_type.to_string(),
             printable(&incident.subject.to_string()).into_owned(),
             words::confidence(&incident.confidence),
+            row.label.as_ref().map_or_else(|| "-".to_owned(), |label| printable(&label.verdict).into_owned()),
             printable(&outcome(row)).into_owned(),
         ]
     }));

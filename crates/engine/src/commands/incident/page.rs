@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use homeostat_core::{Annotation, Incident, Timestamp};
+use homeostat_core::{Annotation, Calibrated, Incident, Timestamp};
 
 use super::list::state;
 use super::next;
@@ -22,6 +22,10 @@ pub(super) fn of(recorded: &Recorded, now: Timestamp) -> String {
     page.line(&format!("{}  {} of {}", incident.id, incident.incident_type, incident.subject));
     page.gap();
     facts(incident, now, &mut page);
+    if let Some(label) = &recorded.label {
+        let note = if label.note.is_empty() { String::new() } else { format!(": {}", label.note) };
+        page.fact("Label", &format!("{} by {} at {}{note}", label.verdict, label.by, label.at));
+    }
     evidence(incident, &mut page);
     decision(recorded, &mut page);
     actions(recorded, &mut page);
@@ -33,15 +37,7 @@ pub(super) fn of(recorded: &Recorded, now: Timestamp) -> String {
 fn facts(incident: &Incident, now: Timestamp, page: &mut Page) {
     page.fact("State", &format!("{}, {}", state(incident.state), how_long(incident, now)));
     let confidence = &incident.confidence;
-    let sure = match confidence.n_outcomes {
-        0 => "unknown: no incident of this type was ever labelled".to_owned(),
-        n => format!(
-            "{:.2}, lower bound {:.2} (95 %, from {n} labelled incidents)",
-            confidence.confidence.value(),
-            confidence.lower.value()
-        ),
-    };
-    page.fact("Confidence", &sure);
+    page.fact("Confidence", &sure(confidence));
     let (score, peak) = (incident.score.value(), incident.score_peak.value());
     page.fact("Score", &format!("{score:.1} now, {peak:.1} at its peak (1.0 is the alarm threshold)"));
     for limit in &incident.limits_ahead {
@@ -54,6 +50,20 @@ fn facts(incident: &Incident, now: Timestamp, page: &mut Page) {
     for annotation in &incident.annotations {
         page.fact("Known", &known(annotation));
     }
+}
+
+/// How sure, and from what.
+fn sure(confidence: &Calibrated) -> String {
+    let of = |n: u32, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let elsewhere = confidence.n_outcomes.saturating_sub(confidence.n_verdicts);
+    let from = match (confidence.n_verdicts, elsewhere) {
+        (0, 0) => return "unknown: no incident of this type was ever labelled".to_owned(),
+        (0, n) => of(n, "labelled incident"),
+        (n, 0) => format!("{} here", of(n, "label")),
+        (n, elsewhere) => format!("{} here and the calibration by {elsewhere} others", of(n, "label")),
+    };
+    let (estimate, lower) = (confidence.confidence.value(), confidence.lower.value());
+    format!("{estimate:.2}, lower bound {lower:.2} (95 %, from {from})")
 }
 
 fn how_long(incident: &Incident, now: Timestamp) -> String {

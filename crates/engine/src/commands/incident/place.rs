@@ -21,10 +21,10 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct PlaceArgs {
     /// The service's storage directory, as in its config.
     #[arg(long = "storage.path", value_name = "DIR")]
-    storage: Option<PathBuf>,
+    pub(super) storage: Option<PathBuf>,
     /// URL of a running homeostat, such as http://127.0.0.1:9476.
     #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    pub(super) url: Option<String>,
 }
 
 impl PlaceArgs {
@@ -55,6 +55,7 @@ fn of_journal(path: &Path) -> anyhow::Result<Vec<Recorded>> {
         .into_iter()
         .map(|incident| {
             let decision = serde_json::to_value(journal.decision(&incident.id)?)?;
+            let label = serde_json::to_value(journal.label(&incident.id)?)?;
             let actions = history.of_incident(&incident.id).map(|action| {
                 json!({
                     "plan": action.plan.id,
@@ -66,17 +67,39 @@ fn of_journal(path: &Path) -> anyhow::Result<Vec<Recorded>> {
                 })
             });
             let actions = Value::Array(actions.collect());
-            Recorded::of(serde_json::to_value(incident)?, decision, &actions)
+            Recorded::of(serde_json::to_value(incident)?, decision, &label, &actions)
         })
         .collect()
 }
 
-async fn of_server(url: &str) -> anyhow::Result<Vec<Recorded>> {
+/// A client, and the URL of this path.
+fn client(url: &str, path: &str) -> anyhow::Result<(reqwest::Client, reqwest::Url)> {
     // The client takes the process's default.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base: reqwest::Url = url.parse().context("--url: write it like http://127.0.0.1:9476")?;
-    let url = base.join("/api/v1/incidents").context("--url")?;
     let client = reqwest::Client::builder().timeout(ANSWER_MAX).build().context("the HTTP client")?;
+    Ok((client, base.join(path).context("--url")?))
+}
+
+/// Sends JSON to a running homeostat; an error says what it answered.
+pub(super) async fn post(url: &str, path: &str, body: &Value) -> anyhow::Result<()> {
+    let (client, url) = client(url, path)?;
+    let request = client.post(url).header("content-type", "application/json").body(body.to_string());
+    let response = request.send().await.map_err(reqwest::Error::without_url).context("asking --url")?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let answer = response.text().await.map_err(reqwest::Error::without_url).context("asking --url")?;
+    let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+    match answer["error"].as_str() {
+        Some(why) => bail!("--url answered {status}: {why}"),
+        None => bail!("--url answered {status}; is it homeostat's address, and as new as this program?"),
+    }
+}
+
+async fn of_server(url: &str) -> anyhow::Result<Vec<Recorded>> {
+    let (client, url) = client(url, "/api/v1/incidents")?;
     let mut response = client.get(url).send().await.map_err(reqwest::Error::without_url).context("asking --url")?;
     let status = response.status();
     let mut body = Vec::new();
@@ -91,7 +114,9 @@ async fn of_server(url: &str) -> anyhow::Result<Vec<Recorded>> {
     }
     let answer: Value = serde_json::from_slice(&body).context("--url: this isn't homeostat's answer")?;
     let rows = answer["data"].as_array().context("--url: this isn't homeostat's answer: `data` is missing")?;
-    rows.iter().map(|row| Recorded::of(row["incident"].clone(), row["decision"].clone(), &row["actions"])).collect()
+    let of =
+        |row: &Value| Recorded::of(row["incident"].clone(), row["decision"].clone(), &row["label"], &row["actions"]);
+    rows.iter().map(of).collect()
 }
 
 /// Opens the journal for reading, beside a running service.

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub(super) struct Recorded {
     pub(super) incident: Incident,
     pub(super) decision: Option<Decided>,
+    /// What somebody says it was.
+    pub(super) label: Option<Labelled>,
     pub(super) actions: Vec<Done>,
     /// Every row of the journal about it; empty where only a server was asked.
     pub(super) rows: Vec<Value>,
@@ -23,6 +25,14 @@ pub(super) struct Decided {
     pub(super) action: Option<String>,
     pub(super) policy: Option<String>,
     pub(super) reasons: Vec<Reason>,
+}
+
+/// The label that counts, whichever version gave it.
+pub(super) struct Labelled {
+    pub(super) verdict: String,
+    pub(super) by: String,
+    pub(super) note: String,
+    pub(super) at: String,
 }
 
 /// One reason against acting.
@@ -42,13 +52,14 @@ pub(super) struct Done {
 
 impl Recorded {
     /// From its parts as JSON.
-    pub(super) fn of(incident: Value, decision: Value, actions: &Value) -> anyhow::Result<Self> {
-        let json = json!({ "incident": incident, "decision": decision, "actions": actions });
+    pub(super) fn of(incident: Value, decision: Value, label: &Value, actions: &Value) -> anyhow::Result<Self> {
+        let json = json!({ "incident": incident, "decision": decision, "label": label, "actions": actions });
         let incident = serde_json::from_value(incident).context("an incident that this version can't read")?;
         let actions = actions.as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(Self {
             incident,
             decision: decision.is_object().then(|| Decided::of(&decision)),
+            label: label.is_object().then(|| Labelled::of(label)),
             actions: actions.iter().map(Done::of).collect(),
             rows: Vec::new(),
             json,
@@ -81,6 +92,13 @@ impl Decided {
             policy: text(&decision["policy"]),
             reasons: reasons.into_iter().flatten().map(Reason::of).collect(),
         }
+    }
+}
+
+impl Labelled {
+    fn of(label: &Value) -> Self {
+        let of = |key: &str| text(&label[key]).unwrap_or_default();
+        Self { verdict: of("verdict"), by: of("by"), note: of("note"), at: of("at") }
     }
 }
 

@@ -23,7 +23,7 @@ fn incident(state: &str) -> Value {
 }
 
 fn recorded(state: &str, decision: &Value, actions: &Value) -> Recorded {
-    Recorded::of(incident(state), decision.clone(), actions).expect("readable")
+    Recorded::of(incident(state), decision.clone(), &Value::Null, actions).expect("readable")
 }
 
 fn refused(code: &Value) -> Value {
@@ -110,7 +110,13 @@ fn labels_reach_no_terminal_as_they_are() {
     let mut wild = incident("open");
     wild["evidence"][0]["feature"] = json!("mem\u{1b}[31m");
     wild["annotations"][0]["name"] = json!("sale\r\u{9b}2J");
-    let row = Recorded::of(wild, refused(&json!({"code": "x", "text": "why\u{7}"})), &Value::Null).expect("readable");
+    let row = Recorded::of(
+        wild,
+        refused(&json!({"code": "x", "text": "why\u{7}"})),
+        &json!({"verdict": "true\u{7}", "by": "anna\u{1b}[31m", "note": "n\u{9b}2J", "at": "\r"}),
+        &Value::Null,
+    )
+    .expect("readable");
     for text in [page::of(&row, now()), list::table(&[row])] {
         assert!(!text.chars().any(|letter| letter.is_control() && letter != '\n'), "{text:?}");
     }
@@ -123,6 +129,18 @@ fn what_was_never_labelled_is_of_unknown_confidence() {
     assert!(page::of(&row, now()).contains("unknown: no incident of this type was ever labelled"));
     row.incident.confidence = Calibrated { confidence: Confidence::ZERO, ..Calibrated::UNKNOWN };
     assert!(list::table(&[row]).contains("unknown"));
+}
+
+#[test]
+fn a_label_and_what_confidence_rests_on_are_shown() {
+    let label = json!({"verdict": "true-positive", "by": "anna", "note": "the disk", "at": "2026-11-30T05:00:00Z"});
+    let mut row = Recorded::of(incident("resolved"), Value::Null, &label, &Value::Null).expect("readable");
+    let page = page::of(&row, now());
+    assert!(page.contains("true-positive by anna at 2026-11-30T05:00:00Z: the disk"), "{page}");
+    row.incident.confidence.n_verdicts = 14;
+    let page = page::of(&row, now()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("from 14 labels here and the calibration by 6 others"), "{page}");
+    assert!(list::table(&[row]).contains("true-positive"));
 }
 
 #[test]

@@ -220,6 +220,12 @@ pub(super) const KEYS: &[Described] = &[
         "How many false incidents each workload may have. It sets the alarm threshold.",
     ),
     of_kind(
+        "incidents.fleet_false_alarm_budget",
+        "a count per duration, such as `1 per 7d`",
+        "none",
+        "How many false incidents all workloads together may have. Each workload gets an equal part, or its own budget where that is tighter.",
+    ),
+    of_kind(
         "incidents.calibration",
         "file",
         "the measurements that ship with homeostat",

@@ -17,12 +17,14 @@ use tokio::sync::watch;
 use super::*;
 use crate::clock::testing::FakeClock;
 use crate::kill_switch;
+use crate::labels::Desk;
 use crate::no_executor::NoExecutor;
 use crate::serve::live::Live;
 use crate::serve::snapshot::SnapshotReader;
 use crate::training::child::testing::OwnProcess;
 
 mod gone;
+mod labels;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -130,6 +132,7 @@ impl Scene {
         let config = config(&self.url, &self.storage);
         drop(self.service);
         (self.service, self.live, self.snapshot) = service(&config, &self.storage, &self.clock, self.models.clone());
+        self.service.recover().await;
         self.service.look_back().await;
         self
     }
@@ -222,13 +225,14 @@ fn service(
     }
     let monitor = Arc::new(Mutex::new(Monitor::new(BTreeMap::new(), tracker)));
     let switch = kill_switch::Watch::new(kill_switch::Files::new(&data), Arc::clone(&journal), crate::clock::now);
+    let (publisher, snapshot) = Publisher::new();
+    let desk = Arc::new(Desk::new(Arc::clone(&journal), publisher.clone()));
     let driver = Driver::new(Arc::new(NoExecutor::default()), journal, Vec::new(), SafetyLimits::default());
     let cycle = Cycle::new(Arc::clone(&monitor), driver, Mode::Observe, ClusterContext::default());
     let (sender, live) = watch::channel(Arc::new(Live::of(config)));
-    let (publisher, snapshot) = Publisher::new();
     let clock = Arc::new(CorrectedClock::new(Arc::clone(clock) as _));
     let trainer = Arc::new(OwnProcess { config: Arc::clone(config), source: source(config) });
-    let around = Around { clock, live, publisher, trainer, switch: Arc::new(switch) };
+    let around = Around { clock, live, publisher, trainer, switch: Arc::new(switch), desk };
     let announcer = Arc::new(announcer.expect("an outbox"));
     let metrics = Arc::new(Metrics::new());
     let mut service = Service::new(Arc::clone(config), source(config), cycle, monitor, announcer, metrics, around)
