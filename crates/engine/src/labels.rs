@@ -2,7 +2,7 @@
 //!
 //! `incident label` writes the journal itself where no service runs. Where one does, the journal is the service's: the command leaves a
 //! file in the storage directory ([`Inbox`]), which the service takes within a step, and the HTTP API hands labels to the [`Desk`]
-//! at once. All three end in [`record`].
+//! at once. All three end in [`record()`].
 
 mod desk;
 mod effect;

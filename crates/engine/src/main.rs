@@ -27,6 +27,7 @@ mod signals;
 mod source;
 mod training;
 mod web;
+mod whole_file;
 mod witness;
 mod words;
 

@@ -8,6 +8,8 @@ use std::time::UNIX_EPOCH;
 use homeostat_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::whole_file;
+
 /// Present while remediation is stopped.
 const STOP: &str = "STOP";
 /// Allocated when the service starts; `stop` turns it into `STOP` when the disk is full.
@@ -98,7 +100,7 @@ impl Files {
             Stopped::No | Stopped::Unreadable { .. } => {}
         }
         let text = serde_json::to_string(note)?;
-        self.write(STOP, &text).or_else(|error| self.stop_with_reserve(&text).map_err(|_| error))
+        whole_file::write(&self.storage, STOP, &text).or_else(|error| self.stop_with_reserve(&text).map_err(|_| error))
     }
 
     /// Overwrites blocks that are allocated already, and renames: neither needs space. Without its text the file still stops.
@@ -118,7 +120,7 @@ impl Files {
         let _turn = self.lock();
         let release = Release { note: note.clone(), releases: releases.clone() };
         let name = format!("{RESUMED}{:013}.{}", note.at.as_millis(), std::process::id());
-        self.write(&name, &serde_json::to_string(&release)?)?;
+        whole_file::write(&self.storage, &name, &serde_json::to_string(&release)?)?;
         self.remove_stop(releases)
     }
 
@@ -154,20 +156,6 @@ impl Files {
     fn lock(&self) -> Option<File> {
         let directory = File::open(&self.storage).ok()?;
         directory.try_lock().is_ok().then_some(directory)
-    }
-
-    /// Writes under another name first, so that nobody ever reads half a file.
-    fn write(&self, name: &str, text: &str) -> io::Result<()> {
-        let partial = self.storage.join(format!(".{name}.partial"));
-        let written = File::create(&partial).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        let moved = written.and_then(|()| std::fs::rename(&partial, self.storage.join(name)));
-        if moved.is_err() {
-            let _ = std::fs::remove_file(&partial);
-        }
-        moved
     }
 }
 

@@ -1,10 +1,12 @@
 //! Labels on their way to a running service: files in the storage directory, as the kill switch's are.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use homeostat_core::IncidentLabel;
+
+use crate::whole_file;
 
 /// How the files' names begin; the time in Unix milliseconds, the process and the incident follow.
 const PREFIX: &str = "LABEL.";
@@ -35,17 +37,7 @@ impl Inbox {
     pub(crate) fn put(&self, label: &IncidentLabel) -> io::Result<()> {
         let text = serde_json::to_string(label)?;
         let name = format!("{PREFIX}{:013}.{}.{}", label.at.as_millis(), std::process::id(), label.incident);
-        // Under another name first, so that nobody ever reads half a file.
-        let partial = self.storage.join(format!(".{name}.partial"));
-        let written = File::create(&partial).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        let moved = written.and_then(|()| std::fs::rename(&partial, self.storage.join(name)));
-        if moved.is_err() {
-            let _ = std::fs::remove_file(&partial);
-        }
-        moved
+        whole_file::write(&self.storage, &name, &text)
     }
 
     /// What waits, oldest first.

@@ -1,29 +1,12 @@
 //! Labels that come over HTTP.
 
-use homeostat_core::{Calibrated, CorrelationId, Incident, IncidentType, Score, Verdict};
+use homeostat_core::{Incident, IncidentType, Verdict};
 use homeostat_journal::Note;
 
 use super::*;
 
-fn ended(incident_type: IncidentType, hours: u32) -> Incident {
-    let (subject, opened_at) = (Subject::deployment("shop", incident_type.name()), Timestamp::from_secs(60));
-    Incident {
-        id: IncidentId::of(&subject, opened_at),
-        correlation: CorrelationId::of(&subject, opened_at),
-        subject,
-        incident_type,
-        state: IncidentState::Resolved,
-        opened_at,
-        updated_at: opened_at + Duration::from_secs(3_600) * hours,
-        score: Score::ZERO,
-        score_peak: Score::THRESHOLD,
-        confidence: Calibrated::UNKNOWN,
-        evidence: vec![],
-        votes: vec![],
-        affected: vec![],
-        annotations: vec![],
-        limits_ahead: vec![],
-    }
+fn ended(incident_type: IncidentType, hours: i64) -> Incident {
+    Incident { incident_type, ..crate::training::testing::incident(incident_type.name(), 60, 3_600 * hours) }
 }
 
 async fn label(api: &Api, incident: &Incident, body: &str) -> (u16, String) {
