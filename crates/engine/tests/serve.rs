@@ -365,3 +365,51 @@ fn at_a_start_the_incidents_of_the_journal_are_not_learned_and_the_same_fault_ca
     assert_eq!(started(true), (true, true), "it is as unusual as it was the first time");
     assert_eq!(started(false), (false, false), "what nobody recorded is learned");
 }
+
+/// Runs `incident` with these words, and gives what it prints.
+fn incident(room: &Path, words: &[&str]) -> String {
+    let output =
+        Command::new(PROGRAM).current_dir(room).arg("incident").args(words).output().expect("the program runs");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn an_incident_is_labelled_before_beside_and_through_a_running_service() {
+    let room = tempfile::tempdir().expect("a directory");
+    write_config(room.path(), &prometheus(2), "detectors: [forest, forecast]\n");
+    let recorded: homeostat_core::Incident = serde_json::from_value(serde_json::json!({
+        "id": "inc-0123456789abcdef", "correlation": "cor-0123456789abcdef", "subject": "shop/deployment/s0",
+        "type": "latency", "state": "resolved", "opened_at": "2026-11-30T04:00:00Z", "updated_at": "2026-11-30T04:10:00Z",
+        "score": 0.5, "score_peak": 5.0, "confidence": {"confidence": 0.9, "lower": 0.8, "n_outcomes": 20},
+        "evidence": [], "votes": [], "affected": [], "annotations": [],
+    }))
+    .expect("an incident");
+    let data = room.path().join("data");
+    fs::create_dir_all(&data).expect("room to write");
+    {
+        let journal = homeostat_journal::Journal::open(&data.join("journal.db")).expect("a journal");
+        let note = homeostat_journal::Note::Incident(Box::new(recorded.clone()));
+        journal.note(&note, recorded.updated_at).expect("noted");
+    }
+    let by_file = ["--by", "anna", "--storage.path", "data"];
+    let label = |verdict: &str, more: &[&str]| incident(room.path(), &[&["label", "inc-01", verdict], more].concat());
+    let before = label("false", &by_file);
+    assert!(before.contains("is labelled false-positive: recorded in the journal"), "{before}");
+    let mut service = Service::start(room.path(), &[]);
+    service.until("watching");
+    let beside = label("expected-daily", &by_file);
+    assert!(beside.contains("is labelled expected-daily: the running service records it"), "{beside}");
+    service.until("incident labelled");
+    let url = format!("http://127.0.0.1:{}", service.port);
+    let shown = || incident(room.path(), &["show", "inc-01", "--url", &url]);
+    assert!(shown().contains("expected-daily by anna"), "{}", shown());
+    let through = label("true-positive", &["--by", "ben", "--note", "a disk", "--url", &url]);
+    assert!(through.contains("is labelled true-positive: recorded by the service"), "{through}");
+    assert!(shown().contains("true-positive by ben"), "{}", shown());
+    service.signal("TERM");
+    assert_eq!(service.child.wait().expect("it ends").code(), Some(0));
+    let withdrawn = label("none", &by_file);
+    assert!(withdrawn.contains("is withdrawn"), "{withdrawn}");
+    assert!(!incident(room.path(), &["show", "inc-01", "--storage.path", "data"]).contains("Label "));
+}
