@@ -71,12 +71,14 @@ const RECENT_POWER: f64 = -0.25;
 const LEARNED_UNITS: u32 = 3;
 const ACCEPTED_UNITS: u32 = 24;
 
-/// A threshold fitted to a day of history is half as much again as what that day showed, to two days a quarter more: a night doesn't know how noisy noon
-/// is. Live rows count as history does. On simulated services of half a day and a day of history that ended 1.9 to 3.2 calls a week.
-const UNSURE_DAYS: f64 = 0.5;
+/// A threshold fitted to a day of history is half as high again as that day showed, to two days an eighth, to a week a hundredth: a night doesn't know how
+/// noisy noon is, and a second day does. Live rows count as history does. On simulated services of half a day and a day of history that ended 1.9 to 3.2
+/// calls a week. Days instead of their squares made thresholds of two weeks
+/// so high that faults were missed.
+const UNSURE: f64 = 0.5;
 
 /// Never more than twice as high: a first hour must find what is far out.
-const SURE_DAYS_MIN: f64 = 0.5;
+const UNSURE_MAX: f64 = 1.0;
 
 /// False alarms are counted over so many days: long enough to tell four a day from one.
 const RATE_DAYS: f64 = 14.0;
@@ -110,9 +112,9 @@ impl InitialThreshold {
     }
 }
 
-/// The threshold as it moves: `max(initial · e^min(shift, 0), recent) · e^max(shift, 0) · (1 + .5 / days)`.
+/// The threshold as it moves: `max(initial · e^min(shift, 0), recent) · e^max(shift, 0) · (1 + min(.5 / days², 1))`.
 ///
-/// *Days* are those whose rows were seen, the history's and since, and half a day at least.
+/// *Days* are those whose rows were seen, the history's and since.
 ///
 /// *Recent* is a multiple of what most rows of the last weeks stay below: where false alarms multiply, usual rows have become
 /// wilder, too. Incidents, which are rare, hardly move it.
@@ -155,9 +157,9 @@ pub struct AlarmThreshold {
     rate_per_day: f64,
     per_day: f64,
     row_days: f64,
-    /// Days whose rows it has seen, and how many more it would take for it to be as sure as half.
+    /// Days whose rows it has seen, and by which share it was too low after one of them.
     seen_days: f64,
-    unsure_days: f64,
+    unsure: f64,
     /// Where it was before an alarm that may have lifted it.
     before: Option<Box<Before>>,
     /// As it was trained, where it keeps to a tighter budget. Not stored: what is stored is as it was trained.
@@ -229,7 +231,7 @@ impl AlarmThreshold {
             per_day,
             row_days,
             seen_days: 0.0,
-            unsure_days: 0.0,
+            unsure: 0.0,
             before: None,
             trained: None,
         }
@@ -251,6 +253,11 @@ impl AlarmThreshold {
         self.trained = Some(trained);
     }
 
+    /// As sure as if it had seen so many rows more.
+    pub(crate) fn having_seen(self, n_rows: usize) -> Self {
+        Self { seen_days: self.seen_days + n_rows as f64 * self.row_days, ..self }
+    }
+
     /// Back where training put it, as unsure as the history that it has seen is short.
     pub fn restarted(&self) -> Self {
         Self {
@@ -260,7 +267,7 @@ impl AlarmThreshold {
             alarm: None,
             rising: false,
             rate_per_day: self.per_day,
-            unsure_days: UNSURE_DAYS,
+            unsure: UNSURE,
             before: None,
             ..self.clone()
         }
@@ -286,7 +293,7 @@ impl AlarmThreshold {
     /// Where it is now, in nats.
     pub fn threshold_nats(&self) -> f64 {
         let lowered = self.initial.threshold_nats * self.shift_log.min(0.0).exp();
-        let unsure = 1.0 + self.unsure_days / self.seen_days.max(SURE_DAYS_MIN);
+        let unsure = 1.0 + (self.unsure / self.seen_days.powi(2).max(f64::MIN_POSITIVE)).min(UNSURE_MAX);
         unsure * lowered.max(self.recent_times * self.recent.quantile(RECENT_SHARE)) * self.shift_log.max(0.0).exp()
     }
 

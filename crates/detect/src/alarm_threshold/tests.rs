@@ -155,8 +155,8 @@ fn a_restart_forgets_alarms_and_keeps_the_prior_and_what_rows_look_like() {
     assert_ne!(held, fresh);
     let restarted = held.restarted();
     assert_eq!(restarted.recent, held.recent);
-    let (seen_days, unsure_days) = (held.seen_days, UNSURE_DAYS);
-    assert_eq!(restarted, AlarmThreshold { recent: held.recent.clone(), seen_days, unsure_days, ..fresh });
+    let (seen_days, unsure) = (held.seen_days, UNSURE);
+    assert_eq!(restarted, AlarmThreshold { recent: held.recent.clone(), seen_days, unsure, ..fresh });
 }
 
 #[test]
@@ -178,8 +178,10 @@ fn a_threshold_of_a_short_history_is_unsure_and_grows_surer_with_the_rows() {
     close(after(60, 0), 2.0);
     close(after(DAY / 2, 0), 2.0);
     close(after(DAY, 0), 1.5);
-    close(after(DAY, DAY), 1.25);
-    close(after(14 * DAY, 0), 1.0 + 0.5 / 14.0);
+    close(after(DAY, DAY), 1.125);
+    let seen = alarm_threshold("1 per 7d").having_seen(DAY).restarted();
+    close(seen.threshold_nats() / PRIOR.threshold_nats, 1.5);
+    close(after(14 * DAY, 0), 1.0 + 0.5 / 196.0);
 }
 
 #[test]
