@@ -71,15 +71,6 @@ const RECENT_POWER: f64 = -0.25;
 const LEARNED_UNITS: u32 = 3;
 const ACCEPTED_UNITS: u32 = 24;
 
-/// A threshold fitted to a day of history is half as high again as that day showed, to two days an eighth, to a week a hundredth: a night doesn't know how
-/// noisy noon is, and a second day does. Live rows count as history does. On simulated services of half a day and a day of history that ended 1.9 to 3.2
-/// calls a week. Days instead of their squares made thresholds of two weeks
-/// so high that faults were missed.
-const UNSURE: f64 = 0.5;
-
-/// Never more than twice as high: a first hour must find what is far out.
-const UNSURE_MAX: f64 = 1.0;
-
 /// False alarms are counted over so many days: long enough to tell four a day from one.
 const RATE_DAYS: f64 = 14.0;
 
@@ -112,9 +103,7 @@ impl InitialThreshold {
     }
 }
 
-/// The threshold as it moves: `max(initial · e^min(shift, 0), recent) · e^max(shift, 0) · (1 + min(.5 / days², 1))`.
-///
-/// *Days* are those whose rows were seen, the history's and since.
+/// The threshold as it moves: `max(initial · e^min(shift, 0), recent) · e^max(shift, 0)`.
 ///
 /// *Recent* is a multiple of what most rows of the last weeks stay below: where false alarms multiply, usual rows have become
 /// wilder, too. Incidents, which are rare, hardly move it.
@@ -157,9 +146,6 @@ pub struct AlarmThreshold {
     rate_per_day: f64,
     per_day: f64,
     row_days: f64,
-    /// Days whose rows it has seen, and by which share it was too low after one of them.
-    seen_days: f64,
-    unsure: f64,
     /// Where it was before an alarm that may have lifted it.
     before: Option<Box<Before>>,
     /// As it was trained, where it keeps to a tighter budget. Not stored: what is stored is as it was trained.
@@ -230,8 +216,6 @@ impl AlarmThreshold {
             rate_per_day: per_day,
             per_day,
             row_days,
-            seen_days: 0.0,
-            unsure: 0.0,
             before: None,
             trained: None,
         }
@@ -253,12 +237,7 @@ impl AlarmThreshold {
         self.trained = Some(trained);
     }
 
-    /// As sure as if it had seen so many rows more.
-    pub(crate) fn having_seen(self, n_rows: usize) -> Self {
-        Self { seen_days: self.seen_days + n_rows as f64 * self.row_days, ..self }
-    }
-
-    /// Back where training put it, as unsure as the history that it has seen is short.
+    /// Back where training put it, with nothing seen.
     pub fn restarted(&self) -> Self {
         Self {
             shift_log: 0.0,
@@ -267,7 +246,6 @@ impl AlarmThreshold {
             alarm: None,
             rising: false,
             rate_per_day: self.per_day,
-            unsure: UNSURE,
             before: None,
             ..self.clone()
         }
@@ -293,8 +271,7 @@ impl AlarmThreshold {
     /// Where it is now, in nats.
     pub fn threshold_nats(&self) -> f64 {
         let lowered = self.initial.threshold_nats * self.shift_log.min(0.0).exp();
-        let unsure = 1.0 + (self.unsure / self.seen_days.powi(2).max(f64::MIN_POSITIVE)).min(UNSURE_MAX);
-        unsure * lowered.max(self.recent_times * self.recent.quantile(RECENT_SHARE)) * self.shift_log.max(0.0).exp()
+        lowered.max(self.recent_times * self.recent.quantile(RECENT_SHARE)) * self.shift_log.max(0.0).exp()
     }
 
     /// Where training put it, in nats.
@@ -312,7 +289,6 @@ impl AlarmThreshold {
             self.recent_nats.remove(0);
         }
         self.recent_nats.push(nats);
-        self.seen_days += self.row_days;
         self.rate_per_day *= (-self.row_days / RATE_DAYS).exp();
         let mut shift = self.shift_log;
         self.rising = self.rate_per_day > self.per_day * if self.rising { ENOUGH } else { TOO_MANY };

@@ -67,8 +67,7 @@ impl FusionFit<'_> {
         let (lasting_recurrence, rows) = self.discounted(&history, |row| row.lasting);
         let averages = self.averages(&rows, initial.threshold_nats, &budget);
         let lasting_initial = start(&averaged(&rows, averages.clone()));
-        let threshold =
-            |initial| AlarmThreshold::new(initial, &budget, self.step, self.hysteresis).having_seen(n_fitted);
+        let threshold = |initial| AlarmThreshold::new(initial, &budget, self.step, self.hysteresis);
         let lasting = Lasting::new(lasting_recurrence, averages, threshold(lasting_initial));
         let mut fusion = Fusion::new(recurrence, threshold(initial), lasting, self.ranks.to_vec());
         let last = self.held_out.iter().map(|(at, votes)| fusion.push(self.local_time.moment(*at), votes)).last();
