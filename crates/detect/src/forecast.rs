@@ -180,7 +180,8 @@ pub struct Forecast {
     last_ms: i64,
     expected: Vec<f64>,
     intervals: Vec<Interval>,
-    clock_watch: ClockWatch,
+    /// Read every five minutes only.
+    clock_watch: Box<ClockWatch>,
     /// Whether the newest row's features lay near the slow level. Of the newest row only, so it needn't be saved.
     #[serde(skip)]
     usual: Vec<bool>,
@@ -196,7 +197,7 @@ struct SavedForecast {
     last_ms: i64,
     expected: Vec<f64>,
     intervals: Vec<Interval>,
-    clock_watch: ClockWatch,
+    clock_watch: Box<ClockWatch>,
 }
 
 impl TryFrom<SavedForecast> for Forecast {
@@ -247,7 +248,7 @@ impl Forecast {
         let expected: Vec<f64> = (0..features.len()).map(|idx| history.scaler().mean(idx)).collect();
         let intervals = expected.iter().map(|mean| Interval { lower: *mean, upper: *mean }).collect();
         let (scaler, usual) = (history.scaler().clone(), vec![false; features.len()]);
-        let clock_watch = ClockWatch::default();
+        let clock_watch = Box::default();
         Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch, usual })
     }
 
@@ -278,6 +279,7 @@ impl Forecast {
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
+            + size_of::<ClockWatch>()
             + self.features.capacity() * size_of::<FeatureForecast>()
             + self.features.iter().map(FeatureForecast::heap_bytes).sum::<usize>()
             + self.expected.capacity() * size_of::<f64>()
