@@ -148,9 +148,9 @@ pub struct AlarmThreshold {
     row_days: f64,
     /// Where it was before an alarm that may have lifted it.
     before: Option<Box<Before>>,
-    /// As it was trained, where it keeps to a tighter budget. Not stored: what is stored is as it was trained.
+    /// What it was trained for, where it keeps to a tighter budget. Stored is what it was trained for: see [`Self::as_trained`].
     #[serde(skip)]
-    trained: Option<Trained>,
+    trained: Option<Box<Trained>>,
 }
 
 /// What a threshold was trained for.
@@ -223,18 +223,33 @@ impl AlarmThreshold {
 
     /// Keeps to this budget, or to the one that it was trained for where that is tighter. What it has seen stays known.
     pub(crate) fn hold_to(&mut self, budget: &FalseAlarmBudget) {
-        let trained = self.trained.unwrap_or(Trained { initial: self.initial, per_day: self.per_day });
+        let trained = self.trained();
         let per_day = budget.incidents_per_day().min(trained.per_day);
-        if per_day == self.per_day {
-            return;
+        if per_day != self.per_day {
+            self.keep(per_day, trained.initial.tighter(trained.per_day / per_day));
+            self.trained = Some(Box::new(trained));
         }
+    }
+
+    /// As it keeps to the budget that it was trained for: what is stored.
+    pub(crate) fn as_trained(&self) -> Self {
+        let (mut own, trained) = (self.clone(), self.trained());
+        if own.trained.take().is_some() {
+            own.keep(trained.per_day, trained.initial);
+        }
+        own
+    }
+
+    fn trained(&self) -> Trained {
+        self.trained.as_deref().copied().unwrap_or(Trained { initial: self.initial, per_day: self.per_day })
+    }
+
+    fn keep(&mut self, per_day: f64, initial: InitialThreshold) {
         let Pace { step_log, fall_log, recent_times } = Pace::of(per_day, self.row_days);
         (self.step_log, self.fall_log, self.recent_times) = (step_log, fall_log, recent_times);
-        self.initial = trained.initial.tighter(trained.per_day / per_day);
         // Measured by its budget, it alarmed as often as before.
         self.rate_per_day *= per_day / self.per_day;
-        self.per_day = per_day;
-        self.trained = Some(trained);
+        (self.per_day, self.initial) = (per_day, initial);
     }
 
     /// Back where training put it, with nothing seen.
@@ -260,7 +275,8 @@ impl AlarmThreshold {
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         let before = self.before.as_ref().map_or(0, |before| size_of::<Before>() + before.heap_bytes());
-        self.recent.heap_bytes() + self.recent_nats.capacity() * size_of::<f64>() + before
+        let trained = self.trained.as_ref().map_or(0, |_| size_of::<Trained>());
+        self.recent.heap_bytes() + self.recent_nats.capacity() * size_of::<f64>() + before + trained
     }
 
     /// Whether its parts fit each other; one that was read from a file may not.

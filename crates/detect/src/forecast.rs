@@ -182,12 +182,15 @@ pub struct Forecast {
     intervals: Vec<Interval>,
     /// Read every five minutes only.
     clock_watch: Box<ClockWatch>,
+    /// The change of the clock that the newest row has shown, until it is taken.
+    #[serde(skip)]
+    clock_change_s: Option<i32>,
     /// Whether the newest row's features lay near the slow level. Of the newest row only, so it needn't be saved.
     #[serde(skip)]
     usual: Vec<bool>,
 }
 
-/// A [`Forecast`] as it was read, not checked yet.
+/// A [`Forecast`] without what is of its newest row only; as it was read it isn't checked yet.
 #[derive(Deserialize)]
 struct SavedForecast {
     features: Vec<FeatureForecast>,
@@ -204,21 +207,21 @@ impl TryFrom<SavedForecast> for Forecast {
     type Error = &'static str;
 
     fn try_from(saved: SavedForecast) -> Result<Self, Self::Error> {
-        let SavedForecast { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch } = saved;
-        let n_features = features.len();
-        let lengths_fit =
-            scaler.n_features() == n_features && expected.len() == n_features && intervals.len() == n_features;
-        let is_consistent = step_ms > 0
-            && lengths_fit
-            && pace.is_consistent()
-            && clock_watch.is_consistent()
-            && features.iter().all(|feature| feature.is_consistent(step_ms));
-        if is_consistent {
-            let usual = vec![false; n_features];
-            Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch, usual })
-        } else {
-            Err("the saved forecast's parts don't fit each other")
-        }
+        let n_features = saved.features.len();
+        let is_consistent = saved.step_ms > 0
+            && [saved.scaler.n_features(), saved.expected.len(), saved.intervals.len()] == [n_features; 3]
+            && saved.pace.is_consistent()
+            && saved.clock_watch.is_consistent()
+            && saved.features.iter().all(|feature| feature.is_consistent(saved.step_ms));
+        is_consistent.then(|| saved.before_its_next_row()).ok_or("the saved forecast's parts don't fit each other")
+    }
+}
+
+impl SavedForecast {
+    fn before_its_next_row(self) -> Forecast {
+        let Self { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch } = self;
+        let (clock_change_s, usual) = (None, vec![false; features.len()]);
+        Forecast { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch, clock_change_s, usual }
     }
 }
 
@@ -247,9 +250,9 @@ impl Forecast {
         let last_ms = start_ms.saturating_add(n_steps.saturating_mul(step_ms));
         let expected: Vec<f64> = (0..features.len()).map(|idx| history.scaler().mean(idx)).collect();
         let intervals = expected.iter().map(|mean| Interval { lower: *mean, upper: *mean }).collect();
-        let (scaler, usual) = (history.scaler().clone(), vec![false; features.len()]);
-        let clock_watch = Box::default();
-        Ok(Self { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch, usual })
+        let (scaler, clock_watch) = (history.scaler().clone(), Box::default());
+        let fitted = SavedForecast { features, scaler, pace, step_ms, last_ms, expected, intervals, clock_watch };
+        Ok(fitted.before_its_next_row())
     }
 
     /// What was expected of each feature at the newest row, `(n_features)`, in its own unit: by the quick or the slow level,
@@ -351,13 +354,12 @@ impl Forecast {
 
     /// Takes the row in as evidence of a changed clock, before anything is learned of it.
     fn watch_clock(&mut self, at: Timestamp, row: &[f64]) {
-        let changes = ClockWatch::changes_rows(self.step_ms);
+        let [earlier, later] = ClockWatch::changes_rows(self.step_ms);
         let with_a_day = self.features.iter().zip(row).filter_map(|(feature, value)| {
-            let [earlier, later] = changes;
             let moved = [feature.moved_by(earlier)?, feature.moved_by(later)?];
             Some((feature.slow_error(*value), moved))
         });
-        self.clock_watch.take(at.as_millis(), self.step_ms, with_a_day);
+        self.clock_change_s = self.clock_watch.take(at.as_millis(), self.step_ms, with_a_day);
     }
 
     /// Brings the states to the row before `at`.
@@ -493,6 +495,6 @@ impl Fitted for Forecast {
     }
 
     fn take_clock_change(&mut self) -> Option<i32> {
-        self.clock_watch.take_change()
+        self.clock_change_s.take()
     }
 }

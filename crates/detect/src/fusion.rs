@@ -79,6 +79,12 @@ impl Fusion {
         Self { alarm_threshold: self.alarm_threshold.restarted(), lasting: self.lasting.calibrated(), ..self }
     }
 
+    /// As it keeps to the budget that it was trained for.
+    pub(crate) fn as_trained(&self) -> Self {
+        let (alarm_threshold, lasting) = (self.alarm_threshold.as_trained(), self.lasting.as_trained());
+        Self { alarm_threshold, lasting, ..self.clone() }
+    }
+
     /// Asks for the memory that the next row will read.
     pub(crate) fn look_ahead(&self) {
         self.alarm_threshold.look_ahead();

@@ -87,6 +87,11 @@ impl Lasting {
         Self { averages: Averages::new(self.averages.weights), ..self.clone() }
     }
 
+    /// As it keeps to the budget that it was trained for.
+    pub(crate) fn as_trained(&self) -> Self {
+        Self { alarm_threshold: self.alarm_threshold.as_trained(), ..self.clone() }
+    }
+
     /// The averages as they are, the threshold back where training put it.
     pub(crate) fn calibrated(self) -> Self {
         Self { alarm_threshold: self.alarm_threshold.restarted(), ..self }

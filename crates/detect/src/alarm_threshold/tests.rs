@@ -159,6 +159,16 @@ fn a_restart_forgets_alarms_and_keeps_the_prior_and_what_rows_look_like() {
 }
 
 #[test]
+fn what_is_stored_keeps_to_the_budget_that_it_was_trained_for() {
+    let mut held = alarm_threshold("1 per 1d");
+    let trained = held.clone();
+    held.hold_to(&"1 per 60d".parse().expect("a budget"));
+    assert!(held.threshold_nats() > trained.threshold_nats());
+    assert_eq!(held.as_trained(), trained);
+    assert_eq!(trained.as_trained(), trained);
+}
+
+#[test]
 fn a_subject_whose_usual_rows_have_become_wilder_gets_a_threshold_beyond_them() {
     let mut held = alarm_threshold("1 per 1d");
     // Each row alarms at the old threshold, and none stands out among the others.

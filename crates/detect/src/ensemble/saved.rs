@@ -104,7 +104,7 @@ impl<'a> Saver<'a> {
             extractor: ensemble.extractor.clone(),
             members,
             missing: ensemble.missing.clone(),
-            fusion: ensemble.fusion.clone(),
+            fusion: ensemble.fusion.as_trained(),
             fit: ensemble.fit.clone(),
         };
         let mut bytes = postcard::to_allocvec(&state).map_err(RestoreError::state)?;

@@ -33,9 +33,6 @@ const DEVIATIONS_MAX: f64 = 5.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct ClockWatch {
     changes: [Evidence; CHANGES_S.len()],
-    /// What the newest row showed, in seconds. Of that row only, so it needn't be saved.
-    #[serde(skip)]
-    change_s: Option<i32>,
 }
 
 /// How much better the day that was moved explains the rows.
@@ -58,10 +55,35 @@ struct Slope {
     difference: f32,
 }
 
+/// What one row says of a moved day: squares as in [`Slope`], and what the moved day leaves.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    rising: SlopeOfRow,
+    falling: SlopeOfRow,
+    left: f64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct SlopeOfRow {
+    saved: f64,
+    difference: f64,
+}
+
+impl Row {
+    /// Adds a feature's error, and how far the expectation of the moved day is from the usual one, in deviations.
+    fn add(&mut self, error: f64, difference: f64) {
+        let left = error - difference;
+        let slope = if difference > 0.0 { &mut self.rising } else { &mut self.falling };
+        slope.saved += error * error - left * left;
+        slope.difference += difference * difference;
+        self.left += left * left;
+    }
+}
+
 impl Slope {
-    fn take(&mut self, kept: f64, saved: f64, difference: f64) {
-        self.saved = (kept * f64::from(self.saved) + saved) as f32;
-        self.difference = (kept * f64::from(self.difference) + difference) as f32;
+    fn take(&mut self, kept: f64, row: SlopeOfRow) {
+        self.saved = (kept * f64::from(self.saved) + row.saved) as f32;
+        self.difference = (kept * f64::from(self.difference) + row.difference) as f32;
     }
 
     fn is_explained(self, noise: f64) -> bool {
@@ -82,48 +104,35 @@ impl ClockWatch {
     }
 
     /// Takes a row, one that it looks at: for each feature how far it was from what was expected, and how far the expectation of each moved day
-    /// is from that, in deviations; NaN is a gap.
+    /// is from that, in deviations; NaN is a gap. Gives the change that it has shown, once: seconds to be added to the time of the day.
     pub(super) fn take(
         &mut self,
         at_ms: i64,
         step_ms: i64,
         features: impl Iterator<Item = (f64, [f64; CHANGES_S.len()])>,
-    ) {
-        let mut rows = [(0.0, 0.0, 0.0, 0.0, 0.0); CHANGES_S.len()];
+    ) -> Option<i32> {
+        let mut rows = [Row::default(); CHANGES_S.len()];
         let mut n_features = 0_u32;
+        let cut = |deviations: f64| deviations.clamp(-DEVIATIONS_MAX, DEVIATIONS_MAX);
         for (error, differences) in features.filter(|(error, _)| !error.is_nan()) {
             n_features += 1;
-            let error = error.clamp(-DEVIATIONS_MAX, DEVIATIONS_MAX);
-            for (row, difference) in rows.iter_mut().zip(differences) {
-                let difference = difference.clamp(-DEVIATIONS_MAX, DEVIATIONS_MAX);
-                let left = error - difference;
-                let (saved, square) = (error * error - left * left, difference * difference);
-                if difference > 0.0 {
-                    (row.0, row.1) = (row.0 + saved, row.1 + square);
-                } else {
-                    (row.2, row.3) = (row.2 + saved, row.3 + square);
-                }
-                row.4 += left * left;
-            }
+            rows.iter_mut().zip(differences).for_each(|(row, difference)| row.add(cut(error), cut(difference)));
         }
         if n_features == 0 {
-            return;
+            return None;
         }
         let kept = (-(step_ms.max(EVERY_MS) as f64) / HALF_LIFE_MS as f64).exp2();
-        for ((evidence, row), change_s) in self.changes.iter_mut().zip(rows).zip(CHANGES_S) {
+        let mut change_s = None;
+        for ((evidence, row), tried_s) in self.changes.iter_mut().zip(rows).zip(CHANGES_S) {
             evidence.take(at_ms, kept, row, n_features);
-            if evidence.is_enough(at_ms, row.0 + row.2) {
-                self.change_s = Some(change_s);
+            if evidence.is_enough(at_ms, row.rising.saved + row.falling.saved) {
+                change_s = Some(tried_s);
             }
         }
-        if self.change_s.is_some() {
+        if change_s.is_some() {
             self.changes = Default::default();
         }
-    }
-
-    /// The change that the newest row has shown, which is told once: seconds to be added to the time of the day.
-    pub(super) fn take_change(&mut self) -> Option<i32> {
-        self.change_s.take()
+        change_s
     }
 
     /// Whether it is one that could have been saved.
@@ -136,11 +145,10 @@ impl ClockWatch {
 }
 
 impl Evidence {
-    fn take(&mut self, at_ms: i64, kept: f64, row: (f64, f64, f64, f64, f64), n_features: u32) {
-        let (rising_saved, rising, falling_saved, falling, left) = row;
-        self.rising.take(kept, rising_saved, rising);
-        self.falling.take(kept, falling_saved, falling);
-        let per_feature = left / f64::from(n_features);
+    fn take(&mut self, at_ms: i64, kept: f64, row: Row, n_features: u32) {
+        self.rising.take(kept, row.rising);
+        self.falling.take(kept, row.falling);
+        let per_feature = row.left / f64::from(n_features);
         self.noise = (kept * f64::from(self.noise) + (1.0 - kept) * per_feature) as f32;
         if self.rising.saved + self.falling.saved <= 0.0 {
             self.since_ms = None;
@@ -181,8 +189,8 @@ mod tests {
         for row in 0..n_days * DAY_ROWS {
             let expected = |later: i64| usual(row + changed_rows + later);
             let differences = ClockWatch::changes_rows(STEP_MS).map(|rows| expected(rows) - expected(0));
-            watch.take(row * STEP_MS, STEP_MS, std::iter::once((actual(row) - expected(0), differences)));
-            if let Some(change_s) = watch.take_change() {
+            let of_row = std::iter::once((actual(row) - expected(0), differences));
+            if let Some(change_s) = watch.take(row * STEP_MS, STEP_MS, of_row) {
                 found.push((row, change_s));
                 changed_rows += i64::from(change_s) * 1_000 / STEP_MS;
             }
