@@ -50,7 +50,7 @@ impl Labelling {
     /// An incident that ends may be one that somebody expects again: now it is known how long it lasted.
     pub(crate) fn look(&self, changes: &[IncidentChange]) {
         let has_label = |change: &IncidentChange| {
-            matches!(self.desk.journal().label(&change.incident().id), Ok(Some(_))) && change.incident().state.is_over()
+            change.incident().state.is_over() && matches!(self.desk.journal().label(&change.incident().id), Ok(Some(_)))
         };
         if changes.iter().any(has_label) {
             self.desk.note_change();
