@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Monitor::new(ensembles, tracker)
     };
     let held = monitor(ensembles.clone()).memory_bytes();
-    println!("figure memory.series_kib {:.1} KiB", held as f64 / (N_SUBJECTS * N_FEATURES) as f64 / 1024.0);
+    println!("figure memory.series_kib {:.2} KiB", held as f64 / (N_SUBJECTS * N_FEATURES) as f64 / 1024.0);
     if let Some(library) = std::env::var_os("ORT_DYLIB_PATH") {
         let options = LoadOptions { onnx: OnnxRuntime::native(Path::new(&library))? };
         let (mut saver, mut restorer) = (Saver::default(), Restorer::new(&options));

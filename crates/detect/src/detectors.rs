@@ -241,6 +241,11 @@ macro_rules! detectors {
                 match self { $($(#[$meta])* Self::$Type(one) => Fitted::score_waiting(one, scorings),)+ }
             }
 
+            /// Holds training statistics together with the subject's extractor.
+            pub(crate) fn share_statistics(&mut self, scaler: &$crate::scaler::Scaler) {
+                match self { $($(#[$meta])* Self::$Type(one) => Fitted::share_statistics(one, scaler),)+ }
+            }
+
             /// Asks for the memory that the next score will read, so many rows before its turn.
             pub(crate) fn look_ahead(&self, n_rows_before: usize) {
                 match self { $($(#[$meta])* Self::$Type(one) => Fitted::look_ahead(one, n_rows_before),)+ }

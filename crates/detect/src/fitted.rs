@@ -17,6 +17,7 @@ use crate::known_effect::KnownEffect;
 use crate::load_options::LoadOptions;
 use crate::restore_error::RestoreError;
 use crate::row_buffer::RowBuffer;
+use crate::scaler::Scaler;
 
 /// A detector that an ensemble can have.
 pub trait Fitted: Detector + Clone + fmt::Debug + Sized {
@@ -80,6 +81,9 @@ pub trait Fitted: Detector + Clone + fmt::Debug + Sized {
     /// Asks for the memory that its next score will read (a hint to the processor), `n_rows_before` rows of other subjects before its
     /// turn: what lies behind a pointer can be asked for only when the pointer is there, so each number asks for a part.
     fn look_ahead(&self, _n_rows_before: usize) {}
+
+    /// Holds training statistics together with the subject's extractor, where it has the same; after it was restored.
+    fn share_statistics(&mut self, _scaler: &Scaler) {}
 
     /// What is stored with each subject.
     ///

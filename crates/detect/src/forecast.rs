@@ -32,10 +32,9 @@ use crate::restore_error::RestoreError;
 use crate::row_buffer::{Channel, RowBuffer};
 use crate::scaler::Scaler;
 use clock_watch::ClockWatch;
-use feature::{FeatureForecast, Step};
+use feature::FeatureForecast;
 use history_rows::HistoryRows;
 use pace::Pace;
-use within::within;
 
 const NAME: &str = "forecast";
 
@@ -44,9 +43,6 @@ const FEATURE_BYTES: usize = 400;
 
 /// Fewest rows with at least half of their measurements.
 const TRAIN_ROWS_MIN: usize = 32;
-
-/// A distance counts at most this many deviations: one feature must not drown the others.
-const DISTANCE_CLIP: f64 = 20.0;
 
 /// Within so many deviations of the slow level a row is usual: where the slow level stops counting it as away.
 const USUAL: f64 = 3.0;
@@ -279,7 +275,7 @@ impl Forecast {
         features.flat_map(|feature| feature.periods_ms().map(|ms| Duration::from_millis(ms.unsigned_abs())))
     }
 
-    /// Bytes held.
+    /// Bytes held. The scaler's are counted where it comes from, with the extractor.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + size_of::<ClockWatch>()
@@ -288,7 +284,6 @@ impl Forecast {
             + self.expected.capacity() * size_of::<f64>()
             + self.intervals.capacity() * size_of::<Interval>()
             + self.usual.capacity()
-            + self.scaler.heap_bytes()
     }
 
     /// Scores the row measured at `at`, `(n_features)` with NaN for gaps, and learns from it. `known` says what is known
@@ -320,7 +315,7 @@ impl Forecast {
             let known = known.get(idx).copied().unwrap_or_default();
             let step = feature.step(*value, known, &self.pace);
             *interval = Interval { lower: feature.own(step.lower), upper: feature.own(step.upper) };
-            let [quick, middle, slow] = distances(&self.scaler, idx, feature, &step);
+            let [quick, middle, slow] = feature.distances(self.scaler.dead_zone(idx), &step);
             *expected = feature.own(if quick.abs() > slow.abs() { step.quick } else { step.slow });
             self.usual[idx] = slow.abs() <= USUAL;
             if !value.is_nan() {
@@ -382,18 +377,6 @@ impl Forecast {
     }
 }
 
-/// Distances from the quick, middle and slow level in deviations, without what doesn't matter, cut at
-/// ±[`DISTANCE_CLIP`]; NaN for a gap.
-#[inline]
-fn distances(scaler: &Scaler, feature_idx: usize, feature: &FeatureForecast, step: &Step) -> [f64; 3] {
-    let (low, high) = scaler.dead_zone(feature_idx);
-    let (low, high) = (low * feature.inverse_scale, high * feature.inverse_scale);
-    std::array::from_fn(|idx| {
-        let error = step.errors[idx];
-        within((error - within(error, low, high)) * step.inverses[idx], -DISTANCE_CLIP, DISTANCE_CLIP)
-    })
-}
-
 impl Detector for Forecast {
     fn name(&self) -> &'static str {
         NAME
@@ -451,6 +434,10 @@ impl Fitted for Forecast {
 
     fn score_knowing(&mut self, row_buffer: &RowBuffer, known: &[KnownEffect]) -> Result<Scoring, ScoreError> {
         self.score_knowing(row_buffer, known)
+    }
+
+    fn share_statistics(&mut self, scaler: &Scaler) {
+        self.scaler.share_with(scaler);
     }
 
     fn look_ahead(&self, n_rows_before: usize) {

@@ -1,5 +1,7 @@
 //! Training statistics: what "far" means for each feature and channel.
 
+use std::sync::Arc;
+
 use homeostat_core::{Direction, Feature, Schema, Signal, Window};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,8 @@ const CONSTANT_FLOOR_RELATIVE: f64 = 1e-3;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaler {
-    features: Vec<FeatureScale>,
+    /// Shared by the clones: a subject's extractor and its forecast need the same.
+    features: Arc<[FeatureScale]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +95,19 @@ impl Scaler {
             })
     }
 
+    /// Holds its statistics together with `other`, if they are the same: what was restored from a file was shared before.
+    pub(crate) fn share_with(&mut self, other: &Self) {
+        if self == other {
+            self.features = Arc::clone(&other.features);
+        }
+    }
+
+    /// How many hold these statistics.
+    #[cfg(test)]
+    pub(crate) fn n_holders(&self) -> usize {
+        Arc::strong_count(&self.features)
+    }
+
     /// Number of features.
     pub fn n_features(&self) -> usize {
         self.features.len()
@@ -99,7 +115,7 @@ impl Scaler {
 
     /// Bytes held beside the struct itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.features.capacity() * size_of::<FeatureScale>()
+        self.features.len() * size_of::<FeatureScale>()
     }
 
     /// Whether nothing was measured of a feature in training: a query that found nothing, an exporter that this workload hasn't
@@ -215,7 +231,7 @@ mod tests {
         fn beyond_the_dead_zone_is_what_shrinking_leaves(difference in -1e9_f64..1e9, deviation_min in 0.0_f64..1e9) {
             for direction in [Direction::Up, Direction::Down, Direction::Both] {
                 let scale = FeatureScale { mean: 0.0, deviation: [1.0; CHANNELS.len()], direction, deviation_min, has_no_unit: false };
-                let scaler = Scaler { features: vec![scale] };
+                let scaler = Scaler { features: vec![scale].into() };
                 let (low, high) = scaler.dead_zone(0);
                 proptest::prop_assert_eq!(difference - difference.clamp(low, high), scaler.shrunk(0, difference));
             }

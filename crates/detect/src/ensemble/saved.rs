@@ -187,7 +187,9 @@ impl<'a> Restorer<'a> {
             .members
             .into_iter()
             .map(|(model, tail)| {
-                Ok(Member { model: model.restore(&saved.models, &mut self.known, self.options)?, tail })
+                let mut model = model.restore(&saved.models, &mut self.known, self.options)?;
+                model.share_statistics(state.extractor.scaler());
+                Ok(Member { model, tail })
             })
             .collect();
         Ok(Ensemble {

@@ -180,6 +180,16 @@ fn one_shot_scoring_keeps_nothing() {
 }
 
 #[test]
+fn the_extractor_and_the_forecast_hold_their_statistics_once_trained_and_restored() {
+    let ensemble = trained(&EnsembleSpec::default(), 400);
+    let saved = ensemble.save().expect("plain data");
+    let restored = Ensemble::restore(&saved, &LoadOptions::default()).expect("what was saved");
+    for one in [&ensemble, &restored] {
+        assert_eq!(one.extractor.scaler().n_holders(), 2);
+    }
+}
+
+#[test]
 fn the_next_scores_after_save_and_load_are_the_same_bit_for_bit() {
     let mut ensemble = trained(&two(), 600);
     ensemble.assess(&live(600, 50, 40..50));

@@ -73,6 +73,9 @@ pub(super) struct FeatureForecast {
     pub(super) extreme_rows: u16,
 }
 
+/// A distance counts at most this many deviations: one feature must not drown the others.
+const DISTANCE_CLIP: f64 = 20.0;
+
 /// What a row was expected to be, and how far it was from it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
@@ -227,6 +230,17 @@ impl FeatureForecast {
     /// Turns the seasons' clocks to a moment.
     pub(super) fn seek(&mut self, at_ms: i64, step_ms: i64) {
         self.seasons.iter_mut().for_each(|season| season.seek(at_ms, step_ms));
+    }
+
+    /// Distances from the quick, middle and slow level in deviations, without what doesn't matter (`dead_zone`, in the feature's own
+    /// unit), cut at ±[`DISTANCE_CLIP`]; NaN for a gap.
+    #[inline]
+    pub(super) fn distances(&self, dead_zone: (f64, f64), step: &Step) -> [f64; 3] {
+        let (low, high) = (dead_zone.0 * self.inverse_scale, dead_zone.1 * self.inverse_scale);
+        std::array::from_fn(|idx| {
+            let error = step.errors[idx];
+            within((error - within(error, low, high)) * step.inverses[idx], -DISTANCE_CLIP, DISTANCE_CLIP)
+        })
     }
 
     /// Asks for the seasons' courses where the next row falls.
