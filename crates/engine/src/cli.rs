@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use homeostat_remediate::Answer;
 
 use crate::commands::audit::{self, AuditArgs};
 use crate::commands::calibrate::{self, CalibrateArgs};
@@ -115,6 +116,8 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Incident(IncidentCommand::Show(args)) => {
             on_runtime(|| async move { incident::show(&args).await }).into()
         }
+        Command::Incident(IncidentCommand::Approve(args)) => incident::answer(&args, Answer::Approve).into(),
+        Command::Incident(IncidentCommand::Reject(args)) => incident::answer(&args, Answer::Reject).into(),
         Command::Incident(IncidentCommand::Label(args)) => {
             on_runtime(|| async move { incident::label(&args).await }).into()
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod approvals;
 mod calibration;
 mod cli;
 mod clock;
@@ -13,6 +14,7 @@ mod config;
 mod dataset_input;
 mod endings;
 mod flags;
+mod inbox;
 mod inputs;
 mod kill_switch;
 mod labels;

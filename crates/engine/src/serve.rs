@@ -1,6 +1,7 @@
 //! The running service: what `serve` puts together and keeps going. `demo` and `replay` use its [`cycle`] too.
 
 mod announce_metrics;
+mod approving;
 mod archiving;
 pub(crate) mod cycle;
 pub(crate) mod event_log;

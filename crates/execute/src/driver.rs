@@ -6,6 +6,7 @@ mod call;
 mod consider;
 mod event;
 mod look;
+mod proposing;
 mod storm;
 mod undo;
 

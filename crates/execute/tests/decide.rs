@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use homeostat_core::{Calendar, Calibrated, Incident, IncidentState, Mode, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_execute::{Driver, DriverEvent, SubjectSignals, TickInput};
-use homeostat_journal::Journal;
+use homeostat_journal::{Journal, Note};
 use homeostat_remediate::{
-    Decision, DryRun, KillSwitch, Objection, Observation, Owner, RowScore, SafetyLimits, Verdict, load_policies,
+    Answer, AnswerError, Approval, Decision, DryRun, KillSwitch, Objection, Observation, Owner, RowScore, SafetyLimits,
+    Verdict, load_policies,
 };
 use support::{SimulatedExecutor, Trouble, block_on, confidence, incident};
 
@@ -37,6 +38,8 @@ struct World {
     mode: Mode,
     topology: Topology,
     calendar: Calendar,
+    /// The digest of a plan that was shown earlier.
+    remembered: String,
 }
 
 impl World {
@@ -57,6 +60,7 @@ impl World {
             mode: Mode::Execute,
             topology: Topology::new(),
             calendar: Calendar::default(),
+            remembered: String::new(),
         }
     }
 
@@ -152,6 +156,9 @@ impl World {
                 let events = block_on(self.driver.recover(self.now));
                 return events.iter().map(|event| self.line(event)).collect();
             }
+            ["remember", id] => self.remembered = self.digest(id),
+            ["answer", id, answer, by] => return vec![self.answer(id, answer, by, &self.digest(id))],
+            ["answer-remembered", id, answer, by] => return vec![self.answer(id, answer, by, &self.remembered)],
             ["until", end] => return self.run_until(clock(end)),
             ["tick"] => {}
             other => panic!("no such command: {other:?}"),
@@ -161,6 +168,36 @@ impl World {
             return events.iter().map(|event| self.line(event)).collect();
         }
         Vec::new()
+    }
+
+    /// The digest of the plan that waits for an answer; none waits: no digest.
+    fn digest(&self, id: &str) -> String {
+        let pending = self.journal.pending(&self.incidents[id].id).unwrap();
+        pending.map_or_else(|| "0".repeat(64), |pending| pending.plan().digest())
+    }
+
+    fn answer(&self, id: &str, answer: &str, by: &str, digest: &str) -> String {
+        let approval = Approval {
+            incident: self.incidents[id].id.clone(),
+            digest: digest.to_owned(),
+            answer: if answer == "approve" { Answer::Approve } else { Answer::Reject },
+            by: by.to_owned(),
+            note: String::new(),
+            at: self.now,
+        };
+        let refused = match self.journal.pending(&approval.incident).unwrap() {
+            Some(pending) => pending.check(&approval, self.now).err(),
+            None => Some(AnswerError::NoneWaits(approval.incident.clone())),
+        };
+        // The journal refuses what the check refuses, and nothing else.
+        match (refused, self.journal.note(&Note::Approval(approval), self.now)) {
+            (None, Ok(true)) => "taken".to_owned(),
+            (None, Ok(false)) => "known already".to_owned(),
+            (Some(AnswerError::NoneWaits(_)), Err(_)) => "refused: none waits".to_owned(),
+            (Some(AnswerError::Superseded { .. }), Err(_)) => "refused: superseded".to_owned(),
+            (Some(AnswerError::Expired(at)), Err(_)) => format!("refused: expired at {}", show(at)),
+            (refused, noted) => panic!("{refused:?}, {noted:?}"),
+        }
     }
 
     fn run_until(&mut self, end: Timestamp) -> Vec<String> {
@@ -220,6 +257,10 @@ impl World {
             DriverEvent::Decided { decision, .. } => match decision {
                 Decision::Execute(plan) => {
                     format!("execute {} {} attempt {}", plan.step.action, plan.target.subject, plan.attempt)
+                }
+                Decision::Approved { plan, approval, overruled, .. } => {
+                    let target = &plan.target.subject;
+                    format!("approved by {} {} {target}: {}", approval.by, plan.step.action, codes(overruled))
                 }
                 Decision::Propose { plan, held_back_by } => {
                     format!("propose {} {}: {}", plan.step.action, plan.target.subject, codes(held_back_by))

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use homeostat_core::{Escalation, IncidentId, IncidentLabel};
-use homeostat_remediate::{DecisionRecord, JournalEvent, KillSwitch, Storm};
-use homeostat_remediate::{Plan, PlanId};
+use homeostat_remediate::{Approval, DecisionRecord, JournalEvent, KillSwitch, Plan, PlanId, ProposedPlan, Storm};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,6 +23,8 @@ pub(crate) enum Entry {
     Incident(Arc<KeptIncident>),
     Label { label: Box<IncidentLabel>, about: Option<Arc<KeptIncident>> },
     Decision(Box<DecisionRecord>),
+    Proposed(Box<ProposedPlan>),
+    Approval(Box<Approval>),
     Escalated { escalation: Box<Escalation>, about: Option<Arc<KeptIncident>> },
     Delivered(Delivered),
     PolicyFrozen(PolicyNote),
@@ -77,6 +78,8 @@ impl Entry {
             Note::Incident(incident) => Self::Incident(data(incident)?),
             Note::Label(label) => Self::Label { label: Box::new(label.clone()), about },
             Note::Decision(record) => Self::Decision(Box::new(record.clone())),
+            Note::Proposed(proposed) => Self::Proposed(proposed.clone()),
+            Note::Approval(approval) => Self::Approval(Box::new(approval.clone())),
             Note::Escalated(escalation) => Self::Escalated { escalation: Box::new(escalation.clone()), about },
             Note::EscalationDelivered { incident, reason } => {
                 Self::Delivered(Delivered { incident: incident.clone(), reason: reason.clone() })
@@ -100,6 +103,8 @@ impl Entry {
             Self::Incident(_) => "incident",
             Self::Label { .. } => "label",
             Self::Decision(_) => "decision",
+            Self::Proposed(_) => "proposed",
+            Self::Approval(_) => "approval",
             Self::Escalated { .. } => "escalated",
             Self::Delivered(_) => "escalation-delivered",
             Self::PolicyFrozen(_) => "policy-frozen",
@@ -123,7 +128,8 @@ impl Entry {
             | Self::Storm(_)
             | Self::KillSwitch(_)
             | Self::Archived(_) => true,
-            Self::Incident(_) | Self::Label { .. } | Self::Decision(_) => false,
+            // Whoever doesn't know approvals does nothing because of one.
+            Self::Incident(_) | Self::Label { .. } | Self::Decision(_) | Self::Proposed(_) | Self::Approval(_) => false,
         }
     }
 
@@ -135,6 +141,8 @@ impl Entry {
             Self::Incident(incident) => Ok(json!({ "incident": incident.value() })),
             Self::Label { label, about } => serde_json::to_value(label).map(|body| with_about(body, about.as_deref())),
             Self::Decision(record) => serde_json::to_value(record),
+            Self::Proposed(proposed) => serde_json::to_value(proposed),
+            Self::Approval(approval) => serde_json::to_value(approval),
             Self::Escalated { escalation, about } => {
                 serde_json::to_value(escalation).map(|body| with_about(body, about.as_deref()))
             }
@@ -173,6 +181,7 @@ impl Entry {
                 plan: record.plan.as_ref().map(ToString::to_string).unwrap_or_default(),
                 policy: record.policy.clone().unwrap_or_default(),
             },
+            Self::Approval(approval) => About { incident: approval.incident.to_string(), ..About::default() },
             Self::Escalated { escalation, .. } => About {
                 incident: escalation.incident.to_string(),
                 correlation: escalation.correlation.to_string(),
@@ -183,9 +192,12 @@ impl Entry {
             Self::PolicyFrozen(note) | Self::PolicyReleased(note) => {
                 About { policy: note.policy.clone(), ..About::default() }
             }
-            Self::Intent(_) | Self::Step { .. } | Self::Storm(_) | Self::KillSwitch(_) | Self::Archived(_) => {
-                About::default()
-            }
+            Self::Intent(_)
+            | Self::Step { .. }
+            | Self::Proposed(_)
+            | Self::Storm(_)
+            | Self::KillSwitch(_)
+            | Self::Archived(_) => About::default(),
         }
     }
 
@@ -215,6 +227,8 @@ impl Entry {
                 Self::Label { label: Box::new(read(body)?), about }
             }
             "decision" => Self::Decision(Box::new(read(body)?)),
+            "proposed" => Self::Proposed(Box::new(read(body)?)),
+            "approval" => Self::Approval(Box::new(read(body)?)),
             "escalated" => {
                 let about = about(&body, row.seq);
                 Self::Escalated { escalation: Box::new(read(body)?), about }

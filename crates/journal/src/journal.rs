@@ -141,6 +141,8 @@ impl Journal {
             Note::Label(label) => self.folded().ledger.incident(&label.incident).cloned(),
             Note::Incident(_)
             | Note::Decision(_)
+            | Note::Proposed(_)
+            | Note::Approval(_)
             | Note::EscalationDelivered { .. }
             | Note::PolicyFrozen { .. }
             | Note::PolicyReleased { .. }
@@ -173,7 +175,7 @@ impl Journal {
         self.read_back_if_unsure(&writer).map_err(|error| self.failed(what, error))?;
         let row = {
             let folded = self.folded();
-            if !folded.ledger.accepts(&entry).map_err(|error| not_written(error.to_string()))? {
+            if !folded.ledger.accepts(&entry, now).map_err(|error| not_written(error.to_string()))? {
                 return Ok(false);
             }
             row_after(&folded, &entry, writer.epoch, now).map_err(not_written)?

@@ -4,13 +4,13 @@ mod actions;
 mod carried;
 pub(crate) mod incidents;
 mod labels;
+mod pending;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homeostat_core::{Escalation, IncidentId, IncidentLabel, Timestamp};
-use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, Storm};
-use homeostat_remediate::{Plan, PlanId};
+use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, PendingPlan, Plan, PlanId, Storm};
 
 use crate::entry::Entry;
 use crate::error::FoldError;
@@ -22,6 +22,7 @@ use crate::row::Row;
 use actions::Actions;
 use incidents::Incidents;
 use labels::Labels;
+use pending::Pending;
 
 /// A row that can't follow the rows before it.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,7 @@ pub(crate) struct Ledger {
     incidents: Incidents,
     labels: Labels,
     decisions: BTreeMap<IncidentId, (i64, Arc<DecisionRecord>)>,
+    pending: Pending,
     calls: BTreeMap<(IncidentId, String), Call>,
     /// By policy: the row that says so, and why.
     frozen: BTreeMap<String, (i64, String)>,
@@ -52,8 +54,8 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Whether the entry may follow; `Ok(false)` when it would say nothing new.
-    pub(crate) fn accepts(&self, entry: &Entry) -> Result<bool, CannotFollow> {
+    /// Whether the entry may follow at `now`; `Ok(false)` when it would say nothing new.
+    pub(crate) fn accepts(&self, entry: &Entry, now: Timestamp) -> Result<bool, CannotFollow> {
         match entry {
             Entry::Intent(intent) => self.accepts_intent(intent).map(|()| true),
             Entry::Step { plan, event } => {
@@ -75,6 +77,10 @@ impl Ledger {
             }
             Entry::Decision(record) => {
                 Ok(self.decisions.get(&record.incident).is_none_or(|(_, earlier)| record.differs_from(earlier)))
+            }
+            Entry::Proposed(proposed) => Ok(self.pending.is_news(proposed)),
+            Entry::Approval(approval) => {
+                self.pending.accepts(approval, now).map_err(|error| CannotFollow(error.to_string()))
             }
             Entry::Escalated { escalation, .. } => Ok(!self.is_escalated(&escalation.incident, &escalation.reason)),
             Entry::Delivered(delivered) => {
@@ -116,6 +122,7 @@ impl Ledger {
         match entry {
             Entry::Intent(intent) => {
                 self.accepts_intent(&intent)?;
+                self.pending.remove(&intent.plan.incident);
                 let Intent { plan, traffic_before, levels_before, .. } = *intent;
                 self.actions.push(PastAction { traffic_before, levels_before, ..PastAction::intended(plan, at) });
                 let incidents = &self.incidents;
@@ -125,6 +132,9 @@ impl Ledger {
                 self.actions.step(&plan, &event, at).map_err(CannotFollow)?;
             }
             Entry::Incident(incident) => {
+                if incident.is_over() {
+                    self.pending.remove(&incident.id);
+                }
                 self.incidents.put(incident.in_row(seq));
                 self.drop_old_incidents();
             }
@@ -132,6 +142,8 @@ impl Ledger {
             Entry::Decision(record) => {
                 self.decisions.insert(record.incident.clone(), (seq, Arc::new(*record)));
             }
+            Entry::Proposed(proposed) => self.pending.propose(*proposed, seq),
+            Entry::Approval(approval) => self.pending.answer(*approval, seq),
             Entry::Escalated { escalation, about } => {
                 let key = (escalation.incident.clone(), escalation.reason.clone());
                 self.calls.insert(key, Call { escalation: *escalation, about, delivered: false });
@@ -148,7 +160,12 @@ impl Ledger {
                 self.frozen.remove(&note.policy);
             }
             Entry::Storm(note) => self.storm = (seq, note.storm),
-            Entry::KillSwitch(switch) => self.kill_switch = (seq, switch),
+            Entry::KillSwitch(switch) => {
+                if switch.engaged {
+                    self.pending.void_approvals();
+                }
+                self.kill_switch = (seq, switch);
+            }
             Entry::Archived(_) => {}
         }
         Ok(())
@@ -170,9 +187,11 @@ impl Ledger {
         match entry {
             Entry::Intent(intent) => Some(&intent.plan),
             Entry::Step { plan, .. } => self.actions.get(plan).map(|action| &action.plan),
+            Entry::Proposed(proposed) => Some(&proposed.plan),
             Entry::Incident(_)
             | Entry::Label { .. }
             | Entry::Decision(_)
+            | Entry::Approval(_)
             | Entry::Escalated { .. }
             | Entry::Delivered(_)
             | Entry::PolicyFrozen(_)
@@ -197,6 +216,7 @@ impl Ledger {
             actions: self.actions.since(now, |incident| self.incidents.is_open(incident)),
             frozen,
             storm: self.storm.1.clone(),
+            pending: self.pending.all(),
         }
     }
 
@@ -239,6 +259,10 @@ impl Ledger {
 
     pub(crate) fn decision(&self, incident: &IncidentId) -> Option<&Arc<DecisionRecord>> {
         self.decisions.get(incident).map(|(_, record)| record)
+    }
+
+    pub(crate) fn pending(&self, incident: &IncidentId) -> Option<&Arc<PendingPlan>> {
+        self.pending.get(incident)
     }
 
     pub(crate) fn is_escalated(&self, incident: &IncidentId, reason: &str) -> bool {

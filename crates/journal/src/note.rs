@@ -1,7 +1,7 @@
 //! What the journal keeps beside actions: incidents, decisions, calls for a human, switches.
 
 use homeostat_core::{Escalation, Incident, IncidentId, IncidentLabel};
-use homeostat_remediate::{DecisionRecord, KillSwitch, Storm};
+use homeostat_remediate::{Approval, DecisionRecord, KillSwitch, ProposedPlan, Storm};
 
 /// Anything the journal keeps that isn't an action's own step.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,10 @@ pub enum Note {
     Label(IncidentLabel),
     /// A decision was made.
     Decision(DecisionRecord),
+    /// A plan is shown to people, and waits for their answer (I25).
+    Proposed(Box<ProposedPlan>),
+    /// A person answers a proposed plan.
+    Approval(Approval),
     /// A human is called.
     Escalated(Escalation),
     /// Somebody else (an outbox, a human) has taken the call over.
@@ -51,6 +55,8 @@ impl Note {
             Self::Incident(_) => "incident",
             Self::Label(_) => "label",
             Self::Decision(_) => "decision",
+            Self::Proposed(_) => "proposed",
+            Self::Approval(_) => "approval",
             Self::Escalated(_) => "escalated",
             Self::EscalationDelivered { .. } => "escalation-delivered",
             Self::PolicyFrozen { .. } => "policy-frozen",

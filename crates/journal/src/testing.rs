@@ -112,6 +112,7 @@ pub(crate) fn decision(name: &str, opened_at: Timestamp, code: &str, values: &se
         outcome: DecisionOutcome::Refuse,
         action: Some("rollout-restart".into()),
         plan: None,
+        approved_by: None,
         refusals: vec![Reason { code: code.into(), text: "because".into(), values: values.clone() }],
     })
 }

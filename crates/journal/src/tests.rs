@@ -1,5 +1,6 @@
 //! What the journal promises, whatever it is kept in.
 
+mod approvals;
 mod archive;
 mod contract;
 mod faults;

@@ -5,7 +5,8 @@ mod tests;
 
 use homeostat_core::Timestamp;
 
-use crate::action::Ask;
+use crate::action::{Actions, Ask};
+use crate::approval::{Approval, PendingPlan};
 use crate::decision_context::{Asked, DecisionContext, Environment, Proposal, ends_within, features};
 use crate::decision_record::{DecisionOutcome, DecisionRecord, Reason};
 use crate::guardrails;
@@ -23,6 +24,17 @@ use crate::step::{ActionName, Inverse};
 pub enum Decision {
     /// Do it: nothing speaks against it.
     Execute(Plan),
+    /// Do it: a person has approved exactly this plan.
+    Approved {
+        /// What was approved.
+        plan: Plan,
+        /// By whom.
+        approval: Approval,
+        /// The object's version that was looked at now: the plan has the one of its proposal.
+        resource_version: String,
+        /// Every reason against, which the person has overruled.
+        overruled: Vec<Objection>,
+    },
     /// Show it to a human, who may sensibly say yes.
     Propose {
         /// What would be done.
@@ -40,18 +52,20 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// Every reason against, none for [`Decision::Execute`].
+    /// Every reason against, overruled or not; none for [`Decision::Execute`].
     pub fn objections(&self) -> &[Objection] {
         match self {
             Self::Execute(_) => &[],
-            Self::Propose { held_back_by: objections, .. } | Self::Refuse { objections, .. } => objections,
+            Self::Approved { overruled: objections, .. }
+            | Self::Propose { held_back_by: objections, .. }
+            | Self::Refuse { objections, .. } => objections,
         }
     }
 
     /// The plan, if there is one.
     pub fn plan(&self) -> Option<&Plan> {
         match self {
-            Self::Execute(plan) | Self::Propose { plan, .. } => Some(plan),
+            Self::Execute(plan) | Self::Approved { plan, .. } | Self::Propose { plan, .. } => Some(plan),
             Self::Refuse { .. } => None,
         }
     }
@@ -59,7 +73,7 @@ impl Decision {
     /// What it is about, done or not.
     pub fn action(&self) -> Option<&ActionName> {
         match self {
-            Self::Execute(plan) | Self::Propose { plan, .. } => Some(&plan.step.action),
+            Self::Execute(plan) | Self::Approved { plan, .. } | Self::Propose { plan, .. } => Some(&plan.step.action),
             Self::Refuse { action, .. } => action.as_ref(),
         }
     }
@@ -79,9 +93,13 @@ impl Decision {
     /// As the journal keeps it.
     pub fn record(&self, proposal: &Proposal<'_>) -> DecisionRecord {
         let outcome = match self {
-            Self::Execute(_) => DecisionOutcome::Execute,
+            Self::Execute(_) | Self::Approved { .. } => DecisionOutcome::Execute,
             Self::Propose { .. } => DecisionOutcome::Propose,
             Self::Refuse { .. } => DecisionOutcome::Refuse,
+        };
+        let approved_by = match self {
+            Self::Approved { approval, .. } => Some(approval.by.clone()),
+            Self::Execute(_) | Self::Propose { .. } | Self::Refuse { .. } => None,
         };
         DecisionRecord {
             incident: proposal.incident.id.clone(),
@@ -91,6 +109,7 @@ impl Decision {
             outcome,
             action: self.action().map(|action| action.to_string()),
             plan: self.plan().map(|plan| plan.id.clone()),
+            approved_by,
             refusals: self.objections().iter().map(Reason::from).collect(),
         }
     }
@@ -106,7 +125,7 @@ pub fn decide(
     limits: &SafetyLimits,
     now: Timestamp,
 ) -> Decision {
-    let asked = ask(proposal, seen, environment, now);
+    let asked = ask(proposal, seen, environment.actions, now);
     let context = DecisionContext { proposal, seen, asked: asked.as_ref(), history, environment, limits, now };
     let objections = guardrails::objections(&context);
     let plan = match (proposal.policy, seen, &asked) {
@@ -115,9 +134,7 @@ pub fn decide(
     };
     match plan {
         Some(plan) if objections.is_empty() => Decision::Execute(plan),
-        Some(plan) if objections.iter().all(|objection| objection.approvable) => {
-            Decision::Propose { plan, held_back_by: objections }
-        }
+        Some(plan) if objections.iter().all(|objection| objection.approvable) => propose(&context, plan, objections),
         Some(_) | None => Decision::Refuse { action: proposal.action().cloned(), objections },
     }
 }
@@ -125,13 +142,46 @@ pub fn decide(
 fn ask(
     proposal: &Proposal<'_>,
     seen: Result<&Inspected, &InspectError>,
-    environment: &Environment<'_>,
+    actions: &Actions,
     now: Timestamp,
 ) -> Option<Asked> {
     let wanted = proposal.policy?.action.as_ref()?;
-    let action = environment.actions.get(&wanted.name)?;
+    let action = actions.get(&wanted.name)?;
     let step = action.step(&Ask { args: &wanted.args, now }, seen.ok()?);
     Some(Asked { action, step })
+}
+
+/// Shows a plan to people, who may overrule what speaks against it. While what was shown is what would be done, it stays that
+/// very plan, so that an answer to it counts; then an approval leads to doing it (I25).
+fn propose(context: &DecisionContext<'_>, plan: Plan, objections: Vec<Objection>) -> Decision {
+    let pending = context.history.pending.get(&plan.incident);
+    let Some(pending) = pending.filter(|pending| pending.is_in_time(context.now) && is_as_shown(context, pending))
+    else {
+        let waits = context.limits.approve_within;
+        let (apply_before, deadline) = (context.now + waits, plan.deadline + waits);
+        return Decision::Propose { plan: Plan { apply_before, deadline, ..plan }, held_back_by: objections };
+    };
+    let shown = pending.plan().clone();
+    // Below execute nothing is written, whoever approves it (I30).
+    let may_write = !objections.iter().any(|objection| objection.code == "mode");
+    match (pending.approval(), context.seen) {
+        (Some(approval), Ok(seen)) if may_write => Decision::Approved {
+            plan: shown,
+            approval: approval.clone(),
+            resource_version: seen.resource_version.clone(),
+            overruled: objections,
+        },
+        (Some(_) | None, Ok(_) | Err(_)) => Decision::Propose { plan: shown, held_back_by: objections },
+    }
+}
+
+/// Whether the plan that would be made as of the proposal's moment is the one that was shown.
+fn is_as_shown(context: &DecisionContext<'_>, pending: &PendingPlan) -> bool {
+    let then = pending.plan().decided_at;
+    let context = DecisionContext { now: then, ..*context };
+    let (Some(policy), Ok(seen)) = (context.proposal.policy, context.seen) else { return false };
+    let asked = ask(context.proposal, context.seen, context.environment.actions, then);
+    asked.and_then(|asked| plan(&context, policy, seen, &asked)).is_some_and(|plan| pending.offers(&plan))
 }
 
 /// The plan, if the action has a step for the target.

@@ -36,6 +36,9 @@ pub struct DecisionRecord {
     pub action: Option<String>,
     /// The plan that was made or proposed.
     pub plan: Option<PlanId>,
+    /// Who approved it, where somebody had to. Their reasons against are what was overruled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// Every reason against, with its values.
     pub refusals: Vec<Reason>,
 }

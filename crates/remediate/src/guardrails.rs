@@ -25,6 +25,7 @@ mod policy_action;
 mod policy_frozen;
 mod policy_match;
 mod policy_scope;
+mod rejected;
 mod rollout;
 mod scaled_to_zero;
 mod self_protection;
@@ -89,6 +90,7 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &policy_scope::NoScope,
     &policy_action::NoAction,
     &policy_frozen::PolicyFrozen,
+    &rejected::Rejected,
     &auto_execute::AutoExecuteOff,
     &self_protection::SelfProtection,
     &never_auto::NeverAuto,

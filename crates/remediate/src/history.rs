@@ -7,6 +7,7 @@ use std::time::Duration;
 use homeostat_core::{IncidentId, IncidentType, Subject, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::approval::PendingPlan;
 use crate::levels::Levels;
 use crate::plan::Plan;
 use crate::stage::{JournalEvent, Stage};
@@ -119,6 +120,8 @@ pub struct History {
     pub frozen: BTreeMap<String, String>,
     /// The storm that hadn't cleared yet, if there is one.
     pub storm: Option<Storm>,
+    /// Plans that wait for a person's answer, or have one that wasn't followed yet.
+    pub pending: BTreeMap<IncidentId, Arc<PendingPlan>>,
 }
 
 impl History {

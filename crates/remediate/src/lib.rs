@@ -5,6 +5,7 @@
 //! ([`verify`](verify())). The crate `homeostat-journal` writes down, `homeostat-execute` acts.
 
 mod action;
+mod approval;
 mod decide;
 mod decision_context;
 mod decision_record;
@@ -34,6 +35,7 @@ mod test_plan;
 mod verify;
 
 pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
+pub use approval::{Answer, AnswerError, Approval, DIGEST_DIGITS_MIN, PendingPlan, ProposedPlan};
 pub use decide::{Decision, decide};
 pub use decision_context::{Asked, DecisionContext, Environment, Proposal, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};

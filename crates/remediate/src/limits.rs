@@ -33,6 +33,8 @@ pub struct SafetyLimits {
     pub incident_age_max: Duration,
     /// A plan must be applied within this time of the decision (I8).
     pub apply_within: Duration,
+    /// A plan that waits for approval may be approved, and must be applied, within this time of its proposal (I25).
+    pub approve_within: Duration,
     /// Time for taking back, within the deadline (I15).
     pub undo_within: Duration,
     /// Fresh points that each feature must show before it counts as recovered (I13).
@@ -62,6 +64,8 @@ impl Default for SafetyLimits {
             incident_age_max: 5 * minute,
             // Long enough for one retry after an API server's restart, short enough that the situation is the same.
             apply_within: 2 * minute,
+            // Half an hour: time to be called, to look, and to ask a colleague; what was true of the target an hour ago may not be.
+            approve_within: 30 * minute,
             // A roll-out back, at the pace of the one forward.
             undo_within: 10 * minute,
             // Three in a row: one normal point happens by chance, also amid trouble.
@@ -98,6 +102,7 @@ impl SafetyLimits {
             ("inspection_age_max_s", self.inspection_age_max.as_secs(), 1, 300),
             ("incident_age_max_s", self.incident_age_max.as_secs(), 30, hour_s),
             ("apply_within_s", self.apply_within.as_secs(), 1, 600),
+            ("approve_within_s", self.approve_within.as_secs(), 60, day_s),
             ("undo_within_s", self.undo_within.as_secs(), 60, hour_s),
             ("fresh_points_min", u64::from(self.fresh_points_min), 1, 100),
         ];

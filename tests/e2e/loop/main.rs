@@ -1,6 +1,7 @@
 //! The whole loop on real parts: Prometheus, a Kubernetes API server, and the program as its users run it.
 
 mod acting;
+mod approving;
 mod crash;
 mod scene;
 mod trouble;

@@ -45,6 +45,7 @@ pub(crate) struct Scene {
     pub(crate) identity: Identity,
     /// What the policies do; without one, what is right by default.
     action: Option<&'static str>,
+    asks_first: bool,
     _mirror: KubeState,
     scratch: Scratch,
 }
@@ -90,6 +91,7 @@ impl Scene {
             prometheus,
             identity,
             action: None,
+            asks_first: false,
             _mirror: mirror,
             scratch,
         })
@@ -98,6 +100,11 @@ impl Scene {
     /// The same scene, whose policies do this.
     pub(crate) fn acting_by(self, action: &'static str) -> Self {
         Self { action: Some(action), ..self }
+    }
+
+    /// The same scene, whose policies act only on what a person has approved.
+    pub(crate) fn asking_first(self) -> Self {
+        Self { asks_first: true, ..self }
     }
 
     /// Trains on the healthy past. A service that trains while an incident goes on would learn the incident.
@@ -156,7 +163,7 @@ impl Scene {
         let policy = |incident_type: &str| {
             let mut policy = json!({
                 "incident_type": incident_type,
-                "auto_execute": true,
+                "auto_execute": !self.asks_first,
                 "confidence_threshold": 0.9,
                 "max_attempts": 1,
                 "cooldown_after_action": "1m",

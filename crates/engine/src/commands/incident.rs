@@ -1,5 +1,6 @@
-//! `homeostat incident list`, `show` and `label`: recorded incidents, in a storage directory or a running server.
+//! `homeostat incident list`, `show`, `label`, `approve` and `reject`: recorded incidents, in a storage directory or a running server.
 
+mod answer;
 mod label;
 mod list;
 mod next;
@@ -10,9 +11,11 @@ mod recorded;
 mod tests;
 mod yaml;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use homeostat_core::IncidentId;
 
+use self::answer::IncidentAnswerArgs;
 use self::label::IncidentLabelArgs;
 use self::list::Filter;
 use self::place::PlaceArgs;
@@ -32,6 +35,13 @@ pub(crate) enum IncidentCommand {
     /// With --storage.path it is written to the journal. While a service runs, which has the journal to itself, a file is left in that
     /// directory instead, and the service records it within a step. With --url it goes through the service's HTTP API.
     Label(IncidentLabelArgs),
+    /// Approves a proposed plan: the service does exactly what `show` prints, once, and not after the time it names.
+    ///
+    /// Nothing happens if the plan has changed by then, if its incident is over, or if something speaks against it that nobody can
+    /// overrule. `homeostat stop` voids approvals.
+    Approve(IncidentAnswerArgs),
+    /// Rejects a proposed plan: the same action isn't proposed again for this incident.
+    Reject(IncidentAnswerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +96,7 @@ pub(crate) async fn list(args: &IncidentArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub(crate) use answer::run as answer;
 pub(crate) use label::run as label;
 
 pub(crate) async fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
@@ -100,13 +111,20 @@ pub(crate) async fn show(args: &IncidentShowArgs) -> anyhow::Result<()> {
 
 /// The one incident with this id or prefix.
 fn unique(mut rows: Vec<Recorded>, wanted: &str) -> anyhow::Result<Recorded> {
+    let id = unique_id(rows.iter().map(|row| row.incident.id.clone()).collect(), wanted)?;
+    let at = rows.iter().position(|row| row.incident.id == id);
+    at.map(|at| rows.swap_remove(at)).context("an incident that is gone again")
+}
+
+/// The one of these ids that is this one or begins with it.
+fn unique_id(mut ids: Vec<IncidentId>, wanted: &str) -> anyhow::Result<IncidentId> {
     let wanted = wanted.trim().trim_end_matches('…');
-    rows.retain(|row| matches(row.incident.id.as_str(), wanted));
-    match (rows.pop(), rows.as_slice()) {
+    ids.retain(|id| matches(id.as_str(), wanted));
+    match (ids.pop(), ids.as_slice()) {
         (None, _) => bail!("no incident {}; see `homeostat incident list`", printable(wanted)),
         (Some(one), []) => Ok(one),
         (Some(one), others) => {
-            let ids = others.iter().chain([&one]).map(|row| row.incident.id.as_str()).collect::<Vec<_>>();
+            let ids = others.iter().chain([&one]).map(IncidentId::as_str).collect::<Vec<_>>();
             bail!("{} is the beginning of {} incidents: {}", printable(wanted), ids.len(), ids.join(", "));
         }
     }

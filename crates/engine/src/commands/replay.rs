@@ -139,6 +139,7 @@ fn lines(at: Timestamp, tick: &Tick) -> anyhow::Result<String> {
             .collect();
         let decided = match decision {
             Decision::Execute(_) => "execute",
+            Decision::Approved { .. } => "execute-approved",
             Decision::Propose { .. } => "propose",
             Decision::Refuse { .. } => "refuse",
         };

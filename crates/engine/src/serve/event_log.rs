@@ -69,6 +69,7 @@ fn log_event(event: &DriverEvent, open: &[Incident]) {
             let action = decision.action().map_or("none", |action| action.as_str());
             let decided = match decision {
                 Decision::Execute(_) => "execute",
+                Decision::Approved { .. } => "execute-approved",
                 Decision::Propose { .. } => "propose",
                 Decision::Refuse { .. } => "refuse",
             };
@@ -130,6 +131,7 @@ pub(crate) fn event_name(event: &DriverEvent) -> &'static str {
     match event {
         DriverEvent::Decided { decision, .. } => match decision {
             Decision::Execute(_) => "decided-execute",
+            Decision::Approved { .. } => "decided-execute-approved",
             Decision::Propose { .. } => "decided-propose",
             Decision::Refuse { .. } => "decided-refuse",
         },

@@ -3,11 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use homeostat_core::{IncidentChange, Timestamp};
+use homeostat_core::{IncidentChange, IncidentLabel, Timestamp};
 
 use super::cycle::SharedMonitor;
 use super::metrics::Metrics;
-use crate::labels::{Desk, Effect, Inbox, LabelError};
+use crate::inbox::Inbox;
+use crate::labels::{Desk, Effect, LabelError};
 
 /// The precision is one of late, and changes by itself; so often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(3_600);
@@ -15,14 +16,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 /// Takes labels and goes by them.
 pub(crate) struct Labelling {
     desk: Arc<Desk>,
-    inbox: Inbox,
+    inbox: Inbox<IncidentLabel>,
     step: Duration,
     looked_at: Option<Timestamp>,
 }
 
 impl Labelling {
     /// For rows one a `step`.
-    pub(crate) fn new(desk: Arc<Desk>, inbox: Inbox, step: Duration) -> Self {
+    pub(crate) fn new(desk: Arc<Desk>, inbox: Inbox<IncidentLabel>, step: Duration) -> Self {
         Self { desk, inbox, step, looked_at: None }
     }
 
@@ -59,7 +60,7 @@ impl Labelling {
 
     fn take_waiting(&self, now: Timestamp) {
         for waiting in self.inbox.waiting() {
-            let taken = match &waiting.label {
+            let taken = match &waiting.message {
                 Ok(label) => self.desk.take(label, now).map(|_| ()),
                 Err(why) => Err(LabelError::Refused(why.clone())),
             };

@@ -14,8 +14,9 @@ use homeostat_journal::{Journal, PageRequest};
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
+use crate::inbox::Inbox;
 use crate::kill_switch;
-use crate::labels::{Desk, Inbox};
+use crate::labels::Desk;
 use crate::serve::archiving::Archiving;
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
@@ -23,6 +24,7 @@ use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
 use crate::serve::publishing;
 use crate::serve::retraining::Retraining;
 
+use super::approving::Approving;
 use super::incident_list::Row;
 use super::labelling::Labelling;
 use super::live::LiveReader;
@@ -55,6 +57,7 @@ pub(crate) struct Service {
     switch: Arc<kill_switch::Watch>,
     metrics: Arc<Metrics>,
     labelling: Labelling,
+    approving: Approving,
     archiving: Archiving,
     tracker_file: PathBuf,
     clock: Arc<CorrectedClock>,
@@ -113,6 +116,7 @@ impl Service {
             publisher,
             switch,
             tracker_file: tracker_file(&config.storage),
+            approving: Approving::new(Inbox::new(&config.storage), Arc::clone(desk.journal())),
             labelling: Labelling::new(desk, Inbox::new(&config.storage), config.step),
             archiving: Archiving::new(config.journal_retention),
             config,
@@ -175,6 +179,7 @@ impl Service {
         self.renew_models().await;
         self.take_config();
         self.labelling.tick(&self.monitor, &self.metrics, now);
+        self.approving.tick(now);
         let at = (now - self.config.offset).align_down(self.config.step);
         if self.puller.go_back(at) {
             self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);

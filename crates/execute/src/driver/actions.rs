@@ -243,7 +243,7 @@ impl Driver {
             self.give_up(plan, NORMAL_AGAIN, Ending::QUIET, now, events);
         } else if self.again_at.get(&plan.id).is_none_or(|again_at| *again_at <= now) {
             // Held while automation is stopped, until it is too late or automation is resumed.
-            self.apply(journaled, input, events).await;
+            self.apply(journaled, &plan.target.resource_version, input, events).await;
         }
     }
 
@@ -266,9 +266,15 @@ impl Driver {
 
     /// Journals the start, sends the write, journals the answer. The clock and the kill switch are read anew right before
     /// each request that writes.
-    pub(super) async fn apply(&mut self, journaled: &Journaled, input: &TickInput<'_>, events: &mut Vec<DriverEvent>) {
+    pub(super) async fn apply(
+        &mut self,
+        journaled: &Journaled,
+        resource_version: &str,
+        input: &TickInput<'_>,
+        events: &mut Vec<DriverEvent>,
+    ) {
         let plan = journaled.plan();
-        let mut version = plan.target.resource_version.clone();
+        let mut version = resource_version.to_owned();
         for wait in CONFLICT_WAITS {
             if !self.may_write(input) {
                 return;

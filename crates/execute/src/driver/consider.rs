@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use homeostat_core::{Incident, Timestamp};
-use homeostat_journal::{Intent, Note, ReadError};
+use homeostat_journal::{Note, ReadError};
 use homeostat_remediate::{
     Decision, DryRun, Environment, History, InspectError, NewestRows, NextStep, Objection, Proposal, SameCluster, Then,
-    decide, features, levels,
+    decide, features,
 };
 
 use tokio::time::{Instant, timeout_at};
 
 use super::look::{Look, Target};
+use super::proposing::{how_to_answer, is_answerable};
 use super::{Considered, Driver, DriverEvent, TickInput};
 use crate::executor::ApplyError;
 
@@ -130,8 +131,10 @@ impl Driver {
     /// question for a write and wants the right to it, and a cluster that isn't proven to be the watched one isn't to be written to.
     async fn dry_run(&self, decision: &Decision, until: Instant, input: &TickInput<'_>) -> DryRun {
         let plan = match decision {
-            Decision::Execute(plan) if self.may_write(input) => plan,
-            Decision::Execute(_) | Decision::Propose { .. } | Decision::Refuse { .. } => return DryRun::Passed,
+            Decision::Execute(plan) | Decision::Approved { plan, .. } if self.may_write(input) => plan,
+            Decision::Execute(_) | Decision::Approved { .. } | Decision::Propose { .. } | Decision::Refuse { .. } => {
+                return DryRun::Passed;
+            }
         };
         match timeout_at(until, self.executor.dry_run(plan)).await {
             Ok(Err(ApplyError::Rejected { why })) => DryRun::Refused { why },
@@ -187,31 +190,17 @@ impl Driver {
         }
         match &decision {
             Decision::Execute(plan) => {
-                let payload = match self.executor.payload(plan) {
-                    Ok(payload) => payload,
-                    Err(error) => {
-                        let message = format!("{} on {}: {error}", plan.step.action, incident.subject);
-                        return self.escalate(incident, Some(&plan.policy), "no-payload", message, now, events);
-                    }
-                };
-                let signals = input.signals.get(&incident.subject);
-                let intent = Intent {
-                    plan: plan.clone(),
-                    executor: self.executor.name().to_owned(),
-                    write: payload,
-                    traffic_before: signals.and_then(|signals| signals.traffic),
-                    levels_before: signals
-                        .map(|signals| levels(&plan.verify.features, &signals.observations))
-                        .unwrap_or_default(),
-                };
-                match self.journal.record(&intent, now) {
-                    Ok(journaled) => self.apply(&journaled, input, events).await,
-                    Err(error) => self.refuse(incident, &error.to_string(), now, events),
+                self.carry_out(incident, plan, &plan.target.resource_version, input, events).await;
+            }
+            Decision::Approved { plan, resource_version, .. } => {
+                self.carry_out(incident, plan, resource_version, input, events).await;
+            }
+            Decision::Propose { plan, held_back_by } => {
+                if self.propose(incident, plan, held_back_by, events) {
+                    self.escalate_decision(proposal, &decision, now, events);
                 }
             }
-            Decision::Propose { .. } | Decision::Refuse { .. } => {
-                self.escalate_decision(proposal, &decision, now, events);
-            }
+            Decision::Refuse { .. } => self.escalate_decision(proposal, &decision, now, events),
         }
     }
 
@@ -241,9 +230,17 @@ impl Driver {
         if let (NextStep::Wait, Some(since)) = (step, since) {
             reasons.push(format!("waiting since {since}"));
         }
+        let answered = match decision {
+            Decision::Propose { plan, held_back_by } if is_answerable(held_back_by) => {
+                format!(". {}", how_to_answer(plan))
+            }
+            Decision::Execute(_) | Decision::Approved { .. } | Decision::Propose { .. } | Decision::Refuse { .. } => {
+                String::new()
+            }
+        };
         let incident = proposal.incident;
         let message = format!(
-            "{} on {}: not done automatically, {suggested}. {}",
+            "{} on {}: not done automatically, {suggested}. {}{answered}",
             incident.incident_type,
             incident.subject,
             reasons.join("; ")
@@ -253,7 +250,7 @@ impl Driver {
     }
 
     /// Nothing is decided without the journal (I12); that itself is told.
-    fn refuse(&mut self, incident: &Incident, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
+    pub(super) fn refuse(&mut self, incident: &Incident, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
         let policies = self.policies.clone();
         let proposal = Proposal::new(incident, &policies);
         let text = format!("{why}; without it nothing is done");
@@ -292,6 +289,7 @@ impl Driver {
                 (input.mode, self.stopped(input).engaged, self.storm.is_some()),
                 newest_rows(&features(incident), incident, input).are_normal(),
                 (stages, history.in_flight().count(), history.frozen.len()),
+                history.pending.get(&incident.id).map(|pending| (&pending.answer, pending.is_in_time(self.now()))),
             )
         )
     }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use homeostat_core::{Escalation, Incident, IncidentId, IncidentLabel, Timestamp};
-use homeostat_remediate::PlanId;
-use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction};
+use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, PendingPlan, PlanId};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -66,6 +65,11 @@ impl Journal {
     /// The latest decision on an incident.
     pub fn decision(&self, incident: &IncidentId) -> Result<Option<Arc<DecisionRecord>>, ReadError> {
         Ok(self.readable()?.ledger.decision(incident).cloned())
+    }
+
+    /// The plan that waits for a person's answer, or has one that wasn't followed yet.
+    pub fn pending(&self, incident: &IncidentId) -> Result<Option<Arc<PendingPlan>>, ReadError> {
+        Ok(self.readable()?.ledger.pending(incident).cloned())
     }
 
     /// The labels that count, by incident.

@@ -26,6 +26,8 @@ impl Ledger {
                 let is_latest = self.decisions.get(&record.incident).is_some_and(|(seq, _)| *seq == row.seq);
                 is_latest && self.is_wanted(&record.incident)
             }
+            Entry::Proposed(proposed) => self.pending.is_row(&proposed.plan.incident, row.seq),
+            Entry::Approval(approval) => self.pending.is_row(&approval.incident, row.seq),
             Entry::Escalated { escalation, .. } => self.is_wanted(&escalation.incident),
             Entry::Delivered(delivered) => self.is_wanted(&delivered.incident),
             Entry::PolicyFrozen(note) => self.frozen.get(&note.policy).is_some_and(|(seq, _)| *seq == row.seq),

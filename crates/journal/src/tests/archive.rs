@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use homeostat_core::{IncidentState, Timestamp};
-use homeostat_remediate::{JournalEvent, KillSwitch};
+use homeostat_remediate::{Answer, JournalEvent, KillSwitch};
 use serde_json::json;
 
+use super::approvals::{answer, proposed, shown};
 use crate::testing::{MemoryStore, at, call, decision, incident_id, intent, noted, plan};
 use crate::{AuditError, Epoch, Journal, Note, audit};
 
@@ -29,6 +30,9 @@ fn fill(journal: &Journal) {
     journal.append(&plan("long", day(0)).id, &JournalEvent::ApplyStarted, day(0)).unwrap();
     journal.note(&noted("called", day(0), IncidentState::Resolved, day(0)), day(0)).unwrap();
     journal.note(&call("called", day(0), "unknown"), day(0)).unwrap();
+    let waits = proposed("waits", day(0));
+    journal.note(&shown(&waits), day(0)).unwrap();
+    journal.note(&answer(&waits, Answer::Approve, day(0)), day(0)).unwrap();
     for n in 0..40 {
         let name = format!("s{n}");
         journal.note(&noted(&name, day(n), IncidentState::Open, day(n)), day(n)).unwrap();

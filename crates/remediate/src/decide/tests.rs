@@ -1,3 +1,5 @@
+mod approvals;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::Actions;
+use crate::approval::{Answer, ProposedPlan};
 use crate::dry_run::DryRun;
 use crate::guardrails::GUARDRAILS;
 use crate::history::PastAction;
@@ -300,6 +303,14 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
             let applied = JournalEvent::Applied { resource_version: "2".into(), altered: None };
             let events = [JournalEvent::ApplyStarted, applied, JournalEvent::Overridden { why: "put back".into() }];
             case.history.actions = shared([ended_by("cart", IncidentType::CpuSpike, 5000, &events)]);
+        }),
+        ("rejected", |case| {
+            let plan = crate::test_plan::plan("cart", NOW);
+            let (incident, digest, at) = (plan.incident.clone(), plan.digest(), NOW);
+            let (by, note) = ("anna".to_owned(), "not now".to_owned());
+            let no = Approval { incident: incident.clone(), digest, answer: Answer::Reject, by, note, at };
+            let shown = PendingPlan::new(ProposedPlan { plan, write: "{}".into() });
+            case.history.pending = [(incident, Arc::new(PendingPlan { answer: Some(no), ..shown }))].into();
         }),
         ("write-refused", |case| case.history.actions = shared([not_applied(5000, true)])),
         ("another-instance", |case| {

@@ -245,6 +245,9 @@ impl Story {
             Decision::Execute(plan) => {
                 (Tone::Doing, "approved", format!("{action} of {}, attempt {}", plan.target.subject.name, plan.attempt))
             }
+            Decision::Approved { plan, approval, .. } => {
+                (Tone::Doing, "approved", format!("{action} of {}, by {}", plan.target.subject.name, approval.by))
+            }
             Decision::Propose { .. } => (Tone::Doing, "proposed", action.to_owned()),
             Decision::Refuse { .. } if decision.next_step() == NextStep::Wait => {
                 (Tone::Holding, "waiting", action.to_owned())

@@ -9,7 +9,8 @@ use serde_json::json;
 use super::place::{self, PlaceArgs};
 use super::{recorded::Recorded, unique};
 use crate::clock;
-use crate::labels::{Inbox, check, record};
+use crate::inbox::Inbox;
+use crate::labels::{check, record};
 use crate::outcome::print;
 use crate::words::printable;
 

@@ -1,8 +1,9 @@
 //! What a person should do about an incident.
 
 use homeostat_core::{IncidentState, Subject, WorkloadKind};
+use homeostat_remediate::Answer;
 
-use super::recorded::{Decided, Recorded};
+use super::recorded::{Decided, Proposal, Recorded};
 
 /// In a sentence or two.
 pub(super) fn step(recorded: &Recorded) -> String {
@@ -44,12 +45,17 @@ pub(super) fn step(recorded: &Recorded) -> String {
     }
     match &recorded.decision {
         None => "Wait for the next cycle: nothing was decided yet.".to_owned(),
-        Some(decision) => of_decision(decision, &incident.subject),
+        Some(decision) => of_decision(decision, recorded),
     }
 }
 
-fn of_decision(decision: &Decided, subject: &Subject) -> String {
+fn of_decision(decision: &Decided, recorded: &Recorded) -> String {
+    let subject = &recorded.incident.subject;
     if decision.outcome == "propose" {
+        let has_mode = decision.reasons.iter().any(|reason| reason.code == "mode");
+        if let Some(proposal) = recorded.proposal.as_ref().filter(|_| !has_mode) {
+            return of_proposal(proposal, recorded);
+        }
         let action = decision.action.as_deref().unwrap_or("the action");
         return match command(action, subject) {
             Some(command) => format!("If you agree, run `{command}`."),
@@ -81,6 +87,19 @@ fn of_decision(decision: &Decided, subject: &Subject) -> String {
             "Wait: it is decided again in the next cycles.".to_owned()
         }
         _ => look(subject),
+    }
+}
+
+fn of_proposal(proposal: &Proposal, recorded: &Recorded) -> String {
+    match &proposal.answer {
+        Some((answer, by)) if answer == Answer::Approve.name() => {
+            format!("Wait: {by} approved it, and the service does it within a step.")
+        }
+        Some(_) | None => format!(
+            "If you agree with what would be sent, run `homeostat incident approve {id} --digest {digest} --storage.path DIR`; if not, `homeostat incident reject` with the same arguments.",
+            id = recorded.incident.id,
+            digest = proposal.digest
+        ),
     }
 }
 

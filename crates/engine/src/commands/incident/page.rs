@@ -28,6 +28,7 @@ pub(super) fn of(recorded: &Recorded, now: Timestamp) -> String {
     }
     evidence(incident, &mut page);
     decision(recorded, &mut page);
+    proposal(recorded, &mut page);
     actions(recorded, &mut page);
     page.heading("What to do next");
     page.paragraph(2, &next::step(recorded));
@@ -123,7 +124,10 @@ fn decision(recorded: &Recorded, page: &mut Page) {
     let action = decision.action.as_deref().unwrap_or("no action");
     let policy = decision.policy.as_ref().map(|policy| format!(" under policy {policy:?}")).unwrap_or_default();
     let said = match decision.outcome.as_str() {
-        "execute" => format!("{action} was approved{policy}."),
+        "execute" => match &decision.approved_by {
+            Some(by) => format!("{action} was approved by {by}{policy}, who overruled:"),
+            None => format!("{action} was decided on{policy}."),
+        },
         "propose" => format!("{action} is proposed{policy}, and waits for a person, because:"),
         "refuse" => format!("{action} was refused{policy}, because:"),
         other => format!("{other}: {action}{policy}"),
@@ -131,6 +135,22 @@ fn decision(recorded: &Recorded, page: &mut Page) {
     page.paragraph(2, &said);
     for reason in &decision.reasons {
         page.item(&format!("{} [{}]", reason.text, reason.code));
+    }
+}
+
+/// What would be done, so that whoever approves it has seen it.
+fn proposal(recorded: &Recorded, page: &mut Page) {
+    let Some(proposal) = &recorded.proposal else { return };
+    page.heading("Proposal");
+    page.fact("  Digest", &proposal.digest);
+    page.fact("  Until", &proposal.until);
+    page.fact("  Take back", &proposal.inverse);
+    if let Some((answer, by)) = &proposal.answer {
+        page.fact("  Answer", &format!("{answer}, by {by}"));
+    }
+    page.line("  Would be sent:");
+    for line in proposal.write.lines() {
+        page.line(&format!("    {line}"));
     }
 }
 

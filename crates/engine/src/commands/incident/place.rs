@@ -67,7 +67,12 @@ fn of_journal(path: &Path) -> anyhow::Result<Vec<Recorded>> {
                 })
             });
             let actions = Value::Array(actions.collect());
-            Recorded::of(serde_json::to_value(incident)?, decision, &label, &actions)
+            let pending = history.pending.get(&incident.id);
+            let recorded = Recorded::of(serde_json::to_value(incident)?, decision, &label, &actions)?;
+            Ok(match pending {
+                Some(pending) => recorded.with_proposal(pending),
+                None => recorded,
+            })
         })
         .collect()
 }

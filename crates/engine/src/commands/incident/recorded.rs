@@ -4,6 +4,7 @@
 
 use anyhow::Context;
 use homeostat_core::Incident;
+use homeostat_remediate::{DIGEST_DIGITS_MIN, Inverse, PendingPlan};
 use serde_json::{Value, json};
 
 /// One incident with all that is known of it.
@@ -13,6 +14,8 @@ pub(super) struct Recorded {
     /// What somebody says it was.
     pub(super) label: Option<Labelled>,
     pub(super) actions: Vec<Done>,
+    /// The plan that waits for an answer, where a journal was read.
+    pub(super) proposal: Option<Proposal>,
     /// Every row of the journal about it; empty where only a server was asked.
     pub(super) rows: Vec<Value>,
     json: Value,
@@ -25,6 +28,8 @@ pub(super) struct Decided {
     pub(super) action: Option<String>,
     pub(super) policy: Option<String>,
     pub(super) reasons: Vec<Reason>,
+    /// Who approved it, where somebody had to.
+    pub(super) approved_by: Option<String>,
 }
 
 /// The label that counts, whichever version gave it.
@@ -33,6 +38,18 @@ pub(super) struct Labelled {
     pub(super) by: String,
     pub(super) note: String,
     pub(super) at: String,
+}
+
+/// A plan that waits for a person's answer, or has one that wasn't followed yet.
+pub(super) struct Proposal {
+    pub(super) digest: String,
+    pub(super) until: String,
+    /// How it is taken back, in a sentence.
+    pub(super) inverse: String,
+    /// What would be sent, laid out where it is JSON.
+    pub(super) write: String,
+    /// What was said, and by whom.
+    pub(super) answer: Option<(String, String)>,
 }
 
 /// One reason against acting.
@@ -61,9 +78,20 @@ impl Recorded {
             decision: decision.is_object().then(|| Decided::of(&decision)),
             label: label.is_object().then(|| Labelled::of(label)),
             actions: actions.iter().map(Done::of).collect(),
+            proposal: None,
             rows: Vec::new(),
             json,
         })
+    }
+
+    /// The same with the plan that waits for an answer.
+    pub(super) fn with_proposal(mut self, pending: &PendingPlan) -> Self {
+        let plan = pending.plan();
+        self.json["proposal"] = json!({
+            "digest": plan.digest(), "plan": plan, "write": pending.proposed.write, "answer": pending.answer,
+        });
+        self.proposal = Some(Proposal::of(pending));
+        self
     }
 
     /// Without the journal's rows.
@@ -91,6 +119,30 @@ impl Decided {
             action: text(&decision["action"]),
             policy: text(&decision["policy"]),
             reasons: reasons.into_iter().flatten().map(Reason::of).collect(),
+            approved_by: text(&decision["approved_by"]),
+        }
+    }
+}
+
+impl Proposal {
+    fn of(pending: &PendingPlan) -> Self {
+        let plan = pending.plan();
+        let digest = plan.digest();
+        let inverse = match &plan.inverse {
+            Inverse::Nothing => "there is nothing to take back".to_owned(),
+            Inverse::Irreversible => "it can't be taken back".to_owned(),
+            Inverse::Step(step) if plan.undo_if_failed => format!("if it doesn't help, by {}", step.action),
+            Inverse::Step(step) => format!("by {}, which the policy leaves to you", step.action),
+        };
+        let write = &pending.proposed.write;
+        let laid_out =
+            serde_json::from_str::<Value>(write).ok().and_then(|json| serde_json::to_string_pretty(&json).ok());
+        Self {
+            digest: digest.get(..DIGEST_DIGITS_MIN).unwrap_or(&digest).to_owned(),
+            until: plan.apply_before.to_string(),
+            inverse,
+            write: laid_out.unwrap_or_else(|| write.clone()),
+            answer: pending.answer.as_ref().map(|answer| (answer.answer.to_string(), answer.by.clone())),
         }
     }
 }

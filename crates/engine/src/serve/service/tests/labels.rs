@@ -20,7 +20,7 @@ impl Scene {
             note: "the backup".into(),
             at: self.true_now(),
         };
-        crate::labels::Inbox::new(&self.service.config.storage).put(&label).expect("written");
+        crate::inbox::Inbox::new(&self.service.config.storage).put(&label).expect("written");
     }
 
     /// A fault of so many minutes, and a pause after it.
@@ -41,7 +41,7 @@ impl Scene {
 
 /// Waiting labels in the storage directory.
 fn n_waiting(scene: &Scene) -> usize {
-    crate::labels::Inbox::new(&scene.service.config.storage).waiting().len()
+    crate::inbox::Inbox::<IncidentLabel>::new(&scene.service.config.storage).waiting().len()
 }
 
 /// A day on which a fault of ten minutes came at 12:05, was labelled like this, and was over.
@@ -120,7 +120,7 @@ async fn a_label_that_means_nothing_is_taken_away_and_changes_nothing() {
     let incident = IncidentId::of(&Subject::deployment("shop", "nobody"), scene.true_now());
     let (by, note, at) = ("anna".to_owned(), String::new(), scene.true_now());
     let unknown = IncidentLabel { incident, verdict: Some(Verdict::TruePositive), by, note, at };
-    crate::labels::Inbox::new(&storage).put(&unknown).expect("written");
+    crate::inbox::Inbox::new(&storage).put(&unknown).expect("written");
     scene.minutes(1).await;
     assert_eq!(n_waiting(&scene), 0);
     let journal = Arc::clone(scene.service.cycle.driver().journal());
