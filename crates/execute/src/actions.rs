@@ -3,12 +3,11 @@
 #[cfg(test)]
 mod fake;
 mod restart;
+mod scale;
 mod undo;
+mod update_strategy;
 
 use homeostat_remediate::{Action, Actions};
-
-#[cfg(test)]
-pub(crate) use self::restart::Restart;
 
 use crate::effect::Effect;
 
@@ -16,6 +15,7 @@ use crate::effect::Effect;
 pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &restart::Restart,
     &undo::Undo,
+    &scale::Scale,
     #[cfg(test)]
     &fake::Fake,
 ];

@@ -25,6 +25,9 @@ fn seen() -> Inspected {
     Inspected {
         generation: Some(1),
         revision: Some("2".into()),
+        manifest: json!({ "metadata": {}, "spec": { "replicas": 3, "template": { "spec": { "containers": [
+            { "name": "cart", "resources": { "requests": { "memory": "256Mi" }, "limits": { "memory": "512Mi" } } }] } } } }),
+        quotas: Known::Is(vec![]),
         revision_previous: Known::Is(PreviousRevision { revision: "1".into(), change: Some(change) }),
         replicas_wanted: 3,
         replicas_available: 3,
@@ -32,11 +35,26 @@ fn seen() -> Inspected {
     }
 }
 
+/// What the action's own example of a policy says.
+fn args(action: &dyn Action) -> Args {
+    let policies = load_policies(&policy_text(action, IncidentType::Latency), "p", &actions());
+    policies.unwrap()[0].action.clone().unwrap().args
+}
+
+fn policy_text(action: &dyn Action, incident_type: IncidentType) -> String {
+    let name = &action.spec().name;
+    let with = if action.example().is_empty() { String::new() } else { format!("with: {}, ", action.example()) };
+    format!(
+        "remediation_policy: {{incident_type: {incident_type}, auto_execute: true, confidence_threshold: 0.9, \
+         action: {name}, {with}rollback_if_failed: true, scope: {{namespaces: [shop]}}}}"
+    )
+}
+
 fn plan(action: &dyn Action) -> Plan {
     let subject = Subject::deployment("shop", "cart");
     let incident = homeostat_core::IncidentId::of(&subject, at(0));
     let minute = std::time::Duration::from_secs(60);
-    let (step, inverse) = action.step(&Ask { args: &Args::default(), now: at(0) }, &seen()).unwrap();
+    let (step, inverse) = action.step(&Ask { args: &args(action), now: at(0) }, &seen()).unwrap();
     Plan {
         id: PlanId::of(&incident, 1),
         correlation: homeostat_core::CorrelationId::of(&subject, at(0)),
@@ -98,7 +116,7 @@ fn a_plan_of_every_action_survives_the_journal_and_says_how_it_is_taken_back() {
         let read: Plan = serde_json::from_str(&json).unwrap();
         assert_eq!(read, plan, "{json}");
         assert_eq!(read.digest(), plan.digest());
-        if let Inverse::Step(step) = &plan.inverse {
+        if let Some(step) = plan.inverse.step() {
             assert!(actions().get(&step.action).is_some(), "{}: the inverse is no action", action.spec().name);
             assert_ne!(step, &plan.step, "{}: taking it back would do it again", action.spec().name);
         }
@@ -116,7 +134,7 @@ fn what_is_sent_depends_on_the_plan_alone_and_carries_its_marker() {
         let mut other = plan.clone();
         other.target.uid = "another".into();
         assert_ne!(action.payload(&other, &other.step).unwrap(), payload, "{}", plan.step.action);
-        if let Inverse::Step(step) = &plan.inverse {
+        if let Some(step) = plan.inverse.step() {
             assert_ne!(action.payload(&plan, step).unwrap(), payload, "{}", plan.step.action);
         }
     }
@@ -136,11 +154,7 @@ fn a_step_that_was_made_for_another_action_is_refused_not_guessed() {
 fn every_action_can_be_named_by_a_policy_and_its_warnings_are_sentences() {
     for action in actions().iter() {
         for incident_type in IncidentType::ALL {
-            let text = format!(
-                "remediation_policy: {{incident_type: {incident_type}, auto_execute: true, confidence_threshold: 0.9, \
-                 action: {}, rollback_if_failed: true, scope: {{namespaces: [shop]}}}}",
-                action.spec().name
-            );
+            let text = policy_text(action, *incident_type);
             let policies =
                 load_policies(&text, "p", &actions()).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
             assert_eq!(policies[0].action.as_ref().map(|action| &action.name), Some(&action.spec().name));
