@@ -69,6 +69,20 @@ pub enum ClusterWrite {
         /// Whether the object is as the step leaves it.
         holds: fn(&Value, &Step) -> bool,
     },
+    /// By evicting the pod that the step names, which its disruption budget may forbid (I20).
+    Evict,
+    /// By deleting the pod that the step names.
+    Delete,
+    /// By one merge patch of the node that the step names, and then by evicting its pods, some in each cycle.
+    Drain {
+        /// Whether the node is as the step leaves it.
+        holds: fn(&Value, &Step) -> bool,
+    },
+    /// By taking its labels from the pod that the step names, once a NetworkPolicy is there that lets nothing through to what is so marked.
+    Quarantine {
+        /// Whether the pod is as the step leaves it.
+        holds: fn(&Value, &Step) -> bool,
+    },
 }
 
 /// Without a cluster client there is nothing to act on.

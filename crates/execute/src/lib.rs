@@ -14,10 +14,13 @@ mod executor;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
+mod node_pods;
 mod patch;
 mod places;
 mod quantity;
+mod quarantine;
 mod registry;
+mod removal;
 mod sight;
 mod stop_switch;
 mod witness;

@@ -15,4 +15,6 @@ pub enum Sight {
     Object(ObjectKind, String),
     /// All nodes.
     Nodes,
+    /// All pods on the nodes on which pods of the workload fail; with [`Sight::Pods`].
+    PodsOfNodes,
 }

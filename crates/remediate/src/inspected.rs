@@ -66,6 +66,8 @@ pub struct SeenObject {
     pub object: ObjectRef,
     /// As the cluster sent it.
     pub manifest: Value,
+    /// Somebody keeps it as it is.
+    pub owner: Option<Owner>,
 }
 
 /// Why something is unknown that no action asked for.
@@ -99,6 +101,12 @@ impl Inspected {
             quotas: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
             others: Vec::new(),
         }
+    }
+
+    /// The object that a step names, as it was seen.
+    pub fn object(&self, named: &ObjectRef) -> Option<&SeenObject> {
+        let lever = self.autoscaler.value().and_then(|autoscaler| autoscaler.lever.value());
+        self.others.iter().chain(lever).find(|seen| seen.object.uid == named.uid)
     }
 
     /// What is known of this fact.

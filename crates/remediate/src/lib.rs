@@ -26,6 +26,7 @@ mod plan;
 mod policy;
 mod progress;
 mod quota;
+mod read_json;
 mod same_cluster;
 mod seen_pod;
 mod stage;
@@ -67,6 +68,7 @@ pub use policy::{
 };
 pub use progress::Progress;
 pub use quota::QuotaLimit;
+pub use read_json::read_json;
 pub use same_cluster::SameCluster;
 pub use seen_pod::{Failing, SeenPod, worst_failing};
 pub use stage::{IllegalEvent, JournalEvent, Stage};

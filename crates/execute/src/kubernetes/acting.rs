@@ -6,7 +6,8 @@ use homeostat_journal::Journaled;
 use homeostat_remediate::{Args, InspectError, Inspected, Plan, Progress, Step};
 
 use super::api::ApiServer;
-use super::{inspect, patching};
+use super::removal::How;
+use super::{drain, inspect, patching, quarantine, removal};
 use crate::effect::{ClusterAction, ClusterWrite, Effect};
 use crate::executor::{Applied, ApplyError, WriteOutcome};
 use crate::places::Places;
@@ -30,28 +31,58 @@ impl<A: ClusterAction> Effect for A {
     async fn outcome_of_write(&self, at: &Places, plan: &Plan) -> Result<WriteOutcome, InspectError> {
         let api = &at.cluster()?.api;
         match self.write() {
-            ClusterWrite::Patch { .. } => patching::outcome_of_write(api, plan).await,
+            ClusterWrite::Patch { .. } | ClusterWrite::Drain { .. } | ClusterWrite::Quarantine { .. } => {
+                patching::outcome_of_write(api, plan).await
+            }
+            ClusterWrite::Evict | ClusterWrite::Delete => removal::outcome_of_write(api, plan).await,
         }
     }
 
     async fn dry_run(&self, at: &Places, plan: &Plan) -> Result<(), ApplyError> {
         let api = api(at)?;
         match self.write() {
-            ClusterWrite::Patch { holds } => patching::dry_run(self, holds, api, plan).await,
+            ClusterWrite::Patch { holds } | ClusterWrite::Drain { holds } | ClusterWrite::Quarantine { holds } => {
+                patching::dry_run(self, holds, api, plan).await
+            }
+            ClusterWrite::Evict => removal::dry_run(api, plan, How::Evict).await,
+            ClusterWrite::Delete => removal::dry_run(api, plan, How::Delete).await,
         }
     }
 
     async fn apply(&self, at: &Places, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
         let (api, plan) = (api(at)?, plan.plan());
         match self.write() {
-            ClusterWrite::Patch { holds } => patching::apply(self, holds, api, plan, resource_version).await,
+            ClusterWrite::Patch { holds } | ClusterWrite::Drain { holds } => {
+                patching::apply(self, holds, api, plan, resource_version).await
+            }
+            ClusterWrite::Quarantine { holds } => {
+                quarantine::network_policy(api, plan).await?;
+                patching::apply(self, holds, api, plan, resource_version).await
+            }
+            ClusterWrite::Evict => removal::apply(api, plan, How::Evict, resource_version).await,
+            ClusterWrite::Delete => removal::apply(api, plan, How::Delete, resource_version).await,
+        }
+    }
+
+    async fn go_on(&self, at: &Places, plan: &Journaled) -> Result<(), ApplyError> {
+        match self.write() {
+            ClusterWrite::Drain { holds } => drain::go_on(api(at)?, holds, plan.plan()).await,
+            ClusterWrite::Patch { .. }
+            | ClusterWrite::Evict
+            | ClusterWrite::Delete
+            | ClusterWrite::Quarantine { .. } => Ok(()),
         }
     }
 
     async fn undo(&self, at: &Places, plan: &Journaled, inverse: &Step) -> Result<Applied, ApplyError> {
         let (api, plan) = (api(at)?, plan.plan());
         match self.write() {
-            ClusterWrite::Patch { holds } => patching::undo(self, holds, api, plan, inverse).await,
+            ClusterWrite::Patch { holds } | ClusterWrite::Drain { holds } | ClusterWrite::Quarantine { holds } => {
+                patching::undo(self, holds, api, plan, inverse).await
+            }
+            ClusterWrite::Evict | ClusterWrite::Delete => {
+                Err(ApplyError::Rejected { why: "a pod that is gone can't be put back".to_owned() })
+            }
         }
     }
 
@@ -59,6 +90,15 @@ impl<A: ClusterAction> Effect for A {
         let api = &at.cluster()?.api;
         match self.write() {
             ClusterWrite::Patch { holds } => patching::progress(self, holds, api, plan).await,
+            ClusterWrite::Evict | ClusterWrite::Delete => removal::progress(api, plan).await,
+            ClusterWrite::Drain { holds } => match patching::progress(self, holds, api, plan).await? {
+                Progress::Complete { wanted } => drain::progress(api, plan, wanted).await,
+                progress => Ok(progress),
+            },
+            ClusterWrite::Quarantine { holds } => match patching::progress(self, holds, api, plan).await? {
+                Progress::Complete { wanted } => quarantine::progress(api, plan, wanted).await,
+                progress => Ok(progress),
+            },
         }
     }
 }

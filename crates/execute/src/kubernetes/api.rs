@@ -139,16 +139,34 @@ impl ApiServer {
         self.send(request, patch, None).await
     }
 
-    /// Creates or acts on what the path names with exactly this body, once, under this id in the API server's audit log.
-    pub(super) async fn create(&self, collection: &str, body: &str, audit_id: &str) -> Result<Value, CallError> {
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let request = Request::new(collection).create(&params, Vec::new());
-        self.send(request, body, Some(audit_id)).await
+    /// Creates, or acts on, what the path names with exactly this body, once, under this id in the API server's audit log. `dry_run` is for
+    /// that log; an eviction says it in its body, too.
+    pub(super) async fn create(
+        &self,
+        path: &str,
+        body: &str,
+        audit_id: &str,
+        dry_run: bool,
+    ) -> Result<Value, CallError> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run };
+        self.send(Request::new(path).create(&params, Vec::new()), body, Some(audit_id)).await
     }
 
-    /// Deletes one object with exactly these options, once, under this id in the API server's audit log.
-    pub(super) async fn delete(&self, place: &Place<'_>, options: &str, audit_id: &str) -> Result<Value, CallError> {
-        let request = Request::new(place.collection()).delete(place.name, &DeleteParams::default());
+    /// Deletes one object with exactly these options, once, under this id in the API server's audit log. `dry_run` is for that log; the
+    /// options say it, too, and only they count.
+    pub(super) async fn delete(
+        &self,
+        place: &Place<'_>,
+        options: &str,
+        audit_id: &str,
+        dry_run: bool,
+    ) -> Result<Value, CallError> {
+        let mut request = Request::new(place.collection()).delete(place.name, &DeleteParams::default());
+        if let (Ok(request), true) = (&mut request, dry_run)
+            && let Ok(uri) = format!("{}&dryRun=All", request.uri()).parse()
+        {
+            *request.uri_mut() = uri;
+        }
         self.send(request, options, Some(audit_id)).await
     }
 

@@ -89,7 +89,7 @@ fn named(write: &Write<'_>) -> String {
 }
 
 /// What the API server says when a webhook that must be asked can't be: admission comes before storing, so nothing was.
-fn is_webhook_down(message: &str) -> bool {
+pub(super) fn is_webhook_down(message: &str) -> bool {
     message.contains("failed calling webhook")
 }
 

@@ -1,8 +1,10 @@
 //! What an action asked to see beside its workload: quotas, objects that it names, nodes.
 
+use std::collections::BTreeSet;
+
 use homeostat_core::Subject;
-use homeostat_remediate::{InspectError, Known, ObjectKind, ObjectRef, QuotaLimit, SeenObject};
-use k8s_openapi::api::core::v1::{Node, ResourceQuota};
+use homeostat_remediate::{InspectError, Known, ObjectKind, ObjectRef, QuotaLimit, SeenObject, SeenPod};
+use k8s_openapi::api::core::v1::{Node, Pod, ResourceQuota};
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject};
@@ -10,9 +12,12 @@ use serde_json::Value;
 
 use super::api::{ApiServer, CallError, Place};
 use super::inspect_error::{inspect_error, visible};
-use super::object;
+use super::{object, owner};
 use crate::quantity;
 use crate::sight::Sight;
+
+/// Nodes whose pods are looked at.
+const NODES_MAX: usize = 3;
 
 /// What the namespace's quotas limit. Those for some pods only (scopes) aren't counted: whose they are the admission knows.
 pub(super) async fn quotas(
@@ -64,7 +69,7 @@ pub(super) async fn objects(
                 }
             }
             Sight::Nodes => seen.extend(nodes(api, subject).await?),
-            Sight::Pods | Sight::Quotas | Sight::ScaledObject => {}
+            Sight::Pods | Sight::Quotas | Sight::ScaledObject | Sight::PodsOfNodes => {}
         }
     }
     Ok(seen)
@@ -111,5 +116,42 @@ async fn nodes(api: &ApiServer, subject: &Subject) -> Result<Vec<SeenObject>, In
 
 fn seen_object(kind: ObjectKind, manifest: Value) -> Option<SeenObject> {
     let object = ObjectRef::of(kind, &manifest)?;
-    Some(SeenObject { object, manifest })
+    let owner = match kind {
+        // A pod's controller is the workload, and nobody keeps a node in git.
+        ObjectKind::Pod | ObjectKind::Node => None,
+        ObjectKind::Deployment
+        | ObjectKind::StatefulSet
+        | ObjectKind::DaemonSet
+        | ObjectKind::HorizontalPodAutoscaler
+        | ObjectKind::ScaledObject
+        | ObjectKind::ConfigMap
+        | ObjectKind::HttpRoute
+        | ObjectKind::VirtualService => owner::owner(&object::metadata(&manifest)),
+    };
+    Some(SeenObject { object, manifest, owner })
+}
+
+/// The pods on those nodes on which pods of the workload fail: few, so that a workload that fails everywhere asks for no whole cluster.
+pub(super) async fn pods_of_nodes(
+    api: &ApiServer,
+    subject: &Subject,
+    pods: &Known<Vec<SeenPod>>,
+) -> Result<Vec<SeenObject>, InspectError> {
+    let failing = pods.value().into_iter().flatten().filter(|pod| pod.failing.is_some());
+    let nodes: BTreeSet<&str> = failing.filter_map(|pod| pod.node.as_deref()).filter(|node| object::is_name(node)).collect();
+    let mut seen = Vec::new();
+    for node in nodes.into_iter().take(NODES_MAX) {
+        let pods = pods_on(api, node).await;
+        let pods = pods.map_err(|error| inspect_error(error, subject, "list", "pods"))?;
+        seen.extend(pods.into_iter().filter_map(|manifest| seen_object(ObjectKind::Pod, manifest)));
+    }
+    Ok(seen)
+}
+
+/// All pods on a node, of all namespaces.
+pub(super) async fn pods_on(api: &ApiServer, node: &str) -> Result<Vec<Value>, CallError> {
+    let resource = ApiResource::erase::<Pod>(&());
+    let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    let pods = api.list(|client| Api::<DynamicObject>::all_with(client, &resource), on_node).await?;
+    Ok(pods.into_iter().filter_map(|pod| serde_json::to_value(pod).ok()).collect())
 }

@@ -69,7 +69,7 @@ pub(super) async fn inspect(
         });
     };
     // At once: on a slow API server one after the other would take three times as long.
-    let (revisions, autoscaler, budgets, quotas, others) = tokio::try_join!(
+    let (revisions, autoscaler, budgets, quotas, mut others) = tokio::try_join!(
         kept_revisions(api, subject, &workload),
         autoscaler(api, subject, sights.contains(&Sight::ScaledObject)),
         budgets(api, subject),
@@ -78,6 +78,9 @@ pub(super) async fn inspect(
     )?;
     // Whose pods are whose is known by the revisions.
     let pods = pods::pods(api, subject, &workload, &revisions, sights.contains(&Sight::Pods)).await?;
+    if sights.contains(&Sight::PodsOfNodes) {
+        others.extend(beside::pods_of_nodes(api, subject, &pods).await?);
+    }
     Ok(Inspected {
         uid,
         resource_version,

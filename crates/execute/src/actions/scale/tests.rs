@@ -28,7 +28,7 @@ fn seen(replicas: u32) -> Inspected {
 fn autoscaled(replicas: u32, kind: ObjectKind, annotations: Value) -> Inspected {
     let manifest = json!({ "metadata": { "name": "cart", "uid": "h", "resourceVersion": "5", "annotations": annotations },
         "spec": { "minReplicas": 2 } });
-    let lever = SeenObject { object: ObjectRef::of(kind, &manifest).unwrap(), manifest };
+    let lever = SeenObject { object: ObjectRef::of(kind, &manifest).unwrap(), manifest, owner: None };
     let (replicas_min, replicas_max) = (2, 8);
     let autoscaler = Autoscaler { name: "cart".into(), replicas_min, replicas_max, lever: Known::Is(lever) };
     Inspected { autoscaler: Known::Is(autoscaler), ..seen(replicas) }
