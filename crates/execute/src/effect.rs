@@ -78,7 +78,8 @@ pub enum ClusterWrite {
         /// Whether the node is as the step leaves it.
         holds: fn(&Value, &Step) -> bool,
     },
-    /// By taking its labels from the pod that the step names, once a NetworkPolicy is there that lets nothing through to what is so marked.
+    /// By taking its labels from the pod that the step names, and then making sure that a NetworkPolicy lets nothing through to what is so
+    /// marked.
     Quarantine {
         /// Whether the pod is as the step leaves it.
         holds: fn(&Value, &Step) -> bool,

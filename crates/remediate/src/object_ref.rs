@@ -30,6 +30,8 @@ pub enum ObjectKind {
     Pod,
     /// Node.
     Node,
+    /// NetworkPolicy.
+    NetworkPolicy,
     /// Gateway API's `gateway.networking.k8s.io/v1` HTTPRoute.
     #[serde(rename = "HTTPRoute")]
     HttpRoute,
@@ -59,6 +61,7 @@ impl ObjectKind {
             Self::ConfigMap => "ConfigMap",
             Self::Pod => "Pod",
             Self::Node => "Node",
+            Self::NetworkPolicy => "NetworkPolicy",
             Self::HttpRoute => "HTTPRoute",
             Self::VirtualService => "VirtualService",
         }
@@ -75,6 +78,7 @@ impl ObjectKind {
             Self::ConfigMap => ("", "v1", "configmaps"),
             Self::Pod => ("", "v1", "pods"),
             Self::Node => ("", "v1", "nodes"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "networkpolicies"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "httproutes"),
             Self::VirtualService => ("networking.istio.io", "v1", "virtualservices"),
         }
@@ -91,6 +95,7 @@ impl ObjectKind {
             | Self::ScaledObject
             | Self::ConfigMap
             | Self::Pod
+            | Self::NetworkPolicy
             | Self::HttpRoute
             | Self::VirtualService => true,
         }

@@ -77,8 +77,7 @@ async fn a_quarantined_pod_is_out_of_its_service_and_stays_for_people_to_look_at
         .await?;
     wait::until_true("the Service has its endpoints", SOON, || async { Ok(endpoints(&stage).await?.len() == 3) }).await?;
     let failing = crash_loop(&stage).await?;
-    // The NetworkPolicy, and the pod.
-    let done = stage.walk_of(2).await?;
+    let done = stage.walk().await?;
     let pod = stage.get("v1", "Pod", &failing).await?;
     ensure!(pod["metadata"]["labels"] == json!({ "homeostat.io/quarantine": done.plan().id.as_str() }), "{pod:#}");
     ensure!(pod["metadata"]["annotations"][ACTION_ID] == done.plan().id.as_str(), "{pod:#}");

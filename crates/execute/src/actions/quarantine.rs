@@ -29,6 +29,7 @@ static SPEC: ActionSpec = ActionSpec {
         Right { verb: "get", resource: "pods", group: "" },
         Right { verb: "list", resource: "pods", group: "" },
         Right { verb: "patch", resource: "pods", group: "" },
+        Right { verb: "get", resource: "networkpolicies", group: "networking.k8s.io" },
         Right { verb: "create", resource: "networkpolicies", group: "networking.k8s.io" },
         Right { verb: "list", resource: "endpointslices", group: "discovery.k8s.io" },
     ],

@@ -190,6 +190,7 @@ fn field(kind: ObjectKind) -> &'static str {
         | ObjectKind::ConfigMap
         | ObjectKind::Pod
         | ObjectKind::Node
+        | ObjectKind::NetworkPolicy
         | ObjectKind::HttpRoute
         | ObjectKind::VirtualService => "replicas",
     }

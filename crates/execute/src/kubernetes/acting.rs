@@ -52,11 +52,7 @@ impl<A: ClusterAction> Effect for A {
     async fn apply(&self, at: &Places, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError> {
         let (api, plan) = (api(at)?, plan.plan());
         match self.write() {
-            ClusterWrite::Patch { holds } | ClusterWrite::Drain { holds } => {
-                patching::apply(self, holds, api, plan, resource_version).await
-            }
-            ClusterWrite::Quarantine { holds } => {
-                quarantine::network_policy(api, plan).await?;
+            ClusterWrite::Patch { holds } | ClusterWrite::Drain { holds } | ClusterWrite::Quarantine { holds } => {
                 patching::apply(self, holds, api, plan, resource_version).await
             }
             ClusterWrite::Evict => removal::apply(api, plan, How::Evict, resource_version).await,
@@ -67,10 +63,8 @@ impl<A: ClusterAction> Effect for A {
     async fn go_on(&self, at: &Places, plan: &Journaled) -> Result<(), ApplyError> {
         match self.write() {
             ClusterWrite::Drain { holds } => drain::go_on(api(at)?, holds, plan.plan()).await,
-            ClusterWrite::Patch { .. }
-            | ClusterWrite::Evict
-            | ClusterWrite::Delete
-            | ClusterWrite::Quarantine { .. } => Ok(()),
+            ClusterWrite::Quarantine { .. } => quarantine::go_on(api(at)?, plan.plan()).await,
+            ClusterWrite::Patch { .. } | ClusterWrite::Evict | ClusterWrite::Delete => Ok(()),
         }
     }
 

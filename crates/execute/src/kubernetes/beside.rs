@@ -125,6 +125,7 @@ fn seen_object(kind: ObjectKind, manifest: Value) -> Option<SeenObject> {
         | ObjectKind::HorizontalPodAutoscaler
         | ObjectKind::ScaledObject
         | ObjectKind::ConfigMap
+        | ObjectKind::NetworkPolicy
         | ObjectKind::HttpRoute
         | ObjectKind::VirtualService => owner::owner(&object::metadata(&manifest)),
     };

@@ -1,25 +1,29 @@
 //! What a quarantine does beside taking the pod's labels away: the NetworkPolicy that lets nothing through, and looking whether any endpoint
 //! still leads to the pod.
 
-use homeostat_remediate::{InspectError, Plan, Progress};
+use homeostat_core::Subject;
+use homeostat_remediate::{InspectError, ObjectKind, Plan, Progress};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 
-use super::api::{ApiServer, CallError};
+use super::api::{ApiServer, CallError, Place};
+use super::inspect;
 use super::inspect_error::inspect_error;
 use super::patching::unsendable;
 use crate::executor::ApplyError;
 use crate::patch;
 use crate::quarantine::{LABEL, POLICY_NAME};
 
-/// Makes sure that the namespace has the NetworkPolicy of quarantined pods. It selects nothing until a pod is marked, so making it before is
-/// no effect; and there is one for all, so that making it again is none either.
-pub(super) async fn network_policy(api: &ApiServer, plan: &Plan) -> Result<(), ApplyError> {
-    let namespace = &plan.target.subject.namespace;
-    super::inspect::check_subject(&plan.target.subject)
-        .map_err(|error| ApplyError::Rejected { why: error.to_string() })?;
+const POLICIES: &str = "networkpolicies.networking.k8s.io";
+
+/// Makes sure that the namespace has the NetworkPolicy of quarantined pods: one for all, so that making it again is nothing new.
+pub(super) async fn go_on(api: &ApiServer, plan: &Plan) -> Result<(), ApplyError> {
+    let not_now = |why: String| ApplyError::NotNow { why };
+    if has_policy(api, &plan.target.subject).await.map_err(|error| not_now(error.to_string()))? {
+        return Ok(());
+    }
     let policy = json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -29,20 +33,16 @@ pub(super) async fn network_policy(api: &ApiServer, plan: &Plan) -> Result<(), A
             "policyTypes": ["Ingress", "Egress"],
         },
     });
-    let path = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies");
+    let path = policy_place(&plan.target.subject).collection();
     match api.create(&path, &policy.to_string(), &format!("{}-policy", plan.id), false).await {
         Ok(_) | Err(CallError::Answered { code: 409, .. }) => Ok(()),
-        Err(error @ CallError::Answered { code: 400..=403 | 422, .. }) => Err(ApplyError::Rejected {
-            why: format!("the NetworkPolicy {POLICY_NAME} can't be made: {error}"),
-        }),
-        // Nothing of the action has been written yet: it is tried again.
         Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
-            Err(ApplyError::NotNow { why: format!("the NetworkPolicy {POLICY_NAME} can't be made: {error}") })
+            Err(not_now(format!("the NetworkPolicy {POLICY_NAME} can't be made: {error}")))
         }
     }
 }
 
-/// Complete once no endpoint leads to the pod.
+/// Complete once nothing leads to the pod: no endpoint, and through the NetworkPolicy no traffic.
 pub(super) async fn progress(api: &ApiServer, plan: &Plan, wanted: u32) -> Result<Progress, InspectError> {
     let subject = &plan.target.subject;
     let pod = patch::written_by(plan, &plan.step).map_err(unsendable);
@@ -55,8 +55,23 @@ pub(super) async fn progress(api: &ApiServer, plan: &Plan, wanted: u32) -> Resul
         let target = endpoint.target_ref.as_ref();
         target.is_some_and(|target| target.uid.as_deref() == Some(pod.uid.as_str()))
     });
-    if leads_there {
+    if leads_there || !has_policy(api, subject).await? {
         return Ok(Progress::Rolling { updated_available: wanted.saturating_sub(1), wanted });
     }
     Ok(Progress::Complete { wanted })
+}
+
+async fn has_policy(api: &ApiServer, subject: &Subject) -> Result<bool, InspectError> {
+    inspect::check_subject(subject)?;
+    match api.object(&policy_place(subject)).await {
+        Ok(_) => Ok(true),
+        Err(CallError::Answered { code: 404, .. }) => Ok(false),
+        Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
+            Err(inspect_error(error, subject, "get", POLICIES))
+        }
+    }
+}
+
+fn policy_place(subject: &Subject) -> Place<'_> {
+    Place { kind: ObjectKind::NetworkPolicy, namespace: &subject.namespace, name: POLICY_NAME }
 }
