@@ -114,7 +114,7 @@ pub struct Right {
 
 impl Right {
     /// Whether it is of use to somebody who acts on this kind of workload.
-    fn concerns(&self, kind: WorkloadKind) -> bool {
+    pub fn concerns(&self, kind: WorkloadKind) -> bool {
         let kinds: &[WorkloadKind] = match self.resource {
             "deployments" | "replicasets" => &[WorkloadKind::Deployment],
             "statefulsets" => &[WorkloadKind::StatefulSet],
