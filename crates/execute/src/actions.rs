@@ -16,6 +16,7 @@ mod raise_memory_limit;
 mod restart;
 mod resume_rollout;
 mod scale;
+mod traffic_weight;
 mod uncordon;
 mod undo;
 mod unschedulable;
@@ -41,6 +42,7 @@ pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &uncordon::Uncordon,
     &drain::Drain,
     &quarantine::Quarantine,
+    &traffic_weight::TrafficWeight,
     #[cfg(test)]
     &fake::Fake,
 ];

@@ -1,6 +1,8 @@
 //! Which pods of a node a drain takes away, and which it leaves. Pure, on pods as the API server sends them.
 
-use serde_json::Value;
+#[cfg(feature = "kubernetes")]
+use homeostat_remediate::Step;
+use serde_json::{Value, json};
 
 /// The annotation of a pod that the kubelet runs from a file of its own: the API server can't take it away.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -31,10 +33,21 @@ pub(crate) fn on_drain(pod: &Value) -> OnDrain {
     }
 }
 
+/// A pod as a plan names it.
+pub(crate) fn named_pod(pod: &Value) -> Value {
+    let metadata = &pod["metadata"];
+    json!({ "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"] })
+}
+
+/// Whether the plan names this pod.
+#[cfg(feature = "kubernetes")]
+pub(crate) fn is_planned(step: &Step, pod: &Value) -> bool {
+    let planned = step.args.get("pods").and_then(Value::as_array).into_iter().flatten();
+    pod["metadata"]["uid"].is_string() && planned.into_iter().any(|planned| *planned == named_pod(pod))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -7,3 +7,4 @@ mod pods;
 mod rollouts;
 mod scaling;
 mod stage;
+mod traffic;

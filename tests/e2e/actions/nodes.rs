@@ -41,7 +41,7 @@ async fn the_node_on_which_pods_fail_is_cordoned_given_back_and_drained() -> Res
 }
 
 async fn drained(plane: &'static ControlPlane) -> Result<()> {
-    let stage = Stage::set_on(plane, "drain", DEPLOYMENT, "drain", "{max_pods: 50}").await?;
+    let stage = Stage::set_on(plane, "drain", DEPLOYMENT, "drain", "{max_pods: 50, namespaces: [cordon, uncordon]}").await?;
     let namespace = stage.subject.namespace.clone();
     // A DaemonSet, whose pods stay, and a workload on every node whose budget lets none go for now.
     for (kind, name) in [(WorkloadKind::DaemonSet, "agent"), (DEPLOYMENT, "guarded")] {

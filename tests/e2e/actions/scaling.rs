@@ -2,11 +2,12 @@
 
 use anyhow::{Result, ensure};
 use homeostat_core::WorkloadKind;
+use homeostat_execute::Executor;
 use homeostat_remediate::{Inverse, ObjectKind, ObjectRef};
-use homeostat_tests::{need_parts, wait};
+use homeostat_tests::{manifest, need_parts, wait};
 use serde_json::json;
 
-use crate::stage::{ACTION_ID, SOON, Stage};
+use crate::stage::{ACTION_ID, SOON, Stage, definition, journal};
 
 #[tokio::test]
 async fn a_workload_is_scaled_once_and_back() -> Result<()> {
@@ -69,5 +70,39 @@ async fn what_an_autoscaler_owns_is_scaled_through_its_minimum_and_given_back() 
     ensure!(autoscaler["metadata"]["annotations"]["homeostat.io/restore-min-replicas"].is_null(), "{autoscaler:#}");
     let changes = stage.changes().await?;
     ensure!(changes == ["patch horizontalpodautoscalers cart"; 2], "the workload itself isn't written: {changes:?}");
+    Ok(())
+}
+
+/// KEDA writes its own minimum over the autoscaler's, so that is what counts. There is no KEDA here: what is judged is what is written.
+#[tokio::test]
+async fn where_keda_keeps_the_autoscaler_its_scaled_object_is_written() -> Result<()> {
+    let parts = need_parts!("where_keda_keeps_the_autoscaler_its_scaled_object_is_written");
+    let stage = Stage::set(&parts, "scale-keda", WorkloadKind::Deployment, "scale", "{by: 2, max: 10}").await?;
+    manifest::apply_one(&stage.client, definition("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")).await?;
+    stage
+        .apply_manifest(json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": { "name": "cart" },
+            "spec": { "scaleTargetRef": { "name": "cart" }, "minReplicaCount": 1, "maxReplicaCount": 8 } }))
+        .await?;
+    let scaled_object = stage.get("keda.sh/v1alpha1", "ScaledObject", "cart").await?;
+    let owner = json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart", "controller": true,
+        "uid": scaled_object["metadata"]["uid"] });
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "cart" });
+    stage
+        .apply_manifest(json!({ "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": { "name": "keda-hpa-cart", "ownerReferences": [owner] },
+            "spec": { "scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 8 } }))
+        .await?;
+    let plan = stage.plan().await?;
+    stage.executor.dry_run(&plan).await?;
+    let journaled = journal(&plan)?;
+    stage.apply(&journaled).await?;
+    stage.apply(&journaled).await?;
+    let minimum = async || -> Result<serde_json::Value> {
+        Ok(stage.get("keda.sh/v1alpha1", "ScaledObject", "cart").await?["spec"]["minReplicaCount"].clone())
+    };
+    ensure!(minimum().await? == 5);
+    stage.undo(&journaled).await?;
+    ensure!(minimum().await? == 1);
+    ensure!(stage.changes().await? == ["patch scaledobjects cart"; 2], "neither the autoscaler nor the workload is written");
     Ok(())
 }

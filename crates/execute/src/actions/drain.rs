@@ -1,16 +1,16 @@
 //! `drain`: cordons the node on which the workload's pods fail and has all its pods replaced elsewhere, as far as their disruption budgets
-//! allow. Evictions only; pods of DaemonSets and mirror pods stay.
+//! allow. Evictions only, of pods in the workload's namespace and those that the policy names; pods of DaemonSets and mirror pods stay.
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, Objection, ObjectKind, PayloadError, Plan,
     Policy, Reader, Recovery, Repeat, Right, Step,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{node_choice, unschedulable};
 use crate::effect::{ClusterAction, ClusterWrite};
-use crate::node_pods::{OnDrain, on_drain};
+use crate::node_pods::{OnDrain, named_pod, on_drain};
 use crate::sight::Sight;
 
 const NAME: ActionName = ActionName::new("drain");
@@ -45,19 +45,20 @@ impl Action for Drain {
 
     fn args(&self, with: &mut Reader<'_>) -> Args {
         let max_pods = with.count("max_pods", 1..=MAX_PODS_MAX).unwrap_or(MAX_PODS_DEFAULT);
-        node_choice::read(with).with("max_pods", max_pods)
+        let namespaces = with.texts("namespaces").unwrap_or_default();
+        node_choice::read(with).with("max_pods", max_pods).with("namespaces", namespaces)
     }
 
     fn step(&self, ask: &Ask<'_>, seen: &Inspected) -> Result<(Step, Inverse), Objection> {
         let node = node_choice::choose(ask, seen)?;
         let pods = seen.others.iter().filter(|other| other.object.kind == ObjectKind::Pod).map(|pod| &pod.manifest);
         let pods: Vec<&Value> = pods.filter(|pod| pod["spec"]["nodeName"] == node.object.name.as_str()).collect();
-        let named = |wanted: OnDrain| pods.iter().copied().filter(move |pod| on_drain(pod) == wanted).map(name);
-        if let Some(pod) = named(OnDrain::Lost).next() {
+        let of = |wanted: OnDrain| pods.iter().copied().filter(move |pod| on_drain(pod) == wanted);
+        if let Some(pod) = of(OnDrain::Lost).map(name).next() {
             let text = format!("the pod {pod} on the node {} has no controller: nobody would replace it", node.object.name);
             return Err(Objection::escalate("unmanaged-pod", text).with("pod", pod));
         }
-        let evicted: Vec<String> = named(OnDrain::Evicted).collect();
+        let evicted: Vec<&Value> = of(OnDrain::Evicted).collect();
         let max = ask.args.count("max_pods").unwrap_or(MAX_PODS_DEFAULT);
         if !u32::try_from(evicted.len()).is_ok_and(|n_pods| n_pods <= max) {
             let text = format!(
@@ -67,15 +68,21 @@ impl Action for Drain {
             );
             return Err(Objection::escalate("too-many-pods", text).with("n_pods", evicted.len()));
         }
-        if let Some(pod) = evicted.iter().find(|pod| pod.starts_with(SYSTEM_NAMESPACE_PREFIX)) {
-            let text = format!("the pod {pod} on the node {} is part of the cluster itself", node.object.name);
-            return Err(Objection::escalate("system-pod", text).approvable().with("pod", pod.as_str()));
+        // What lies outside the policy's own words isn't touched (I10).
+        if let Some(pod) = evicted.iter().find(|pod| !is_allowed(ask, seen, pod)) {
+            let text = format!(
+                "the pod {} on the node {} is in a namespace that the policy doesn't name (`with.namespaces`)",
+                name(pod),
+                node.object.name
+            );
+            return Err(Objection::escalate("other-namespace", text).with("pod", name(pod)));
         }
-        let step = |cordon: bool, pods: &[String]| Step {
+        let step = |cordon: bool, pods: Value| Step {
             action: NAME,
-            args: unschedulable::args(&node.object, cordon).with("pods", pods.to_vec()),
+            args: unschedulable::args(&node.object, cordon).with("pods", pods),
         };
-        Ok((step(true, &evicted), Inverse::Step(step(false, &[]))))
+        let pods = evicted.iter().map(|pod| named_pod(pod)).collect();
+        Ok((step(true, Value::Array(pods)), Inverse::Step(step(false, json!([])))))
     }
 
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError> {
@@ -110,6 +117,14 @@ impl ClusterAction for Drain {
     fn write(&self) -> ClusterWrite {
         ClusterWrite::Drain { holds: unschedulable::holds }
     }
+}
+
+fn is_allowed(ask: &Ask<'_>, seen: &Inspected, pod: &Value) -> bool {
+    let namespace = &pod["metadata"]["namespace"];
+    let own = &seen.manifest["metadata"]["namespace"];
+    let named = ask.args.get("namespaces").and_then(Value::as_array).into_iter().flatten();
+    let is_system = namespace.as_str().is_none_or(|name| name.starts_with(SYSTEM_NAMESPACE_PREFIX));
+    !is_system && (namespace == own || named.into_iter().any(|named| named == namespace))
 }
 
 fn name(pod: &Value) -> String {

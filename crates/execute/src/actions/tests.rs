@@ -28,6 +28,16 @@ fn object(kind: ObjectKind, name: &str, rest: serde_json::Value) -> SeenObject {
     SeenObject { object: ObjectRef::of(kind, &manifest).unwrap(), manifest, owner: None }
 }
 
+fn flags() -> SeenObject {
+    object(ObjectKind::ConfigMap, "flags", json!({ "data": {} }))
+}
+
+fn cart_route() -> SeenObject {
+    let backend = |name: &str| json!({ "name": name, "weight": 50 });
+    let rules = json!([{ "backendRefs": [backend("cart-stable"), backend("cart-canary")] }]);
+    object(ObjectKind::HttpRoute, "cart", json!({ "spec": { "rules": rules } }))
+}
+
 /// Three nodes: one fails, one is well, and one was cordoned by an earlier action.
 fn nodes() -> Vec<SeenObject> {
     let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
@@ -70,7 +80,7 @@ fn seen() -> Inspected {
             { "name": "cart", "resources": { "requests": { "memory": "256Mi" }, "limits": { "memory": "512Mi" } } }] } } } }),
         quotas: Known::Is(vec![]),
         pods: Known::Is(pods()),
-        others: nodes().into_iter().chain([object(ObjectKind::ConfigMap, "flags", json!({ "data": {} }))]).collect(),
+        others: nodes().into_iter().chain([flags(), cart_route()]).collect(),
         revision_previous: Known::Is(PreviousRevision { revision: "1".into(), change: Some(change) }),
         replicas_wanted: 3,
         replicas_available: 3,

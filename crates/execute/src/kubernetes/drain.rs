@@ -9,13 +9,13 @@ use super::inspect_error::inspect_error;
 use super::object;
 use super::patching::{Holds, unsendable};
 use crate::executor::ApplyError;
-use crate::node_pods::{OnDrain, on_drain};
+use crate::node_pods::{OnDrain, is_planned, on_drain};
 use crate::patch::{self, ACTION_ID};
 
 /// Evictions in one cycle: each is a request of some ten milliseconds, and detection waits for the cycle.
 const AT_ONCE_MAX: usize = 20;
 
-/// Evicts the node's pods as far as their budgets allow now, only while the node is as the action left it.
+/// Evicts the pods that the plan names as far as their budgets allow now, only while the node is as the action left it.
 pub(super) async fn go_on(api: &ApiServer, holds: Holds, plan: &Plan) -> Result<(), ApplyError> {
     let node = patch::written_by(plan, &plan.step).map_err(unsendable)?;
     if !object::is_name(&node.name) {
@@ -32,12 +32,16 @@ pub(super) async fn go_on(api: &ApiServer, holds: Holds, plan: &Plan) -> Result<
     }
     let pods = super::beside::pods_on(api, &node.name).await.map_err(not_now)?;
     let mut held_up_by = None;
-    for pod in pods.iter().filter(|pod| on_drain(pod) == OnDrain::Evicted).take(AT_ONCE_MAX) {
+    for pod in pods.iter().filter(|pod| is_to_go(plan, pod)).take(AT_ONCE_MAX) {
         if let Err(why) = evict(api, plan, pod).await {
             held_up_by.get_or_insert(why);
         }
     }
     held_up_by.map_or(Ok(()), |why| Err(ApplyError::NotNow { why }))
+}
+
+fn is_to_go(plan: &Plan, pod: &Value) -> bool {
+    is_planned(&plan.step, pod) && on_drain(pod) == OnDrain::Evicted
 }
 
 /// Evicts one pod; the error says what holds it up. A budget that forbids it now may allow it in the next cycle.
@@ -63,7 +67,7 @@ async fn evict(api: &ApiServer, plan: &Plan, pod: &Value) -> Result<(), String> 
     }
 }
 
-/// How many pods are left on the node; none is complete.
+/// How many of the pods that the plan names are left on the node; none is complete.
 pub(super) async fn progress(api: &ApiServer, plan: &Plan, wanted: u32) -> Result<Progress, InspectError> {
     let node = patch::written_by(plan, &plan.step);
     let node = node.map_err(|error| InspectError::NotConfigured { why: error.to_string() })?;
@@ -73,8 +77,7 @@ pub(super) async fn progress(api: &ApiServer, plan: &Plan, wanted: u32) -> Resul
     let pods = super::beside::pods_on(api, &node.name).await;
     let pods = pods.map_err(|error| inspect_error(error, &plan.target.subject, "list", "pods"))?;
     // One on its way out is still there.
-    let is_left = |pod: &&Value| on_drain(pod) == OnDrain::Evicted || !pod["metadata"]["deletionTimestamp"].is_null();
-    let n_left = pods.iter().filter(is_left).count();
+    let n_left = pods.iter().filter(|pod| is_planned(&plan.step, pod)).count();
     if n_left == 0 {
         return Ok(Progress::Complete { wanted });
     }
