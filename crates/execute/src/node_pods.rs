@@ -21,7 +21,8 @@ pub(crate) enum OnDrain {
 /// What becomes of this pod.
 pub(crate) fn on_drain(pod: &Value) -> OnDrain {
     let metadata = &pod["metadata"];
-    let controller = metadata["ownerReferences"].as_array().into_iter().flatten().find(|owner| owner["controller"] == true);
+    let controller =
+        metadata["ownerReferences"].as_array().into_iter().flatten().find(|owner| owner["controller"] == true);
     let is_over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     if !metadata["annotations"][MIRROR].is_null() || !metadata["deletionTimestamp"].is_null() || is_over {
         return OnDrain::Stays;

@@ -99,7 +99,9 @@ impl Executor for Registry {
         match &plan.plan().inverse {
             Inverse::Nothing => Err(rejected("it changed nothing that could be put back; the template is as it was")),
             Inverse::Irreversible => Err(rejected("the plan says that it can't be taken back")),
-            Inverse::Step(step) | Inverse::Temporary { step, .. } => self.writing(&step.action)?.undo(&self.places, plan, step).await,
+            Inverse::Step(step) | Inverse::Temporary { step, .. } => {
+                self.writing(&step.action)?.undo(&self.places, plan, step).await
+            }
         }
     }
 

@@ -58,7 +58,9 @@ pub(crate) fn pod(step: &Step) -> Result<ObjectRef, PayloadError> {
     let object = ObjectRef::in_step(step)?.filter(|object| object.kind == ObjectKind::Pod);
     let object = object.ok_or_else(|| PayloadError("it names no pod".to_owned()))?;
     if object.uid.is_empty() || object.resource_version.is_empty() {
-        return Err(PayloadError("it names no UID or no resourceVersion, so nothing would guard the request".to_owned()));
+        return Err(PayloadError(
+            "it names no UID or no resourceVersion, so nothing would guard the request".to_owned(),
+        ));
     }
     Ok(object)
 }

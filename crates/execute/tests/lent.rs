@@ -175,7 +175,10 @@ fn while_nothing_may_be_written_it_is_kept_and_a_human_is_called_in_time() {
     for (mode, stopped) in [(Mode::Recommend, false), (Mode::Observe, false), (Mode::Execute, true)] {
         let world = World::after(JournalEvent::Recovered);
         let calls = |events: &[DriverEvent]| {
-            events.iter().filter(|event| matches!(event, DriverEvent::Escalate(call) if call.reason == "restore-overdue")).count()
+            events
+                .iter()
+                .filter(|event| matches!(event, DriverEvent::Escalate(call) if call.reason == "restore-overdue"))
+                .count()
         };
         assert_eq!(calls(&world.tick(at(3700), mode, stopped)), 0, "{mode:?}");
         assert_eq!(calls(&world.tick(at(5500), mode, stopped)), 1, "{mode:?}");

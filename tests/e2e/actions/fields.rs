@@ -24,6 +24,7 @@ async fn a_rollout_that_hangs_is_paused_and_a_paused_one_resumed() -> Result<()>
     ensure!(stage.object().await?["spec"]["paused"] == true);
     stage.undo(&done).await?;
     ensure!(stage.object().await?["spec"]["paused"].is_null());
+    ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
 
     let stage = Stage::set(&parts, "resume", DEPLOYMENT, "resume-rollout", "").await?;
     ensure!(stage.objection().await? == "not-paused");
@@ -32,6 +33,7 @@ async fn a_rollout_that_hangs_is_paused_and_a_paused_one_resumed() -> Result<()>
     ensure!(stage.object().await?["spec"]["paused"].is_null());
     stage.undo(&done).await?;
     ensure!(stage.object().await?["spec"]["paused"] == true);
+    ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
     Ok(())
 }
 
@@ -51,6 +53,7 @@ async fn a_memory_limit_is_raised_within_its_bound_by_a_new_revision_and_put_bac
         stage.undo(&done).await?;
         ensure!(limit().await? == "128Mi");
         stage.wait_rolled_out().await?;
+        ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
     }
     Ok(())
 }
@@ -59,7 +62,8 @@ async fn a_memory_limit_is_raised_within_its_bound_by_a_new_revision_and_put_bac
 async fn a_policys_own_patch_is_merged_and_taken_back() -> Result<()> {
     let parts = need_parts!("a_policys_own_patch_is_merged_and_taken_back");
     let field = "spec.template.spec.terminationGracePeriodSeconds";
-    let with = format!("{{patch: {{spec: {{template: {{spec: {{terminationGracePeriodSeconds: 5}}}}}}}}, fields: [{field}]}}");
+    let with =
+        format!("{{patch: {{spec: {{template: {{spec: {{terminationGracePeriodSeconds: 5}}}}}}}}, fields: [{field}]}}");
     let stage = Stage::set(&parts, "patch", DEPLOYMENT, "patch", &with).await?;
     let done = stage.walk().await?;
     let seconds = async || -> Result<serde_json::Value> {
@@ -69,6 +73,7 @@ async fn a_policys_own_patch_is_merged_and_taken_back() -> Result<()> {
     ensure!(stage.objection().await? == "already-set");
     stage.undo(&done).await?;
     ensure!(seconds().await? == 30);
+    ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
     Ok(())
 }
 
@@ -79,12 +84,17 @@ async fn a_flag_in_a_config_map_is_set_and_put_back() -> Result<()> {
     let stage = Stage::set(&parts, "flag", DEPLOYMENT, "configmap-flag", with).await?;
     ensure!(stage.objection().await? == "no-config-map");
     let data = json!({ "recommendations": "on", "search": "on" });
-    stage.apply_manifest(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "flags" }, "data": data })).await?;
+    stage
+        .apply_manifest(
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "flags" }, "data": data }),
+        )
+        .await?;
     let done = stage.walk().await?;
     let flags = stage.get("v1", "ConfigMap", "flags").await?;
     ensure!(flags["data"] == json!({ "recommendations": "off", "search": "on" }), "{flags:#}");
     ensure!(flags["metadata"]["annotations"][ACTION_ID] == done.plan().id.as_str(), "{flags:#}");
     stage.undo(&done).await?;
     ensure!(stage.get("v1", "ConfigMap", "flags").await?["data"] == data);
+    ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
     Ok(())
 }

@@ -33,15 +33,22 @@ async fn the_node_on_which_pods_fail_is_cordoned_given_back_and_drained() -> Res
     let given_back = uncordon.walk().await?;
     ensure!(stage.get("v1", "Node", &node).await?["spec"]["unschedulable"].is_null());
     let undone = stage.executor.undo(&done).await;
-    ensure!(matches!(undone, Err(ApplyError::Stale { .. })), "what somebody gave back since isn't taken back: {undone:?}");
+    ensure!(
+        matches!(undone, Err(ApplyError::Stale { .. })),
+        "what somebody gave back since isn't taken back: {undone:?}"
+    );
     uncordon.undo(&given_back).await?;
     ensure!(stage.get("v1", "Node", &node).await?["spec"]["unschedulable"] == true);
+    for stage in [&stage, &uncordon] {
+        ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
+    }
     stage.patch("v1", "Node", &node, json!({ "spec": { "unschedulable": null } })).await?;
     drained(plane).await
 }
 
 async fn drained(plane: &'static ControlPlane) -> Result<()> {
-    let stage = Stage::set_on(plane, "drain", DEPLOYMENT, "drain", "{max_pods: 50, namespaces: [cordon, uncordon]}").await?;
+    let stage =
+        Stage::set_on(plane, "drain", DEPLOYMENT, "drain", "{max_pods: 50, namespaces: [cordon, uncordon]}").await?;
     let namespace = stage.subject.namespace.clone();
     // A DaemonSet, whose pods stay, and a workload on every node whose budget lets none go for now.
     for (kind, name) in [(WorkloadKind::DaemonSet, "agent"), (DEPLOYMENT, "guarded")] {
@@ -98,6 +105,7 @@ async fn drained(plane: &'static ControlPlane) -> Result<()> {
     stage.undo(&journaled).await?;
     ensure!(stage.get("v1", "Node", &node).await?["spec"]["unschedulable"].is_null());
     ensure!(ObjectRef::in_step(&plan.step)?.is_some_and(|written| written.name == node));
+    ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
     Ok(())
 }
 

@@ -24,6 +24,7 @@ async fn the_pod_that_fails_is_evicted_or_deleted_once_and_no_other() -> Result<
             let after = uids(&stage).await?;
             let n_kept = before.iter().filter(|uid| after.contains(uid)).count();
             ensure!(!after.contains(&pod.uid) && n_kept == 2 && after.len() == 3, "{before:?} {after:?}");
+            ensure!(stage.unused_rights().await?.is_empty(), "{action}: {:?}", stage.unused_rights().await?);
         }
     }
     Ok(())
@@ -75,7 +76,8 @@ async fn a_quarantined_pod_is_out_of_its_service_and_stays_for_people_to_look_at
         .apply_manifest(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "cart" },
             "spec": { "selector": { "app": "cart" }, "ports": [{ "port": 80 }] } }))
         .await?;
-    wait::until_true("the Service has its endpoints", SOON, || async { Ok(endpoints(&stage).await?.len() == 3) }).await?;
+    wait::until_true("the Service has its endpoints", SOON, || async { Ok(endpoints(&stage).await?.len() == 3) })
+        .await?;
     let failing = crash_loop(&stage).await?;
     let done = stage.walk().await?;
     let pod = stage.get("v1", "Pod", &failing).await?;
@@ -88,6 +90,7 @@ async fn a_quarantined_pod_is_out_of_its_service_and_stays_for_people_to_look_at
     ensure!(policy["spec"]["policyTypes"] == json!(["Ingress", "Egress"]) && policy["spec"]["ingress"].is_null());
     ensure!(stage.list("v1", "Pod").await?.len() == 4, "three that serve, and the one to look at");
 
+    ensure!(stage.unused_rights().await?.is_empty(), "{:?}", stage.unused_rights().await?);
     stage.undo_once(&done).await?;
     // Its controller takes it back, and has one too many then.
     wait::until_true("three pods are left", SOON, || async { Ok(uids(&stage).await?.len() == 3) }).await?;

@@ -33,6 +33,7 @@ async fn every_kind_of_workload_is_restarted_once_with_the_rights_of_a_restart()
         ensure!(restarted_at.as_str() == plan.step.args.text("restarted_at"), "{name}: {object:#}");
         let after = pod_uids(&stage).await?;
         ensure!(before.iter().all(|uid| !after.contains(uid)), "{name}: every pod is a new one");
+        ensure!(stage.unused_rights().await?.is_empty(), "{name}: {:?}", stage.unused_rights().await?);
     }
     Ok(())
 }
@@ -51,6 +52,7 @@ async fn every_kind_of_workload_goes_back_to_its_revision_before_and_forward_aga
         let object = stage.object().await?;
         ensure!(image(&object) == "registry.example/cart:2", "{name}");
         ensure!(object["metadata"]["annotations"][UNDONE_ID] == done.plan().id.as_str(), "{name}: {object:#}");
+        ensure!(stage.unused_rights().await?.is_empty(), "{name}: {:?}", stage.unused_rights().await?);
     }
     Ok(())
 }

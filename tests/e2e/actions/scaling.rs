@@ -21,6 +21,9 @@ async fn a_workload_is_scaled_once_and_back() -> Result<()> {
         ensure!(stage.objection().await? == "at-maximum");
         stage.undo(&done).await?;
         ensure!(stage.object().await?["spec"]["replicas"] == 3);
+        // No autoscaler is there.
+        let of_autoscalers = |right: &String| right.contains("autoscaling") || right.contains("keda.sh");
+        ensure!(stage.unused_rights().await?.iter().all(of_autoscalers), "{:?}", stage.unused_rights().await?);
     }
     Ok(())
 }
@@ -70,6 +73,8 @@ async fn what_an_autoscaler_owns_is_scaled_through_its_minimum_and_given_back() 
     ensure!(autoscaler["metadata"]["annotations"]["homeostat.io/restore-min-replicas"].is_null(), "{autoscaler:#}");
     let changes = stage.changes().await?;
     ensure!(changes == ["patch horizontalpodautoscalers cart"; 2], "the workload itself isn't written: {changes:?}");
+    let unused = stage.unused_rights().await?;
+    ensure!(!unused.iter().any(|right| right.contains("autoscaling")), "{unused:?}");
     Ok(())
 }
 
@@ -80,8 +85,10 @@ async fn where_keda_keeps_the_autoscaler_its_scaled_object_is_written() -> Resul
     let stage = Stage::set(&parts, "scale-keda", WorkloadKind::Deployment, "scale", "{by: 2, max: 10}").await?;
     manifest::apply_one(&stage.client, definition("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")).await?;
     stage
-        .apply_manifest(json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": { "name": "cart" },
-            "spec": { "scaleTargetRef": { "name": "cart" }, "minReplicaCount": 1, "maxReplicaCount": 8 } }))
+        .apply_manifest(
+            json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": { "name": "cart" },
+            "spec": { "scaleTargetRef": { "name": "cart" }, "minReplicaCount": 1, "maxReplicaCount": 8 } }),
+        )
         .await?;
     let scaled_object = stage.get("keda.sh/v1alpha1", "ScaledObject", "cart").await?;
     let owner = json!({ "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart", "controller": true,
@@ -103,6 +110,11 @@ async fn where_keda_keeps_the_autoscaler_its_scaled_object_is_written() -> Resul
     ensure!(minimum().await? == 5);
     stage.undo(&journaled).await?;
     ensure!(minimum().await? == 1);
-    ensure!(stage.changes().await? == ["patch scaledobjects cart"; 2], "neither the autoscaler nor the workload is written");
+    ensure!(
+        stage.changes().await? == ["patch scaledobjects cart"; 2],
+        "neither the autoscaler nor the workload is written"
+    );
+    let unused = stage.unused_rights().await?;
+    ensure!(!unused.iter().any(|right| right.contains("keda.sh")), "{unused:?}");
     Ok(())
 }

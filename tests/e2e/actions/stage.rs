@@ -8,8 +8,8 @@ use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp
 use homeostat_execute::{ApplyError, ConnectSpec, Executor, Places, Registry, WriteOutcome, actions};
 use homeostat_journal::{Intent, Journal, Journaled};
 use homeostat_remediate::{
-    Action, ActionName, Args, Ask, Inspected, Inverse, Levels, Objection, ObjectRef, Plan, PlanId, Progress, Right, Step,
-    Target, VerifySpec, load_policies,
+    Action, ActionName, Args, Ask, Inspected, Inverse, Levels, ObjectRef, Objection, Plan, PlanId, Progress, Right,
+    Step, Target, VerifySpec, load_policies,
 };
 use homeostat_tests::control_plane::ControlPlane;
 use homeostat_tests::identity::Identity;
@@ -136,7 +136,8 @@ impl Stage {
 
     /// Waits until the workload's newest template is what runs.
     pub(crate) async fn wait_rolled_out(&self) -> Result<()> {
-        wait::until_true("the workload is rolled out", SOON, || async { Ok(is_rolled_out(&self.object().await?)) }).await
+        wait::until_true("the workload is rolled out", SOON, || async { Ok(is_rolled_out(&self.object().await?)) })
+            .await
     }
 
     /// Gives the workload another image, and waits.
@@ -216,6 +217,25 @@ impl Stage {
             format!("{} {}{} {}", event.verb, event.resource, slash(&event.subresource), event.name)
         };
         Ok(changes.iter().map(told).collect())
+    }
+
+    /// The action's rights that it hasn't made use of so far: more than it needs, unless what needs them wasn't there.
+    pub(crate) async fn unused_rights(&self) -> Result<Vec<String>> {
+        let done = self.plane.audit().await?;
+        let is_used = |right: &Right| {
+            let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+            done.iter().filter(|event| event.user == self.identity.user && (200..300).contains(&event.code)).any(
+                |event| {
+                    event.verb == right.verb
+                        && event.group == right.group
+                        && event.resource == resource
+                        && event.subresource == subresource
+                },
+            )
+        };
+        let rights = self.action.spec().rights_for(self.subject.kind);
+        let all = rights.chain(self.action.cluster_rights().iter().copied());
+        Ok(all.filter(|right| !is_used(right)).map(|right| right.to_string()).collect())
     }
 
     /// The walk: tried, refused on another object, done once, recognised, complete. Returns the plan that was done.

@@ -16,9 +16,7 @@ async fn traffic_is_shifted_from_a_canary_and_back() -> Result<()> {
     let gateway = "gateway.networking.k8s.io";
     manifest::apply_one(&stage.client, definition(gateway, "v1", "HTTPRoute", "httproutes")).await?;
     let backend = |name: &str, weight: u32| json!({ "name": name, "port": 80, "weight": weight });
-    let rules = |stable: u32, canary: u32| {
-        json!([{ "backendRefs": [backend("cart-stable", stable), backend("cart-canary", canary)] }])
-    };
+    let rules = |stable: u32, canary: u32| json!([{ "backendRefs": [backend("cart-stable", stable), backend("cart-canary", canary)] }]);
     let api_version = format!("{gateway}/v1");
     stage
         .apply_manifest(json!({ "apiVersion": api_version, "kind": "HTTPRoute", "metadata": { "name": "cart" },
@@ -33,8 +31,10 @@ async fn traffic_is_shifted_from_a_canary_and_back() -> Result<()> {
 
     let with = "{virtual_service: cart, weights: {v1: 100, v2: 0}}";
     let stage = Stage::set(&parts, "traffic-istio", WorkloadKind::Deployment, "traffic-weight", with).await?;
-    manifest::apply_one(&stage.client, definition("networking.istio.io", "v1", "VirtualService", "virtualservices")).await?;
-    let destination = |subset: &str, weight: u32| json!({ "destination": { "host": "cart", "subset": subset }, "weight": weight });
+    manifest::apply_one(&stage.client, definition("networking.istio.io", "v1", "VirtualService", "virtualservices"))
+        .await?;
+    let destination =
+        |subset: &str, weight: u32| json!({ "destination": { "host": "cart", "subset": subset }, "weight": weight });
     let http = json!([{ "route": [destination("v1", 50), destination("v2", 50)] }]);
     stage
         .apply_manifest(json!({ "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
@@ -42,6 +42,9 @@ async fn traffic_is_shifted_from_a_canary_and_back() -> Result<()> {
         .await?;
     let done = stage.walk().await?;
     let service = stage.get("networking.istio.io/v1", "VirtualService", "cart").await?;
-    ensure!(service["spec"]["http"][0]["route"] == json!([destination("v1", 100), destination("v2", 0)]), "{service:#}");
+    ensure!(
+        service["spec"]["http"][0]["route"] == json!([destination("v1", 100), destination("v2", 0)]),
+        "{service:#}"
+    );
     stage.undo(&done).await
 }

@@ -54,7 +54,8 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
         Ok(loaded) => {
             let config = &loaded.config;
             let actions = homeostat_execute::actions();
-            let wanted = Wanted { mode: config.mode, kind: config.subjects.kind, policies: &config.policies, actions: &actions };
+            let wanted =
+                Wanted { mode: config.mode, kind: config.subjects.kind, policies: &config.policies, actions: &actions };
             print(&manifests(&wanted, &args.service_account));
             Outcome::Done
         }
@@ -226,10 +227,16 @@ remediation_policies:
             manifests(&wanted, &account("ops/homeostat").unwrap())
         };
         let executes = of(Mode::Execute);
-        assert!(executes.contains("kind: ClusterRoleBinding") && executes.contains("resources: [pods/eviction], verbs: [create]"));
+        assert!(
+            executes.contains("kind: ClusterRoleBinding")
+                && executes.contains("resources: [pods/eviction], verbs: [create]")
+        );
         assert!(executes.contains("resources: [nodes], verbs: [get, list, patch]"), "{executes}");
         let proposes = of(Mode::Recommend);
-        assert!(proposes.contains("resources: [nodes], verbs: [get, list]") && !proposes.contains("eviction"), "{proposes}");
+        assert!(
+            proposes.contains("resources: [nodes], verbs: [get, list]") && !proposes.contains("eviction"),
+            "{proposes}"
+        );
     }
 
     #[test]

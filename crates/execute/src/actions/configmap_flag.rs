@@ -2,8 +2,8 @@
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, Objection, ObjectKind, PayloadError, Plan,
-    Policy, Reader, Recovery, Repeat, Right, SeenObject, Step,
+    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, ObjectKind, Objection, PayloadError,
+    Plan, Policy, Reader, Recovery, Repeat, Right, SeenObject, Step,
 };
 use serde_json::{Value, json};
 
@@ -41,9 +41,10 @@ impl Action for ConfigMapFlag {
         with.require_such_as("key", key.as_ref(), "recommendations");
         with.require_such_as("value", value.as_ref(), "\"off\"");
         let texts = [("config_map", config_map), ("key", key), ("value", value)];
-        texts.into_iter().filter_map(|(name, text)| Some((name, text?))).fold(Args::default(), |args, (name, text)| {
-            args.with(name, text)
-        })
+        texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?)))
+            .fold(Args::default(), |args, (name, text)| args.with(name, text))
     }
 
     fn step(&self, ask: &Ask<'_>, seen: &Inspected) -> Result<(Step, Inverse), Objection> {

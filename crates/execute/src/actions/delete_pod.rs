@@ -52,7 +52,8 @@ impl Action for DeletePod {
     }
 
     fn lint(&self, policy: &Policy) -> Vec<String> {
-        let wants_serving = policy.action.as_ref().is_some_and(|action| action.args.text("pod") == Some("most-restarted"));
+        let wants_serving =
+            policy.action.as_ref().is_some_and(|action| action.args.text("pod") == Some("most-restarted"));
         let text = "the pod with most restarts may serve: evict-pod asks its disruption budget, deleting it doesn't";
         if wants_serving { vec![text.to_owned()] } else { Vec::new() }
     }

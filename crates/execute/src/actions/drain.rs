@@ -3,8 +3,8 @@
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, Objection, ObjectKind, PayloadError, Plan,
-    Policy, Reader, Recovery, Repeat, Right, Step,
+    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, ObjectKind, Objection, PayloadError,
+    Plan, Policy, Reader, Recovery, Repeat, Right, Step,
 };
 use serde_json::{Value, json};
 
@@ -55,7 +55,8 @@ impl Action for Drain {
         let pods: Vec<&Value> = pods.filter(|pod| pod["spec"]["nodeName"] == node.object.name.as_str()).collect();
         let of = |wanted: OnDrain| pods.iter().copied().filter(move |pod| on_drain(pod) == wanted);
         if let Some(pod) = of(OnDrain::Lost).map(name).next() {
-            let text = format!("the pod {pod} on the node {} has no controller: nobody would replace it", node.object.name);
+            let text =
+                format!("the pod {pod} on the node {} has no controller: nobody would replace it", node.object.name);
             return Err(Objection::escalate("unmanaged-pod", text).with("pod", pod));
         }
         let evicted: Vec<&Value> = of(OnDrain::Evicted).collect();

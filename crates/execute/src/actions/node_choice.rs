@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_remediate::{Args, Ask, Inspected, Objection, ObjectKind, Reader, Right, SeenObject, SeenPod};
+use homeostat_remediate::{Args, Ask, Inspected, ObjectKind, Objection, Reader, Right, SeenObject, SeenPod};
 use serde_json::Value;
 
 use super::pod_choice;
@@ -31,7 +31,10 @@ pub(super) fn choose<'a>(ask: &Ask<'_>, seen: &'a Inspected) -> Result<&'a SeenO
     let name = suspect(pods)?;
     let nodes = || seen.others.iter().filter(|other| other.object.kind == ObjectKind::Node);
     let Some(node) = nodes().find(|node| node.object.name == name) else {
-        return Err(Objection::escalate("node-not-visible", format!("the node {name} isn't among those that can be seen")));
+        return Err(Objection::escalate(
+            "node-not-visible",
+            format!("the node {name} isn't among those that can be seen"),
+        ));
     };
     if is_cordoned(&node.manifest) {
         return Err(Objection::escalate("already-cordoned", format!("the node {name} is cordoned already")));
@@ -42,7 +45,8 @@ pub(super) fn choose<'a>(ask: &Ask<'_>, seen: &'a Inspected) -> Result<&'a SeenO
         let text = format!("{n_cordoned} nodes are cordoned, and the policy allows {max} at most");
         return Err(Objection::escalate("too-many-cordoned", text).with("n_cordoned", n_cordoned));
     }
-    let takes_pods = |node: &&SeenObject| node.object.name != name && !is_cordoned(&node.manifest) && is_ready(&node.manifest);
+    let takes_pods =
+        |node: &&SeenObject| node.object.name != name && !is_cordoned(&node.manifest) && is_ready(&node.manifest);
     if !nodes().any(|node| takes_pods(&node)) {
         return Err(Objection::escalate("last-node", "no other node is ready and takes pods"));
     }
@@ -61,7 +65,9 @@ fn suspect(pods: &[SeenPod]) -> Result<&str, Objection> {
     let serves_elsewhere = |pod: &SeenPod| pod.failing.is_none() && pod.node.as_deref().is_some_and(|of| of != node);
     let serves_there = |pod: &SeenPod| pod.failing.is_none() && pod.node.as_deref() == Some(node);
     if !pods.iter().any(serves_elsewhere) || pods.iter().any(serves_there) {
-        let text = format!("pods of it serve on the node {node}, or none serves elsewhere: it isn't the node that is at fault");
+        let text = format!(
+            "pods of it serve on the node {node}, or none serves elsewhere: it isn't the node that is at fault"
+        );
         return Err(Objection::escalate("no-common-node", text));
     }
     Ok(node)

@@ -90,7 +90,8 @@ impl Action for PatchFields {
     }
 
     fn lint(&self, policy: &Policy) -> Vec<String> {
-        let text = "a merge patch replaces lists whole, also what somebody added to them: name fields that are no lists";
+        let text =
+            "a merge patch replaces lists whole, also what somebody added to them: name fields that are no lists";
         let patch = policy.action.as_ref().and_then(|action| action.args.get("patch"));
         if patch.is_some_and(has_list) { vec![text.to_owned()] } else { Vec::new() }
     }
@@ -129,7 +130,9 @@ fn paths(patch: &Value, within: &str) -> Vec<String> {
     match patch {
         Value::Object(map) if !map.is_empty() => map
             .iter()
-            .flat_map(|(key, value)| paths(value, &if within.is_empty() { key.clone() } else { format!("{within}.{key}") }))
+            .flat_map(|(key, value)| {
+                paths(value, &if within.is_empty() { key.clone() } else { format!("{within}.{key}") })
+            })
             .collect(),
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             vec![within.to_owned()]
@@ -161,7 +164,9 @@ mod tests {
         };
         assert_eq!(problem("{patch: {spec: {minReadySeconds: 5}}, fields: [spec.minReadySeconds]}"), None);
         assert_eq!(
-            problem("{patch: {spec: {template: {spec: {priorityClassName: high}}}}, fields: [spec.template.spec.priorityClassName]}"),
+            problem(
+                "{patch: {spec: {template: {spec: {priorityClassName: high}}}}, fields: [spec.template.spec.priorityClassName]}"
+            ),
             None
         );
         for (with, part) in [
@@ -171,7 +176,10 @@ mod tests {
             ("{patch: {spec: {replicas: 0}}, fields: [spec.replicas]}", "use the action scale"),
             ("{patch: {spec: {selector: null}}, fields: [spec.selector]}", "it can't be changed"),
             ("{patch: {metadata: {labels: null}}, fields: [spec.paused]}", "metadata.labels isn't a field of the spec"),
-            ("{patch: {spec: {template: {spec: {serviceAccountName: root}}}}, fields: [spec.template]}", "what the pods may do"),
+            (
+                "{patch: {spec: {template: {spec: {serviceAccountName: root}}}}, fields: [spec.template]}",
+                "what the pods may do",
+            ),
         ] {
             let problem = problem(with).unwrap_or_else(|| panic!("{with} is accepted"));
             assert!(problem.contains(part), "{with}: {problem}");

@@ -112,9 +112,10 @@ fn has_template(object: &Value, step: &Step) -> bool {
 fn container<'a>(ask: &Ask<'_>, template: &'a Value) -> Result<(usize, &'a Value), Objection> {
     let containers = template["spec"]["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let wanted = ask.args.text("container");
-    let mut fitting = containers.iter().enumerate().filter(|(_, container)| {
-        wanted.is_none_or(|wanted| container["name"].as_str() == Some(wanted))
-    });
+    let mut fitting = containers
+        .iter()
+        .enumerate()
+        .filter(|(_, container)| wanted.is_none_or(|wanted| container["name"].as_str() == Some(wanted)));
     match (fitting.next(), fitting.next()) {
         (Some(only), None) => Ok(only),
         (None, _) => {

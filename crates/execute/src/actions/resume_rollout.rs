@@ -2,8 +2,8 @@
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy,
-    Recovery, Repeat, Right, Step, WorksWhile,
+    Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Recovery,
+    Repeat, Right, Step, WorksWhile,
 };
 use serde_json::{Value, json};
 

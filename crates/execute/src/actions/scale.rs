@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use homeostat_core::{IncidentType, WorkloadKind, format_duration, parse_duration};
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Autoscaler, Disruption, Inspected, Inverse, Known, Objection, ObjectKind,
-    ObjectRef, PayloadError, Plan, Policy, QuotaLimit, Reader, Recovery, Repeat, Right, Step,
+    Action, ActionName, ActionSpec, Args, Ask, Autoscaler, Disruption, Inspected, Inverse, Known, ObjectKind,
+    ObjectRef, Objection, PayloadError, Plan, Policy, QuotaLimit, Reader, Recovery, Repeat, Right, Step,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,8 @@ impl Action for Scale {
         let now = seen.replicas_wanted;
         let wanted = wanted(ask.args, now)?;
         if wanted < now && ask.args.get("allow_down") != Some(&json!(true)) {
-            let text = format!("{wanted} replicas are fewer than the {now} there are, and the policy doesn't allow that");
+            let text =
+                format!("{wanted} replicas are fewer than the {now} there are, and the policy doesn't allow that");
             return Err(Objection::escalate("scale-down", text).with("wanted", wanted).with("now", now));
         }
         if let Some(limit) = exceeded(seen, wanted.saturating_sub(now))? {
@@ -144,7 +145,9 @@ impl Action for Scale {
         }
         let args = policy.action.as_ref().map(|action| &action.args);
         if args.is_some_and(|args| args.count("to").is_some()) {
-            add("an absolute number of replicas is refused where there are more already; `by` or `times` say what is meant");
+            add(
+                "an absolute number of replicas is refused where there are more already; `by` or `times` say what is meant",
+            );
         }
         found
     }
@@ -198,7 +201,8 @@ fn field(kind: ObjectKind) -> &'static str {
 
 /// How many replicas the policy wants, at most its maximum.
 fn wanted(args: &Args, now: u32) -> Result<u32, Objection> {
-    let no_args = || Objection::escalate("no-arguments", "the policy doesn't say how many replicas, or how many at most");
+    let no_args =
+        || Objection::escalate("no-arguments", "the policy doesn't say how many replicas, or how many at most");
     let max = args.count("max").ok_or_else(no_args)?;
     let times = args.get("times").and_then(Value::as_f64).filter(|times| (1.0..=TIMES_MAX).contains(times));
     let wanted = match (args.count("to"), args.count("by"), times) {
@@ -232,17 +236,13 @@ fn replicas(seen: &Inspected, now: u32, wanted: u32) -> Result<(Step, Inverse), 
 /// Who sets the number of replicas through the scale subresource, people with kubectl apart: an autoscaler that isn't seen as one.
 fn scaled_by(manifest: &Value) -> Option<&str> {
     let entries = manifest["metadata"]["managedFields"].as_array()?.iter();
-    let managers = entries.filter(|entry| entry["subresource"] == "scale").filter_map(|entry| entry["manager"].as_str());
+    let managers =
+        entries.filter(|entry| entry["subresource"] == "scale").filter_map(|entry| entry["manager"].as_str());
     managers.into_iter().find(|manager| !manager.starts_with("kubectl"))
 }
 
 /// What an autoscaler owns is never written (I21): its minimum is raised within its bounds, and given back.
-fn raise_minimum(
-    ask: &Ask<'_>,
-    autoscaler: &Autoscaler,
-    now: u32,
-    wanted: u32,
-) -> Result<(Step, Inverse), Objection> {
+fn raise_minimum(ask: &Ask<'_>, autoscaler: &Autoscaler, now: u32, wanted: u32) -> Result<(Step, Inverse), Objection> {
     let lever = match &autoscaler.lever {
         Known::Is(lever) => lever,
         Known::NotApplicable => {

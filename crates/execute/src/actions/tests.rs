@@ -58,7 +58,11 @@ fn pods() -> Vec<SeenPod> {
         restarts: 3,
         labels: [("app".to_owned(), "cart".to_owned())].into(),
     };
-    vec![pod("cart-a", "node-0", Some("CrashLoopBackOff")), pod("cart-b", "node-1", None), pod("cart-c", "node-1", None)]
+    vec![
+        pod("cart-a", "node-0", Some("CrashLoopBackOff")),
+        pod("cart-b", "node-1", None),
+        pod("cart-c", "node-1", None),
+    ]
 }
 
 /// A Deployment as the action wants it: at rest, with a revision to go back to, or in the middle of a rollout where that is its work.

@@ -6,8 +6,8 @@
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, Objection, ObjectKind, PayloadError, Plan,
-    Policy, Reader, Recovery, Repeat, Right, SeenObject, Step, WorksWhile, read_json,
+    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, ObjectKind, Objection, PayloadError,
+    Plan, Policy, Reader, Recovery, Repeat, Right, SeenObject, Step, WorksWhile, read_json,
 };
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,10 @@ impl Action for TrafficWeight {
         if route.is_some() && service.is_some() {
             with.problem(with.place(), "http_route and virtual_service exclude each other: say one of them");
         } else if route.is_none() && service.is_none() && !with.has("http_route") && !with.has("virtual_service") {
-            let message = format!("{} is missing; for instance `http_route: cart`, or virtual_service", with.path_of("http_route"));
+            let message = format!(
+                "{} is missing; for instance `http_route: cart`, or virtual_service",
+                with.path_of("http_route")
+            );
             with.problem(with.place(), message);
         }
         let weights = read_json(with, "weights");
@@ -97,7 +100,9 @@ impl Action for TrafficWeight {
     }
 
     fn lint(&self, _: &Policy) -> Vec<String> {
-        vec!["a controller of progressive delivery that keeps the same route would set its own weights again".to_owned()]
+        vec![
+            "a controller of progressive delivery that keeps the same route would set its own weights again".to_owned(),
+        ]
     }
 
     fn example(&self) -> &'static str {
@@ -144,7 +149,8 @@ fn rules(kind: ObjectKind, manifest: &Value) -> &Value {
 
 fn weights_of(weights: &Value) -> Option<&Map<String, Value>> {
     let weights = weights.as_object().filter(|weights| !weights.is_empty())?;
-    let counts: Option<Vec<u64>> = weights.values().map(|weight| weight.as_u64().filter(|weight| *weight <= WEIGHT_MAX)).collect();
+    let counts: Option<Vec<u64>> =
+        weights.values().map(|weight| weight.as_u64().filter(|weight| *weight <= WEIGHT_MAX)).collect();
     counts?.iter().any(|weight| *weight > 0).then_some(weights)
 }
 
@@ -227,7 +233,14 @@ mod tests {
 
     #[test]
     fn weights_that_would_lead_nowhere_are_none() {
-        for wrong in [json!({}), json!({ "a": 0 }), json!({ "a": -1 }), json!({ "a": 0.5 }), json!([1]), json!({ "a": 2_000_000 })] {
+        for wrong in [
+            json!({}),
+            json!({ "a": 0 }),
+            json!({ "a": -1 }),
+            json!({ "a": 0.5 }),
+            json!([1]),
+            json!({ "a": 2_000_000 }),
+        ] {
             assert!(weights_of(&wrong).is_none(), "{wrong}");
         }
         assert!(weights_of(&json!({ "a": 1, "b": 0 })).is_some());

@@ -2,8 +2,8 @@
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, Objection, ObjectKind, PayloadError, Plan,
-    Recovery, Repeat, Right, Step, WorksWhile,
+    Action, ActionName, ActionSpec, Args, Ask, Disruption, Inspected, Inverse, ObjectKind, Objection, PayloadError,
+    Plan, Recovery, Repeat, Right, Step, WorksWhile,
 };
 
 use super::{node_choice, unschedulable};

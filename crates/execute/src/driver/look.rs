@@ -59,9 +59,8 @@ impl Driver {
                 };
                 // They were written as JSON a moment ago.
                 let read_args = serde_json::from_str(&args).unwrap_or_default();
-                let look = async {
-                    tokio::join!(executor.inspect_for(&action, &subject, &read_args, asked_at), created)
-                };
+                let look =
+                    async { tokio::join!(executor.inspect_for(&action, &subject, &read_args, asked_at), created) };
                 let look = match timeout(LOOK_WITHIN, look).await {
                     Ok((seen, created)) => {
                         let same_cluster = match (&seen, &witness, &created) {

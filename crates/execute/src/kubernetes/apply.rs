@@ -29,11 +29,7 @@ pub(super) struct Write<'a> {
 
 impl Write<'_> {
     fn place(&self) -> Place<'_> {
-        Place {
-            kind: self.object.kind,
-            namespace: &self.plan.target.subject.namespace,
-            name: &self.object.name,
-        }
+        Place { kind: self.object.kind, namespace: &self.plan.target.subject.namespace, name: &self.object.name }
     }
 }
 

@@ -147,7 +147,8 @@ pub(super) async fn pods_of_nodes(
     pods: &Known<Vec<SeenPod>>,
 ) -> Result<Vec<SeenObject>, InspectError> {
     let failing = pods.value().into_iter().flatten().filter(|pod| pod.failing.is_some());
-    let nodes: BTreeSet<&str> = failing.filter_map(|pod| pod.node.as_deref()).filter(|node| object::is_name(node)).collect();
+    let nodes: BTreeSet<&str> =
+        failing.filter_map(|pod| pod.node.as_deref()).filter(|node| object::is_name(node)).collect();
     let mut seen = Vec::new();
     for node in nodes.into_iter().take(NODES_MAX) {
         let pods = pods_on(api, node).await;

@@ -93,8 +93,7 @@ fn resolve(value: Option<&IntOrString>, wanted: u32, rounding: Rounding) -> u32 
 
 /// Of the budgets that cover the workload's pods, the one that allows least.
 fn tightest(workload: &Workload, budgets: &[PodDisruptionBudget]) -> Option<DisruptionBudget> {
-    let labels =
-        workload.pods().metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    let labels = workload.pods().metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
     let covers =
         |selector: &LabelSelector| Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(&labels));
     let covering = budgets.iter().filter(|budget| {

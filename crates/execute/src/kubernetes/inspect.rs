@@ -1,9 +1,7 @@
 //! From the API server's answers to [`Inspected`], [`WriteOutcome`] and [`Progress`].
 
 use homeostat_core::{Subject, Timestamp};
-use homeostat_remediate::{
-    Autoscaler, InspectError, Inspected, Known, ObjectKind, ObjectRef, Plan, Progress,
-};
+use homeostat_remediate::{Autoscaler, InspectError, Inspected, Known, ObjectKind, ObjectRef, Plan, Progress};
 use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;

@@ -24,7 +24,8 @@ pub(super) fn autoscaler_of<'a>(
 /// Whether pods of the workload mount a persistent volume claim. Claims made per pod and deleted with it don't count.
 pub(super) fn has_persistent_volume(workload: &Workload) -> bool {
     let pod = workload.pods().spec.as_ref();
-    let mounts = pod.is_some_and(|pod| pod.volumes.iter().flatten().any(|volume| volume.persistent_volume_claim.is_some()));
+    let mounts =
+        pod.is_some_and(|pod| pod.volumes.iter().flatten().any(|volume| volume.persistent_volume_claim.is_some()));
     let claims = match &workload.typed {
         Typed::StatefulSet(of) => of.spec.volume_claim_templates.as_ref().is_some_and(|claims| !claims.is_empty()),
         Typed::Deployment(_) | Typed::DaemonSet(_) => false,

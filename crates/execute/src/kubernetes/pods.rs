@@ -74,7 +74,8 @@ fn failing(status: &PodStatus) -> Option<Failing> {
     if ready.is_some_and(|ready| ready.status == "True") {
         return None;
     }
-    let time = |time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| Timestamp::from_millis(time.0.as_millisecond());
+    let time =
+        |time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| Timestamp::from_millis(time.0.as_millisecond());
     let since = ready.and_then(|ready| ready.last_transition_time.as_ref()).or(status.start_time.as_ref()).map(time);
     let containers = status.container_statuses.iter().flatten();
     let of_condition = || {

@@ -109,7 +109,11 @@ fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
 
 /// Whether the object of this UID is its controller.
 pub(super) fn is_controlled_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
-    metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ fn the_change_goes_there_and_back_with_fields_that_no_type_of_ours_knows() {
 /// ControllerRevisions of a StatefulSet: the highest number is the template in force, also when it is an old one again.
 #[test]
 fn a_stateful_sets_revisions_are_its_controller_revisions() {
-    let owner = json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "s", "controller": true }]);
+    let owner =
+        json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "s", "controller": true }]);
     let image = |image: &str| json!({ "spec": { "containers": [{ "name": "db", "image": image }] } });
     let revision = |number: u64, image: Value| {
         let mut template = image;

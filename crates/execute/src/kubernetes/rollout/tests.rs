@@ -89,7 +89,8 @@ fn a_stateful_set_is_judged_by_its_revisions_as_kubectl_does() {
         let workload = other_workload(WorkloadKind::StatefulSet, changes);
         assert_eq!((judge(&workload), is_in_progress(&workload)), (expected, in_progress), "{name}");
     }
-    let unobserved = json!({ "metadata": { "generation": 3 }, "spec": { "replicas": 3 }, "status": { "observedGeneration": 2 } });
+    let unobserved =
+        json!({ "metadata": { "generation": 3 }, "spec": { "replicas": 3 }, "status": { "observedGeneration": 2 } });
     assert!(is_in_progress(&other_workload(WorkloadKind::StatefulSet, unobserved)));
 }
 
