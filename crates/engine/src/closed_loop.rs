@@ -190,6 +190,7 @@ impl ClosedLoop {
             DriverEvent::Decided { .. }
             | DriverEvent::ApplyFailed { .. }
             | DriverEvent::Undone { .. }
+            | DriverEvent::Restored { .. }
             | DriverEvent::Stuck { .. }
             | DriverEvent::PolicyFrozen { .. }
             | DriverEvent::Escalate(_)

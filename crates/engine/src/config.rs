@@ -92,7 +92,7 @@ pub(crate) struct KubernetesConfig {
     /// Longest wait for one answer.
     pub(crate) timeout: Duration,
     /// What gives the creation time of Deployments, which proves that Prometheus watches this cluster.
-    pub(crate) identity_query: String,
+    pub(crate) identity_query: Option<String>,
     /// Act without that proof.
     pub(crate) assume_same_cluster: bool,
 }

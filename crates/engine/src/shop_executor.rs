@@ -103,7 +103,9 @@ impl Executor for SharedShop {
         let plan = plan.plan();
         let rejected = |why: &str| ApplyError::Rejected { why: why.to_owned() };
         let to_revision = match &plan.inverse {
-            Inverse::Step(step) => revision_of(step).map_err(|error| rejected(&error.to_string()))?,
+            Inverse::Step(step) | Inverse::Temporary { step, .. } => {
+                revision_of(step).map_err(|error| rejected(&error.to_string()))?
+            }
             Inverse::Nothing | Inverse::Irreversible => return Err(rejected("the plan has no inverse to apply")),
         };
         let target = &plan.target;

@@ -1,14 +1,28 @@
 //! The actions, one file each. To add one: its file, its `mod` line, and its line in [`ACTIONS`].
 
+mod configmap_flag;
+mod cordon;
+mod delete_pod;
+mod drain;
+mod evict_pod;
 #[cfg(test)]
 mod fake;
+mod node_choice;
+mod patch_fields;
+mod pause_rollout;
+mod pod_choice;
+mod quarantine;
+mod raise_memory_limit;
 mod restart;
+mod resume_rollout;
+mod scale;
+mod traffic_weight;
+mod uncordon;
 mod undo;
+mod unschedulable;
+mod update_strategy;
 
 use homeostat_remediate::{Action, Actions};
-
-#[cfg(test)]
-pub(crate) use self::restart::Restart;
 
 use crate::effect::Effect;
 
@@ -16,6 +30,19 @@ use crate::effect::Effect;
 pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &restart::Restart,
     &undo::Undo,
+    &scale::Scale,
+    &evict_pod::EvictPod,
+    &delete_pod::DeletePod,
+    &pause_rollout::PauseRollout,
+    &resume_rollout::ResumeRollout,
+    &raise_memory_limit::RaiseMemoryLimit,
+    &patch_fields::PatchFields,
+    &configmap_flag::ConfigMapFlag,
+    &cordon::Cordon,
+    &uncordon::Uncordon,
+    &drain::Drain,
+    &quarantine::Quarantine,
+    &traffic_weight::TrafficWeight,
     #[cfg(test)]
     &fake::Fake,
 ];

@@ -7,6 +7,7 @@ mod consider;
 mod event;
 mod look;
 mod proposing;
+mod restore;
 mod storm;
 mod undo;
 
@@ -223,6 +224,7 @@ impl Driver {
         for journaled in &in_flight {
             self.carry_on(journaled, input, &mut events).await;
         }
+        self.restore_due(input, &mut events).await;
         let busy: BTreeSet<&IncidentId> = in_flight.iter().map(|journaled| &journaled.plan().incident).collect();
         let free: Vec<&Incident> = input.incidents.iter().filter(|incident| !busy.contains(&incident.id)).collect();
         self.consider_all(&free, input, &mut events).await;
@@ -265,7 +267,9 @@ impl Driver {
         self.considered.retain(|incident, _| open.contains(incident));
         self.called_unjournaled.retain(|(incident, _)| open.contains(incident));
         if let Ok(in_flight) = self.journal.in_flight() {
-            let is_in_flight = |plan: &PlanId| in_flight.iter().any(|journaled| &journaled.plan().id == plan);
+            let due = self.journal.to_restore(self.now()).unwrap_or_default();
+            let is_in_flight =
+                |plan: &PlanId| in_flight.iter().chain(&due).any(|journaled| &journaled.plan().id == plan);
             self.observed.retain(|plan, _| is_in_flight(plan));
             self.held_up_by.retain(|plan, _| is_in_flight(plan));
             self.again_at.retain(|plan, _| is_in_flight(plan));

@@ -3,17 +3,29 @@
 use async_trait::async_trait;
 use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{Action, InspectError, Inspected, Plan, Progress, Step};
+use homeostat_remediate::{Action, Args, InspectError, Inspected, Plan, Progress, Step};
 use serde_json::Value;
 
 use crate::executor::{Applied, ApplyError, WriteOutcome};
 use crate::places::Places;
+use crate::sight::Sight;
 
 /// The other half of an action: doing it. Each call is one attempt; an effect never decides and never retries by itself.
 #[async_trait]
 pub trait Effect: Action {
     /// Looks at the subject's object. `now` only stamps the answer.
     async fn inspect(&self, at: &Places, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError>;
+
+    /// The same for what a policy says about how, where that names more objects to look at.
+    async fn inspect_for(
+        &self,
+        at: &Places,
+        subject: &Subject,
+        _args: &Args,
+        now: Timestamp,
+    ) -> Result<Inspected, InspectError> {
+        self.inspect(at, subject, now).await
+    }
 
     /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
     async fn outcome_of_write(&self, at: &Places, plan: &Plan) -> Result<WriteOutcome, InspectError>;
@@ -26,6 +38,11 @@ pub trait Effect: Action {
     /// Does what the plan says, as [`Executor::apply`](crate::Executor::apply) promises.
     async fn apply(&self, at: &Places, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError>;
 
+    /// Does what is left of it, as [`Executor::go_on`](crate::Executor::go_on) promises.
+    async fn go_on(&self, _at: &Places, _plan: &Journaled) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
     /// Does the plan's inverse, which is a step of this action, as [`Executor::undo`](crate::Executor::undo) promises.
     async fn undo(&self, at: &Places, plan: &Journaled, inverse: &Step) -> Result<Applied, ApplyError>;
 
@@ -33,18 +50,47 @@ pub trait Effect: Action {
     async fn progress(&self, at: &Places, plan: &Plan) -> Result<Progress, InspectError>;
 }
 
-/// An action whose effect is a rollout of a workload's pod template. What it does to a cluster is written once, for all of
-/// them.
-pub trait RollOut: Action {
-    /// Whether the pod template is as the step leaves it.
-    fn is_in_effect(&self, template: &Value, step: &Step) -> bool;
+/// An action on a Kubernetes cluster. What it does there is written once, for all of them.
+pub trait ClusterAction: Action {
+    /// What it wants to see beside the workload.
+    fn sights(&self, _args: &Args) -> Vec<Sight> {
+        Vec::new()
+    }
+
+    /// How it writes.
+    fn write(&self) -> ClusterWrite;
 }
 
-/// Without a cluster client a rollout has nothing to act on.
+/// How an action writes to a cluster.
+#[derive(Clone, Copy, Debug)]
+pub enum ClusterWrite {
+    /// By one merge patch, of the workload or of the object that the step names.
+    Patch {
+        /// Whether the object is as the step leaves it.
+        holds: fn(&Value, &Step) -> bool,
+    },
+    /// By evicting the pod that the step names, which its disruption budget may forbid (I20).
+    Evict,
+    /// By deleting the pod that the step names.
+    Delete,
+    /// By one merge patch of the node that the step names, and then by evicting its pods, some in each cycle.
+    Drain {
+        /// Whether the node is as the step leaves it.
+        holds: fn(&Value, &Step) -> bool,
+    },
+    /// By taking its labels from the pod that the step names, and then making sure that a NetworkPolicy lets nothing through to what is so
+    /// marked.
+    Quarantine {
+        /// Whether the pod is as the step leaves it.
+        holds: fn(&Value, &Step) -> bool,
+    },
+}
+
+/// Without a cluster client there is nothing to act on.
 #[cfg(not(feature = "kubernetes"))]
 mod without_kubernetes {
     use super::{
-        Applied, ApplyError, Effect, InspectError, Inspected, Journaled, Places, Plan, Progress, RollOut, Step,
+        Applied, ApplyError, ClusterAction, Effect, InspectError, Inspected, Journaled, Places, Plan, Progress, Step,
         Subject, Timestamp, WriteOutcome, async_trait,
     };
 
@@ -59,7 +105,7 @@ mod without_kubernetes {
     }
 
     #[async_trait]
-    impl<A: RollOut> Effect for A {
+    impl<A: ClusterAction> Effect for A {
         async fn inspect(&self, _: &Places, _: &Subject, _: Timestamp) -> Result<Inspected, InspectError> {
             cannot_look()
         }

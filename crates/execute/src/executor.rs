@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{ActionName, Actions, InspectError, Inspected, PayloadError, Plan, Progress};
+use homeostat_remediate::{ActionName, Actions, Args, InspectError, Inspected, PayloadError, Plan, Progress};
 
 /// Acts on targets. An executor never decides and never retries by itself: each call is one attempt.
 #[async_trait]
@@ -25,6 +25,17 @@ pub trait Executor: Send + Sync {
     /// Looks at the object that the action would be done to. `now` only stamps the answer.
     async fn inspect(&self, action: &ActionName, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError>;
 
+    /// The same for what a policy says about how, where that names more objects to look at.
+    async fn inspect_for(
+        &self,
+        action: &ActionName,
+        subject: &Subject,
+        _args: &Args,
+        now: Timestamp,
+    ) -> Result<Inspected, InspectError> {
+        self.inspect(action, subject, now).await
+    }
+
     /// Looks for the plan's marker on its target: what really happened to a half-done action (I6).
     async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError>;
 
@@ -38,6 +49,12 @@ pub trait Executor: Send + Sync {
     /// the same write (I6). Applying twice is applying once (I7). The version is the plan's own at first, and after an
     /// [`ApplyError::Conflict`] the one that it names.
     async fn apply(&self, plan: &Journaled, resource_version: &str) -> Result<Applied, ApplyError>;
+
+    /// Does what is left of an action of several writes, some of it; called in each cycle after [`apply`](Self::apply), while writing is
+    /// allowed, until the action ends. Doing it again when nothing is left does nothing.
+    async fn go_on(&self, _plan: &Journaled) -> Result<(), ApplyError> {
+        Ok(())
+    }
 
     /// Takes it back, only while the target is still as the plan left it (I16). Undoing twice is undoing once (I7): the driver
     /// sends it again when it doesn't know whether the first one arrived, so an undo that is done already answers `Ok`.

@@ -14,21 +14,27 @@ mod executor;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
+mod node_pods;
 mod patch;
 mod places;
+mod quantity;
+mod quarantine;
 mod registry;
+mod removal;
+mod sight;
 mod stop_switch;
 mod witness;
 
 pub use actions::actions;
 pub use clock::{Clock, SetClock};
 pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
-pub use effect::{Effect, RollOut};
+pub use effect::{ClusterAction, ClusterWrite, Effect};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
 #[cfg(feature = "kubernetes")]
 pub use kubernetes::{ACT_IN_PLACE, Cluster, ConnectSpec, NoConfig};
 pub use patch::{ACTION_ID, CORRELATION_ID, RESTARTED_AT, UNDONE_ID};
 pub use places::Places;
 pub use registry::Registry;
+pub use sight::Sight;
 pub use stop_switch::StopSwitch;
 pub use witness::Witness;

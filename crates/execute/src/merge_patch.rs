@@ -3,12 +3,9 @@
 //! In such a patch `null` means "take it away", so a value that holds `null` can't be written by one. The Kubernetes API
 //! means the same by `null` and by absence, and is read here accordingly.
 
-#[cfg(any(test, feature = "kubernetes"))]
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The patch that makes `to` of `from`; an empty object when they are the same.
-#[cfg(any(test, feature = "kubernetes"))]
 pub(crate) fn between(from: &Value, to: &Value) -> Value {
     let (Value::Object(from), Value::Object(to)) = (from, to) else { return without_nulls(to) };
     let mut patch = Map::new();
@@ -37,6 +34,21 @@ pub(crate) fn holds(value: &Value, patch: &Value) -> bool {
     }
 }
 
+/// The value with the patch applied: RFC 7396, section 2, word by word.
+pub(crate) fn merge(target: Value, patch: &Value) -> Value {
+    let Value::Object(patch) = patch else { return patch.clone() };
+    let mut target = if let Value::Object(map) = target { map } else { Map::new() };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            let before = target.remove(key).unwrap_or(Value::Null);
+            target.insert(key.clone(), merge(before, value));
+        }
+    }
+    Value::Object(target)
+}
+
 /// The value without what is `null` in its objects, at any depth.
 fn without_nulls(value: &Value) -> Value {
     match value {
@@ -55,21 +67,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    /// RFC 7396, section 2, word by word.
-    fn merge(target: Value, patch: &Value) -> Value {
-        let Value::Object(patch) = patch else { return patch.clone() };
-        let mut target = if let Value::Object(map) = target { map } else { Map::new() };
-        for (key, value) in patch {
-            if value.is_null() {
-                target.remove(key);
-            } else {
-                let before = target.remove(key).unwrap_or(Value::Null);
-                target.insert(key.clone(), merge(before, value));
-            }
-        }
-        Value::Object(target)
-    }
 
     #[test]
     fn only_what_differs_is_in_the_patch_and_what_is_gone_is_null() {

@@ -1,4 +1,4 @@
-//! The one write of a rollout action, as text, with its preconditions and its marker. Pure: no cluster in here.
+//! The one write of an action on a cluster, as text, with its preconditions and its marker. Pure: no cluster in here.
 //!
 //! The write is a JSON merge patch (RFC 7396), not a JSON Patch (RFC 6902): a merge patch creates a missing
 //! `annotations` map and leaves an existing one alone, whereas JSON Patch can't say "create if missing", so its text
@@ -6,8 +6,7 @@
 //! itself: the API server answers 409 when `metadata.resourceVersion` isn't the object's, and 422 when
 //! `metadata.uid` isn't (it can't be changed). Either way nothing is written.
 
-use homeostat_core::WorkloadKind;
-use homeostat_remediate::{PayloadError, Plan};
+use homeostat_remediate::{ObjectKind, ObjectRef, PayloadError, Plan, Step};
 use serde_json::{Value, json};
 
 /// The annotation on the pod template that makes a workload replace its pods: `kubectl rollout restart`'s own, which
@@ -27,29 +26,45 @@ pub const CORRELATION_ID: &str = "homeostat.io/correlation-id";
 /// The annotation that says which plan was taken back last; [`ACTION_ID`] stays as it is then.
 pub const UNDONE_ID: &str = "homeostat.io/undone-action-id";
 
-/// The exact patch that merges this into the pod template, for the object at the plan's version.
-pub(crate) fn of_template(plan: &Plan, template: &Value) -> Result<String, PayloadError> {
-    let target = &plan.target;
-    match target.subject.kind {
-        WorkloadKind::Deployment => {}
-        kind @ (WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::External) => {
-            return Err(PayloadError(format!("{} is a {}, not a deployment", target.subject, kind.name())));
-        }
+/// The object that a step writes, at the version that was decided on: the workload, unless the step names another one.
+pub(crate) fn written_by(plan: &Plan, step: &Step) -> Result<ObjectRef, PayloadError> {
+    if let Some(object) = ObjectRef::in_step(step)? {
+        return Ok(object);
     }
-    if target.uid.is_empty() || target.resource_version.is_empty() {
+    let target = &plan.target;
+    let kind = ObjectKind::of(target.subject.kind);
+    let kind = kind.ok_or_else(|| PayloadError(format!("{} isn't in a cluster", target.subject)))?;
+    Ok(ObjectRef {
+        kind,
+        name: target.subject.name.clone(),
+        uid: target.uid.clone(),
+        resource_version: target.resource_version.clone(),
+        state: String::new(),
+    })
+}
+
+/// The exact patch that merges this into the object that the step writes, at the version that was decided on.
+pub(crate) fn of(plan: &Plan, step: &Step, change: Value) -> Result<String, PayloadError> {
+    let object = written_by(plan, step)?;
+    if object.uid.is_empty() || object.resource_version.is_empty() {
         // An empty resourceVersion in a patch means "whatever it is now": a write without a precondition.
         return Err(PayloadError("it names no UID or no resourceVersion, so nothing would guard the write".to_owned()));
     }
-    // The keys are in alphabetical order, so that the text doesn't depend on how the map behind `json!` orders them.
-    let patch = json!({
-        "metadata": {
-            "annotations": { ACTION_ID: plan.id.as_str(), CORRELATION_ID: plan.correlation.as_str() },
-            "resourceVersion": target.resource_version,
-            "uid": target.uid,
-        },
-        "spec": { "template": template },
-    });
-    Ok(patch.to_string())
+    let Value::Object(mut patch) = change else {
+        return Err(PayloadError("what it changes isn't an object".to_owned()));
+    };
+    // Maps of JSON are sorted by key: the text doesn't depend on the order in which they were filled.
+    let metadata = patch.entry("metadata").or_insert_with(|| json!({}));
+    metadata["annotations"][ACTION_ID] = json!(plan.id.as_str());
+    metadata["annotations"][CORRELATION_ID] = json!(plan.correlation.as_str());
+    metadata["resourceVersion"] = json!(object.resource_version);
+    metadata["uid"] = json!(object.uid);
+    Ok(Value::Object(patch).to_string())
+}
+
+/// The exact patch that merges this into the pod template.
+pub(crate) fn of_template(plan: &Plan, step: &Step, template: &Value) -> Result<String, PayloadError> {
+    of(plan, step, json!({ "spec": { "template": template } }))
 }
 
 /// The same patch for another version of the object.

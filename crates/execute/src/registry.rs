@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{ActionName, Actions, InspectError, Inspected, Inverse, PayloadError, Plan, Progress};
+use homeostat_remediate::{ActionName, Actions, Args, InspectError, Inspected, Inverse, PayloadError, Plan, Progress};
 
 use crate::actions::{self, ACTIONS};
 use crate::effect::Effect;
@@ -68,6 +68,16 @@ impl Executor for Registry {
         self.looking(action)?.inspect(&self.places, subject, now).await
     }
 
+    async fn inspect_for(
+        &self,
+        action: &ActionName,
+        subject: &Subject,
+        args: &Args,
+        now: Timestamp,
+    ) -> Result<Inspected, InspectError> {
+        self.looking(action)?.inspect_for(&self.places, subject, args, now).await
+    }
+
     async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError> {
         self.looking(&plan.step.action)?.outcome_of_write(&self.places, plan).await
     }
@@ -80,12 +90,18 @@ impl Executor for Registry {
         self.writing(&plan.plan().step.action)?.apply(&self.places, plan, resource_version).await
     }
 
+    async fn go_on(&self, plan: &Journaled) -> Result<(), ApplyError> {
+        self.writing(&plan.plan().step.action)?.go_on(&self.places, plan).await
+    }
+
     async fn undo(&self, plan: &Journaled) -> Result<Applied, ApplyError> {
         let rejected = |why: &str| ApplyError::Rejected { why: why.to_owned() };
         match &plan.plan().inverse {
             Inverse::Nothing => Err(rejected("it changed nothing that could be put back; the template is as it was")),
             Inverse::Irreversible => Err(rejected("the plan says that it can't be taken back")),
-            Inverse::Step(step) => self.writing(&step.action)?.undo(&self.places, plan, step).await,
+            Inverse::Step(step) | Inverse::Temporary { step, .. } => {
+                self.writing(&step.action)?.undo(&self.places, plan, step).await
+            }
         }
     }
 

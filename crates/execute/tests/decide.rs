@@ -280,6 +280,7 @@ impl World {
                 Verdict::Unknown { why } => format!("unknown: {why}"),
             },
             DriverEvent::Undone { .. } => "undone".to_owned(),
+            DriverEvent::Restored { .. } => "restored".to_owned(),
             DriverEvent::Stuck { why, .. } => format!("stuck: {why}"),
             DriverEvent::PolicyFrozen { policy, .. } => format!("frozen {policy}"),
             DriverEvent::Escalate(call) => {

@@ -3,7 +3,7 @@
 use homeostat_remediate::{Levels, Plan};
 use serde::{Deserialize, Serialize};
 
-/// Proof that the intent is durable. Only this crate's journal makes one, in `record` and `in_flight`, and an executor's
+/// Proof that the intent is durable. Only this crate's journal makes one, in `record`, `in_flight` and `to_restore`, and an executor's
 /// `apply` takes nothing else: acting without a journal doesn't compile (invariant I5).
 ///
 /// ```compile_fail

@@ -210,6 +210,11 @@ impl Ledger {
         self.actions.in_flight()
     }
 
+    /// All that are kept, oldest first.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &Arc<PastAction>> {
+        self.actions.iter()
+    }
+
     pub(crate) fn history(&self, now: Timestamp) -> History {
         let frozen = self.frozen.iter().map(|(policy, (_, why))| (policy.clone(), why.clone())).collect();
         History {

@@ -6,7 +6,7 @@ use std::fmt;
 use homeostat_core::{IncidentType, Timestamp, WorkloadKind};
 use homeostat_settings::Reader;
 
-use crate::inspected::Inspected;
+use crate::inspected::{Disruption, Inspected};
 use crate::objection::Objection;
 use crate::plan::Plan;
 use crate::policy::Policy;
@@ -17,8 +17,8 @@ pub trait Action: Send + Sync {
     /// What is true of it wherever it is used.
     fn spec(&self) -> &'static ActionSpec;
 
-    /// Reads its own part of a policy, problems into the reader. Most actions need nothing.
-    fn args(&self, _policy: &mut Reader<'_>) -> Args {
+    /// Reads its own part of a policy, which is the section `with`, problems into the reader. Many actions need nothing.
+    fn args(&self, _with: &mut Reader<'_>) -> Args {
         Args::default()
     }
 
@@ -33,6 +33,40 @@ pub trait Action: Send + Sync {
     fn lint(&self, _policy: &Policy) -> Vec<String> {
         Vec::new()
     }
+
+    /// The least that a policy must say under `with`, in YAML. Empty where that is nothing.
+    fn example(&self) -> &'static str {
+        ""
+    }
+
+    /// What the step takes down. Unless the action says otherwise: what a rollout would.
+    fn disruption(&self, _step: &Step, seen: &Inspected) -> Disruption {
+        seen.disruption.clone()
+    }
+
+    /// In which states of the target it does what it should. Unless the action says otherwise: only at rest.
+    fn works_while(&self) -> WorksWhile {
+        WorksWhile::default()
+    }
+
+    /// How many replicas are wanted after the step, where it changes that.
+    fn replicas_after(&self, _step: &Step) -> Option<u32> {
+        None
+    }
+
+    /// Rights that it needs in the whole cluster, because what it acts on is in no namespace.
+    fn cluster_rights(&self) -> &'static [Right] {
+        &[]
+    }
+}
+
+/// States of the target in which an action does what it should.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorksWhile {
+    /// While a rollout goes on.
+    pub rolling_out: bool,
+    /// While rollouts are paused.
+    pub paused: bool,
 }
 
 /// What is true of an action wherever it is used.
@@ -52,6 +86,14 @@ pub struct ActionSpec {
     pub rights: &'static [Right],
 }
 
+impl ActionSpec {
+    /// The rights that it needs where it acts on this kind of workload: those on other kinds, and on what only they keep their
+    /// revisions in, aren't among them.
+    pub fn rights_for(&self, kind: WorkloadKind) -> impl Iterator<Item = Right> + use<> {
+        self.rights.iter().copied().filter(move |right| right.concerns(kind))
+    }
+}
+
 /// A right on an API's objects.
 ///
 /// ```
@@ -68,6 +110,20 @@ pub struct Right {
     pub resource: &'static str,
     /// The API group; empty for the core group.
     pub group: &'static str,
+}
+
+impl Right {
+    /// Whether it is of use to somebody who acts on this kind of workload.
+    pub fn concerns(&self, kind: WorkloadKind) -> bool {
+        let kinds: &[WorkloadKind] = match self.resource {
+            "deployments" | "replicasets" => &[WorkloadKind::Deployment],
+            "statefulsets" => &[WorkloadKind::StatefulSet],
+            "daemonsets" => &[WorkloadKind::DaemonSet],
+            "controllerrevisions" => &[WorkloadKind::StatefulSet, WorkloadKind::DaemonSet],
+            _ => return true,
+        };
+        kinds.contains(&kind)
+    }
 }
 
 impl fmt::Display for Right {

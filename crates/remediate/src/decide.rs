@@ -17,7 +17,7 @@ use crate::limits::SafetyLimits;
 use crate::objection::{NextStep, Objection};
 use crate::plan::{Plan, PlanId, Target, VerifySpec};
 use crate::policy::Policy;
-use crate::step::{ActionName, Inverse};
+use crate::step::ActionName;
 
 /// What is to be done about an incident.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +191,9 @@ fn plan(context: &DecisionContext<'_>, policy: &Policy, seen: &Inspected, asked:
     let (step, inverse) = asked.step.clone().ok()?;
     let spec = asked.action.spec();
     let attempt = history.next_attempt(&incident.id);
-    let undo_if_failed = policy.rollback_if_failed && matches!(inverse, Inverse::Step(_));
+    let undo_if_failed = policy.rollback_if_failed && inverse.step().is_some();
+    // Fewer than before is no recovery, unless fewer is what it is for.
+    let replicas_after = asked.action.replicas_after(&step).unwrap_or(seen.replicas_wanted);
     Some(Plan {
         id: PlanId::of(&incident.id, attempt),
         incident: incident.id.clone(),
@@ -215,7 +217,7 @@ fn plan(context: &DecisionContext<'_>, policy: &Policy, seen: &Inspected, asked:
             settle: policy.verification_settle,
             fresh_points_min: limits.fresh_points_min,
             traffic_floor: policy.traffic_floor,
-            replicas_before: seen.replicas_wanted,
+            replicas_before: seen.replicas_wanted.min(replicas_after),
             rollout_failed_before: seen.rollout_failed.is_some(),
             recovery: spec.recovery,
         },

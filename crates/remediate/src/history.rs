@@ -11,10 +11,24 @@ use crate::approval::PendingPlan;
 use crate::levels::Levels;
 use crate::plan::Plan;
 use crate::stage::{JournalEvent, Stage};
+use crate::step::Inverse;
 
 /// The longest window that budgets and cooldowns may look back. History is kept this long; a policy that wants more is
 /// refused when it is loaded, for its budget couldn't be counted.
 pub const LOOK_BACK_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How far giving back has come of what an action only lent; it begins after the action's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restore {
+    /// Nothing has been sent for it.
+    #[default]
+    Pending,
+    /// It is being sent, or was and nobody knows.
+    Started,
+    /// It is given back, or won't be.
+    Over,
+}
 
 /// One action, from its intent on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +53,9 @@ pub struct PastAction {
     /// How far its signals were from normal before the action; nothing of actions of older versions.
     #[serde(default)]
     pub levels_before: Levels,
+    /// How far giving back has come, where something was lent.
+    #[serde(default)]
+    pub restore: Restore,
 }
 
 impl PastAction {
@@ -54,12 +71,18 @@ impl PastAction {
             refused: None,
             traffic_before: None,
             levels_before: Levels::new(),
+            restore: Restore::Pending,
         }
     }
 
     /// Goes to the next stage.
     pub fn step(&mut self, event: &JournalEvent, at: Timestamp) -> Result<(), crate::stage::IllegalEvent> {
         self.stage = self.stage.next(event, self.plan.repeat)?;
+        if let Some(restore) = restore_after(event) {
+            self.restore = restore;
+            // When it ended, and why, stays as it was.
+            return Ok(());
+        }
         self.stage_at = at;
         if matches!(event, JournalEvent::Applied { .. }) {
             self.applied_at = Some(at);
@@ -81,9 +104,34 @@ impl PastAction {
             | JournalEvent::UndoStarted
             | JournalEvent::UndoApplied { .. }
             | JournalEvent::Undone
-            | JournalEvent::Stuck { .. } => {}
+            | JournalEvent::Stuck { .. }
+            | JournalEvent::RestoreStarted
+            | JournalEvent::Restored
+            | JournalEvent::NotRestored { .. } => {}
         }
         Ok(())
+    }
+
+    /// Whether what it lent is to be given back at `now`: it may be in force, and its time is over.
+    pub fn is_to_restore(&self, now: Timestamp) -> bool {
+        let may_be_in_force = match self.stage {
+            Stage::Recovered | Stage::NotRecovered | Stage::Unknown => true,
+            // In flight it is still watched; and the other ends wrote nothing, took it back, or left it to a person.
+            Stage::Planned
+            | Stage::Applying
+            | Stage::Verifying
+            | Stage::UndoDue
+            | Stage::Undoing
+            | Stage::Settling
+            | Stage::NotApplied
+            | Stage::Overridden
+            | Stage::Undone
+            | Stage::Stuck => false,
+        };
+        match &self.plan.inverse {
+            Inverse::Temporary { until, .. } => may_be_in_force && *until <= now && self.restore != Restore::Over,
+            Inverse::Nothing | Inverse::Irreversible | Inverse::Step(_) => false,
+        }
     }
 
     /// One line for people: what was tried and what came of it.
@@ -98,6 +146,24 @@ impl PastAction {
             self.plan.target.subject,
             self.stage
         )
+    }
+}
+
+fn restore_after(event: &JournalEvent) -> Option<Restore> {
+    match event {
+        JournalEvent::RestoreStarted => Some(Restore::Started),
+        JournalEvent::Restored | JournalEvent::NotRestored { .. } => Some(Restore::Over),
+        JournalEvent::ApplyStarted
+        | JournalEvent::Applied { .. }
+        | JournalEvent::NotApplied { .. }
+        | JournalEvent::Recovered
+        | JournalEvent::NotRecovered { .. }
+        | JournalEvent::OutcomeUnknown { .. }
+        | JournalEvent::Overridden { .. }
+        | JournalEvent::UndoStarted
+        | JournalEvent::UndoApplied { .. }
+        | JournalEvent::Undone
+        | JournalEvent::Stuck { .. } => None,
     }
 }
 

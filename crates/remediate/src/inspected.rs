@@ -1,8 +1,12 @@
 //! A target as it is now.
 
 use homeostat_core::{Timestamp, WorkloadKind};
+use serde_json::Value;
 
 use crate::known::Known;
+use crate::object_ref::ObjectRef;
+use crate::quota::QuotaLimit;
+use crate::seen_pod::SeenPod;
 
 /// What an executor saw when it looked at a target. Only facts; judging them is the guardrails' work.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +49,29 @@ pub struct Inspected {
     pub disruption: Disruption,
     /// A persistent volume claim is mounted.
     pub has_persistent_volume: bool,
+    /// The object as the cluster sent it; `null` where nobody keeps it.
+    pub manifest: Value,
+    /// Its pods, where the action asks for them.
+    pub pods: Known<Vec<SeenPod>>,
+    /// What quotas of its namespace limit, where the action asks for it.
+    pub quotas: Known<Vec<QuotaLimit>>,
+    /// What else the action asked to see, such as a ConfigMap that it names.
+    pub others: Vec<SeenObject>,
 }
+
+/// An object beside the target that the action asked to see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenObject {
+    /// Which one, and at which version.
+    pub object: ObjectRef,
+    /// As the cluster sent it.
+    pub manifest: Value,
+    /// Somebody keeps it as it is.
+    pub owner: Option<Owner>,
+}
+
+/// Why something is unknown that no action asked for.
+const NOT_LOOKED_AT: &str = "nobody looked";
 
 impl Inspected {
     /// An object at rest that nobody else cares for: no rollout, owner, autoscaler, budget or earlier revision, one replica. For
@@ -70,7 +96,17 @@ impl Inspected {
             marker: None,
             disruption: Disruption::default(),
             has_persistent_volume: false,
+            manifest: Value::Null,
+            pods: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
+            quotas: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
+            others: Vec::new(),
         }
+    }
+
+    /// The object that a step names, as it was seen.
+    pub fn object(&self, named: &ObjectRef) -> Option<&SeenObject> {
+        let lever = self.autoscaler.value().and_then(|autoscaler| autoscaler.lever.value());
+        self.others.iter().chain(lever).find(|seen| seen.object.uid == named.uid)
     }
 
     /// What is known of this fact.
@@ -88,6 +124,18 @@ pub trait Fact: Sized {
 impl Fact for PreviousRevision {
     fn of(seen: &Inspected) -> &Known<Self> {
         &seen.revision_previous
+    }
+}
+
+impl Fact for Vec<SeenPod> {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.pods
+    }
+}
+
+impl Fact for Vec<QuotaLimit> {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.quotas
     }
 }
 
@@ -116,14 +164,14 @@ pub struct PreviousRevision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateChange {
     /// Makes the earlier template of the current one.
-    pub to: serde_json::Value,
+    pub to: Value,
     /// Makes the current template of the earlier one.
-    pub back: serde_json::Value,
+    pub back: Value,
 }
 
 /// An autoscaler. One that can't be seen may be there all the same: a restart leaves the replica count alone and needn't care;
 /// anything that scales must take it as one (I21).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaler {
     /// Its object's name.
     pub name: String,
@@ -131,6 +179,8 @@ pub struct Autoscaler {
     pub replicas_min: u32,
     /// Most replicas.
     pub replicas_max: u32,
+    /// The object whose minimum counts: the autoscaler itself, or the KEDA ScaledObject that keeps it.
+    pub lever: Known<SeenObject>,
 }
 
 /// Who keeps an object as it is, and would put back what is changed in place (I22).

@@ -20,12 +20,16 @@ mod known;
 mod levels;
 mod limits;
 mod newest_rows;
+mod object_ref;
 mod objection;
 mod observation;
 mod plan;
 mod policy;
 mod progress;
+mod quota;
+mod read_json;
 mod same_cluster;
+mod seen_pod;
 mod stage;
 mod step;
 #[cfg(test)]
@@ -34,24 +38,29 @@ mod test_actions;
 mod test_plan;
 mod verify;
 
-pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
 pub use approval::{Answer, AnswerError, Approval, DIGEST_DIGITS_MIN, PendingPlan, ProposedPlan};
+/// What an action reads its part of a policy with.
+pub use homeostat_settings::Reader;
+
+pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right, WorksWhile};
 pub use decide::{Decision, decide};
 pub use decision_context::{Asked, DecisionContext, Environment, Proposal, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
 pub use dry_run::DryRun;
 pub use escalation::Escalation;
 pub use guardrails::{GUARDRAILS, Guardrail, Needs};
-pub use history::{History, LOOK_BACK_MAX, PastAction, Storm};
+pub use history::{History, LOOK_BACK_MAX, PastAction, Restore, Storm};
 pub use inspect_error::InspectError;
 pub use inspected::{
-    Autoscaler, Disruption, DisruptionBudget, Fact, Inspected, Marker, Owner, PreviousRevision, TemplateChange,
+    Autoscaler, Disruption, DisruptionBudget, Fact, Inspected, Marker, Owner, PreviousRevision, SeenObject,
+    TemplateChange,
 };
 pub use kill_switch::KillSwitch;
 pub use known::Known;
 pub use levels::{Level, Levels, levels};
 pub use limits::{ACTIONS_IN_FLIGHT_MAX, NotALimit, SafetyLimits};
 pub use newest_rows::NewestRows;
+pub use object_ref::{OBJECT, ObjectKind, ObjectRef, desired_state};
 pub use objection::{NextStep, Objection, Then};
 pub use observation::{Observation, RowScore};
 pub use plan::{Plan, PlanId, Target, VerifySpec};
@@ -60,7 +69,10 @@ pub use policy::{
     overlap, policy_for, read_policies,
 };
 pub use progress::Progress;
+pub use quota::QuotaLimit;
+pub use read_json::read_json;
 pub use same_cluster::SameCluster;
+pub use seen_pod::{Failing, SeenPod, worst_failing};
 pub use stage::{IllegalEvent, JournalEvent, Stage};
 pub use step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
 pub use verify::{Verdict, VerifyInput, verify};

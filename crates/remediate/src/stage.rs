@@ -93,6 +93,15 @@ pub enum JournalEvent {
         /// Why not.
         why: String,
     },
+    /// What was lent is about to be given back, after the end. Journaled before it is sent.
+    RestoreStarted,
+    /// What was lent is given back.
+    Restored,
+    /// What was lent isn't given back any more: somebody changed it since, or the cluster refuses it.
+    NotRestored {
+        /// Why not.
+        why: String,
+    },
 }
 
 /// An event that can't follow in this stage: the journal was edited, or there is a bug. Never go on from here.
@@ -147,6 +156,11 @@ impl Stage {
             (Self::Undoing, Event::UndoApplied { .. }) => Some(Self::Settling),
             (Self::Settling, Event::Undone) => Some(Self::Undone),
             (Self::UndoDue | Self::Undoing | Self::Settling, Event::Stuck { .. }) => Some(Self::Stuck),
+            // After the end, and it stays the end: whether it helped is said.
+            (
+                Self::Recovered | Self::NotRecovered | Self::Unknown,
+                Event::RestoreStarted | Event::Restored | Event::NotRestored { .. },
+            ) => Some(self),
             (
                 Self::Planned
                 | Self::Applying
@@ -222,6 +236,9 @@ impl JournalEvent {
             Self::UndoApplied { .. } => "undo-applied",
             Self::Undone => "undone",
             Self::Stuck { .. } => "stuck",
+            Self::RestoreStarted => "restore-started",
+            Self::Restored => "restored",
+            Self::NotRestored { .. } => "not-restored",
         }
     }
 
@@ -232,9 +249,16 @@ impl JournalEvent {
             | Self::Overridden { why }
             | Self::NotRecovered { why, .. }
             | Self::OutcomeUnknown { why }
-            | Self::Stuck { why } => Some(why),
+            | Self::Stuck { why }
+            | Self::NotRestored { why } => Some(why),
             Self::Applied { altered, .. } => altered.as_deref(),
-            Self::ApplyStarted | Self::Recovered | Self::UndoStarted | Self::UndoApplied { .. } | Self::Undone => None,
+            Self::ApplyStarted
+            | Self::Recovered
+            | Self::UndoStarted
+            | Self::UndoApplied { .. }
+            | Self::Undone
+            | Self::RestoreStarted
+            | Self::Restored => None,
         }
     }
 }
@@ -258,6 +282,9 @@ mod tests {
             JournalEvent::UndoApplied { resource_version: "3".into() },
             JournalEvent::Undone,
             JournalEvent::Stuck { why: why() },
+            JournalEvent::RestoreStarted,
+            JournalEvent::Restored,
+            JournalEvent::NotRestored { why: why() },
         ]
     }
 
@@ -270,9 +297,9 @@ mod tests {
         undoing       undo-started>undoing undo-applied>settling stuck>stuck
         settling      undone>undone stuck>stuck
         not-applied
-        recovered
-        not-recovered
-        unknown
+        recovered restore-started>recovered restored>recovered not-restored>recovered
+        not-recovered restore-started>not-recovered restored>not-recovered not-restored>not-recovered
+        unknown restore-started>unknown restored>unknown not-restored>unknown
         overridden
         undone
         stuck
@@ -312,9 +339,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_an_end_and_something_follows_everything_else() {
+    fn an_end_stays_the_end_and_something_follows_everything_else() {
         for stage in Stage::ALL {
-            let goes_on = every_event().iter().any(|event| stage.next(event, Repeat::AtMostOnce).is_ok());
+            let next = every_event().into_iter().filter_map(|event| stage.next(&event, Repeat::AtMostOnce).ok());
+            let goes_on = next.into_iter().any(|next| next != stage);
             assert_eq!(goes_on, !stage.is_end(), "{stage}");
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use homeostat_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,6 +68,11 @@ impl Args {
         self.0.get(name)
     }
 
+    /// One of them, if it is a whole number that isn't negative.
+    pub fn count(&self, name: &str) -> Option<u32> {
+        self.get(name)?.as_u64().and_then(|number| u32::try_from(number).ok())
+    }
+
     /// One of them, if it is a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
@@ -101,6 +107,23 @@ pub enum Inverse {
     Irreversible,
     /// By this step.
     Step(Step),
+    /// By this step, and at the latest then, also when it helped: it was only lent.
+    Temporary {
+        /// What gives it back.
+        step: Step,
+        /// When.
+        until: Timestamp,
+    },
+}
+
+impl Inverse {
+    /// The step that takes it back, if there is one.
+    pub const fn step(&self) -> Option<&Step> {
+        match self {
+            Self::Step(step) | Self::Temporary { step, .. } => Some(step),
+            Self::Nothing | Self::Irreversible => None,
+        }
+    }
 }
 
 /// Whether sending an action twice is sending it once (I7).

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use clap::Args;
-use homeostat_core::Mode;
+use homeostat_core::{Mode, WorkloadKind};
 use homeostat_remediate::{Actions, Policy, Right, Scope};
 
 use super::check::problems_of;
@@ -13,8 +13,9 @@ use crate::flags::ConfigArgs;
 use crate::outcome::{Outcome, print};
 
 /// What is looked at beside the target where it is allowed: autoscalers, disruption budgets, and the revisions to go back to.
-const SIGHT: [Right; 3] = [
+const SIGHT: [Right; 4] = [
     Right { verb: "list", resource: "replicasets", group: "apps" },
+    Right { verb: "list", resource: "controllerrevisions", group: "apps" },
     Right { verb: "list", resource: "horizontalpodautoscalers", group: "autoscaling" },
     Right { verb: "list", resource: "poddisruptionbudgets", group: "policy" },
 ];
@@ -52,53 +53,85 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
     match config::load(&args.config.file) {
         Ok(loaded) => {
             let config = &loaded.config;
-            print(&manifests(config.mode, &config.policies, &homeostat_execute::actions(), &args.service_account));
+            let actions = homeostat_execute::actions();
+            let wanted =
+                Wanted { mode: config.mode, kind: config.subjects.kind, policies: &config.policies, actions: &actions };
+            print(&manifests(&wanted, &args.service_account));
             Outcome::Done
         }
         Err(problems) => problems_of(&problems),
     }
 }
 
-/// The rights by namespace. What only proposes needs to look, not to write; what only observes needs nothing.
-fn rights(mode: Mode, policies: &[Policy], actions: &Actions) -> BTreeMap<String, BTreeSet<Right>> {
-    let mut rights: BTreeMap<String, BTreeSet<Right>> = BTreeMap::new();
-    for policy in policies {
-        let spec = policy.action.as_ref().and_then(|wanted| actions.get(&wanted.name)).map(|action| action.spec());
-        let (Some(spec), Scope::Only { namespaces, .. }) = (spec, &policy.scope) else { continue };
-        let may_write = match mode.min(policy.mode) {
+/// What rights are wanted for.
+struct Wanted<'a> {
+    mode: Mode,
+    /// What the series describe: rights on other kinds of workloads aren't needed.
+    kind: WorkloadKind,
+    policies: &'a [Policy],
+    actions: &'a Actions,
+}
+
+/// Rights by namespace, and those in the whole cluster.
+#[derive(Debug, Default, PartialEq)]
+struct Rights {
+    by_namespace: BTreeMap<String, BTreeSet<Right>>,
+    in_cluster: BTreeSet<Right>,
+}
+
+/// The rights. What only proposes needs to look, not to write; what only observes needs nothing.
+fn rights(wanted: &Wanted<'_>) -> Rights {
+    let mut rights = Rights::default();
+    for policy in wanted.policies {
+        let action = policy.action.as_ref().and_then(|action| wanted.actions.get(&action.name));
+        let (Some(action), Scope::Only { namespaces, .. }) = (action, &policy.scope) else { continue };
+        let may_write = match wanted.mode.min(policy.mode) {
             Mode::Observe => continue,
             Mode::Recommend => false,
             Mode::Execute => policy.auto_execute,
         };
-        let is_needed = |right: &&Right| may_write || matches!(right.verb, "get" | "list");
+        let is_needed = |right: &Right| may_write || matches!(right.verb, "get" | "list");
         for namespace in namespaces {
-            let of_namespace = rights.entry(namespace.clone()).or_default();
-            of_namespace.extend(spec.rights.iter().filter(is_needed).chain(&SIGHT).copied());
+            let of_namespace = rights.by_namespace.entry(namespace.clone()).or_default();
+            let sight = SIGHT.into_iter().filter(|right| right.concerns(wanted.kind));
+            of_namespace.extend(action.spec().rights_for(wanted.kind).filter(is_needed).chain(sight));
         }
+        rights.in_cluster.extend(action.cluster_rights().iter().copied().filter(is_needed));
     }
     rights
 }
 
-fn manifests(mode: Mode, policies: &[Policy], actions: &Actions, account: &Account) -> String {
+fn manifests(wanted: &Wanted<'_>, account: &Account) -> String {
     let mut text = String::new();
-    for policy in policies.iter().filter(|policy| policy.action.is_some() && policy.scope == Scope::Unstated) {
+    for policy in wanted.policies.iter().filter(|policy| policy.action.is_some() && policy.scope == Scope::Unstated) {
         let name = &policy.name;
         let _ =
             writeln!(text, "# The policy {name:?} names no scope, so it can't act, and no rights are given for it.");
     }
-    let rights = rights(mode, policies, actions);
-    if rights.is_empty() {
+    let rights = rights(wanted);
+    if rights == Rights::default() {
         text.push_str("# No rights are needed: in this mode no policy looks at the cluster.\n");
     }
-    for (namespace, rights) in rights {
+    if !rights.in_cluster.is_empty() {
+        text.push_str("# Nodes are in no namespace: an action on them needs rights in the whole cluster.\n");
+        text.push_str(
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: homeostat}\nrules:\n",
+        );
+        write_rules(&mut text, &rights.in_cluster);
+        let Account { namespace: of, name } = account;
+        let _ = write!(
+            text,
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {{name: homeostat}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: homeostat}}\n\
+             subjects:\n- {{kind: ServiceAccount, namespace: {of}, name: {name}}}\n"
+        );
+    }
+    for (namespace, rights) in rights.by_namespace {
         let _ = write!(
             text,
             "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: homeostat, namespace: {namespace}}}\nrules:\n"
         );
-        for ((group, resource), verbs) in by_resource(&rights) {
-            let verbs = verbs.join(", ");
-            let _ = writeln!(text, "- {{apiGroups: [{group:?}], resources: [{resource}], verbs: [{verbs}]}}");
-        }
+        write_rules(&mut text, &rights);
         let Account { namespace: of, name } = account;
         let _ = write!(
             text,
@@ -108,6 +141,13 @@ fn manifests(mode: Mode, policies: &[Policy], actions: &Actions, account: &Accou
         );
     }
     text
+}
+
+fn write_rules(text: &mut String, rights: &BTreeSet<Right>) {
+    for ((group, resource), verbs) in by_resource(rights) {
+        let verbs = verbs.join(", ");
+        let _ = writeln!(text, "- {{apiGroups: [{group:?}], resources: [{resource}], verbs: [{verbs}]}}");
+    }
 }
 
 fn by_resource(rights: &BTreeSet<Right>) -> BTreeMap<(&str, &str), Vec<&str>> {
@@ -134,7 +174,8 @@ remediation_policies:
     fn of(mode: Mode) -> String {
         let actions = homeostat_execute::actions();
         let policies = load_policies(POLICIES, "p", &actions).unwrap();
-        manifests(mode, &policies, &actions, &account("ops/homeostat").unwrap())
+        let wanted = Wanted { mode, kind: WorkloadKind::Deployment, policies: &policies, actions: &actions };
+        manifests(&wanted, &account("ops/homeostat").unwrap())
     }
 
     #[test]
@@ -158,14 +199,44 @@ remediation_policies:
         let actions = homeostat_execute::actions();
         for action in actions.iter() {
             let spec = action.spec();
+            let with = if action.example().is_empty() { "{}" } else { action.example() };
             let policy = format!(
-                "remediation_policy: {{incident_type: oom-killed, action: {}, auto_execute: true, confidence_threshold: 0.9, scope: {{namespaces: [shop]}}}}",
+                "remediation_policy: {{incident_type: oom-killed, action: {}, with: {with}, auto_execute: true, confidence_threshold: 0.9, scope: {{namespaces: [shop]}}}}",
                 spec.name
             );
             let policies = load_policies(&policy, "p", &actions).unwrap();
-            let expected: BTreeSet<Right> = spec.rights.iter().chain(&SIGHT).copied().collect();
-            assert_eq!(rights(Mode::Execute, &policies, &actions), BTreeMap::from([("shop".to_owned(), expected)]));
+            for kind in [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet] {
+                let sight = SIGHT.into_iter().filter(|right| right.concerns(kind));
+                let expected: BTreeSet<Right> = spec.rights_for(kind).chain(sight).collect();
+                let wanted = Wanted { mode: Mode::Execute, kind, policies: &policies, actions: &actions };
+                let found = rights(&wanted);
+                assert_eq!(found.by_namespace, BTreeMap::from([("shop".to_owned(), expected)]), "{}", spec.name);
+                assert_eq!(found.in_cluster, action.cluster_rights().iter().copied().collect(), "{}", spec.name);
+            }
         }
+    }
+
+    #[test]
+    fn who_acts_on_nodes_gets_a_cluster_role_and_who_proposes_may_only_look() {
+        let policy = "remediation_policy: {incident_type: node-failure, action: drain, auto_execute: true, \
+                      confidence_threshold: 0.9, scope: {namespaces: [shop]}}";
+        let actions = homeostat_execute::actions();
+        let policies = load_policies(policy, "p", &actions).unwrap();
+        let of = |mode| {
+            let wanted = Wanted { mode, kind: WorkloadKind::Deployment, policies: &policies, actions: &actions };
+            manifests(&wanted, &account("ops/homeostat").unwrap())
+        };
+        let executes = of(Mode::Execute);
+        assert!(
+            executes.contains("kind: ClusterRoleBinding")
+                && executes.contains("resources: [pods/eviction], verbs: [create]")
+        );
+        assert!(executes.contains("resources: [nodes], verbs: [get, list, patch]"), "{executes}");
+        let proposes = of(Mode::Recommend);
+        assert!(
+            proposes.contains("resources: [nodes], verbs: [get, list]") && !proposes.contains("eviction"),
+            "{proposes}"
+        );
     }
 
     #[test]

@@ -9,7 +9,6 @@ use homeostat_remediate::{Policy, lint, load_policies, overlap};
 use homeostat_settings::Reader;
 
 use super::KubernetesConfig;
-use crate::witness::IDENTITY_QUERY_DEFAULT;
 
 /// What the config says about remediation.
 pub(super) struct Remediation {
@@ -26,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
         timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
-        identity_query: kubernetes.text("identity_query").unwrap_or_else(|| IDENTITY_QUERY_DEFAULT.to_owned()),
+        identity_query: kubernetes.text("identity_query"),
         assume_same_cluster: kubernetes.flag("assume_same_cluster").unwrap_or(false),
     });
     let policies_place = reader.place_of("policies");

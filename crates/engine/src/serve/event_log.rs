@@ -87,6 +87,7 @@ fn log_event(event: &DriverEvent, open: &[Incident]) {
             Verdict::Unknown { why } => log_plan(plan, "verified: unknown", why),
         },
         DriverEvent::Undone { plan } => log_plan(plan, "undone", ""),
+        DriverEvent::Restored { plan } => log_plan(plan, "restored", ""),
         DriverEvent::Stuck { plan, why } => {
             tracing::error!(correlation = %plan.correlation, incident = %plan.incident, action = %plan.id, why, "can't be undone");
         }
@@ -146,6 +147,7 @@ pub(crate) fn event_name(event: &DriverEvent) -> &'static str {
             Verdict::Unknown { .. } => "unknown",
         },
         DriverEvent::Undone { .. } => "undone",
+        DriverEvent::Restored { .. } => "restored",
         DriverEvent::Stuck { .. } => "stuck",
         DriverEvent::PolicyFrozen { .. } => "policy-frozen",
         DriverEvent::Escalate(_) => "escalated",

@@ -7,14 +7,15 @@ use homeostat_remediate::{
 };
 use serde_json::{Value, json};
 
-use crate::effect::RollOut;
+use super::update_strategy;
+use crate::effect::{ClusterAction, ClusterWrite};
 use crate::patch::{self, RESTARTED_AT};
 
 const NAME: ActionName = ActionName::new("rollout-restart");
 
 static SPEC: ActionSpec = ActionSpec {
     name: NAME,
-    targets: &[WorkloadKind::Deployment],
+    targets: &[WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet],
     default_for: &[IncidentType::OomKilled, IncidentType::MemoryLeak, IncidentType::CpuSpike],
     // The annotation's value is fixed in the plan: written twice it is written once.
     repeat: Repeat::Idempotent,
@@ -22,6 +23,10 @@ static SPEC: ActionSpec = ActionSpec {
     rights: &[
         Right { verb: "get", resource: "deployments", group: "apps" },
         Right { verb: "patch", resource: "deployments", group: "apps" },
+        Right { verb: "get", resource: "statefulsets", group: "apps" },
+        Right { verb: "patch", resource: "statefulsets", group: "apps" },
+        Right { verb: "get", resource: "daemonsets", group: "apps" },
+        Right { verb: "patch", resource: "daemonsets", group: "apps" },
     ],
 };
 
@@ -38,6 +43,7 @@ impl Action for Restart {
             let text = format!("the newest rollout failed, a restart won't mend that: {why}");
             return Err(Objection::escalate("rollout-failed", text));
         }
+        update_strategy::replaces_pods(seen)?;
         let args = Args::default().with("restarted_at", ask.now.to_string());
         Ok((Step { action: NAME, args }, Inverse::Nothing))
     }
@@ -45,7 +51,7 @@ impl Action for Restart {
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError> {
         let restarted_at = step.args.text("restarted_at");
         let restarted_at = restarted_at.ok_or_else(|| PayloadError("it has no restarted_at".to_owned()))?;
-        patch::of_template(plan, &json!({ "metadata": { "annotations": { RESTARTED_AT: restarted_at } } }))
+        patch::of_template(plan, step, &json!({ "metadata": { "annotations": { RESTARTED_AT: restarted_at } } }))
     }
 
     fn lint(&self, policy: &Policy) -> Vec<String> {
@@ -87,9 +93,14 @@ impl Action for Restart {
     }
 }
 
-impl RollOut for Restart {
-    fn is_in_effect(&self, template: &Value, step: &Step) -> bool {
-        let restarted_at = step.args.text("restarted_at");
-        restarted_at.is_some() && template["metadata"]["annotations"][RESTARTED_AT].as_str() == restarted_at
+impl ClusterAction for Restart {
+    fn write(&self) -> ClusterWrite {
+        ClusterWrite::Patch { holds: is_restarted }
     }
+}
+
+fn is_restarted(object: &Value, step: &Step) -> bool {
+    let restarted_at = step.args.text("restarted_at");
+    let annotations = &object["spec"]["template"]["metadata"]["annotations"];
+    restarted_at.is_some() && annotations[RESTARTED_AT].as_str() == restarted_at
 }

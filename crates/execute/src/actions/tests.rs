@@ -5,18 +5,73 @@ use std::collections::BTreeSet;
 use homeostat_core::{IncidentType, Subject, Timestamp, WorkloadKind};
 use homeostat_journal::{Intent, Journal};
 use homeostat_remediate::{
-    ActionName, Args, Ask, Inspected, Inverse, Known, Levels, Plan, PlanId, PreviousRevision, Target, TemplateChange,
-    VerifySpec, load_policies,
+    ActionName, Args, Ask, Failing, Inspected, Inverse, Known, Levels, ObjectKind, ObjectRef, Plan, PlanId,
+    PreviousRevision, SeenObject, SeenPod, Target, TemplateChange, VerifySpec, load_policies,
 };
 use serde_json::json;
 
 use super::*;
 use crate::executor::{ApplyError, Executor, WriteOutcome};
+use crate::merge_patch;
+use crate::patch::ACTION_ID;
 use crate::places::Places;
 use crate::registry::Registry;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_secs(1_800_000_000 + seconds)
+}
+
+/// An object of this name beside the Deployment.
+fn object(kind: ObjectKind, name: &str, rest: serde_json::Value) -> SeenObject {
+    let mut manifest = json!({ "metadata": { "name": name, "uid": format!("uid-of-{name}"), "resourceVersion": "5" } });
+    manifest = merge_patch::merge(manifest, &rest);
+    SeenObject { object: ObjectRef::of(kind, &manifest).unwrap(), manifest, owner: None }
+}
+
+fn flags() -> SeenObject {
+    object(ObjectKind::ConfigMap, "flags", json!({ "data": {} }))
+}
+
+fn cart_route() -> SeenObject {
+    let backend = |name: &str| json!({ "name": name, "weight": 50 });
+    let rules = json!([{ "backendRefs": [backend("cart-stable"), backend("cart-canary")] }]);
+    object(ObjectKind::HttpRoute, "cart", json!({ "spec": { "rules": rules } }))
+}
+
+/// Three nodes: one fails, one is well, and one was cordoned by an earlier action.
+fn nodes() -> Vec<SeenObject> {
+    let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    let cordoned = json!({ "metadata": { "annotations": { ACTION_ID: "act-0" } }, "spec": { "unschedulable": true } });
+    vec![
+        object(ObjectKind::Node, "node-0", ready.clone()),
+        object(ObjectKind::Node, "node-1", ready),
+        object(ObjectKind::Node, "node-2", cordoned),
+    ]
+}
+
+/// One pod fails on `node-0`, two serve on `node-1`.
+fn pods() -> Vec<SeenPod> {
+    let pod = |name: &str, node: &str, why: Option<&str>| SeenPod {
+        object: object(ObjectKind::Pod, name, json!({})).object,
+        node: Some(node.into()),
+        failing: why.map(|why| Failing { since: Some(at(-60)), why: why.into() }),
+        restarts: 3,
+        labels: [("app".to_owned(), "cart".to_owned())].into(),
+    };
+    vec![
+        pod("cart-a", "node-0", Some("CrashLoopBackOff")),
+        pod("cart-b", "node-1", None),
+        pod("cart-c", "node-1", None),
+    ]
+}
+
+/// A Deployment as the action wants it: at rest, with a revision to go back to, or in the middle of a rollout where that is its work.
+fn seen_by(action: &dyn Action) -> Inspected {
+    let works_while = action.works_while();
+    let mut seen = seen();
+    // Only who gives a cordoned node back finds one.
+    seen.others.retain(|other| other.object.name != "node-2" || action.spec().name.as_str() == "uncordon");
+    Inspected { rollout_in_progress: works_while.rolling_out, paused: works_while.paused, ..seen }
 }
 
 /// A Deployment at rest, with a revision to go back to.
@@ -25,6 +80,11 @@ fn seen() -> Inspected {
     Inspected {
         generation: Some(1),
         revision: Some("2".into()),
+        manifest: json!({ "metadata": {}, "spec": { "replicas": 3, "template": { "spec": { "containers": [
+            { "name": "cart", "resources": { "requests": { "memory": "256Mi" }, "limits": { "memory": "512Mi" } } }] } } } }),
+        quotas: Known::Is(vec![]),
+        pods: Known::Is(pods()),
+        others: nodes().into_iter().chain([flags(), cart_route()]).collect(),
         revision_previous: Known::Is(PreviousRevision { revision: "1".into(), change: Some(change) }),
         replicas_wanted: 3,
         replicas_available: 3,
@@ -32,11 +92,26 @@ fn seen() -> Inspected {
     }
 }
 
+/// What the action's own example of a policy says.
+fn args(action: &dyn Action) -> Args {
+    let policies = load_policies(&policy_text(action, IncidentType::Latency), "p", &actions());
+    policies.unwrap()[0].action.clone().unwrap().args
+}
+
+fn policy_text(action: &dyn Action, incident_type: IncidentType) -> String {
+    let name = &action.spec().name;
+    let with = if action.example().is_empty() { String::new() } else { format!("with: {}, ", action.example()) };
+    format!(
+        "remediation_policy: {{incident_type: {incident_type}, auto_execute: true, confidence_threshold: 0.9, \
+         action: {name}, {with}rollback_if_failed: true, scope: {{namespaces: [shop]}}}}"
+    )
+}
+
 fn plan(action: &dyn Action) -> Plan {
     let subject = Subject::deployment("shop", "cart");
     let incident = homeostat_core::IncidentId::of(&subject, at(0));
     let minute = std::time::Duration::from_secs(60);
-    let (step, inverse) = action.step(&Ask { args: &Args::default(), now: at(0) }, &seen()).unwrap();
+    let (step, inverse) = action.step(&Ask { args: &args(action), now: at(0) }, &seen_by(action)).unwrap();
     Plan {
         id: PlanId::of(&incident, 1),
         correlation: homeostat_core::CorrelationId::of(&subject, at(0)),
@@ -98,7 +173,7 @@ fn a_plan_of_every_action_survives_the_journal_and_says_how_it_is_taken_back() {
         let read: Plan = serde_json::from_str(&json).unwrap();
         assert_eq!(read, plan, "{json}");
         assert_eq!(read.digest(), plan.digest());
-        if let Inverse::Step(step) = &plan.inverse {
+        if let Some(step) = plan.inverse.step() {
             assert!(actions().get(&step.action).is_some(), "{}: the inverse is no action", action.spec().name);
             assert_ne!(step, &plan.step, "{}: taking it back would do it again", action.spec().name);
         }
@@ -115,8 +190,12 @@ fn what_is_sent_depends_on_the_plan_alone_and_carries_its_marker() {
         assert!(payload.contains(plan.id.as_str()), "{}: {payload}", plan.step.action);
         let mut other = plan.clone();
         other.target.uid = "another".into();
+        if let Some(object) = ObjectRef::in_step(&other.step).unwrap() {
+            let object = ObjectRef { uid: "another".into(), ..object };
+            other.step.args = object.in_args(other.step.args);
+        }
         assert_ne!(action.payload(&other, &other.step).unwrap(), payload, "{}", plan.step.action);
-        if let Inverse::Step(step) = &plan.inverse {
+        if let Some(step) = plan.inverse.step() {
             assert_ne!(action.payload(&plan, step).unwrap(), payload, "{}", plan.step.action);
         }
     }
@@ -136,11 +215,7 @@ fn a_step_that_was_made_for_another_action_is_refused_not_guessed() {
 fn every_action_can_be_named_by_a_policy_and_its_warnings_are_sentences() {
     for action in actions().iter() {
         for incident_type in IncidentType::ALL {
-            let text = format!(
-                "remediation_policy: {{incident_type: {incident_type}, auto_execute: true, confidence_threshold: 0.9, \
-                 action: {}, rollback_if_failed: true, scope: {{namespaces: [shop]}}}}",
-                action.spec().name
-            );
+            let text = policy_text(action, *incident_type);
             let policies =
                 load_policies(&text, "p", &actions()).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
             assert_eq!(policies[0].action.as_ref().map(|action| &action.name), Some(&action.spec().name));

@@ -11,14 +11,15 @@ use homeostat_remediate::{
 };
 use serde_json::Value;
 
-use crate::effect::RollOut;
+use super::update_strategy;
+use crate::effect::{ClusterAction, ClusterWrite};
 use crate::{merge_patch, patch};
 
 const NAME: ActionName = ActionName::new("rollout-undo");
 
 static SPEC: ActionSpec = ActionSpec {
     name: NAME,
-    targets: &[WorkloadKind::Deployment],
+    targets: &[WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet],
     default_for: &[IncidentType::BadDeployment],
     // The same template written twice is one template.
     repeat: Repeat::Idempotent,
@@ -27,6 +28,11 @@ static SPEC: ActionSpec = ActionSpec {
         Right { verb: "get", resource: "deployments", group: "apps" },
         Right { verb: "patch", resource: "deployments", group: "apps" },
         Right { verb: "list", resource: "replicasets", group: "apps" },
+        Right { verb: "get", resource: "statefulsets", group: "apps" },
+        Right { verb: "patch", resource: "statefulsets", group: "apps" },
+        Right { verb: "get", resource: "daemonsets", group: "apps" },
+        Right { verb: "patch", resource: "daemonsets", group: "apps" },
+        Right { verb: "list", resource: "controllerrevisions", group: "apps" },
     ],
 };
 
@@ -36,6 +42,16 @@ pub(super) struct Undo;
 fn to(revision: &str, template: Option<&Value>) -> Step {
     let args = Args::default().with("to_revision", revision);
     Step { action: NAME, args: template.iter().fold(args, |args, template| args.with("template", (*template).clone())) }
+}
+
+/// What is left for a person. A StatefulSet that starts its pods in order waits for a broken one to become ready and never replaces
+/// it, also not by the revision that would be well: the Kubernetes documentation calls it a forced rollback.
+fn by_hand(seen: &Inspected) -> Option<&'static str> {
+    let is_ordered = seen.kind == WorkloadKind::StatefulSet
+        && seen.manifest["spec"]["podManagementPolicy"].as_str() != Some("Parallel");
+    let text = "the StatefulSet starts its pods in order (podManagementPolicy: OrderedReady): delete the pod that isn't \
+                ready once this is written, it isn't replaced by itself";
+    (is_ordered && seen.replicas_available < seen.replicas_wanted).then_some(text)
 }
 
 fn no_previous_revision() -> Objection {
@@ -56,16 +72,21 @@ impl Action for Undo {
                 return Err(Objection::escalate("revisions-not-visible", text));
             }
         };
+        update_strategy::replaces_pods(seen)?;
         let change = previous.change.as_ref();
         let back = |revision: &str| Inverse::Step(to(revision, change.map(|change| &change.back)));
         let inverse = seen.revision.as_deref().map_or(Inverse::Irreversible, back);
-        Ok((to(&previous.revision, change.map(|change| &change.to)), inverse))
+        let mut step = to(&previous.revision, change.map(|change| &change.to));
+        if let Some(by_hand) = by_hand(seen) {
+            step.args = step.args.with("by_hand", by_hand);
+        }
+        Ok((step, inverse))
     }
 
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError> {
         let template = step.args.get("template").filter(|template| template.is_object());
         let template = template.ok_or_else(|| PayloadError("it doesn't have the template to go back to".to_owned()))?;
-        patch::of_template(plan, template)
+        patch::of_template(plan, step, template)
     }
 
     fn lint(&self, policy: &Policy) -> Vec<String> {
@@ -75,8 +96,12 @@ impl Action for Undo {
     }
 }
 
-impl RollOut for Undo {
-    fn is_in_effect(&self, template: &Value, step: &Step) -> bool {
-        step.args.get("template").is_some_and(|patch| merge_patch::holds(template, patch))
+impl ClusterAction for Undo {
+    fn write(&self) -> ClusterWrite {
+        ClusterWrite::Patch { holds: has_template }
     }
+}
+
+fn has_template(object: &Value, step: &Step) -> bool {
+    step.args.get("template").is_some_and(|patch| merge_patch::holds(&object["spec"]["template"], patch))
 }

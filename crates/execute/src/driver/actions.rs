@@ -83,6 +83,7 @@ impl Driver {
                 }
             }
             Stage::Verifying => {
+                self.go_on(journaled, input).await;
                 self.verify(&action, input, events).await;
                 // What didn't help, or hurt, is taken back without waiting for the next cycle.
                 if self.action(journaled, events).is_some_and(|action| action.stage == Stage::UndoDue) {
@@ -335,6 +336,19 @@ impl Driver {
                 let why = error.to_string();
                 events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
             }
+        }
+    }
+
+    /// Does what is left of an action of several writes. What can't be done now is tried again in the next cycle, until the action's end.
+    async fn go_on(&self, journaled: &Journaled, input: &TickInput<'_>) {
+        let plan = journaled.plan();
+        if self.now() >= plan.deadline || !self.may_write(input) {
+            return;
+        }
+        match timeout(ASK_WITHIN, self.executor.go_on(journaled)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(plan = %plan.id, %error, "not all of it is done yet"),
+            Err(_) => tracing::warn!(plan = %plan.id, "no answer to what is left of the action"),
         }
     }
 

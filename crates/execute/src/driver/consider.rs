@@ -297,7 +297,9 @@ impl Driver {
 
 /// What a look for the proposal looks at: an action may see more of an object than another.
 fn target_of(proposal: &Proposal<'_>) -> Option<Target> {
-    Some((proposal.action()?.clone(), proposal.incident.subject.clone()))
+    let wanted = proposal.policy.or(proposal.elsewhere)?.action.as_ref()?;
+    let args = serde_json::to_string(&wanted.args).unwrap_or_default();
+    Some((wanted.name.clone(), args, proposal.incident.subject.clone()))
 }
 
 /// What the newest rows of the incident's subject say of these features; nothing where it isn't measured.

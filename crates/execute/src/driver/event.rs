@@ -49,6 +49,11 @@ pub enum DriverEvent {
         /// The plan.
         plan: Plan,
     },
+    /// What an action only lent was given back, after its end.
+    Restored {
+        /// The plan.
+        plan: Plan,
+    },
     /// An action couldn't be taken back.
     Stuck {
         /// The plan.

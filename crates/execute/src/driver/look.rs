@@ -24,8 +24,8 @@ const LOOKS_WITHIN: Duration = Duration::from_secs(12);
 /// Looks at once: all incidents short of a storm (ten), and no burst for an API server.
 const LOOKS_AT_ONCE: usize = 16;
 
-/// What is looked at, and for which action.
-pub(super) type Target = (ActionName, Subject);
+/// What is looked at, for which action, and with which arguments, as JSON: what they name is looked at, too.
+pub(super) type Target = (ActionName, String, Subject);
 
 /// What was seen of a target, and whether it is the one that is measured.
 pub(super) struct Look {
@@ -44,7 +44,7 @@ impl Driver {
     pub(super) async fn look(&self, targets: BTreeSet<Target>) -> BTreeMap<Target, Look> {
         let permits = Arc::new(Semaphore::new(LOOKS_AT_ONCE));
         let mut looks = JoinSet::new();
-        for (action, subject) in targets.clone() {
+        for (action, args, subject) in targets.clone() {
             let (executor, witness) = (Arc::clone(&self.executor), self.witness.clone());
             let (clock, permits) = (Arc::clone(&self.clock), Arc::clone(&permits));
             looks.spawn(async move {
@@ -57,7 +57,10 @@ impl Driver {
                         None => None,
                     }
                 };
-                let look = async { tokio::join!(executor.inspect(&action, &subject, asked_at), created) };
+                // They were written as JSON a moment ago.
+                let read_args = serde_json::from_str(&args).unwrap_or_default();
+                let look =
+                    async { tokio::join!(executor.inspect_for(&action, &subject, &read_args, asked_at), created) };
                 let look = match timeout(LOOK_WITHIN, look).await {
                     Ok((seen, created)) => {
                         let same_cluster = match (&seen, &witness, &created) {
@@ -68,7 +71,7 @@ impl Driver {
                     }
                     Err(_) => Look::unavailable(format!("no answer within {LOOK_WITHIN:?}")),
                 };
-                ((action, subject), look)
+                ((action, args, subject), look)
             });
         }
         let mut seen = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use homeostat_core::Timestamp;
 use homeostat_journal::Journaled;
-use homeostat_remediate::{JournalEvent, Plan, Repeat, Stage};
+use homeostat_remediate::{JournalEvent, Plan, Recovery, Repeat, Stage};
 
 use super::{Driver, DriverEvent, TickInput};
 use crate::executor::ApplyError;
@@ -62,14 +62,20 @@ impl Driver {
     /// Waits for the roll-out back to be complete.
     pub(super) async fn settle(&mut self, journaled: &Journaled, events: &mut Vec<DriverEvent>) {
         let plan = journaled.plan();
-        let target = (plan.step.action.clone(), plan.target.subject.clone());
+        let target = (plan.step.action.clone(), String::new(), plan.target.subject.clone());
         let looks = self.look(BTreeSet::from([target.clone()])).await;
         let now = self.now();
         let Some(look) = looks.get(&target) else { return };
+        let is_rolling_out = match plan.verify.recovery {
+            Recovery::RollOut => true,
+            // What was written is all there is to it.
+            Recovery::SignalsOnly => false,
+        };
         let is_complete = match &look.seen {
             Ok(seen) if seen.uid != plan.target.uid => {
                 return self.stuck(plan, "the object was recreated meanwhile", now, events);
             }
+            Ok(_) if !is_rolling_out => true,
             Ok(seen) => !seen.rollout_in_progress && seen.replicas_available >= seen.replicas_wanted,
             Err(error) => {
                 tracing::warn!(plan = %plan.id, %error, "the target can't be inspected after the undo");

@@ -5,19 +5,21 @@ use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{GetParams, ListParams, Patch, PatchParams};
+use homeostat_remediate::ObjectKind;
+use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::Request;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::connect::{self, ConnectSpec, NoConfig};
 use super::error_chain::chain;
-use super::workload::Workload;
 
 /// Who we are in an object's `managedFields`.
 pub(super) const FIELD_MANAGER: &str = "homeostat";
+
+/// The header under whose value the API server records a request in its audit log.
+const AUDIT_ID: &str = "audit-id";
 
 /// Objects a page, and pages a list. Ten thousand ReplicaSets or autoscalers behind one selector are no normal namespace;
 /// the limit keeps a strange one from filling our memory.
@@ -27,6 +29,28 @@ const PAGES_MAX: usize = 20;
 /// Waits between attempts to read: an API server that restarts, or sheds load, is back within a second more often than
 /// not. A read that still fails then is asked again in the next cycle.
 const READ_AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+
+/// Where an object is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) kind: ObjectKind,
+    /// The namespace, of what is in one.
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+}
+
+impl Place<'_> {
+    /// The path of all objects of its kind there.
+    pub(super) fn collection(&self) -> String {
+        let (group, version, plural) = self.kind.resource();
+        let api = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        if self.kind.is_namespaced() {
+            format!("{api}/namespaces/{}/{plural}", self.namespace)
+        } else {
+            format!("{api}/{plural}")
+        }
+    }
+}
 
 /// A client that never waits for ever.
 #[derive(Clone)]
@@ -93,45 +117,85 @@ impl ApiServer {
         self.read(version).await.map(|info| info.git_version)
     }
 
-    /// One Deployment.
-    pub(super) async fn deployment(&self, namespace: &str, name: &str) -> Result<Workload, CallError> {
+    /// One object.
+    pub(super) async fn object(&self, place: &Place<'_>) -> Result<Value, CallError> {
         let get = |client: Client| async move {
-            let request = Request::new(Deployment::url_path(&(), Some(namespace))).get(name, &GetParams::default());
+            let request = Request::new(place.collection()).get(place.name, &GetParams::default());
             client.request(request.map_err(kube::Error::BuildRequest)?).await
         };
-        let deployment = workload(self.read(get).await?)?;
-        // Any JSON object reads as a Deployment in which everything is missing; an object without a UID is none.
-        if deployment.metadata.uid.as_deref().is_none_or(str::is_empty) {
-            return Err(CallError::NoAnswer { why: "the answer isn't a Deployment: it has no UID".to_owned() });
+        let object: Value = self.read(get).await?;
+        // Any JSON object reads as one in which everything is missing; an object without a UID is none.
+        if object["metadata"]["uid"].as_str().is_none_or(str::is_empty) {
+            let kind = place.kind.name();
+            return Err(CallError::NoAnswer { why: format!("the answer isn't a {kind}: it has no UID") });
         }
-        Ok(deployment)
+        Ok(object)
     }
 
     /// Sends exactly this merge patch, once; as a dry run everything happens but the writing.
-    pub(super) async fn patch_deployment(
-        &self,
-        namespace: &str,
-        name: &str,
-        patch: &str,
-        dry_run: bool,
-    ) -> Result<Workload, CallError> {
+    pub(super) async fn patch(&self, place: &Place<'_>, patch: &str, dry_run: bool) -> Result<Value, CallError> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run, ..PatchParams::default() };
+        let request = Request::new(place.collection()).patch(place.name, &params, &Patch::Merge(()));
+        self.send(request, patch, None).await
+    }
+
+    /// Creates, or acts on, what the path names with exactly this body, once, under this id in the API server's audit log. `dry_run` is for
+    /// that log; an eviction says it in its body, too.
+    pub(super) async fn create(
+        &self,
+        path: &str,
+        body: &str,
+        audit_id: &str,
+        dry_run: bool,
+    ) -> Result<Value, CallError> {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run };
+        self.send(Request::new(path).create(&params, Vec::new()), body, Some(audit_id)).await
+    }
+
+    /// Deletes one object with exactly these options, once, under this id in the API server's audit log. `dry_run` is for that log; the
+    /// options say it, too, and only they count.
+    pub(super) async fn delete(
+        &self,
+        place: &Place<'_>,
+        options: &str,
+        audit_id: &str,
+        dry_run: bool,
+    ) -> Result<Value, CallError> {
+        let mut request = Request::new(place.collection()).delete(place.name, &DeleteParams::default());
+        if let (Ok(request), true) = (&mut request, dry_run)
+            && let Ok(uri) = format!("{}&dryRun=All", request.uri()).parse()
+        {
+            *request.uri_mut() = uri;
+        }
+        self.send(request, options, Some(audit_id)).await
+    }
+
+    /// Sends one request that writes.
+    async fn send<E: Error>(
+        &self,
+        request: Result<http::Request<Vec<u8>>, E>,
+        body: &str,
+        audit_id: Option<&str>,
+    ) -> Result<Value, CallError> {
         let unsendable =
             |error: &dyn Error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(error)) };
-        let request = Request::new(Deployment::url_path(&(), Some(namespace))).patch(name, &params, &Patch::Merge(()));
         let mut request = request.map_err(|error| unsendable(&error))?;
         // The server gives up before we do, so that a slow write can't land after somebody looked for its marker in vain.
         let server_ms = self.timeout.as_millis() * 3 / 4;
         let uri = format!("{}&timeout={server_ms}ms", request.uri());
         *request.uri_mut() = uri.parse().map_err(|error| unsendable(&error))?;
         // The journaled text itself, byte by byte, not what a serialiser would make of it.
-        *request.body_mut() = patch.as_bytes().to_vec();
+        *request.body_mut() = body.as_bytes().to_vec();
+        if let Some(audit_id) = audit_id {
+            // What a request deletes carries no marker; the API server's audit log does, under the id that we name.
+            request.headers_mut().insert(AUDIT_ID, audit_id.parse().map_err(|error| unsendable(&error))?);
+        }
         let client = self.client();
         let written = self.within_time(client.request(request)).await;
         if let Err(CallError::Answered { code: 401, .. }) = written {
             self.reload().await;
         }
-        workload(written?)
+        written
     }
 
     /// All objects of a kind in a namespace, page by page.
@@ -203,9 +267,4 @@ impl ApiServer {
             }
         })
     }
-}
-
-fn workload(object: Value) -> Result<Workload, CallError> {
-    Workload::read(object)
-        .map_err(|error| CallError::NoAnswer { why: format!("the answer isn't a Deployment: {error}") })
 }

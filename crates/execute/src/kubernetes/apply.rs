@@ -1,28 +1,36 @@
-//! One attempt to write, and what its answer means.
+//! One attempt to write by a merge patch, and what its answer means.
 
-use homeostat_remediate::Plan;
-use k8s_openapi::api::apps::v1::Deployment;
+use homeostat_remediate::{ObjectRef, Plan};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::api::{ApiServer, CallError};
+use super::api::{ApiServer, CallError, Place};
 use super::inspect;
-use super::workload::Workload;
+use super::object;
 use crate::executor::{Applied, ApplyError};
 
 /// A write, and how it is recognised afterwards.
 pub(super) struct Write<'a> {
     /// The plan that it is of.
     pub(super) plan: &'a Plan,
+    /// The object that it writes.
+    pub(super) object: &'a ObjectRef,
     /// The bytes to send, with their preconditions.
     pub(super) patch: String,
     /// The generation of the object that was decided on, if it is known.
     pub(super) generation: Option<i64>,
-    /// Whether this pod template is as the write leaves it.
+    /// Whether this object is as the write leaves it.
     pub(super) is_in_effect: &'a (dyn Fn(&Value) -> bool + Sync),
     /// Whether it is only asked whether it would be accepted.
     pub(super) is_dry_run: bool,
     /// Whether the write's marker is on this object.
-    pub(super) is_marked: &'a (dyn Fn(&Deployment) -> bool + Sync),
+    pub(super) is_marked: &'a (dyn Fn(&ObjectMeta) -> bool + Sync),
+}
+
+impl Write<'_> {
+    fn place(&self) -> Place<'_> {
+        Place { kind: self.object.kind, namespace: &self.plan.target.subject.namespace, name: &self.object.name }
+    }
 }
 
 /// Sends the write once.
@@ -33,17 +41,20 @@ pub(super) struct Write<'a> {
 /// the version to try next; nothing else of the write changes.
 pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, ApplyError> {
     let rejected = |why: String| ApplyError::Rejected { why };
-    let subject = &write.plan.target.subject;
+    let (subject, place) = (&write.plan.target.subject, write.place());
     inspect::check_subject(subject).map_err(|error| rejected(error.to_string()))?;
-    match api.patch_deployment(&subject.namespace, &subject.name, &write.patch, write.is_dry_run).await {
-        Ok(workload) => accepted(&workload, write),
+    if !object::is_name(place.name) {
+        return Err(rejected(format!("{:?} can't be the name of an object", place.name)));
+    }
+    match api.patch(&place, &write.patch, write.is_dry_run).await {
+        Ok(object) => accepted(&object, write),
         Err(CallError::NoAnswer { why }) => Err(ApplyError::Unknown { why }),
         Err(CallError::Answered { code, reason, message }) => {
             let answer = format!("{code} {reason}: {message}");
             match code {
                 // The precondition failed, or the UID differs, which the API server takes for an invalid change.
                 409 | 422 => after_refusal(api, write, code, answer).await,
-                404 => Err(ApplyError::Stale { why: format!("{subject} is gone") }),
+                404 => Err(ApplyError::Stale { why: format!("{} is gone", named(write)) }),
                 _ if is_webhook_down(&message) => {
                     Err(ApplyError::NotNow { why: format!("an admission webhook is unavailable ({answer})") })
                 }
@@ -51,8 +62,9 @@ pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, 
                 401 => Err(ApplyError::NotNow { why: format!("the credentials aren't accepted ({answer})") }),
                 403 if is_denial(&message) => Err(rejected(denied(&answer))),
                 403 => Err(rejected(format!(
-                    "not allowed to patch deployments.apps in namespace {}, or an admission check forbids it ({answer}): \
+                    "not allowed to patch {} in namespace {}, or an admission check forbids it ({answer}): \
                      grant the right (see `homeostat rbac`) or take the policy out",
+                    object::resource_name(place.kind),
                     subject.namespace
                 ))),
                 400..=499 if code != 408 && code != 429 => Err(rejected(answer)),
@@ -64,8 +76,16 @@ pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, 
     }
 }
 
+fn named(write: &Write<'_>) -> String {
+    if write.object.uid == write.plan.target.uid {
+        write.plan.target.subject.to_string()
+    } else {
+        format!("{} {}", write.object.kind.name(), write.object.name)
+    }
+}
+
 /// What the API server says when a webhook that must be asked can't be: admission comes before storing, so nothing was.
-fn is_webhook_down(message: &str) -> bool {
+pub(super) fn is_webhook_down(message: &str) -> bool {
     message.contains("failed calling webhook")
 }
 
@@ -85,14 +105,15 @@ fn denied(answer: &str) -> String {
 }
 
 /// The object in a 2xx answer must show our write: admission can change it on its way.
-fn accepted(workload: &Workload, write: &Write<'_>) -> Result<Applied, ApplyError> {
-    if !(write.is_in_effect)(workload.template()) {
+fn accepted(answer: &Value, write: &Write<'_>) -> Result<Applied, ApplyError> {
+    let metadata = object::metadata(answer);
+    if !(write.is_in_effect)(answer) {
         let why = "changed by admission: the write was accepted, but its effect was taken out of it".to_owned();
         return Err(ApplyError::Rejected { why });
     }
-    let altered = (!(write.is_marked)(workload))
+    let altered = (!(write.is_marked)(&metadata))
         .then(|| "changed by admission: the write was accepted, but homeostat's marker was taken out of it".to_owned());
-    match workload.metadata.resource_version.clone() {
+    match metadata.resource_version {
         Some(resource_version) => Ok(Applied { resource_version, altered }),
         None => Err(ApplyError::Unknown {
             why: "the write was accepted, but the answer names no resourceVersion".to_owned(),
@@ -105,25 +126,26 @@ fn accepted(workload: &Workload, write: &Write<'_>) -> Result<Applied, ApplyErro
 /// A refusal says that *this* request wrote nothing, not that nothing was written: a copy of it, sent before a crash or
 /// doubled on the way, may have been accepted and may be the very reason for the conflict (I7).
 async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: String) -> Result<Applied, ApplyError> {
-    let target = &write.plan.target;
-    let deployment = match api.deployment(&target.subject.namespace, &target.subject.name).await {
-        Ok(deployment) => deployment,
+    let target = write.object;
+    let object = match api.object(&write.place()).await {
+        Ok(object) => object,
         Err(CallError::Answered { code: 404, .. }) => {
-            return Err(ApplyError::Stale { why: format!("{} is gone", target.subject) });
+            return Err(ApplyError::Stale { why: format!("{} is gone", named(write)) });
         }
         Err(error @ (CallError::Answered { .. } | CallError::NoAnswer { .. })) => {
             return Err(ApplyError::Unknown { why: format!("{answer}; and then the object can't be read: {error}") });
         }
     };
-    let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
-    let resource_version = deployment.metadata.resource_version.clone().unwrap_or_default();
+    let metadata = object::metadata(&object);
+    let uid = metadata.uid.as_deref().unwrap_or_default();
+    let resource_version = metadata.resource_version.clone().unwrap_or_default();
     if uid != target.uid {
         return Err(ApplyError::Stale {
             why: format!("another object has the name: UID was {}, is {uid}", target.uid),
         });
     }
-    if (write.is_marked)(&deployment) {
-        if (write.is_in_effect)(deployment.template()) {
+    if (write.is_marked)(&metadata) {
+        if (write.is_in_effect)(&object) {
             return Ok(Applied { resource_version, altered: None });
         }
         return Err(ApplyError::Unknown {
@@ -134,7 +156,7 @@ async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: St
         let why = if is_denial(&answer) { denied(&answer) } else { answer };
         return Err(ApplyError::Rejected { why });
     }
-    if inspect::is_as_decided(&deployment, write.plan, write.generation) && !resource_version.is_empty() {
+    if object::is_as_decided(&object, target, write.generation, write.plan) && !resource_version.is_empty() {
         return Err(ApplyError::Conflict { resource_version, why: answer });
     }
     let was = &target.resource_version;

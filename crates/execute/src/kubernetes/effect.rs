@@ -1,35 +1,69 @@
-//! What a roll-out of a Deployment would take down, predicted from its strategy and its disruption budgets. Pure.
+//! What a rollout would take down, predicted from its strategy and its disruption budgets. Pure.
 
 use homeostat_remediate::{Disruption, DisruptionBudget, Known};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::{Selector, SelectorExt};
 
 use super::rollout;
+use super::workload::{Typed, Workload};
 
-/// The API's default for `maxUnavailable` and `maxSurge`.
+/// The strategy under which pods are replaced only when somebody deletes them.
+const ON_DELETE: &str = "OnDelete";
+
+/// A Deployment's default for `maxUnavailable` and `maxSurge`.
 const SHARE_DEFAULT: &str = "25%";
 
-/// How many pods a roll-out takes down at once before new ones are there, and what the budgets say to that.
-pub(super) fn disruption(deployment: &Deployment, budgets: &Known<Vec<PodDisruptionBudget>>) -> Disruption {
-    let wanted = rollout::replicas_wanted(deployment);
-    let strategy = deployment.spec.strategy.clone().unwrap_or_default();
-    let is_recreate = strategy.type_.as_deref() == Some("Recreate");
-    let unavailable_max = if is_recreate {
-        wanted
-    } else {
-        let rolling = strategy.rolling_update.unwrap_or_default();
-        let surge = resolve(rolling.max_surge.as_ref(), wanted, Rounding::Up);
-        match resolve(rolling.max_unavailable.as_ref(), wanted, Rounding::Down) {
-            // The API server refuses both being zero; where percentages round to it, the controller takes one pod down.
-            0 if surge == 0 => 1,
-            n => n.min(wanted),
-        }
+/// How many pods a rollout takes down at once before new ones are there, and what the budgets say to that.
+pub(super) fn disruption(workload: &Workload, budgets: &Known<Vec<PodDisruptionBudget>>) -> Disruption {
+    let wanted = rollout::replicas_wanted(workload);
+    let (is_recreate, unavailable_max) = match &workload.typed {
+        Typed::Deployment(of) => of_deployment(of, wanted),
+        Typed::StatefulSet(of) => (false, of_stateful_set(of, wanted)),
+        Typed::DaemonSet(of) => (false, of_daemon_set(of, wanted)),
     };
-    let budget = budgets.and_then(|budgets| tightest(deployment, budgets));
+    let budget = budgets.and_then(|budgets| tightest(workload, budgets));
     Disruption { is_recreate, unavailable_max, budget }
+}
+
+fn of_deployment(deployment: &Deployment, wanted: u32) -> (bool, u32) {
+    let strategy = deployment.spec.strategy.clone().unwrap_or_default();
+    if strategy.type_.as_deref() == Some("Recreate") {
+        return (true, wanted);
+    }
+    let rolling = strategy.rolling_update.unwrap_or_default();
+    let surge = resolve(rolling.max_surge.as_ref(), wanted, Rounding::Up);
+    let unavailable_max = match resolve(rolling.max_unavailable.as_ref(), wanted, Rounding::Down) {
+        // The API server refuses both being zero; where percentages round to it, the controller takes one pod down.
+        0 if surge == 0 => 1,
+        n => n.min(wanted),
+    };
+    (false, unavailable_max)
+}
+
+/// One pod after the other, from the highest ordinal down, unless it says otherwise.
+fn of_stateful_set(set: &StatefulSet, wanted: u32) -> u32 {
+    let strategy = set.spec.update_strategy.clone().unwrap_or_default();
+    if strategy.type_.as_deref() == Some(ON_DELETE) {
+        return 0;
+    }
+    let max_unavailable = strategy.rolling_update.and_then(|rolling| rolling.max_unavailable);
+    let at_once = max_unavailable.map_or(1, |value| resolve(Some(&value), wanted, Rounding::Down).max(1));
+    at_once.min(wanted)
+}
+
+/// One node after the other, unless it says otherwise; with surge the new pod comes first.
+fn of_daemon_set(set: &DaemonSet, wanted: u32) -> u32 {
+    let strategy = set.spec.update_strategy.clone().unwrap_or_default();
+    if strategy.type_.as_deref() == Some(ON_DELETE) {
+        return 0;
+    }
+    let rolling = strategy.rolling_update.unwrap_or_default();
+    let surges = rolling.max_surge.is_some_and(|surge| resolve(Some(&surge), wanted, Rounding::Up) > 0);
+    let at_once = rolling.max_unavailable.map_or(1, |value| resolve(Some(&value), wanted, Rounding::Up));
+    if surges && at_once == 0 { 0 } else { at_once.max(1).min(wanted) }
 }
 
 enum Rounding {
@@ -57,10 +91,9 @@ fn resolve(value: Option<&IntOrString>, wanted: u32, rounding: Rounding) -> u32 
     }
 }
 
-/// Of the budgets that cover the Deployment's pods, the one that allows least.
-fn tightest(deployment: &Deployment, budgets: &[PodDisruptionBudget]) -> Option<DisruptionBudget> {
-    let labels =
-        deployment.spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+/// Of the budgets that cover the workload's pods, the one that allows least.
+fn tightest(workload: &Workload, budgets: &[PodDisruptionBudget]) -> Option<DisruptionBudget> {
+    let labels = workload.pods().metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
     let covers =
         |selector: &LabelSelector| Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(&labels));
     let covering = budgets.iter().filter(|budget| {
@@ -83,11 +116,11 @@ fn tightest(deployment: &Deployment, budgets: &[PodDisruptionBudget]) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use homeostat_core::WorkloadKind;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::kubernetes::testing::deployment;
-    use crate::kubernetes::workload::Workload;
+    use crate::kubernetes::testing::{deployment, other_workload};
 
     fn with(strategy: Value, replicas: i32) -> Workload {
         deployment(json!({ "spec": { "strategy": strategy, "replicas": replicas } }))
@@ -115,6 +148,23 @@ mod tests {
             let found = disruption(&with(strategy.clone(), replicas), &Known::NotApplicable);
             assert_eq!(found.unavailable_max, expected, "{strategy} of {replicas}");
         }
+    }
+
+    #[test]
+    fn a_stateful_set_and_a_daemon_set_take_down_one_after_the_other_unless_they_say_otherwise() {
+        let of = |kind, strategy: Value| {
+            let status = json!({ "desiredNumberScheduled": 4, "currentNumberScheduled": 4, "numberMisscheduled": 0,
+                "numberReady": 4, "replicas": 4 });
+            let changes = json!({ "spec": { "replicas": 4, "updateStrategy": strategy }, "status": status });
+            disruption(&other_workload(kind, changes), &Known::NotApplicable).unavailable_max
+        };
+        let on_delete = json!({ "type": "OnDelete" });
+        for kind in [WorkloadKind::StatefulSet, WorkloadKind::DaemonSet] {
+            assert_eq!(of(kind, Value::Null), 1);
+            assert_eq!(of(kind, on_delete.clone()), 0);
+            assert_eq!(of(kind, json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": "50%" } })), 2);
+        }
+        assert_eq!(of(WorkloadKind::DaemonSet, rolling(json!(0), json!(1))), 0);
     }
 
     fn budget(selector: Value, allowed: i32, observed: i64) -> PodDisruptionBudget {

@@ -1,64 +1,63 @@
 //! From the API server's answers to [`Inspected`], [`WriteOutcome`] and [`Progress`].
 
-use homeostat_core::{Subject, Timestamp, WorkloadKind};
-use homeostat_remediate::{Autoscaler, InspectError, Inspected, Known, Plan, PreviousRevision, Progress};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use homeostat_core::{Subject, Timestamp};
+use homeostat_remediate::{Autoscaler, InspectError, Inspected, Known, ObjectKind, ObjectRef, Plan, Progress};
+use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject, Selector};
+use serde_json::Value;
 
-use super::api::{ApiServer, CallError};
-use super::workload::Workload;
-use super::{effect, marker, owner, ownership, revisions, rollout};
+use super::api::{ApiServer, CallError, Place};
+use super::inspect_error::{inspect_error, visible};
+use super::workload::{Typed, Workload};
+use super::{beside, effect, marker, object, owner, ownership, pods, revisions, rollout};
 use crate::executor::WriteOutcome;
+use crate::sight::Sight;
 
-/// How far the API server's clock may be behind ours before we would take a change after the decision for one before it.
-/// Hosts with a working NTP client stay well within a second; a minute also covers one without for a while.
-const CLOCK_SKEW_MAX_MS: i64 = 60_000;
-
-/// Namespaces are DNS labels, names of Deployments DNS subdomains (RFC 1123).
+/// Namespaces are DNS labels (RFC 1123).
 const NAMESPACE_BYTES_MAX: usize = 63;
-const NAME_BYTES_MAX: usize = 253;
 
-/// Refuses what isn't a Deployment, or can't be the name of one.
+/// What a KEDA ScaledObject's controller is called in the owner references of the autoscaler that it keeps.
+const SCALED_OBJECT: &str = "ScaledObject";
+
+/// Refuses what isn't a workload of a cluster, or can't be the name of one.
 ///
 /// Names come from metric labels: one with a `/` or `..` in it would lead the request to another object (I10).
-pub(super) fn check_subject(subject: &Subject) -> Result<(), InspectError> {
-    let is_name = |text: &str, bytes_max: usize, dots: bool| {
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let edges = [text.bytes().next(), text.bytes().last()];
-        text.len() <= bytes_max
-            && edges.into_iter().all(|edge| edge.is_some_and(inner))
-            && text.bytes().all(|byte| inner(byte) || byte == b'-' || (dots && byte == b'.'))
-            && !text.contains("..")
+pub(super) fn check_subject(subject: &Subject) -> Result<ObjectKind, InspectError> {
+    let Some(kind) = ObjectKind::of(subject.kind) else {
+        return Err(InspectError::Unsupported { subject: subject.clone() });
     };
-    match subject.kind {
-        WorkloadKind::Deployment => {}
-        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet | WorkloadKind::External => {
-            return Err(InspectError::Unsupported { subject: subject.clone() });
-        }
-    }
-    if is_name(&subject.namespace, NAMESPACE_BYTES_MAX, false) && is_name(&subject.name, NAME_BYTES_MAX, true) {
-        Ok(())
+    if object::is_dns(&subject.namespace, NAMESPACE_BYTES_MAX, false) && object::is_name(&subject.name) {
+        Ok(kind)
     } else {
         // No object can have such a name.
         Err(InspectError::NotFound { subject: subject.clone() })
     }
 }
 
-/// Reads the subject's Deployment.
-pub(super) async fn deployment_of(api: &ApiServer, subject: &Subject) -> Result<Workload, InspectError> {
-    check_subject(subject)?;
-    let read = api.deployment(&subject.namespace, &subject.name).await;
-    read.map_err(|error| inspect_error(error, subject, "get", "deployments.apps"))
+/// Reads the subject's workload.
+pub(super) async fn workload_of(api: &ApiServer, subject: &Subject) -> Result<Workload, InspectError> {
+    let kind = check_subject(subject)?;
+    let place = Place { kind, namespace: &subject.namespace, name: &subject.name };
+    let read = api.object(&place).await.and_then(|object| {
+        let wrong = |error| CallError::NoAnswer { why: format!("the answer isn't a {}: {error}", kind.name()) };
+        Workload::read(subject.kind, object).map_err(wrong)
+    });
+    read.map_err(|error| inspect_error(error, subject, "get", &object::resource_name(kind)))
 }
 
-/// Looks at everything that guardrails want to know of a Deployment.
-pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) -> Result<Inspected, InspectError> {
-    let deployment = deployment_of(api, subject).await?;
-    let metadata = &deployment.metadata;
+/// Looks at everything that guardrails want to know of a workload, and at what the action wants to see beside it.
+pub(super) async fn inspect(
+    api: &ApiServer,
+    subject: &Subject,
+    sights: &[Sight],
+    now: Timestamp,
+) -> Result<Inspected, InspectError> {
+    let workload = workload_of(api, subject).await?;
+    let metadata = &workload.metadata;
     if metadata.deletion_timestamp.is_some() {
         return Err(InspectError::NotFound { subject: subject.clone() });
     }
@@ -68,66 +67,105 @@ pub(super) async fn inspect(api: &ApiServer, subject: &Subject, now: Timestamp) 
         });
     };
     // At once: on a slow API server one after the other would take three times as long.
-    let (revision_previous, autoscaler, budgets) = tokio::try_join!(
-        revision_previous(api, subject, &deployment),
-        autoscaler(api, subject),
+    let (revisions, autoscaler, budgets, quotas, mut others) = tokio::try_join!(
+        kept_revisions(api, subject, &workload),
+        autoscaler(api, subject, sights.contains(&Sight::ScaledObject)),
         budgets(api, subject),
+        beside::quotas(api, subject, sights.contains(&Sight::Quotas)),
+        beside::objects(api, subject, sights),
     )?;
+    // Whose pods are whose is known by the revisions.
+    let pods = pods::pods(api, subject, &workload, &revisions, sights.contains(&Sight::Pods)).await?;
+    if sights.contains(&Sight::PodsOfNodes) {
+        others.extend(beside::pods_of_nodes(api, subject, &pods).await?);
+    }
     Ok(Inspected {
         uid,
         resource_version,
         generation: metadata.generation,
-        kind: WorkloadKind::Deployment,
+        kind: subject.kind,
         created_at: metadata.creation_timestamp.as_ref().map(|time| Timestamp::from_millis(time.0.as_millisecond())),
         seen_at: now,
-        revision: revisions::revision(&deployment).map(|revision| revision.to_string()),
-        revision_previous,
-        replicas_wanted: rollout::replicas_wanted(&deployment),
-        replicas_available: rollout::replicas_available(&deployment),
-        rollout_in_progress: rollout::is_in_progress(&deployment),
-        rollout_failed: rollout::failure(&deployment),
-        paused: deployment.spec.paused.unwrap_or(false),
+        revision: current_revision(&workload, &revisions),
+        revision_previous: revisions.and_then(|revisions| revisions::previous(&workload, revisions)),
+        replicas_wanted: rollout::replicas_wanted(&workload),
+        replicas_available: rollout::replicas_available(&workload),
+        rollout_in_progress: rollout::is_in_progress(&workload),
+        rollout_failed: rollout::failure(&workload),
+        paused: workload.is_paused(),
         autoscaler,
         owner: owner::owner(metadata),
-        marker: marker::marker(&deployment),
-        disruption: effect::disruption(&deployment, &budgets),
-        has_persistent_volume: ownership::has_persistent_volume(&deployment),
+        marker: marker::marker(metadata),
+        disruption: effect::disruption(&workload, &budgets),
+        has_persistent_volume: ownership::has_persistent_volume(&workload),
+        manifest: workload.object().clone(),
+        pods,
+        quotas,
+        others,
     })
 }
 
-/// The previous revision. Without the right to look there may be one: nobody can propose to go back to it, and a restart
-/// doesn't need to.
-async fn revision_previous(
+fn current_revision(workload: &Workload, revisions: &Known<Vec<DynamicObject>>) -> Option<String> {
+    let none = Vec::new();
+    let revision = revisions::revision(workload, revisions.value().unwrap_or(&none));
+    revision.map(|revision| revision.to_string())
+}
+
+/// The objects in which earlier templates are kept. Without the right to look there may be some: nobody can propose to go back to
+/// one, and a restart doesn't need to.
+async fn kept_revisions(
     api: &ApiServer,
     subject: &Subject,
-    deployment: &Workload,
-) -> Result<Known<PreviousRevision>, InspectError> {
-    let selector = deployment.spec.selector.clone();
-    let selector = Selector::try_from(selector).map_err(|error| InspectError::Unavailable {
+    workload: &Workload,
+) -> Result<Known<Vec<DynamicObject>>, InspectError> {
+    let selector = Selector::try_from(workload.selector()).map_err(|error| InspectError::Unavailable {
         why: format!("{subject}: its selector can't be read: {error}"),
     })?;
+    let (resource, name) = match &workload.typed {
+        Typed::Deployment(_) => (ApiResource::erase::<ReplicaSet>(&()), "replicasets.apps"),
+        Typed::StatefulSet(_) | Typed::DaemonSet(_) => {
+            (ApiResource::erase::<ControllerRevision>(&()), "controllerrevisions.apps")
+        }
+    };
     let listed = api
         .list(
             // With every field of their templates, also those that our types don't know.
-            |client| {
-                Api::<DynamicObject>::namespaced_with(
-                    client,
-                    &subject.namespace,
-                    &ApiResource::erase::<ReplicaSet>(&()),
-                )
-            },
+            |client| Api::<DynamicObject>::namespaced_with(client, &subject.namespace, &resource),
             ListParams::default().labels_from(&selector),
         )
         .await;
-    Ok(visible(listed, subject, "replicasets.apps")?.and_then(|sets| revisions::previous(deployment, sets)))
+    visible(listed, subject, name)
 }
 
-async fn autoscaler(api: &ApiServer, subject: &Subject) -> Result<Known<Autoscaler>, InspectError> {
+async fn autoscaler(
+    api: &ApiServer,
+    subject: &Subject,
+    look_for_lever: bool,
+) -> Result<Known<Autoscaler>, InspectError> {
     let listed = api
         .list(|client| Api::<HorizontalPodAutoscaler>::namespaced(client, &subject.namespace), ListParams::default())
         .await;
-    let autoscalers = visible(listed, subject, "horizontalpodautoscalers.autoscaling")?;
-    Ok(autoscalers.and_then(|autoscalers| ownership::autoscaler_of(&subject.name, autoscalers)))
+    let autoscalers = match visible(listed, subject, "horizontalpodautoscalers.autoscaling")? {
+        Known::Is(autoscalers) => autoscalers,
+        Known::NotApplicable => return Ok(Known::NotApplicable),
+        Known::NotVisible { why } => return Ok(Known::NotVisible { why }),
+    };
+    let Some(found) = ownership::autoscaler_of(subject, &autoscalers) else { return Ok(Known::NotApplicable) };
+    let owners = found.metadata.owner_references.iter().flatten();
+    let scaled_object = owners.clone().find(|owner| owner.kind == SCALED_OBJECT).map(|owner| owner.name.clone());
+    let name = found.metadata.name.clone().unwrap_or_default();
+    let lever = match (look_for_lever, scaled_object) {
+        (false, _) => Known::NotVisible { why: "nobody looked".to_owned() },
+        // KEDA writes its own minimum over the autoscaler's.
+        (true, Some(name)) => beside::object(api, subject, ObjectKind::ScaledObject, &name).await?,
+        (true, None) => beside::object(api, subject, ObjectKind::HorizontalPodAutoscaler, &name).await?,
+    };
+    Ok(Known::Is(Autoscaler {
+        name,
+        replicas_min: u32::try_from(found.spec.min_replicas.unwrap_or(1)).unwrap_or(0),
+        replicas_max: u32::try_from(found.spec.max_replicas).unwrap_or(0),
+        lever,
+    }))
 }
 
 /// The namespace's disruption budgets. Without the right to look they can't be heeded, and the strategy alone says what a roll-out
@@ -139,91 +177,31 @@ async fn budgets(api: &ApiServer, subject: &Subject) -> Result<Known<Vec<PodDisr
     visible(listed, subject, "poddisruptionbudgets.policy")
 }
 
-/// What was listed, or that it may not be: rights that a restart doesn't need mustn't stop one, and their absence mustn't look like
-/// an empty list.
-fn visible<T>(
-    listed: Result<Vec<T>, CallError>,
-    subject: &Subject,
-    resource: &str,
-) -> Result<Known<Vec<T>>, InspectError> {
-    match listed.map_err(|error| inspect_error(error, subject, "list", resource)) {
-        Ok(objects) => Ok(Known::Is(objects)),
-        Err(error @ InspectError::Forbidden { .. }) => {
-            tracing::debug!(%subject, %error, "they can't be read, so they aren't considered");
-            Ok(Known::NotVisible { why: error.to_string() })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What became of the plan, from the object as it is now (I6).
-///
-/// Without our marker and with another version, only `managedFields` can tell a change of the object from its own
-/// controller reporting its status, which happens all the time to a workload in trouble.
-pub(super) fn outcome_of_write(deployment: &Deployment, plan: &Plan) -> WriteOutcome {
-    let metadata = &deployment.metadata;
-    if metadata.uid.as_deref() != Some(plan.target.uid.as_str()) {
+/// What became of the plan, from the object that it writes as it is now (I6).
+pub(super) fn outcome_of_write(object: &Value, written: &ObjectRef, plan: &Plan) -> WriteOutcome {
+    let metadata = object::metadata(object);
+    if metadata.uid.as_deref() != Some(written.uid.as_str()) {
         WriteOutcome::Gone
-    } else if marker::is_marked(deployment, &plan.id) {
+    } else if marker::is_marked(&metadata, &plan.id) {
         WriteOutcome::AppliedByUs
-    } else if is_as_decided(deployment, plan, plan.target.generation) {
+    } else if object::is_as_decided(object, written, plan.target.generation, plan) {
         WriteOutcome::NotApplied
     } else {
         WriteOutcome::ChangedByOther
     }
 }
 
-/// Whether the object is, in all that matters, the one that was decided on: only its status may have changed since.
-pub(super) fn is_as_decided(deployment: &Deployment, plan: &Plan, generation: Option<i64>) -> bool {
-    let (metadata, target) = (&deployment.metadata, &plan.target);
-    metadata.uid.as_deref() == Some(target.uid.as_str())
-        && metadata.deletion_timestamp.is_none()
-        && match generation {
-            // Spec and annotations, so also paused, replicas and the marks of others: the API server counts both.
-            Some(generation) => metadata.generation == Some(generation),
-            None => {
-                metadata.resource_version.as_deref() == Some(target.resource_version.as_str())
-                    || is_untouched_since(deployment, plan.decided_at)
-            }
-        }
-}
-
-/// How far the plan's roll-out has come.
+/// How far the plan's rollout has come.
 ///
 /// What counts as overwritten is the effect, not the marker: whoever takes only the marker away has stopped nothing.
-pub(super) fn progress(deployment: &Deployment, plan: &Plan, is_in_effect: bool) -> Progress {
-    let metadata = &deployment.metadata;
+pub(super) fn progress(workload: &Workload, plan: &Plan, is_in_effect: bool) -> Progress {
+    let metadata = &workload.metadata;
     if metadata.uid.as_deref() != Some(plan.target.uid.as_str()) || metadata.deletion_timestamp.is_some() {
         Progress::Gone
     } else if !is_in_effect {
         Progress::Overridden
     } else {
-        rollout::judge(deployment)
-    }
-}
-
-/// Whether every write except those of the status is older than `moment`. `false` when that isn't certain.
-fn is_untouched_since(deployment: &Deployment, moment: Timestamp) -> bool {
-    let entries = deployment.metadata.managed_fields.as_deref().unwrap_or_default();
-    let mut spec_writes = entries.iter().filter(|entry| entry.subresource.as_deref() != Some("status"));
-    let is_older = |time: i64| time < moment.as_millis().saturating_sub(CLOCK_SKEW_MAX_MS);
-    let n_spec_writes = spec_writes.clone().count();
-    n_spec_writes > 0
-        && spec_writes.all(|entry| entry.time.as_ref().is_some_and(|time| is_older(time.0.as_millisecond())))
-}
-
-/// Sorts a failed read by what to do next.
-pub(super) fn inspect_error(error: CallError, subject: &Subject, verb: &str, resource: &str) -> InspectError {
-    match error {
-        CallError::Answered { code: 403, .. } => InspectError::Forbidden {
-            verb: verb.to_owned(),
-            resource: resource.to_owned(),
-            namespace: subject.namespace.clone(),
-        },
-        CallError::Answered { code: 404, .. } if verb == "get" => InspectError::NotFound { subject: subject.clone() },
-        error @ (CallError::Answered { .. } | CallError::NoAnswer { .. }) => {
-            InspectError::Unavailable { why: format!("{verb} {resource} in namespace {}: {error}", subject.namespace) }
-        }
+        rollout::judge(workload)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Acting on a Kubernetes cluster: rollouts of Deployments.
+//! Acting on a Kubernetes cluster: on workloads and their pods, on what scales and configures them, and on nodes.
 //!
 //! Every call is one attempt with a time limit. The write carries its own preconditions and its own marker
 //! (see [`crate::patch`]); whatever its answer leaves open is `ApplyError::Unknown`, to be settled by looking for the marker.
@@ -8,17 +8,25 @@
 //!
 //! It doesn't decide, retry, wait, or know about incidents.
 
+mod acting;
 mod api;
 mod apply;
+mod beside;
 mod connect;
+mod drain;
 mod effect;
 mod error_chain;
 mod inspect;
+mod inspect_error;
 mod marker;
+mod object;
 mod owner;
 mod ownership;
+mod patching;
+mod pods;
+mod quarantine;
+mod removal;
 mod revisions;
-mod roll_out;
 mod rollout;
 mod workload;
 

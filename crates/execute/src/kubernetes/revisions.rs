@@ -1,12 +1,12 @@
-//! Earlier revisions of a Deployment's template: its own ReplicaSets. Pure.
+//! Earlier revisions of a workload's template: a Deployment's are its ReplicaSets, those of a StatefulSet or DaemonSet its
+//! ControllerRevisions. Pure.
 
 use homeostat_remediate::{PreviousRevision, TemplateChange};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::workload::Workload;
+use super::workload::{Typed, Workload};
 use crate::merge_patch;
 
 /// The Deployment controller's number of a template.
@@ -22,34 +22,62 @@ const RESTARTED_BY_RANCHER: &str = "cattle.io/timestamp";
 /// The label that the Deployment's controller adds to a ReplicaSet's template.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
-/// The current revision of the Deployment's template, as its controller numbers it.
-pub(super) fn revision(deployment: &Deployment) -> Option<u64> {
-    revision_of(&deployment.metadata)
+/// A kept template and its number.
+struct Kept {
+    revision: u64,
+    template: Value,
+}
+
+/// The current revision of the workload's template, as its controller numbers it. The controller of a StatefulSet or DaemonSet gives the
+/// template in force the highest number, also when it is an old one again.
+pub(super) fn revision(workload: &Workload, revisions: &[DynamicObject]) -> Option<u64> {
+    match &workload.typed {
+        Typed::Deployment(of) => revision_of(&of.metadata),
+        Typed::StatefulSet(_) | Typed::DaemonSet(_) => kept(workload, revisions).map(|kept| kept.revision).max(),
+    }
 }
 
 /// The newest revision below the current one whose template differs from the current one in more than a restart: going back
 /// to one that only was started earlier would bring the same pods back.
-pub(super) fn previous(workload: &Workload, replica_sets: &[DynamicObject]) -> Option<PreviousRevision> {
-    let uid = workload.metadata.uid.as_deref()?;
-    let current = revision(workload)?;
-    let own = replica_sets.iter().filter(|set| is_controlled_by(&set.metadata, uid));
-    let earlier = own.filter_map(|set| Some((revision_of(&set.metadata)?, set))).filter(|(found, _)| *found < current);
-    let changed = earlier.filter_map(|(found, set)| Some((found, change(workload, set)?)));
+pub(super) fn previous(workload: &Workload, revisions: &[DynamicObject]) -> Option<PreviousRevision> {
+    let current = revision(workload, revisions)?;
+    let earlier = kept(workload, revisions).filter(|kept| kept.revision < current);
+    let changed = earlier.filter_map(|kept| Some((kept.revision, change(workload, &kept.template)?)));
     let (found, change) = changed.max_by_key(|(found, _)| *found)?;
     Some(PreviousRevision { revision: found.to_string(), change: Some(change) })
 }
 
-/// The difference to the ReplicaSet's template, if it is one that matters.
-fn change(workload: &Workload, set: &DynamicObject) -> Option<TemplateChange> {
-    let (current, mut earlier) = (workload.template(), set.data.pointer("/spec/template")?.clone());
-    if let Some(labels) = earlier.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+/// The workload's own among these objects, read as its kind keeps them.
+fn kept(workload: &Workload, revisions: &[DynamicObject]) -> impl Iterator<Item = Kept> {
+    let own = revisions.iter().filter(|object| is_controlled_by(&object.metadata, workload.metadata.uid.as_deref()));
+    own.filter_map(|object| match &workload.typed {
+        Typed::Deployment(_) => of_replica_set(object),
+        Typed::StatefulSet(_) | Typed::DaemonSet(_) => of_controller_revision(object),
+    })
+}
+
+fn of_replica_set(set: &DynamicObject) -> Option<Kept> {
+    let mut template = set.data.pointer("/spec/template")?.clone();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.remove(TEMPLATE_HASH);
     }
-    let matters =
-        merge_patch::between(&unstarted(current), &unstarted(&earlier)) != Value::Object(serde_json::Map::new());
+    Some(Kept { revision: revision_of(&set.metadata)?, template })
+}
+
+/// It keeps a strategic merge patch that replaces the template.
+fn of_controller_revision(revision: &DynamicObject) -> Option<Kept> {
+    let mut template = revision.data.pointer("/data/spec/template")?.clone();
+    template.as_object_mut()?.remove("$patch");
+    Some(Kept { revision: revision.data["revision"].as_u64()?, template })
+}
+
+/// The difference to the earlier template, if it is one that matters.
+fn change(workload: &Workload, earlier: &Value) -> Option<TemplateChange> {
+    let current = workload.template();
+    let matters = merge_patch::between(&unstarted(current), &unstarted(earlier)) != Value::Object(Map::new());
     matters.then(|| TemplateChange {
-        to: merge_patch::between(current, &earlier),
-        back: merge_patch::between(&earlier, current),
+        to: merge_patch::between(current, earlier),
+        back: merge_patch::between(earlier, current),
     })
 }
 
@@ -79,8 +107,13 @@ fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
     metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
 
-fn is_controlled_by(metadata: &ObjectMeta, uid: &str) -> bool {
-    metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+/// Whether the object of this UID is its controller.
+pub(super) fn is_controlled_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
+    metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp};
+use homeostat_core::{CorrelationId, IncidentId, IncidentType, Subject, Timestamp, WorkloadKind};
 use homeostat_journal::{Intent, Journal, Journaled};
 use homeostat_remediate::{
     ActionName, Args, Inverse, Levels, Plan, PlanId, Recovery, Repeat, Step, Target, VerifySpec,
@@ -37,7 +37,16 @@ pub(super) fn deployment_json(changes: Value) -> Value {
 }
 
 pub(super) fn deployment(changes: Value) -> Workload {
-    Workload::read(deployment_json(changes)).unwrap()
+    Workload::read(WorkloadKind::Deployment, deployment_json(changes)).unwrap()
+}
+
+/// A StatefulSet or a DaemonSet with the recorded pod template, with `changes` merged in.
+pub(super) fn other_workload(kind: WorkloadKind, changes: Value) -> Workload {
+    let recorded = deployment_json(json!({}));
+    let mut object = json!({ "metadata": recorded["metadata"],
+        "spec": { "selector": recorded["spec"]["selector"], "template": recorded["spec"]["template"] }, "status": {} });
+    merge(&mut object, changes);
+    Workload::read(kind, object).unwrap()
 }
 
 pub(super) fn items<K: DeserializeOwned>(list: &str) -> Vec<K> {

@@ -179,8 +179,8 @@ impl Cluster {
                 return Err(ApplyError::Stale { why: format!("version {}", object.version) });
             }
             let step = match &plan.inverse {
-                Inverse::Step(inverse) if is_undo => inverse,
-                Inverse::Step(_) | Inverse::Nothing | Inverse::Irreversible => &plan.step,
+                Inverse::Step(inverse) | Inverse::Temporary { step: inverse, .. } if is_undo => inverse,
+                Inverse::Step(_) | Inverse::Temporary { .. } | Inverse::Nothing | Inverse::Irreversible => &plan.step,
             };
             let to = step.args.text("to_revision").map(str::to_owned);
             if let Some(to) = to {

@@ -36,6 +36,13 @@ impl Journal {
         Ok(folded.ledger.in_flight().map(|action| Journaled::new(action.plan.clone())).collect())
     }
 
+    /// Ended actions whose time is over for which they lent something, oldest first, as proof that they are journaled.
+    pub fn to_restore(&self, now: Timestamp) -> Result<Vec<Journaled>, ReadError> {
+        let folded = self.readable()?;
+        let due = folded.ledger.actions().filter(|action| action.is_to_restore(now));
+        Ok(due.map(|action| Journaled::new(action.plan.clone())).collect())
+    }
+
     /// What was done before, as deciding needs it. It copies pointers, no plans.
     pub fn history(&self, now: Timestamp) -> Result<History, ReadError> {
         Ok(self.readable()?.ledger.history(now))

@@ -37,6 +37,11 @@ impl Actions {
         idxs.into_iter().filter_map(|idx| self.actions.get(&idx))
     }
 
+    /// All of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<PastAction>> {
+        self.actions.values()
+    }
+
     pub(super) fn push(&mut self, action: PastAction) {
         self.by_plan.insert(action.plan.id.clone(), self.next);
         self.busy.insert(action.plan.target.subject.clone(), self.next);

@@ -1,4 +1,5 @@
 mod approvals;
+mod steps;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

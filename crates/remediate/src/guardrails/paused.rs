@@ -16,6 +16,9 @@ impl Guardrail for Paused {
     }
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
+        if context.asked.is_some_and(|asked| asked.action.works_while().paused) {
+            return Vec::new();
+        }
         let (Some(_), Ok(seen)) = (context.proposal.policy, context.seen) else { return Vec::new() };
         let objection = || Objection::escalate("paused", "rollouts of the target are paused");
         (seen.paused).then(objection).into_iter().collect()

@@ -17,6 +17,9 @@ impl Guardrail for RolloutInProgress {
     }
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
+        if context.asked.is_some_and(|asked| asked.action.works_while().rolling_out) {
+            return Vec::new();
+        }
         let (Some(_), Ok(seen)) = (context.proposal.policy, context.seen) else { return Vec::new() };
         let objection = || Objection::expect("rollout-in-progress", WAIT_MAX, "a rollout of the target is going on");
         (seen.rollout_in_progress).then(objection).into_iter().collect()

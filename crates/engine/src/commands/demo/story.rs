@@ -216,6 +216,9 @@ impl Story {
             DriverEvent::Undone { plan } => {
                 self.line(text, now, &plan.incident, Tone::Doing, "undone", plan.step.action.as_str());
             }
+            DriverEvent::Restored { plan } => {
+                self.line(text, now, &plan.incident, Tone::Doing, "restored", plan.step.action.as_str());
+            }
             DriverEvent::Stuck { plan, why } => self.line(text, now, &plan.incident, Tone::Bad, "stuck", why),
             DriverEvent::PolicyFrozen { policy, why } => {
                 self.detail(text, &format!("policy {policy} is frozen: {why}"));

@@ -372,8 +372,8 @@ pub(super) const KEYS: &[Described] = &[
     key("kubernetes.timeout", "`10s`", "Longest wait for one answer of the API server."),
     key(
         "kubernetes.identity_query",
-        "`kube_deployment_created`",
-        "What gives the creation time of Deployments, by which it is proven that Prometheus watches this cluster.",
+        "kube-state-metrics' series of the kind, such as `kube_deployment_created`",
+        "What gives the creation time of workloads, by which it is proven that Prometheus watches this cluster.",
     ),
     key("kubernetes.assume_same_cluster", "`false`", "Act without the proof that Prometheus watches this cluster."),
     of_kind("own_workload", "`namespace/kind/name`", "none", "homeostat's own workload, on which it never acts."),

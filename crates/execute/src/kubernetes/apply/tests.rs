@@ -222,11 +222,11 @@ async fn nothing_is_sent_for_what_this_executor_cant_do() {
     let executor = fake.executor().await;
     let step = |action: &'static str| Step { action: ActionName::new(action), args: Args::default() };
     let (undo, unknown) = (step("rollout-undo"), step("reboot-everything"));
-    let mut stateful = plan();
-    stateful.target.subject.kind = WorkloadKind::StatefulSet;
+    let mut external = plan();
+    external.target.subject.kind = WorkloadKind::External;
     let mut elsewhere = plan();
     elsewhere.target.subject = Subject::deployment("shop", "../../kube-system/deployments/coredns");
-    for plan in [Plan { step: undo.clone(), ..plan() }, Plan { step: unknown.clone(), ..plan() }, stateful, elsewhere] {
+    for plan in [Plan { step: undo.clone(), ..plan() }, Plan { step: unknown.clone(), ..plan() }, external, elsewhere] {
         let result = executor.apply(&journal(plan), "2741").await;
         assert_eq!(kind_of(&result), "rejected", "{result:?}");
     }

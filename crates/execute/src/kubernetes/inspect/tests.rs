@@ -2,19 +2,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use homeostat_core::WorkloadKind;
-use homeostat_remediate::{Disruption, DisruptionBudget, Marker, Owner};
+use homeostat_remediate::{Disruption, DisruptionBudget, Marker, Owner, PreviousRevision};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::actions::Restart;
-use crate::effect::RollOut;
 use crate::executor::Executor;
 use crate::kubernetes::testing::{
     FakeApi, RESTART, Reply, Request, TIMEOUT, UID, deployment, deployment_json, plan, registry, written,
 };
 use crate::kubernetes::{Cluster, ConnectSpec};
-use crate::patch::{ACTION_ID, RESTARTED_AT};
+use crate::patch::{ACTION_ID, RESTARTED_AT, written_by};
 
 fn noon() -> Timestamp {
     plan().decided_at
@@ -62,7 +60,12 @@ async fn a_deployment_is_seen_as_it_is() {
         rollout_in_progress: false,
         rollout_failed: None,
         paused: true,
-        autoscaler: Known::Is(Autoscaler { name: "payment".into(), replicas_min: 3, replicas_max: 12 }),
+        autoscaler: Known::Is(Autoscaler {
+            name: "payment".into(),
+            replicas_min: 3,
+            replicas_max: 12,
+            lever: Known::NotVisible { why: "nobody looked".into() },
+        }),
         owner: Some(Owner { name: "Argo CD".into(), seen_by: "argocd.argoproj.io/tracking-id".into() }),
         marker: Some(Marker { action: "act-other".into(), at: Some(noon() - Duration::from_secs(120)) }),
         disruption: Disruption {
@@ -71,6 +74,8 @@ async fn a_deployment_is_seen_as_it_is() {
             budget: Known::Is(DisruptionBudget { name: "pay".into(), allowed: 1 }),
         },
         has_persistent_volume: false,
+        manifest: seen.manifest.clone(),
+        ..Inspected::at_rest(UID, WorkloadKind::Deployment, noon())
     };
     assert_eq!(seen.get::<PreviousRevision>().value().map(|previous| previous.revision.as_str()), Some("1"));
     assert_eq!(Inspected { revision_previous: Known::NotApplicable, ..seen }, expected);
@@ -174,10 +179,11 @@ async fn an_object_on_its_way_out_is_gone() {
 }
 
 #[test]
-fn only_deployments_are_acted_on() {
-    for kind in [WorkloadKind::StatefulSet, WorkloadKind::DaemonSet, WorkloadKind::External] {
+fn only_workloads_of_a_cluster_are_acted_on() {
+    for kind in WorkloadKind::ALL {
         let subject = Subject { kind, ..plan().target.subject };
-        assert!(matches!(check_subject(&subject), Err(InspectError::Unsupported { .. })), "{kind:?}");
+        let is_unsupported = matches!(check_subject(&subject), Err(InspectError::Unsupported { .. }));
+        assert_eq!(is_unsupported, kind == WorkloadKind::External, "{kind:?}");
     }
 }
 
@@ -229,8 +235,12 @@ fn the_marker_tells_what_became_of_a_half_done_action() {
         ("deleted and created anew", json!({ "metadata": { "uid": "another" } }), WriteOutcome::Gone),
     ];
     for (name, changes, expected) in cases {
-        assert_eq!(outcome_of_write(&deployment(changes), &plan), expected, "{name}");
+        assert_eq!(outcome(changes, &plan), expected, "{name}");
     }
+}
+
+fn outcome(changes: Value, plan: &Plan) -> WriteOutcome {
+    outcome_of_write(&deployment_json(changes), &written_by(plan, &plan.step).unwrap(), plan)
 }
 
 #[test]
@@ -258,7 +268,7 @@ fn a_plan_of_an_older_version_is_compared_by_who_wrote_when() {
         ),
     ];
     for (name, changes, expected) in cases {
-        assert_eq!(outcome_of_write(&deployment(changes), &plan), expected, "{name}");
+        assert_eq!(outcome(changes, &plan), expected, "{name}");
     }
 }
 
@@ -281,7 +291,8 @@ fn progress_is_of_our_rollout_only() {
     ];
     for (name, changes, expected) in cases {
         let workload = deployment(changes);
-        let is_in_effect = Restart.is_in_effect(workload.template(), &plan.step);
+        let restarted_at = &workload.template()["metadata"]["annotations"][RESTARTED_AT];
+        let is_in_effect = restarted_at.as_str() == plan.step.args.text("restarted_at");
         assert_eq!(progress(&workload, &plan, is_in_effect), expected, "{name}");
     }
 }

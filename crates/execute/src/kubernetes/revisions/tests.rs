@@ -1,7 +1,8 @@
+use homeostat_core::WorkloadKind;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kubernetes::testing::{deployment, deployment_json, items};
+use crate::kubernetes::testing::{deployment, deployment_json, items, other_workload};
 use crate::patch::RESTARTED_AT;
 
 const REPLICA_SETS: &str = include_str!("../fixtures/replica_sets.json");
@@ -53,4 +54,29 @@ fn the_change_goes_there_and_back_with_fields_that_no_type_of_ours_knows() {
     assert_eq!(change.to["spec"]["containers"][0]["image"], "payment-api:1.6");
     assert!(merge_patch::holds(&deployment_json(now)["spec"]["template"], &change.back));
     assert!(!change.to.to_string().contains(TEMPLATE_HASH), "the controller's own label stays out");
+}
+
+/// ControllerRevisions of a StatefulSet: the highest number is the template in force, also when it is an old one again.
+#[test]
+fn a_stateful_sets_revisions_are_its_controller_revisions() {
+    let owner =
+        json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "s", "controller": true }]);
+    let image = |image: &str| json!({ "spec": { "containers": [{ "name": "db", "image": image }] } });
+    let revision = |number: u64, image: Value| {
+        let mut template = image;
+        template["$patch"] = json!("replace");
+        serde_json::from_value::<DynamicObject>(json!({ "apiVersion": "apps/v1", "kind": "ControllerRevision",
+            "metadata": { "name": format!("db-{number}"), "ownerReferences": owner }, "revision": number,
+            "data": { "spec": { "template": template } } }))
+        .unwrap()
+    };
+    let revisions = [revision(1, image("db:1")), revision(3, image("db:2")), revision(2, image("db:0"))];
+    let now = json!({ "metadata": { "uid": "s" }, "spec": { "template": null } });
+    let mut set = other_workload(WorkloadKind::StatefulSet, now).object().clone();
+    set["spec"]["template"] = image("db:2");
+    let set = Workload::read(WorkloadKind::StatefulSet, set).unwrap();
+    assert_eq!(super::revision(&set, &revisions), Some(3));
+    let previous = previous(&set, &revisions).unwrap();
+    assert_eq!(previous.revision, "2");
+    assert_eq!(previous.change.unwrap().to, json!({ "spec": { "containers": [{ "name": "db", "image": "db:0" }] } }));
 }

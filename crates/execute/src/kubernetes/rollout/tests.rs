@@ -1,7 +1,8 @@
+use homeostat_core::WorkloadKind;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kubernetes::testing::deployment;
+use crate::kubernetes::testing::{deployment, other_workload};
 
 /// Status counters and the condition's reason, merged into a Deployment with six of six.
 fn seen(observed: i64, updated: u32, replicas: u32, available: u32, reason: &str) -> Value {
@@ -64,4 +65,50 @@ fn a_hung_roll_out_is_a_failed_one() {
 fn one_replica_is_wanted_when_none_is_named() {
     assert_eq!(replicas_wanted(&deployment(json!({ "spec": { "replicas": null } }))), 1);
     assert_eq!(replicas_wanted(&deployment(json!({ "spec": { "replicas": 0 } }))), 0);
+}
+
+#[test]
+fn a_stateful_set_is_judged_by_its_revisions_as_kubectl_does() {
+    let set = |current: &str, updated: i32, ready: i32, partition: Value| {
+        json!({ "metadata": { "generation": 2 },
+            "spec": { "replicas": 3, "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": partition } } },
+            "status": { "observedGeneration": 2, "replicas": 3, "updatedReplicas": updated, "readyReplicas": ready,
+                "availableReplicas": ready, "currentRevision": current, "updateRevision": "new" } })
+    };
+    let rolling = |updated_available| Progress::Rolling { updated_available, wanted: 3 };
+    let complete = Progress::Complete { wanted: 3 };
+    let cases = [
+        ("all new and ready", set("new", 3, 3, Value::Null), complete.clone(), false),
+        ("pods failed after their rollout", set("new", 3, 1, Value::Null), rolling(1), false),
+        ("one is new", set("old", 1, 3, Value::Null), rolling(1), true),
+        ("stuck at its first pod", set("old", 1, 2, Value::Null), rolling(1), true),
+        ("a partition keeps two as they are", set("old", 1, 3, json!(2)), complete.clone(), false),
+        ("a partition, and its one pod isn't new", set("old", 0, 3, json!(2)), rolling(0), true),
+    ];
+    for (name, changes, expected, in_progress) in cases {
+        let workload = other_workload(WorkloadKind::StatefulSet, changes);
+        assert_eq!((judge(&workload), is_in_progress(&workload)), (expected, in_progress), "{name}");
+    }
+    let unobserved =
+        json!({ "metadata": { "generation": 3 }, "spec": { "replicas": 3 }, "status": { "observedGeneration": 2 } });
+    assert!(is_in_progress(&other_workload(WorkloadKind::StatefulSet, unobserved)));
+}
+
+#[test]
+fn a_daemon_set_is_judged_by_its_nodes_as_kubectl_does() {
+    let set = |updated: i32, available: i32| {
+        json!({ "metadata": { "generation": 2 }, "spec": {},
+            "status": { "observedGeneration": 2, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated,
+                "numberAvailable": available, "currentNumberScheduled": 3, "numberMisscheduled": 0, "numberReady": available } })
+    };
+    let rolling = |updated_available| Progress::Rolling { updated_available, wanted: 3 };
+    let cases = [
+        ("all new and available", set(3, 3), Progress::Complete { wanted: 3 }, false),
+        ("one node is new", set(1, 3), rolling(1), true),
+        ("pods failed after their rollout", set(3, 2), rolling(2), false),
+    ];
+    for (name, changes, expected, in_progress) in cases {
+        let workload = other_workload(WorkloadKind::DaemonSet, changes);
+        assert_eq!((judge(&workload), is_in_progress(&workload)), (expected, in_progress), "{name}");
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use homeostat_core::{Confidence, IncidentType, Mode, NamePattern};
-use homeostat_settings::{Place, Reader, nearest};
+use homeostat_settings::{Node, Place, Reader, Value, nearest};
 
 use super::PolicyFormat;
-use crate::action::Actions;
+use crate::action::{Action, Actions};
 use crate::history::LOOK_BACK_MAX;
 use crate::policy::{ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope};
+use crate::step::Args;
 
 /// Two minutes: pods must start and Prometheus must have seen them, twice at the usual 30 s to 60 s.
 const SETTLE_DEFAULT: Duration = Duration::from_secs(120);
@@ -125,7 +126,20 @@ fn read_action(
         );
         reader.problem(reader.place(), message);
     }
-    action.map(|action| PolicyAction { name: action.spec().name.clone(), args: action.args(reader) })
+    action.map(|action| PolicyAction { name: action.spec().name.clone(), args: read_args(reader, action) })
+}
+
+/// The action's own part, under `with`. Without the key the action is asked all the same: it says what is missing.
+fn read_args(reader: &mut Reader<'_>, action: &dyn Action) -> Args {
+    if let Some(args) = reader.section("with", |with| action.args(with)) {
+        return args;
+    }
+    let (file, path, place) = (reader.file(), reader.path_of("with"), reader.place());
+    let nothing = Node { place, value: Value::Map(Vec::new()) };
+    let mut with = Reader::new(file, &path, &nothing, reader.problems());
+    let args = action.args(&mut with);
+    with.finish();
+    args
 }
 
 struct Durations {
