@@ -17,6 +17,7 @@ mod inspect;
 mod marker;
 mod owner;
 mod ownership;
+mod read;
 mod revisions;
 mod roll_out;
 mod rollout;
@@ -27,6 +28,7 @@ mod testing;
 
 pub use self::connect::{ConnectSpec, NoConfig};
 pub use self::owner::ACT_IN_PLACE;
+pub use self::read::{ClusterReadError, ObjectChange, ObjectChanges};
 
 use self::api::{ApiServer, CallError};
 

@@ -299,5 +299,6 @@ fn annotated(annotation: &Annotation) -> String {
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}: {}", features.join(", "))
         }
+        Annotation::ClusterFact { fact, until: _ } => fact.sentence.clone(),
     }
 }

@@ -85,6 +85,10 @@ fn known(annotation: &Annotation) -> String {
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}, in {}", features.join(", "))
         }
+        Annotation::ClusterFact { fact, until: None } => format!("{} (since {})", fact.sentence, fact.since),
+        Annotation::ClusterFact { fact, until: Some(until) } => {
+            format!("over since {until}: {} (since {})", fact.sentence, fact.since)
+        }
     }
 }
 
