@@ -183,8 +183,10 @@ impl Remedy {
 pub enum Standing {
     /// It opens an incident by itself, after its grace.
     Opens,
-    /// It only explains an incident that is open for other reasons: by itself it may well be meant.
+    /// It explains an incident that is open for other reasons, and gives it its type: by itself it may well be meant.
     Explains,
+    /// It may have to do with an incident, and is shown with it. No more than that is certain.
+    Hints,
 }
 
 /// Something that the cluster itself says is wrong. It is read from objects, never inferred from numbers.

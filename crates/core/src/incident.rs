@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::assessment::DetectorVote;
-use crate::cluster_fact::ClusterFact;
+use crate::cluster_fact::{ClusterFact, Standing};
 use crate::confidence::Calibrated;
 use crate::correlation::CorrelationId;
 use crate::digest::short_id;
@@ -256,7 +256,11 @@ impl Incident {
 
     /// The fact that establishes its type, if one does: then it is certain, whatever the calibrated confidence is.
     pub fn established_by(&self) -> Option<&ClusterFact> {
-        self.facts().find(|fact| fact.incident_type == self.incident_type)
+        let establishes = |fact: &&ClusterFact| match fact.standing {
+            Standing::Opens | Standing::Explains => fact.incident_type == self.incident_type,
+            Standing::Hints => false,
+        };
+        self.facts().find(establishes)
     }
 }
 

@@ -1,5 +1,8 @@
 //! `homeostat rbac`: the Kubernetes rights that a config's policies need, and no more, as manifests for `kubectl apply -f -`.
 
+mod account;
+mod sight;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -8,6 +11,7 @@ use homeostat_core::Mode;
 use homeostat_remediate::{Actions, Policy, Right, Scope};
 
 use super::check::problems_of;
+use account::Account;
 use crate::config;
 use crate::flags::ConfigArgs;
 use crate::outcome::{Outcome, print};
@@ -24,28 +28,8 @@ pub(crate) struct RbacArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Whom the rights are for: the namespace and the name of homeostat's service account.
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "homeostat/homeostat", value_parser = account)]
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "homeostat/homeostat", value_parser = account::account)]
     pub(crate) service_account: Account,
-}
-
-/// A service account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Account {
-    namespace: String,
-    name: String,
-}
-
-fn account(text: &str) -> Result<Account, String> {
-    let is_name = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
-    };
-    match text.split_once('/') {
-        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
-            Ok(Account { namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        Some(_) | None => Err("it must be a namespace and a name, such as homeostat/homeostat".to_owned()),
-    }
 }
 
 pub(crate) fn run(args: &RbacArgs) -> Outcome {
@@ -53,6 +37,9 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
         Ok(loaded) => {
             let config = &loaded.config;
             print(&manifests(config.mode, &config.policies, &homeostat_execute::actions(), &args.service_account));
+            if let Some(kubernetes) = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.facts) {
+                print(&sight::manifests(&kubernetes.facts_namespaces, &args.service_account));
+            }
             Outcome::Done
         }
         Err(problems) => problems_of(&problems),
@@ -134,7 +121,7 @@ remediation_policies:
     fn of(mode: Mode) -> String {
         let actions = homeostat_execute::actions();
         let policies = load_policies(POLICIES, "p", &actions).unwrap();
-        manifests(mode, &policies, &actions, &account("ops/homeostat").unwrap())
+        manifests(mode, &policies, &actions, &account::account("ops/homeostat").unwrap())
     }
 
     #[test]
@@ -171,7 +158,7 @@ remediation_policies:
     #[test]
     fn a_service_account_is_a_namespace_and_a_name() {
         for wrong in ["homeostat", "/x", "a/b c", "a/}", ""] {
-            assert!(account(wrong).is_err(), "{wrong}");
+            assert!(account::account(wrong).is_err(), "{wrong}");
         }
     }
 }

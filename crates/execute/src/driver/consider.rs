@@ -242,8 +242,9 @@ impl Driver {
             reasons.push(format!("waiting since {since}"));
         }
         let incident = proposal.incident;
+        let cause = incident.facts().next().map(|fact| format!(", {}", fact.sentence)).unwrap_or_default();
         let message = format!(
-            "{} on {}: not done automatically, {suggested}. {}",
+            "{} on {}{cause}: not done automatically, {suggested}. {}",
             incident.incident_type,
             incident.subject,
             reasons.join("; ")

@@ -167,8 +167,12 @@ impl ApiServer {
     }
 
     /// Changes of what is at this path, as they come. Only the answer's beginning has a time limit.
-    pub(super) async fn changes(&self, path: &str, version: &str) -> Result<RawChanges, CallError> {
-        let params = &WatchParams::default();
+    pub(super) async fn changes(
+        &self,
+        path: &str,
+        params: &WatchParams,
+        version: &str,
+    ) -> Result<RawChanges, CallError> {
         let watch = |client: Client| async move {
             let request = Request::new(path).watch(params, version).map_err(kube::Error::BuildRequest)?;
             client.request_events(request).await.map(StreamExt::boxed)

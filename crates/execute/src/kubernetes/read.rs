@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::stream::StreamExt;
-use kube::api::ListParams;
+use kube::api::{ListParams, WatchParams};
 use kube::core::WatchEvent;
 use serde_json::Value;
 
@@ -61,16 +61,29 @@ pub enum ObjectChange {
 pub struct ObjectChanges(RawChanges);
 
 impl Cluster {
-    /// One page of the list at a path such as `/api/v1/pods`: the first one, or that which a page before names (`continue`).
-    pub async fn list_page(&self, path: &str, page: Option<&str>) -> Result<Value, ClusterReadError> {
+    /// One page of the list at a path such as `/api/v1/pods`: the first one, or that which a page before names (`continue`). `fields`
+    /// selects by field.
+    pub async fn list_page(
+        &self,
+        path: &str,
+        fields: Option<&str>,
+        page: Option<&str>,
+    ) -> Result<Value, ClusterReadError> {
         let params = ListParams::default().limit(PAGE_OBJECTS);
+        let params = fields.iter().fold(params, |params, fields| params.fields(fields));
         let params = page.iter().fold(params, |params, token| params.continue_token(token));
         Ok(self.api.page(path, &params).await?)
     }
 
     /// Changes of what is at a path, from a version on.
-    pub async fn watch(&self, path: &str, version: &str) -> Result<ObjectChanges, ClusterReadError> {
-        Ok(ObjectChanges(self.api.changes(path, version).await?))
+    pub async fn watch(
+        &self,
+        path: &str,
+        fields: Option<&str>,
+        version: &str,
+    ) -> Result<ObjectChanges, ClusterReadError> {
+        let params = fields.iter().fold(WatchParams::default(), |params, fields| params.fields(fields));
+        Ok(ObjectChanges(self.api.changes(path, &params, version).await?))
     }
 }
 

@@ -92,6 +92,7 @@ fn table(files: &ClusterFiles, facts: &[ClusterFact], at: Timestamp) -> String {
 fn opens(fact: &ClusterFact, at: Timestamp) -> String {
     match fact.standing {
         Standing::Explains => "explains".to_owned(),
+        Standing::Hints => "hints".to_owned(),
         Standing::Opens if fact.is_settled(at) => "opens".to_owned(),
         Standing::Opens => {
             let left = (fact.since + fact.kind.grace()).since(at);

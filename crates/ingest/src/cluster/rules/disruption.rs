@@ -35,7 +35,7 @@ fn fact(view: &View<'_>, budget: &Budget) -> Option<ClusterFact> {
             );
             (sentence, Standing::Opens)
         }
-        None => (format!("PodDisruptionBudget `{name}` allows no eviction: {why}"), Standing::Explains),
+        None => (format!("PodDisruptionBudget `{name}` allows no eviction: {why}"), Standing::Hints),
     };
     let object = budget.meta.object("PodDisruptionBudget");
     Some(Draft::new(FactKind::EvictionBlocked, object, since, sentence).about(subject, standing))

@@ -18,7 +18,7 @@ pub(super) fn facts(view: &View<'_>) -> Vec<ClusterFact> {
             older.revision, newer.revision, subject.name, older.ready, newer.ready
         );
         // A paused roll-out is somebody's canary.
-        let standing = if workload.is_paused { Standing::Explains } else { Standing::Opens };
+        let standing = if workload.is_paused { Standing::Hints } else { Standing::Opens };
         let object = workload.meta.object(workload.kind_name());
         let mut fact =
             Draft::new(FactKind::TwoRevisions, object, newer.created(), sentence).about(subject.clone(), standing);

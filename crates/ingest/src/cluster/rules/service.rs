@@ -53,7 +53,7 @@ fn without_pods(view: &View<'_>, service: &Service) -> Option<ClusterFact> {
         }
     };
     // A Service of which nobody knows a workload may be left over: only that of a workload by its name opens anything.
-    let standing = if near.is_some() { Standing::Opens } else { Standing::Explains };
+    let standing = if near.is_some() { Standing::Opens } else { Standing::Hints };
     let sentence = format!("Service `{name}` selects no pod: its selector is {selector}{hint}");
     let since = service.meta.created.unwrap_or(Timestamp::from_secs(0));
     let draft = Draft::new(FactKind::ServiceWithoutPods, service.meta.object("Service"), since, sentence);
@@ -68,7 +68,7 @@ fn port_fact(service: &Service, port: &TargetPort, pods: &[&Pod], subject: &Subj
         TargetPort::Name(name) => (ports().any(|port| port.name == *name), format!("`{name}`"), Standing::Opens),
         TargetPort::Number(number) => {
             let declares_none = ports().next().is_none();
-            (declares_none || ports().any(|port| port.number == *number), number.to_string(), Standing::Explains)
+            (declares_none || ports().any(|port| port.number == *number), number.to_string(), Standing::Hints)
         }
     };
     if is_there {

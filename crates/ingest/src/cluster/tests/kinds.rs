@@ -213,7 +213,7 @@ fn a_service_that_leads_nowhere() {
     // A number needn't be declared: that is only a hint.
     let mut objects = cart([pod("aaa", 1)]);
     objects.push(service(json!({"app": "cart"}), json!(8081)));
-    assert_eq!(facts(&objects)[0].standing, Standing::Explains);
+    assert_eq!(facts(&objects)[0].standing, Standing::Hints);
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn a_budget_that_stops_a_drain() {
     });
     let mut objects = cart([pod("aaa", 1)]);
     objects.push(budget);
-    assert_eq!(facts(&objects)[0].standing, Standing::Explains, "nobody drains anything");
+    assert_eq!(facts(&objects)[0].standing, Standing::Hints, "nobody drains anything");
     let mut cordoned = node("node-0");
     cordoned["spec"]["unschedulable"] = json!(true);
     objects.push(cordoned);
