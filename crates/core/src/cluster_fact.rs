@@ -96,8 +96,10 @@ impl FactKind {
     /// again calls nobody.
     pub const fn grace(self) -> Duration {
         let seconds = match self {
-            // Never transient: a killed container is killed, and the kubelet counts crashes itself before it backs off.
-            Self::OomKilled | Self::CrashLoop => 0,
+            // Two kills close to each other are none that passes.
+            Self::OomKilled => 0,
+            // Whoever starts before its database crashes for a minute or two, and then doesn't.
+            Self::CrashLoop => 120,
             // The kubelet tries an image at once, after 10 s, 20 s and 40 s; a registry that stumbles is back by then. What pods need
             // is often applied seconds after them, in the same `kubectl apply` or Helm release.
             Self::MissingConfig | Self::MissingServiceAccount | Self::ImagePull | Self::ContainerStart => 90,

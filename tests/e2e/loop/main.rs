@@ -2,6 +2,7 @@
 
 mod acting;
 mod crash;
+mod facts;
 mod scene;
 mod trouble;
 mod undoing;

@@ -13,6 +13,8 @@ pub(super) struct Meta {
     /// Higher for a later state of the same object.
     pub(super) version: u64,
     pub(super) created: Option<Timestamp>,
+    /// When it was changed last, where that is told; else when it was made.
+    pub(super) changed: Option<Timestamp>,
     /// When it was asked to go, and by when it should have gone.
     pub(super) deleted: Option<Timestamp>,
     pub(super) finalizers: Vec<String>,
@@ -43,6 +45,7 @@ impl Meta {
             uid: meta.text("uid"),
             version: meta.text("resourceVersion").parse().unwrap_or(0),
             created: meta.moment("creationTimestamp"),
+            changed: meta.list("managedFields").filter_map(|field| field.moment("time")).max().max(meta.moment("creationTimestamp")),
             deleted: meta.moment("deletionTimestamp"),
             finalizers: meta.list("finalizers").filter_map(Json::as_text).collect(),
             owner,
@@ -64,6 +67,8 @@ pub(super) struct Condition {
     pub(super) message: String,
     /// Since when it has been so.
     pub(super) since: Option<Timestamp>,
+    /// When there was news of it last.
+    pub(super) updated: Option<Timestamp>,
 }
 
 pub(super) fn conditions(object: Json<'_>) -> Vec<Condition> {
@@ -76,6 +81,7 @@ pub(super) fn conditions(object: Json<'_>) -> Vec<Condition> {
             reason: condition.text("reason"),
             message: condition.text("message"),
             since: condition.moment("lastTransitionTime"),
+            updated: condition.moment("lastUpdateTime"),
         }
     };
     object.at("status").list("conditions").map(read).collect()

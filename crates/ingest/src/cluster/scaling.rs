@@ -1,7 +1,9 @@
 //! HorizontalPodAutoscalers and PodDisruptionBudgets: how many pods there should be, and how many may go.
 
+use homeostat_core::Timestamp;
+
 use super::json::Json;
-use super::meta::{Condition, Meta, conditions};
+use super::meta::{Condition, Meta, condition, conditions};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Autoscaler {
@@ -33,6 +35,8 @@ pub(super) struct Budget {
     pub(super) allowed: Option<u32>,
     pub(super) healthy: u32,
     pub(super) needed: u32,
+    /// Since when it has allowed none, or some.
+    pub(super) since: Option<Timestamp>,
 }
 
 impl Budget {
@@ -45,6 +49,7 @@ impl Budget {
             allowed: status.count("disruptionsAllowed"),
             healthy: status.count("currentHealthy").unwrap_or(0),
             needed: status.count("desiredHealthy").unwrap_or(0),
+            since: condition(&conditions(object), "DisruptionAllowed").and_then(|condition| condition.since),
         }
     }
 }

@@ -14,6 +14,9 @@ const OBJECTS_MAX: usize = 200_000;
 /// Events that are kept. The API server keeps them for an hour; a namespace in trouble makes some hundred.
 const EVENTS_MAX: usize = 20_000;
 
+/// What is remembered, by UID of the pod and by container.
+type Lives = BTreeMap<String, BTreeMap<String, LifeCycle>>;
+
 /// The cluster as it was seen, object by object.
 ///
 /// Objects may come in any order, and several states of one object, too: the one with the highest `resourceVersion` counts, and what
@@ -41,8 +44,7 @@ const EVENTS_MAX: usize = 20_000;
 #[derive(Clone, Debug, Default)]
 pub struct ClusterState {
     pub(super) objects: BTreeMap<ClusterObjectRef, ClusterObject>,
-    /// By UID of the pod, and by container.
-    lives: BTreeMap<String, BTreeMap<String, LifeCycle>>,
+    lives: Lives,
     n_events: usize,
     n_left_out: u64,
     /// Whether it has the objects of all namespaces: only then it is known what is free on a node.
@@ -59,16 +61,13 @@ impl ClusterState {
     /// Takes an object, or a later state of one.
     pub fn take(&mut self, object: ClusterObject) {
         let key = object.key();
-        if let Kind::Pod(pod) = &object.0 {
-            let lives = self.lives.entry(pod.meta.uid.clone()).or_default();
-            for container in &pod.containers {
-                lives.entry(container.name.clone()).or_default().observe(container);
-            }
-        }
         let is_event = matches!(object.0, Kind::Event(_));
         if let Some(known) = self.objects.get_mut(&key) {
-            if rank(&object) > rank(known) {
-                *known = object;
+            remember(&mut self.lives, &object);
+            let other = if rank(&object) > rank(known) { std::mem::replace(known, object) } else { object };
+            // Another pod of the same name, as StatefulSets make them: nobody asks for its life any more.
+            if other.meta().uid != known.meta().uid {
+                self.lives.remove(&other.meta().uid);
             }
             return;
         }
@@ -78,6 +77,7 @@ impl ClusterState {
             return;
         }
         self.n_events += usize::from(is_event);
+        remember(&mut self.lives, &object);
         self.objects.insert(key, object);
     }
 
@@ -125,6 +125,15 @@ impl ClusterState {
 
     pub(super) fn life(&self, pod_uid: &str, container: &str) -> Option<&LifeCycle> {
         self.lives.get(pod_uid)?.get(container)
+    }
+}
+
+/// Remembers how the containers of a pod ended, as far as they did.
+fn remember(lives: &mut Lives, object: &ClusterObject) {
+    let Kind::Pod(pod) = &object.0 else { return };
+    for container in pod.containers.iter().filter(|container| container.ends().next().is_some()) {
+        let of_pod = lives.entry(pod.meta.uid.clone()).or_default();
+        of_pod.entry(container.name.clone()).or_default().observe(container);
     }
 }
 

@@ -33,7 +33,10 @@ pub(super) fn facts(view: &View<'_>) -> Vec<ClusterFact> {
         } else {
             format!("PersistentVolumeClaim `{name}` isn't bound to a volume: {why}")
         };
-        let since = claim.meta.created.unwrap_or(Timestamp::from_secs(0));
+        // It matters since a pod waits for it.
+        let waiting = view.live_pods(subject).filter(|pod| pod.claims.contains(&claim.meta.name));
+        let waiting_since = waiting.filter_map(|pod| pod.meta.created).min();
+        let since = claim.meta.created.max(waiting_since).unwrap_or(Timestamp::from_secs(0));
         let draft = Draft::new(FactKind::VolumePending, claim.meta.object("PersistentVolumeClaim"), since, sentence);
         facts.push(draft.about(subject.clone(), Standing::Opens));
     }

@@ -25,10 +25,12 @@ fn fact(view: &View<'_>, budget: &Budget) -> Option<ClusterFact> {
     let subject: Subject = pods.iter().find_map(|pod| view.subject_of(pod))?;
     let name = &budget.meta.name;
     let why = format!("{} of its pods must stay ready and {} are", budget.needed, budget.healthy);
-    let is_cordoned = |pod: &&&Pod| view.nodes.get(pod.node.as_str()).is_some_and(|node| node.is_cordoned);
-    let waiting = pods.iter().filter(is_cordoned).map(|pod| pod.node.as_str()).min();
-    let since = budget.meta.created.unwrap_or(Timestamp::from_secs(0));
-    let (sentence, standing) = match waiting {
+    let nodes = pods.iter().filter_map(|pod| view.nodes.get(pod.node.as_str()));
+    let waiting = nodes.filter(|node| node.is_cordoned).min_by_key(|node| &node.meta.name);
+    let blocks_since = budget.since.or(budget.meta.created).unwrap_or(Timestamp::from_secs(0));
+    // Where nobody says since when a node is cordoned, nothing is known to have lasted.
+    let since = waiting.map_or(blocks_since, |node| blocks_since.max(node.cordoned_since.unwrap_or(view.now)));
+    let (sentence, standing) = match waiting.map(|node| &node.meta.name) {
         Some(node) => {
             let sentence = format!(
                 "PodDisruptionBudget `{name}` allows no eviction, and node `{node}`, which has a pod of it, is cordoned: {why}"

@@ -40,7 +40,7 @@ fn of_node(view: &View<'_>, node: &Node) -> Vec<ClusterFact> {
         }
     }
     if node.is_cordoned {
-        let since = node.meta.created.unwrap_or(Timestamp::from_secs(0));
+        let since = node.cordoned_since.or(node.meta.created).unwrap_or(Timestamp::from_secs(0));
         add(FactKind::NodeCordoned, since, Standing::Hints, format!("node `{name}` is cordoned: it takes no new pods"));
     }
     if let Some(ready) = ready {

@@ -90,8 +90,8 @@ fn of_pod(view: &View<'_>, pod: &Pod) -> Vec<(Draft, Standing)> {
     let mut findings: Vec<(Draft, Standing)> =
         pod.containers.iter().flat_map(|one| container::findings(view, pod, one)).collect();
     if findings.is_empty() {
-        let draft = mount::finding(view, pod).or_else(|| probe::finding(view, pod));
-        findings.extend(draft.map(|draft| (draft, Standing::Opens)));
+        let mount = mount::finding(view, pod).map(|draft| (draft, Standing::Opens));
+        findings.extend(mount.or_else(|| probe::finding(view, pod)));
     }
     findings
 }

@@ -1,14 +1,21 @@
 //! A container that runs and isn't ready, because of its probe.
 
-use homeostat_core::{FactKind, Timestamp};
+use std::time::Duration;
+
+use homeostat_core::{FactKind, Standing, Timestamp};
 
 use super::super::draft::Draft;
 use super::super::pod::Pod;
 use super::super::view::View;
 use super::words::cut;
 
+/// The deadline that Kubernetes gives a roll-out by default (`progressDeadlineSeconds`).
+const START_MAX: Duration = Duration::from_secs(600);
+
 /// What the events about a pod say of its probes, if one of its containers runs and isn't ready.
-pub(super) fn finding(view: &View<'_>, pod: &Pod) -> Option<Draft> {
+///
+/// What has never been ready may still be starting: it opens nothing before a roll-out would be called stuck.
+pub(super) fn finding(view: &View<'_>, pod: &Pod) -> Option<(Draft, Standing)> {
     let waits = |container: &&super::super::container::Container| {
         !container.is_init && !container.is_ready && container.running_since().is_some()
     };
@@ -19,8 +26,11 @@ pub(super) fn finding(view: &View<'_>, pod: &Pod) -> Option<Draft> {
     let event = events.iter().find(|event| event.reason == "Unhealthy" && is_of_this_run(event.last))?;
     let phrase = phrase(&event.message);
     let sentence = format!("the container `{}` isn't ready: its {phrase}", container.name);
-    let since = pod.unready_since().max(running_since);
-    Some(Draft::new(FactKind::ProbeFailing, pod.meta.object("Pod"), since, sentence))
+    let unready_since = pod.unready_since();
+    let is_starting = unready_since <= running_since && view.now.since(running_since) < START_MAX;
+    let standing = if is_starting { Standing::Explains } else { Standing::Opens };
+    let since = unready_since.max(running_since);
+    Some((Draft::new(FactKind::ProbeFailing, pod.meta.object("Pod"), since, sentence), standing))
 }
 
 /// `Readiness probe failed: Get "http://10.1.2.3:8081/": dial tcp 10.1.2.3:8081: connect: connection refused` as part of a sentence,

@@ -20,8 +20,10 @@ pub(super) fn facts(view: &View<'_>) -> Vec<ClusterFact> {
         // A paused roll-out is somebody's canary.
         let standing = if workload.is_paused { Standing::Hints } else { Standing::Opens };
         let object = workload.meta.object(workload.kind_name());
-        let mut fact =
-            Draft::new(FactKind::TwoRevisions, object, newer.created(), sentence).about(subject.clone(), standing);
+        // A roll-out that goes on makes progress. Its ReplicaSet may be an old one that somebody went back to.
+        let progress = workload.condition("Progressing").and_then(|condition| condition.updated);
+        let since = progress.map_or(newer.created(), |progress| progress.max(newer.created()));
+        let mut fact = Draft::new(FactKind::TwoRevisions, object, since, sentence).about(subject.clone(), standing);
         fact.revision = Some(newer.revision.to_string());
         facts.push(fact);
     }

@@ -55,7 +55,7 @@ fn without_pods(view: &View<'_>, service: &Service) -> Option<ClusterFact> {
     // A Service of which nobody knows a workload may be left over: only that of a workload by its name opens anything.
     let standing = if near.is_some() { Standing::Opens } else { Standing::Hints };
     let sentence = format!("Service `{name}` selects no pod: its selector is {selector}{hint}");
-    let since = service.meta.created.unwrap_or(Timestamp::from_secs(0));
+    let since = service.meta.changed.unwrap_or(Timestamp::from_secs(0));
     let draft = Draft::new(FactKind::ServiceWithoutPods, service.meta.object("Service"), since, sentence);
     Some(draft.about(subject, standing))
 }
@@ -82,7 +82,9 @@ fn port_fact(service: &Service, port: &TargetPort, pods: &[&Pod], subject: &Subj
     let known = if known.is_empty() { "no ports".to_owned() } else { known.join(", ") };
     let sentence =
         format!("Service `{}` sends to port {text}, which no container declares: they have {known}", service.meta.name);
-    let since = service.meta.created.unwrap_or(Timestamp::from_secs(0));
+    // Either of the two may have been changed.
+    let newest_pod = pods.iter().filter_map(|pod| pod.meta.created).max();
+    let since = service.meta.changed.max(newest_pod).unwrap_or(Timestamp::from_secs(0));
     let draft = Draft::new(FactKind::ServicePort, service.meta.object("Service"), since, sentence);
     Some(draft.about(subject.clone(), standing))
 }

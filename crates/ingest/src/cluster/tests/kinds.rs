@@ -324,3 +324,24 @@ fn a_finalizer_that_keeps_an_object() {
         "Deployment `cart` was deleted and is still there: its finalizer `example.com/hold` is still there",
     );
 }
+
+#[test]
+fn what_is_still_starting_opens_nothing_for_ten_minutes_and_what_was_ready_does() {
+    let message = "Readiness probe failed: HTTP probe failed with statuscode: 503";
+    let standing = |minutes: u64, running: u64| {
+        let mut pod = unready(pod("aaa", 1), minutes);
+        pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] = json!(ago(running));
+        facts(&cart([pod, event("Pod", "cart-aaa-1", "Unhealthy", message)]))[0].standing
+    };
+    assert_eq!(standing(9, 8), Standing::Explains, "it has never been ready");
+    assert_eq!(standing(11, 10), Standing::Opens);
+    assert_eq!(standing(4, 8), Standing::Opens, "it was, and isn't any more");
+}
+
+#[test]
+fn going_back_to_an_old_revision_isnt_two_revisions_for_long() {
+    let mut under_way = deployment();
+    under_way["status"]["conditions"][1]["lastUpdateTime"] = json!(ago(1));
+    let found = facts(&[under_way, replica_set("old", 8, 9000, 1), replica_set("aaa", 7, 500, 2)]);
+    assert_eq!((found[0].kind, found[0].since), (FactKind::TwoRevisions, ago(1).parse().unwrap()));
+}
