@@ -283,7 +283,10 @@ impl Tracker {
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
         let mut suffered = Vec::new();
         for watch in self.watches.values_mut().filter(|watch| watch.has_seen(at)) {
-            if !watch.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) || watch.is_held_by_facts(at, &self.times) {
+            if !watch.is_calm(&self.hysteresis)
+                || watch.is_held_by_replicas(at, &self.times)
+                || watch.is_held_by_facts(at, &self.times)
+            {
                 continue;
             }
             let change = if let Some(open) = watch.open.take_if(|open| open.is_normal(self.hysteresis.close_rows)) {

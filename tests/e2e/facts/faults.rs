@@ -88,16 +88,24 @@ pub(crate) fn all() -> Vec<Fault> {
                 json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}}),
                 deployment(json!({})),
             ],
-            ("resource-starvation", "ResourceQuota `small` is exhausted: its pods ask for pods=1, pods=1 of pods=1 is used"),
+            (
+                "resource-starvation",
+                "ResourceQuota `small` is exhausted: its pods ask for pods=1, pods=1 of pods=1 is used",
+            ),
         ),
         fault(
             "limit-range",
             vec![
                 json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "max"},
                        "spec": {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}}),
-                deployment(json!({"containers": [{"name": "app", "image": "a", "resources": {"limits": {"memory": "2Gi"}}}]})),
+                deployment(
+                    json!({"containers": [{"name": "app", "image": "a", "resources": {"limits": {"memory": "2Gi"}}}]}),
+                ),
             ],
-            ("resource-starvation", "a LimitRange of the namespace refuses its pods: maximum memory usage per Container is 1Gi"),
+            (
+                "resource-starvation",
+                "a LimitRange of the namespace refuses its pods: maximum memory usage per Container is 1Gi",
+            ),
         ),
         fault(
             "service-account",
@@ -107,35 +115,63 @@ pub(crate) fn all() -> Vec<Fault> {
         fault(
             "node-selector",
             vec![deployment(json!({"nodeSelector": {"disk": "ssd"}}))],
-            ("unschedulable", "2 of 2 pods can't be scheduled: no node has the labels that its node selector or affinity asks for"),
+            (
+                "unschedulable",
+                "2 of 2 pods can't be scheduled: no node has the labels that its node selector or affinity asks for",
+            ),
         ),
         fault(
             "memory",
             vec![deployment(asking_for("4000Ti"))],
-            ("resource-starvation", "2 of 2 pods can't be scheduled: insufficient memory (needs 4000Ti; the largest node has"),
+            (
+                "resource-starvation",
+                "2 of 2 pods can't be scheduled: insufficient memory (needs 4000Ti; the largest node has",
+            ),
         ),
-        fault("taint", vec![deployment(on_node("node-1"))], ("unschedulable", "the taint `dedicated: gpu`, which it doesn't tolerate")),
-        fault("zero", vec![{
-            let mut off = deployment(json!({}));
-            off["spec"]["replicas"] = json!(0);
-            off
-        }], ("replica-loss", "Deployment `cart` is scaled to zero: it has no pods")),
+        fault(
+            "taint",
+            vec![deployment(on_node("node-1"))],
+            ("unschedulable", "the taint `dedicated: gpu`, which it doesn't tolerate"),
+        ),
+        fault(
+            "zero",
+            vec![{
+                let mut off = deployment(json!({}));
+                off["spec"]["replicas"] = json!(0);
+                off
+            }],
+            ("replica-loss", "Deployment `cart` is scaled to zero: it has no pods"),
+        ),
         fault(
             "selector",
             vec![deployment(json!({})), service("basket", "http")],
-            ("service-unreachable", "Service `cart` selects no pod: its selector is app=basket; the pods of Deployment `cart` have app=cart"),
+            (
+                "service-unreachable",
+                "Service `cart` selects no pod: its selector is app=basket; the pods of Deployment `cart` have app=cart",
+            ),
         ),
         fault(
             "target-port",
             vec![deployment(json!({})), service("cart", "web")],
-            ("service-unreachable", "Service `cart` sends to port `web`, which no container declares: they have 8080 (http)"),
+            (
+                "service-unreachable",
+                "Service `cart` sends to port `web`, which no container declares: they have 8080 (http)",
+            ),
         ),
-        fault("rollout", vec![{
-            let mut stuck = deployment(json!({"nodeSelector": {"disk": "ssd"}}));
-            stuck["spec"]["progressDeadlineSeconds"] = json!(1);
-            stuck
-        }], ("bad-deployment", "the roll-out of revision 1 of Deployment `cart` is stuck")),
-        fault("claim-missing", vec![deployment(claiming())], ("volume-pending", "PersistentVolumeClaim `data` doesn't exist")),
+        fault(
+            "rollout",
+            vec![{
+                let mut stuck = deployment(json!({"nodeSelector": {"disk": "ssd"}}));
+                stuck["spec"]["progressDeadlineSeconds"] = json!(1);
+                stuck
+            }],
+            ("bad-deployment", "the roll-out of revision 1 of Deployment `cart` is stuck"),
+        ),
+        fault(
+            "claim-missing",
+            vec![deployment(claiming())],
+            ("volume-pending", "PersistentVolumeClaim `data` doesn't exist"),
+        ),
         fault(
             "claim-unbound",
             vec![
@@ -152,7 +188,10 @@ pub(crate) fn all() -> Vec<Fault> {
                 json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "cart"},
                        "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "cart"}}}}),
             ],
-            ("eviction-blocked", "PodDisruptionBudget `cart` allows no eviction, and node `node-2`, which has a pod of it, is cordoned"),
+            (
+                "eviction-blocked",
+                "PodDisruptionBudget `cart` allows no eviction, and node `node-2`, which has a pod of it, is cordoned",
+            ),
         ),
         fault(
             "autoscaler",
@@ -175,17 +214,31 @@ pub(crate) fn all() -> Vec<Fault> {
                                      "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]}]}),
                 deployment(json!({})),
             ],
-            ("admission-denied", "the admission webhook `policy.example.com` can't be reached, so no pod can be created: connection refused"),
+            (
+                "admission-denied",
+                "the admission webhook `policy.example.com` can't be reached, so no pod can be created: connection refused",
+            ),
         ),
-        fault("pod-security", vec![
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pod-security", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
-            deployment(json!({})),
-        ], ("admission-denied", "Pod Security `restricted:latest` of the namespace denies its pods")),
-        fault("finalizer", vec![{
-            let mut kept = deployment(json!({}));
-            kept["metadata"]["finalizers"] = json!(["example.com/hold"]);
-            kept
-        }], ("stuck-terminating", "Deployment `cart` was deleted and is still there: its finalizer `example.com/hold` is still there")),
+        fault(
+            "pod-security",
+            vec![
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pod-security", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}),
+                deployment(json!({})),
+            ],
+            ("admission-denied", "Pod Security `restricted:latest` of the namespace denies its pods"),
+        ),
+        fault(
+            "finalizer",
+            vec![{
+                let mut kept = deployment(json!({}));
+                kept["metadata"]["finalizers"] = json!(["example.com/hold"]);
+                kept
+            }],
+            (
+                "stuck-terminating",
+                "Deployment `cart` was deleted and is still there: its finalizer `example.com/hold` is still there",
+            ),
+        ),
         played(
             "image",
             waits("ErrImagePull", r#"failed to pull and unpack image "docker.io/shop/cart:1.4.9": not found"#),
@@ -196,11 +249,18 @@ pub(crate) fn all() -> Vec<Fault> {
             waits("CreateContainerConfigError", r#"configmap "settings" not found"#),
             ("config-drift", "ConfigMap `settings` doesn't exist"),
         ),
-        played("crash", crashes("Error", 1), ("crash-loop", "the container `app` crashes again and again: exit code 1")),
+        played(
+            "crash",
+            crashes("Error", 1),
+            ("crash-loop", "the container `app` crashes again and again: exit code 1"),
+        ),
         played(
             "oom",
             crashes("OOMKilled", 137),
-            ("oom-killed", "the container `app` is killed for memory again and again (OOMKilled): it has no memory limit"),
+            (
+                "oom-killed",
+                "the container `app` is killed for memory again and again (OOMKilled): it has no memory limit",
+            ),
         ),
     ]
 }

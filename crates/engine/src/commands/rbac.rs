@@ -11,10 +11,10 @@ use homeostat_core::Mode;
 use homeostat_remediate::{Actions, Policy, Right, Scope};
 
 use super::check::problems_of;
-use account::Account;
 use crate::config;
 use crate::flags::ConfigArgs;
 use crate::outcome::{Outcome, print};
+use account::Account;
 
 /// What is looked at beside the target where it is allowed: autoscalers, disruption budgets, and the revisions to go back to.
 const SIGHT: [Right; 3] = [

@@ -339,8 +339,7 @@ async fn watch_objects(
         return Ok((cycle, None));
     };
     let api = Arc::new(cluster(kubernetes).await?);
-    let (reader, watching) =
-        facts::start(api, &kubernetes.facts_namespaces, config.step, clock, Arc::clone(metrics));
+    let (reader, watching) = facts::start(api, &kubernetes.facts_namespaces, config.step, clock, Arc::clone(metrics));
     Ok((cycle.with_facts(facts::FactsFeed::new(reader)), Some(watching)))
 }
 

@@ -81,7 +81,8 @@ impl Tracker {
         if OWN_KINDS.contains(&cause.object.kind.as_str()) {
             return None;
         }
-        let has_it = |open: &Open| open.incident().facts().any(|fact| fact.kind == cause.kind && fact.object == cause.object);
+        let has_it =
+            |open: &Open| open.incident().facts().any(|fact| fact.kind == cause.kind && fact.object == cause.object);
         let mut others = self.watches.iter().filter(|(other, _)| *other != subject);
         let found = others.find(|(_, watch)| {
             let shared = watch.facts.first().is_some_and(|fact| fact.kind == cause.kind && fact.object == cause.object);

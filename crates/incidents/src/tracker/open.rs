@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use homeostat_core::{
-    Annotation, Calibrated, ClusterFact, CorrelationId, Evidence, Incident, IncidentChange, IncidentId, IncidentState, IncidentType,
-    PlannedEvent, Score, Signal, Subject, Timestamp,
+    Annotation, Calibrated, ClusterFact, CorrelationId, Evidence, Incident, IncidentChange, IncidentId, IncidentState,
+    IncidentType, PlannedEvent, Score, Signal, Subject, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -377,9 +377,9 @@ impl Open {
     fn is_excused(&self) -> bool {
         self.incident.annotations.iter().any(|annotation| match annotation {
             Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
-            Annotation::RecentRollout { .. }
-            | Annotation::ReplicaOutlier { .. }
-            | Annotation::ClusterFact { .. } => false,
+            Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } | Annotation::ClusterFact { .. } => {
+                false
+            }
         })
     }
 
@@ -448,8 +448,7 @@ impl Open {
         let told = annotations(&incident.annotations, facts, at).into_iter();
         incident.annotations = told.chain(event).chain(rollouts).chain(dependencies).chain(outliers).collect();
         let found = incident_type(&self.peaks, typing_context);
-        incident.incident_type =
-            established_type(facts).unwrap_or_else(|| sharpened(incident.incident_type, found));
+        incident.incident_type = established_type(facts).unwrap_or_else(|| sharpened(incident.incident_type, found));
         // Calibration knows the detectors' scores of whole rows: not the comparing of replicas, and not what a gap stirs up.
         incident.confidence = match self.whole_peak {
             Some(score) if !self.by_replicas && !self.by_facts => calibration.confidence(incident.incident_type, score),

@@ -15,12 +15,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(
-        kind: FactKind,
-        object: ClusterObjectRef,
-        since: Timestamp,
-        sentence: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(kind: FactKind, object: ClusterObjectRef, since: Timestamp, sentence: impl Into<String>) -> Self {
         Self { kind, incident_type: incident_type(kind), object, sentence: sentence.into(), since }
     }
 

@@ -45,7 +45,11 @@ impl Meta {
             uid: meta.text("uid"),
             version: meta.text("resourceVersion").parse().unwrap_or(0),
             created: meta.moment("creationTimestamp"),
-            changed: meta.list("managedFields").filter_map(|field| field.moment("time")).max().max(meta.moment("creationTimestamp")),
+            changed: meta
+                .list("managedFields")
+                .filter_map(|field| field.moment("time"))
+                .max()
+                .max(meta.moment("creationTimestamp")),
             deleted: meta.moment("deletionTimestamp"),
             finalizers: meta.list("finalizers").filter_map(Json::as_text).collect(),
             owner,

@@ -19,10 +19,8 @@ const SUFFIXES: [(&str, f64); 13] = [
 
 /// The number that a quantity is.
 pub(super) fn parse(text: &str) -> Option<f64> {
-    let (digits, factor) = SUFFIXES
-        .iter()
-        .find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor)))
-        .unwrap_or((text, 1.0));
+    let (digits, factor) =
+        SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, *factor))).unwrap_or((text, 1.0));
     let value: f64 = digits.parse().ok()?;
     let value = value * factor;
     (value.is_finite() && value >= 0.0).then_some(value)

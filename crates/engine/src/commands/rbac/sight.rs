@@ -52,7 +52,10 @@ mod tests {
     fn whoever_watches_may_look_and_nothing_else() {
         let account = account("ops/homeostat").unwrap();
         let all = manifests(&[], &account);
-        assert!(all.contains("kind: ClusterRole\n") && all.contains("resources: [nodes], verbs: [list, watch]"), "{all}");
+        assert!(
+            all.contains("kind: ClusterRole\n") && all.contains("resources: [nodes], verbs: [list, watch]"),
+            "{all}"
+        );
         let two = manifests(&["shop".into(), "pay".into()], &account);
         assert_eq!(two.matches("kind: Role\n").count(), 4, "a role and a reference to it, in each: {two}");
         assert_eq!(two.matches("resources: [nodes]").count(), 1);

@@ -64,8 +64,7 @@ impl Follow {
     }
 
     async fn list_and_watch(&self, wait: &mut Duration) -> Result<std::convert::Infallible, ClusterReadError> {
-        let place =
-            Place { path: self.resource.path(self.namespace.as_deref()), fields: self.resource.fields };
+        let place = Place { path: self.resource.path(self.namespace.as_deref()), fields: self.resource.fields };
         let mut version = self.list(&place).await?;
         self.board.is(self.watch_idx, WatchState::Following);
         *wait = RETRY_FIRST;

@@ -42,7 +42,8 @@ pub(super) fn refusal(namespace: &str, message: &str) -> Refusal {
     if let Some((_, rest)) = message.split_once("failed calling webhook ") {
         let name = quoted(rest).unwrap_or("?");
         let why = rest.rsplit_once(": ").map_or("", |(_, why)| why);
-        let sentence = format!("the admission webhook `{name}` can't be reached, so no pod can be created: {}", cut(why));
+        let sentence =
+            format!("the admission webhook `{name}` can't be reached, so no pod can be created: {}", cut(why));
         return Refusal { kind: FactKind::AdmissionDenied, object: object("Webhook", "", name), sentence };
     }
     if let Some((_, rest)) = message.split_once("admission webhook ")
@@ -71,7 +72,11 @@ pub(super) fn refusal(namespace: &str, message: &str) -> Refusal {
         let sentence = format!("a LimitRange of the namespace refuses its pods: {}", cut(why));
         return Refusal { kind: FactKind::QuotaExceeded, object: None, sentence };
     }
-    Refusal { kind: FactKind::PodCreation, object: None, sentence: format!("its pods can't be created: {}", cut(message)) }
+    Refusal {
+        kind: FactKind::PodCreation,
+        object: None,
+        sentence: format!("its pods can't be created: {}", cut(message)),
+    }
 }
 
 /// The numbers after `what`, up to the next part of the quota's message. Each part may have commas of its own.

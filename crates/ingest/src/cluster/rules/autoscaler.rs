@@ -23,7 +23,9 @@ fn fact(view: &View<'_>, autoscaler: &Autoscaler) -> Option<ClusterFact> {
             let resource = rest.split_whitespace().next().unwrap_or("a resource");
             format!("the containers of its pods don't say how much {resource} they request")
         }
-        None if at_fault.message.contains("no metrics returned") || at_fault.message.contains("unable to fetch metrics") => {
+        None if at_fault.message.contains("no metrics returned")
+            || at_fault.message.contains("unable to fetch metrics") =>
+        {
             "the cluster has no metrics of its pods; is metrics-server running?".to_owned()
         }
         None => cut(&at_fault.message),

@@ -17,8 +17,13 @@ pub(super) fn findings(view: &View<'_>, pod: &Pod, container: &Container) -> Vec
     if let Some((reason, message)) = container.waiting() {
         let since = pod.unready_since();
         match reason {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError"
-            | "RegistryUnavailable" | "SignatureValidationFailed" => {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ImageInspectError"
+            | "RegistryUnavailable"
+            | "SignatureValidationFailed" => {
                 let why = of_image(reason, message).or_else(|| pull_event(view, pod, container));
                 let why = why.unwrap_or_else(|| "the kubelet says no more".to_owned());
                 let sentence = format!("the image `{}` can't be pulled: {why}", container.image);
@@ -97,7 +102,8 @@ fn liveness(view: &View<'_>, pod: &Pod, container: &Container) -> Option<String>
     let unhealthy = events.iter().filter(|event| event.reason == "Unhealthy");
     let mut failed = unhealthy.filter(|event| {
         // An event of a pod with several containers doesn't say of which it is, but in its field path, which isn't kept.
-        pod.containers.iter().filter(|other| !other.is_init).count() == 1 && !container.is_init
+        pod.containers.iter().filter(|other| !other.is_init).count() == 1
+            && !container.is_init
             && (event.message.starts_with("Liveness") || event.message.starts_with("Startup"))
     });
     failed.next().map(|event| format!("the kubelet ends it, because its {}", super::probe::phrase(&event.message)))

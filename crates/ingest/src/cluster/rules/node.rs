@@ -32,7 +32,9 @@ fn of_node(view: &View<'_>, node: &Node) -> Vec<ClusterFact> {
         let since = ready.since.unwrap_or(view.now);
         add(FactKind::NodeNotReady, since, Standing::Opens, format!("node `{name}` isn't ready: {}", why(ready)));
     } else {
-        for (pressure, what) in [("MemoryPressure", "memory"), ("DiskPressure", "disk space"), ("PIDPressure", "process ids")] {
+        for (pressure, what) in
+            [("MemoryPressure", "memory"), ("DiskPressure", "disk space"), ("PIDPressure", "process ids")]
+        {
             if let Some(short) = condition(&node.conditions, pressure).filter(|short| short.is_true) {
                 let since = short.since.unwrap_or(view.now);
                 add(FactKind::NodePressure, since, Standing::Opens, format!("node `{name}` is short of {what}"));

@@ -54,17 +54,10 @@ struct Group {
     n_pods: usize,
 }
 
-fn add(
-    groups: &mut BTreeMap<Cause, Group>,
-    draft: Draft,
-    standing: Standing,
-    revision: Option<Revision>,
-    pod: &Pod,
-) {
+fn add(groups: &mut BTreeMap<Cause, Group>, draft: Draft, standing: Standing, revision: Option<Revision>, pod: &Pod) {
     let object = (draft.object != pod.meta.object("Pod")).then(|| draft.object.clone());
     let cause = Cause { kind: draft.kind, sentence: draft.sentence.clone(), object, revision: revision.clone() };
-    let group =
-        groups.entry(cause).or_insert_with(|| Group { draft: draft.clone(), standing, revision, n_pods: 0 });
+    let group = groups.entry(cause).or_insert_with(|| Group { draft: draft.clone(), standing, revision, n_pods: 0 });
     group.n_pods += 1;
     group.draft.since = group.draft.since.min(draft.since);
     group.draft.object = group.draft.object.clone().min(draft.object);

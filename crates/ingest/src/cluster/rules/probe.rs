@@ -68,7 +68,10 @@ mod tests {
                 r#"Readiness probe failed: Get "http://10.1.2.3:8081/healthz": dial tcp 10.1.2.3:8081: connect: connection refused"#,
                 "readiness probe fails: nothing listens on port 8081",
             ),
-            ("Liveness probe failed: HTTP probe failed with statuscode: 500", "liveness probe fails: HTTP probe failed with statuscode: 500"),
+            (
+                "Liveness probe failed: HTTP probe failed with statuscode: 500",
+                "liveness probe fails: HTTP probe failed with statuscode: 500",
+            ),
             (
                 r#"Startup probe failed: Get "http://10.1.2.3:80/": context deadline exceeded (Client.Timeout exceeded)"#,
                 "startup probe fails: port 80 doesn't answer in time",

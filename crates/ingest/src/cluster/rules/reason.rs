@@ -63,7 +63,9 @@ pub(super) fn of_image(reason: &str, message: &str) -> Option<String> {
         _pull if says(&["unauthorized", "authentication required", "no basic auth", "denied", "403 forbidden"]) => {
             "the registry denies access"
         }
-        _pull if says(&["no such host", "i/o timeout", "connection refused", "dial tcp", "timeout", "tls:", "x509"]) => {
+        _pull
+            if says(&["no such host", "i/o timeout", "connection refused", "dial tcp", "timeout", "tls:", "x509"]) =>
+        {
             "the registry can't be reached"
         }
         _pull if says(&["no match for platform", "no matching manifest"]) => "there is none for the node's platform",
@@ -102,10 +104,18 @@ mod tests {
     #[test]
     fn the_registries_words_for_why_not() {
         for (reason, message, wanted) in [
-            ("ErrImagePull", r#"rpc error: code = NotFound desc = failed to pull and unpack image "x": not found"#, "not found"),
+            (
+                "ErrImagePull",
+                r#"rpc error: code = NotFound desc = failed to pull and unpack image "x": not found"#,
+                "not found",
+            ),
             ("ErrImagePull", "pull access denied, repository does not exist", "the registry denies access"),
             ("ErrImagePull", "dial tcp: lookup registry: no such host", "the registry can't be reached"),
-            ("ImagePullBackOff", "toomanyrequests: You have reached your pull rate limit", "the registry refuses more pulls for now"),
+            (
+                "ImagePullBackOff",
+                "toomanyrequests: You have reached your pull rate limit",
+                "the registry refuses more pulls for now",
+            ),
             ("InvalidImageName", "", "the name isn't valid"),
         ] {
             assert_eq!(of_image(reason, message).as_deref(), Some(wanted), "{message}");

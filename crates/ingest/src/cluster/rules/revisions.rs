@@ -10,7 +10,8 @@ pub(super) fn facts(view: &View<'_>) -> Vec<ClusterFact> {
     let mut facts = Vec::new();
     for (subject, sets) in &view.sets_of {
         let Some(workload) = view.workloads.get(subject) else { continue };
-        let mut serving: Vec<&ReplicaSet> = sets.iter().copied().filter(|set| set.ready > 0 && set.wanted > 0).collect();
+        let mut serving: Vec<&ReplicaSet> =
+            sets.iter().copied().filter(|set| set.ready > 0 && set.wanted > 0).collect();
         serving.sort_by_key(|set| (set.revision, set.created()));
         let [older, .., newer] = serving.as_slice() else { continue };
         let sentence = format!(

@@ -22,7 +22,8 @@ pub(super) fn facts(view: &View<'_>) -> Vec<ClusterFact> {
         );
         let object = workload.meta.object(workload.kind_name());
         let since = stuck.since.unwrap_or(view.now);
-        let mut fact = Draft::new(FactKind::RolloutStuck, object, since, sentence).about(subject.clone(), Standing::Opens);
+        let mut fact =
+            Draft::new(FactKind::RolloutStuck, object, since, sentence).about(subject.clone(), Standing::Opens);
         if has_earlier {
             fact.revision = revision.map(ToOwned::to_owned);
             fact.may_cure.push(Remedy::EarlierRevision);

@@ -74,9 +74,12 @@ fn port_fact(service: &Service, port: &TargetPort, pods: &[&Pod], subject: &Subj
     if is_there {
         return None;
     }
-    let mut known: Vec<String> = ports()
-        .map(|port| if port.name.is_empty() { port.number.to_string() } else { format!("{} ({})", port.number, port.name) })
-        .collect();
+    let mut known: Vec<String> =
+        ports()
+            .map(|port| {
+                if port.name.is_empty() { port.number.to_string() } else { format!("{} ({})", port.number, port.name) }
+            })
+            .collect();
     known.sort();
     known.dedup();
     let known = if known.is_empty() { "no ports".to_owned() } else { known.join(", ") };

@@ -41,7 +41,11 @@ fn an_image_that_isnt_there() {
     // Between two attempts only the events say why.
     let why = event("Pod", "cart-aaa-1", "Failed", r#"Failed to pull image "shop/cart:1.4.9": no such host"#);
     let waits = waiting("aaa", 1, "ImagePullBackOff", r#"Back-off pulling image "shop/cart:1.4.9""#);
-    says(&cart([waits, why]), "image-pull", "the image `shop/cart:1.4.9` can't be pulled: the registry can't be reached");
+    says(
+        &cart([waits, why]),
+        "image-pull",
+        "the image `shop/cart:1.4.9` can't be pulled: the registry can't be reached",
+    );
 }
 
 #[test]
@@ -49,11 +53,14 @@ fn what_came_with_a_new_revision_is_that_revisions_fault_and_going_back_may_cure
     let missing = |n| waiting("aaa", n, "CreateContainerConfigError", r#"configmap "settings" not found"#);
     let found = facts(&rolled_out([missing(1), missing(2)]));
     assert_eq!(found[0].sentence, "ConfigMap `settings` doesn't exist; since revision 7");
-    assert_eq!((found[0].incident_type.name(), found[0].object.to_string()), ("bad-deployment", "ConfigMap/settings".into()));
-    assert_eq!((found[0].cannot_cure.clone(), found[0].may_cure.clone()), (
-        vec![Remedy::NewPods, Remedy::MoreReplicas],
-        vec![Remedy::EarlierRevision]
-    ));
+    assert_eq!(
+        (found[0].incident_type.name(), found[0].object.to_string()),
+        ("bad-deployment", "ConfigMap/settings".into())
+    );
+    assert_eq!(
+        (found[0].cannot_cure.clone(), found[0].may_cure.clone()),
+        (vec![Remedy::NewPods, Remedy::MoreReplicas], vec![Remedy::EarlierRevision])
+    );
     assert_eq!(found[0].revision.as_deref(), Some("7"));
     // Somebody deleted it later: the revision is the same as ever.
     let found = facts(&cart([missing(1)]));
@@ -63,7 +70,8 @@ fn what_came_with_a_new_revision_is_that_revisions_fault_and_going_back_may_cure
 #[test]
 fn a_secret_that_isnt_there_stops_a_mount() {
     let message = r#"MountVolume.SetUp failed for volume "tls" : secret "cart-tls" not found"#;
-    let objects = cart([waiting("aaa", 1, "ContainerCreating", ""), event("Pod", "cart-aaa-1", "FailedMount", message)]);
+    let objects =
+        cart([waiting("aaa", 1, "ContainerCreating", ""), event("Pod", "cart-aaa-1", "FailedMount", message)]);
     says(&objects, "config-drift", "Secret `cart-tls` doesn't exist");
 }
 
@@ -78,7 +86,8 @@ fn a_command_that_isnt_there() {
 }
 
 fn crashing(reason: &str, exit_code: i64) -> Value {
-    let mut pod = waiting("aaa", 1, "CrashLoopBackOff", "back-off 1m20s restarting failed container=app pod=cart-aaa-1");
+    let mut pod =
+        waiting("aaa", 1, "CrashLoopBackOff", "back-off 1m20s restarting failed container=app pod=cart-aaa-1");
     pod["status"]["containerStatuses"][0]["restartCount"] = json!(5);
     pod["status"]["containerStatuses"][0]["lastState"] =
         json!({"terminated": {"reason": reason, "exitCode": exit_code, "startedAt": ago(3), "finishedAt": ago(2)}});
@@ -99,7 +108,8 @@ fn a_container_that_ends_again_and_again() {
         "oom-killed",
         "the container `app` is killed for memory again and again (OOMKilled): its memory limit is 512Mi",
     );
-    let liveness = event("Pod", "cart-aaa-1", "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
+    let liveness =
+        event("Pod", "cart-aaa-1", "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
     says(
         &cart([crashing("Error", 137), liveness]),
         "crash-loop",
@@ -121,11 +131,7 @@ fn unscheduled(n: u32, message: &str) -> Value {
 fn pods_that_no_node_takes() {
     let memory = "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption victims found.";
     let objects = |message: &str| cart([unscheduled(1, message), unscheduled(2, message), unscheduled(3, message)]);
-    says(
-        &objects(memory),
-        "resource-starvation",
-        "3 of 3 pods can't be scheduled: insufficient memory (needs 4Gi)",
-    );
+    says(&objects(memory), "resource-starvation", "3 of 3 pods can't be scheduled: insufficient memory (needs 4Gi)");
     let mut small = objects(memory);
     let mut node = node("node-0");
     node["status"]["allocatable"]["memory"] = json!("2Gi");
@@ -160,9 +166,14 @@ fn pods_that_no_node_takes() {
 
 #[test]
 fn a_container_that_isnt_ready() {
-    let message = r#"Readiness probe failed: Get "http://10.1.0.7:8081/": dial tcp 10.1.0.7:8081: connect: connection refused"#;
+    let message =
+        r#"Readiness probe failed: Get "http://10.1.0.7:8081/": dial tcp 10.1.0.7:8081: connect: connection refused"#;
     let objects = cart([unready(pod("aaa", 1), 20), event("Pod", "cart-aaa-1", "Unhealthy", message)]);
-    says(&objects, "probe-failing", "the container `app` isn't ready: its readiness probe fails: nothing listens on port 8081");
+    says(
+        &objects,
+        "probe-failing",
+        "the container `app` isn't ready: its readiness probe fails: nothing listens on port 8081",
+    );
 }
 
 #[test]
@@ -175,12 +186,16 @@ fn pods_that_cant_be_created() {
         vec![deployment(), set]
     };
     says(
-        &refused(r#"pods "cart-aaa-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2"#),
+        &refused(
+            r#"pods "cart-aaa-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2"#,
+        ),
         "resource-starvation",
         "ResourceQuota `small` is exhausted: its pods ask for pods=1, pods=2 of pods=2 is used",
     );
     says(
-        &refused(r#"pods "cart-aaa-1" is forbidden: error looking up service account shop/robot: serviceaccount "robot" not found"#),
+        &refused(
+            r#"pods "cart-aaa-1" is forbidden: error looking up service account shop/robot: serviceaccount "robot" not found"#,
+        ),
         "config-drift",
         "ServiceAccount `robot` doesn't exist",
     );
@@ -222,10 +237,10 @@ fn scaled_to_zero_is_an_explanation_and_opens_nothing() {
     off["spec"]["replicas"] = json!(0);
     let found = facts(&[off]);
     assert_eq!((found[0].kind, found[0].standing), (FactKind::ScaledToZero, Standing::Explains));
-    assert_eq!((found[0].cannot_cure.clone(), found[0].may_cure.clone()), (
-        vec![Remedy::NewPods, Remedy::EarlierRevision],
-        vec![Remedy::MoreReplicas]
-    ));
+    assert_eq!(
+        (found[0].cannot_cure.clone(), found[0].may_cure.clone()),
+        (vec![Remedy::NewPods, Remedy::EarlierRevision], vec![Remedy::MoreReplicas])
+    );
 }
 
 #[test]
@@ -238,7 +253,8 @@ fn a_claim_without_a_volume_matters_where_a_pod_waits_for_it() {
     assert_eq!(facts(std::slice::from_ref(&claim)), []);
     let mut user = pod("aaa", 1);
     user["spec"]["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
-    let why = event("PersistentVolumeClaim", "data", "ProvisioningFailed", r#"storageclass.storage.k8s.io "fast" not found"#);
+    let why =
+        event("PersistentVolumeClaim", "data", "ProvisioningFailed", r#"storageclass.storage.k8s.io "fast" not found"#);
     says(
         &cart([claim, user, why]),
         "volume-pending",
@@ -270,10 +286,13 @@ fn a_node_that_doesnt_report() {
     objects.push(lost);
     let found = facts(&objects);
     let texts: Vec<(&str, Standing)> = found.iter().map(|fact| (fact.sentence.as_str(), fact.standing)).collect();
-    assert_eq!(texts, [
-        ("node `node-0` isn't ready: its kubelet doesn't report any more", Standing::Opens),
-        ("2 of 2 pods on node `node-0`, which isn't ready", Standing::Explains),
-    ]);
+    assert_eq!(
+        texts,
+        [
+            ("node `node-0` isn't ready: its kubelet doesn't report any more", Standing::Opens),
+            ("2 of 2 pods on node `node-0`, which isn't ready", Standing::Explains),
+        ]
+    );
     assert_eq!(found[0].affected, [found[1].subject.clone()]);
 }
 

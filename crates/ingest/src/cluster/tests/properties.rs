@@ -65,7 +65,8 @@ fn mutilate(value: &mut Value, nth: &mut usize, with: &Value) {
 
 #[test]
 fn much_is_wrong_in_the_cluster_of_these_tests() {
-    let kinds: std::collections::BTreeSet<&str> = facts(&troubled()).iter().map(|fact: &ClusterFact| fact.kind.name()).collect();
+    let kinds: std::collections::BTreeSet<&str> =
+        facts(&troubled()).iter().map(|fact: &ClusterFact| fact.kind.name()).collect();
     assert!(kinds.len() >= 6, "{kinds:?}");
 }
 

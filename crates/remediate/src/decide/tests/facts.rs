@@ -36,7 +36,11 @@ fn a_type_that_a_fact_establishes_needs_no_confidence_and_one_that_it_doesnt_doe
     let over = Annotation::ClusterFact { fact: fact.clone(), until: Some(NOW) };
     let hint = ClusterFact { standing: Standing::Hints, ..fact.clone() };
     let other = ClusterFact { incident_type: IncidentType::Latency, ..fact };
-    for annotation in [over, Annotation::ClusterFact { fact: hint, until: None }, Annotation::ClusterFact { fact: other, until: None }] {
+    for annotation in [
+        over,
+        Annotation::ClusterFact { fact: hint, until: None },
+        Annotation::ClusterFact { fact: other, until: None },
+    ] {
         case.incident.annotations = vec![annotation];
         assert_eq!(codes(&case), ["low-confidence", "too-few-outcomes"]);
     }

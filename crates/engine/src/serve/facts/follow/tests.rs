@@ -32,7 +32,10 @@ impl Changes for Played {
 impl ClusterApi for Script {
     async fn page(&self, place: &Place, page: Option<&str>) -> Answer<Value> {
         self.asked.lock().unwrap().push(format!("list {} {}", place.path, page.unwrap_or("first")));
-        let next = { let mut pages = self.pages.lock().unwrap(); (!pages.is_empty()).then(|| pages.remove(0)) };
+        let next = {
+            let mut pages = self.pages.lock().unwrap();
+            (!pages.is_empty()).then(|| pages.remove(0))
+        };
         match next {
             Some(answer) => answer,
             None => std::future::pending().await,
@@ -41,7 +44,10 @@ impl ClusterApi for Script {
 
     async fn changes(&self, place: &Place, version: &str) -> Answer<Box<dyn Changes>> {
         self.asked.lock().unwrap().push(format!("watch {} {version}", place.path));
-        let next = { let mut changes = self.changes.lock().unwrap(); (!changes.is_empty()).then(|| changes.remove(0)) };
+        let next = {
+            let mut changes = self.changes.lock().unwrap();
+            (!changes.is_empty()).then(|| changes.remove(0))
+        };
         match next {
             Some(changes) => Ok(Box::new(Played(changes))),
             None => std::future::pending().await,
@@ -92,9 +98,16 @@ async fn pages_are_put_together_and_what_changes_afterwards_is_followed() {
         ..Script::default()
     };
     let (asked, board) = play(script).await;
-    assert_eq!(asked, [
-        "list /api/v1/nodes first", "list /api/v1/nodes more", "watch /api/v1/nodes 8", "watch /api/v1/nodes 20", "watch /api/v1/nodes 21",
-    ]);
+    assert_eq!(
+        asked,
+        [
+            "list /api/v1/nodes first",
+            "list /api/v1/nodes more",
+            "watch /api/v1/nodes 8",
+            "watch /api/v1/nodes 20",
+            "watch /api/v1/nodes 21",
+        ]
+    );
     assert_eq!(wrong(&board), ["b", "c"]);
     assert!(board.can_tell(1));
 }
