@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::assessment::DetectorVote;
+use crate::cluster_fact::{ClusterFact, Standing};
 use crate::confidence::Calibrated;
 use crate::correlation::CorrelationId;
 use crate::digest::short_id;
@@ -160,6 +161,14 @@ pub enum Annotation {
         /// The features that set it apart, the farthest first.
         features: Vec<String>,
     },
+    /// What the cluster itself says of it. Unlike everything else here, it is certain.
+    ClusterFact {
+        /// What.
+        fact: ClusterFact,
+        /// When it was over; `None` while it holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
 }
 
 /// One fault, with what is known of it. One incident per cause, not per series.
@@ -228,8 +237,30 @@ impl Incident {
             Annotation::PlannedEvent { name } => Some(name.as_str()),
             Annotation::RecentRollout { .. }
             | Annotation::DependencyAffected { .. }
+            | Annotation::ReplicaOutlier { .. }
+            | Annotation::ClusterFact { .. } => None,
+        })
+    }
+
+    /// What the cluster itself says of it now, the likeliest cause first.
+    pub fn facts(&self) -> impl Iterator<Item = &ClusterFact> {
+        self.annotations.iter().filter_map(|annotation| match annotation {
+            Annotation::ClusterFact { fact, until: None } => Some(fact),
+            Annotation::ClusterFact { until: Some(_), .. }
+            | Annotation::PlannedEvent { .. }
+            | Annotation::RecentRollout { .. }
+            | Annotation::DependencyAffected { .. }
             | Annotation::ReplicaOutlier { .. } => None,
         })
+    }
+
+    /// The fact that establishes its type, if one does: then it is certain, whatever the calibrated confidence is.
+    pub fn established_by(&self) -> Option<&ClusterFact> {
+        let establishes = |fact: &&ClusterFact| match fact.standing {
+            Standing::Opens | Standing::Explains => fact.incident_type == self.incident_type,
+            Standing::Hints => false,
+        };
+        self.facts().find(establishes)
     }
 }
 

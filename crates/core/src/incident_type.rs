@@ -77,6 +77,24 @@ incident_types! {
     VersionSkew = "version-skew",
     /// A node fails.
     NodeFailure = "node-failure",
+    /// The image of a container can't be pulled.
+    ImagePull = "image-pull",
+    /// Pods find no node.
+    Unschedulable = "unschedulable",
+    /// Containers run and don't pass their probes.
+    ProbeFailing = "probe-failing",
+    /// The API server refuses to create its pods: a webhook or a policy denies them.
+    AdmissionDenied = "admission-denied",
+    /// A volume that it needs isn't there.
+    VolumePending = "volume-pending",
+    /// A Service has nothing to send requests to.
+    ServiceUnreachable = "service-unreachable",
+    /// An autoscaler can't read what it scales by.
+    AutoscalerInactive = "autoscaler-inactive",
+    /// A node is to be drained, and a disruption budget allows no eviction.
+    EvictionBlocked = "eviction-blocked",
+    /// An object was deleted and doesn't go away.
+    StuckTerminating = "stuck-terminating",
     /// Its series have ended, while those of others go on. What became of it isn't known.
     WorkloadGone = "workload-gone",
     /// All its measurements repeat the same numbers: what it does isn't seen. A fact about the data, not a fault of its own.

@@ -8,6 +8,7 @@
 
 mod assessment;
 mod calendar;
+mod cluster_fact;
 mod confidence;
 mod correlation;
 mod digest;
@@ -36,6 +37,7 @@ mod window;
 
 pub use assessment::{Assessment, DetectorVote, Fused, NotReady, Scoring, Vote};
 pub use calendar::{Calendar, PlannedEvent};
+pub use cluster_fact::{ClusterFact, ClusterObjectRef, FactKind, Remedy, Standing};
 pub use confidence::{Calibrated, Confidence, NotAConfidence};
 pub use correlation::CorrelationId;
 pub use digest::{sha256_hex, short_id};

@@ -108,6 +108,7 @@ pub(crate) fn run(args: Args) -> Outcome {
             ran.err().map_or(outcome, Outcome::Failed)
         }
         Command::Check(CheckCommand::Preset(args)) => check::preset::run(&args),
+        Command::Check(CheckCommand::Cluster(args)) => check::cluster::run(&args),
         Command::Check(CheckCommand::Policy(args)) => check::policy(&args.file),
         Command::Check(CheckCommand::Bundle(args)) => check::bundle(&args.file),
         Command::Incident(IncidentCommand::List(args)) => {

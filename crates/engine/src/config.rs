@@ -95,6 +95,10 @@ pub(crate) struct KubernetesConfig {
     pub(crate) identity_query: Option<String>,
     /// Act without that proof.
     pub(crate) assume_same_cluster: bool,
+    /// Whether its objects are watched for what they say of causes.
+    pub(crate) facts: bool,
+    /// Only those of these namespaces; all, if there are none.
+    pub(crate) facts_namespaces: Vec<String>,
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 mod announce_metrics;
 mod approving;
 mod archiving;
+mod cluster_metrics;
 pub(crate) mod cycle;
 pub(crate) mod event_log;
+pub(crate) mod facts;
 pub(crate) mod incident_list;
 mod labelling;
 pub(crate) mod live;

@@ -31,7 +31,7 @@ pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
 pub use effect::{ClusterAction, ClusterWrite, Effect};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
 #[cfg(feature = "kubernetes")]
-pub use kubernetes::{ACT_IN_PLACE, Cluster, ConnectSpec, NoConfig};
+pub use kubernetes::{ACT_IN_PLACE, Cluster, ClusterReadError, ConnectSpec, NoConfig, ObjectChange, ObjectChanges};
 pub use patch::{ACTION_ID, CORRELATION_ID, RESTARTED_AT, UNDONE_ID};
 pub use places::Places;
 pub use registry::Registry;

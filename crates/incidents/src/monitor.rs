@@ -15,6 +15,7 @@ use crate::limits::LimitWatch;
 use crate::replica_watch::ReplicaWatch;
 use crate::tracker::{ClusterContext, SubjectRow, Tracker};
 
+mod facts;
 mod renewal;
 mod replicas;
 mod row_log;

@@ -22,6 +22,7 @@ mod data_fault;
 mod data_faults;
 mod evidence;
 mod excursion;
+mod facts;
 mod open;
 mod published;
 mod recorded;
@@ -32,6 +33,7 @@ mod row_memory;
 mod running_out;
 mod source_edge;
 mod standing;
+mod told_facts;
 mod watch;
 
 use cause::Causes;
@@ -281,7 +283,10 @@ impl Tracker {
     fn resolve(&mut self, at: Timestamp, changes: &mut Vec<IncidentChange>) {
         let mut suffered = Vec::new();
         for watch in self.watches.values_mut().filter(|watch| watch.has_seen(at)) {
-            if !watch.is_calm(&self.hysteresis) || watch.is_held_by_replicas(at, &self.times) {
+            if !watch.is_calm(&self.hysteresis)
+                || watch.is_held_by_replicas(at, &self.times)
+                || watch.is_held_by_facts(at, &self.times)
+            {
                 continue;
             }
             let change = if let Some(open) = watch.open.take_if(|open| open.is_normal(self.hysteresis.close_rows)) {
@@ -311,6 +316,7 @@ impl Tracker {
             }
             let watch = self.watches.get(row.subject);
             let is_whole = watch.is_some_and(Watch::is_whole);
+            let has_facts = watch.is_some_and(|watch| !watch.facts.is_empty());
             let score = watch.and_then(|watch| score_of(&row, &watch.excursion)).unwrap_or(Score::ZERO);
             let opening = Open::new(row, at, score, self.times.stale_after, is_whole);
             // Facts about the source and its data, not faults of the subject.
@@ -322,7 +328,7 @@ impl Tracker {
             if self.may_vanish(&row, at) {
                 continue;
             }
-            if !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
+            if !has_facts && !opening.is_its_own() && !opening.is_of_rollout(context, &self.times) {
                 let causes = if opening.is_load() {
                     Causes::of_callers(row.subject, &self.watches, &context.topology)
                 } else {
@@ -443,8 +449,8 @@ impl Tracker {
         for subject in &subjects {
             let causes = Causes::of(subject, &self.watches, &context.topology);
             let callers = Causes::of_callers(subject, &self.watches, &context.topology);
-            let Some(Watch { open: Some(open), outliers, .. }) = self.watches.get_mut(subject) else { continue };
-            let known = Known { causes: &causes, outliers };
+            let Some(Watch { open: Some(open), outliers, facts, .. }) = self.watches.get_mut(subject) else { continue };
+            let known = Known { causes: &causes, outliers, facts };
             open.annotate(at, context, &known, &self.times, &self.calibration);
             let joins = if open.is_its_own() || open.is_of_rollout(context, &self.times) {
                 None

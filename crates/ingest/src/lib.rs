@@ -39,6 +39,7 @@
 
 mod align;
 mod authorization;
+mod cluster;
 mod decode;
 mod due;
 mod export;
@@ -73,6 +74,7 @@ mod subject_rule;
 
 pub use align::{Aligned, Unplaced, align};
 pub use authorization::{Authorization, Credential};
+pub use cluster::{ClusterFiles, ClusterFilesError, ClusterObject, ClusterState, Read};
 pub use decode::{DecodeError, DecodeLimits, decode_matrix, decode_pages};
 pub use due::Due;
 pub use export::{ExportError, ExportFile, read_export, write_export};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use homeostat_core::{IncidentType, Timestamp, WorkloadKind};
+use homeostat_core::{IncidentType, Remedy, Timestamp, WorkloadKind};
 use homeostat_settings::Reader;
 
 use crate::inspected::{Disruption, Inspected};
@@ -28,6 +28,11 @@ pub trait Action: Send + Sync {
     /// Exactly what will be sent for the plan: for the journal, and for people who approve it. `step` is the plan's own or
     /// its inverse's.
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError>;
+
+    /// What it brings about, as far as that may cure something or surely can't; `None` for what no fact of the cluster speaks of.
+    fn remedy(&self) -> Option<Remedy> {
+        None
+    }
 
     /// What a policy may say of it but probably shouldn't; a sentence each.
     fn lint(&self, _policy: &Policy) -> Vec<String> {

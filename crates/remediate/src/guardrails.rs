@@ -10,6 +10,7 @@ mod cooldown;
 mod dependency;
 mod disruption;
 mod dry_run;
+mod fact_forbids;
 mod in_flight;
 mod incident_open;
 mod inspection;
@@ -89,6 +90,7 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &policy_match::NoPolicy,
     &policy_scope::NoScope,
     &policy_action::NoAction,
+    &fact_forbids::FactForbids,
     &policy_frozen::PolicyFrozen,
     &rejected::Rejected,
     &auto_execute::AutoExecuteOff,

@@ -1,6 +1,6 @@
 //! Actions for tests of this crate: a restart, and going back to the revision before. What the real ones send is theirs.
 
-use homeostat_core::{IncidentType, WorkloadKind};
+use homeostat_core::{IncidentType, Remedy, WorkloadKind};
 
 use crate::action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
 use crate::inspected::{Inspected, PreviousRevision};
@@ -48,6 +48,10 @@ impl Action for Restart {
 
     fn payload(&self, _: &Plan, step: &Step) -> Result<String, PayloadError> {
         Ok(format!("{step:?}"))
+    }
+
+    fn remedy(&self) -> Option<Remedy> {
+        Some(Remedy::NewPods)
     }
 
     fn lint(&self, _: &Policy) -> Vec<String> {

@@ -3,6 +3,7 @@
 mod acting;
 mod approving;
 mod crash;
+mod facts;
 mod scene;
 mod trouble;
 mod undoing;

@@ -149,7 +149,7 @@ impl Scene {
             "preset": "kubernetes-workload",
             "incidents": {"calibration": "calibration.json"},
             "policies": ["policies.yml"],
-            "kubernetes": {"kubeconfig": self.identity.kubeconfig, "timeout": "5s"},
+            "kubernetes": {"kubeconfig": self.identity.kubeconfig, "timeout": "5s", "facts_namespaces": [self.namespace]},
         });
         if let Some(bundle) = bundle {
             config["bundle"] = json!(bundle);

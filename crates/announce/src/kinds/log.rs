@@ -30,6 +30,7 @@ impl Deliver for Log {
         let incident_type = incident.map(|incident| incident.incident_type.name());
         let score = incident.map(|incident| incident.score.value());
         let confidence = incident.map(|incident| incident.confidence.confidence.value());
+        let cause = incident.and_then(|incident| incident.facts().next()).map(|fact| one_line(&fact.sentence));
         match &event.payload {
             Payload::Change(change) => tracing::info!(
                 event = event.id,
@@ -40,6 +41,7 @@ impl Deliver for Log {
                 incident_type,
                 score,
                 confidence,
+                cause,
                 "incident {}",
                 change.name()
             ),
@@ -52,6 +54,7 @@ impl Deliver for Log {
                 incident_type,
                 score,
                 confidence,
+                cause,
                 history = one_line(call.escalation.history.join(" | ")),
                 "escalation: {}: {}",
                 one_line(&call.escalation.reason),

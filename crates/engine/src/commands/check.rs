@@ -2,6 +2,7 @@
 
 mod budget;
 mod bundle;
+pub(crate) mod cluster;
 mod memory;
 mod online;
 pub(crate) mod preset;
@@ -27,6 +28,8 @@ pub(crate) enum CheckCommand {
     Policy(CheckArgs),
     /// A saved bundle of models.
     Bundle(CheckArgs),
+    /// Objects of a Kubernetes cluster, saved with `kubectl get -o json`: prints what is certainly wrong, and why.
+    Cluster(cluster::ClusterArgs),
     /// A preset: prints its queries with all parameters filled in, to copy and change.
     Preset(preset::PresetArgs),
 }

@@ -1,5 +1,8 @@
 //! `homeostat rbac`: the Kubernetes rights that a config's policies need, and no more, as manifests for `kubectl apply -f -`.
 
+mod account;
+mod sight;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -11,6 +14,7 @@ use super::check::problems_of;
 use crate::config;
 use crate::flags::ConfigArgs;
 use crate::outcome::{Outcome, print};
+use account::Account;
 
 /// What is looked at beside the target where it is allowed: autoscalers, disruption budgets, and the revisions to go back to.
 const SIGHT: [Right; 4] = [
@@ -25,28 +29,8 @@ pub(crate) struct RbacArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     /// Whom the rights are for: the namespace and the name of homeostat's service account.
-    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "homeostat/homeostat", value_parser = account)]
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "homeostat/homeostat", value_parser = account::account)]
     pub(crate) service_account: Account,
-}
-
-/// A service account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Account {
-    namespace: String,
-    name: String,
-}
-
-fn account(text: &str) -> Result<Account, String> {
-    let is_name = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
-    };
-    match text.split_once('/') {
-        Some((namespace, name)) if is_name(namespace) && is_name(name) => {
-            Ok(Account { namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        Some(_) | None => Err("it must be a namespace and a name, such as homeostat/homeostat".to_owned()),
-    }
 }
 
 pub(crate) fn run(args: &RbacArgs) -> Outcome {
@@ -57,6 +41,9 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
             let wanted =
                 Wanted { mode: config.mode, kind: config.subjects.kind, policies: &config.policies, actions: &actions };
             print(&manifests(&wanted, &args.service_account));
+            if let Some(kubernetes) = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.facts) {
+                print(&sight::manifests(&kubernetes.facts_namespaces, &args.service_account));
+            }
             Outcome::Done
         }
         Err(problems) => problems_of(&problems),
@@ -88,7 +75,8 @@ fn rights(wanted: &Wanted<'_>) -> Rights {
         let may_write = match wanted.mode.min(policy.mode) {
             Mode::Observe => continue,
             Mode::Recommend => false,
-            Mode::Execute => policy.auto_execute,
+            // What isn't executed without a person's approval is with it.
+            Mode::Execute => true,
         };
         let is_needed = |right: &Right| may_write || matches!(right.verb, "get" | "list");
         for namespace in namespaces {
@@ -167,7 +155,8 @@ mod tests {
     const POLICIES: &str = "
 remediation_policies:
   - {incident_type: oom-killed, auto_execute: true, confidence_threshold: 0.9, scope: {namespaces: [shop, pay]}}
-  - {incident_type: bad-deployment, auto_execute: false, confidence_threshold: 0.9, scope: {namespaces: [web]}}
+  - {incident_type: bad-deployment, auto_execute: true, mode: recommend, confidence_threshold: 0.9, scope: {namespaces: [web]}}
+  - {incident_type: cpu-spike, auto_execute: false, confidence_threshold: 0.9, scope: {namespaces: [asks]}}
   - {incident_type: memory-leak, auto_execute: false, confidence_threshold: 0.9}
 ";
 
@@ -175,19 +164,19 @@ remediation_policies:
         let actions = homeostat_execute::actions();
         let policies = load_policies(POLICIES, "p", &actions).unwrap();
         let wanted = Wanted { mode, kind: WorkloadKind::Deployment, policies: &policies, actions: &actions };
-        manifests(&wanted, &account("ops/homeostat").unwrap())
+        manifests(&wanted, &account::account("ops/homeostat").unwrap())
     }
 
     #[test]
     fn who_acts_may_patch_who_proposes_may_look_and_who_observes_may_nothing() {
         let text = of(Mode::Execute);
         let roles: Vec<&str> = text.split("---\n").filter(|part| part.contains("kind: Role\n")).collect();
-        assert_eq!(roles.len(), 3, "{text}");
+        assert_eq!(roles.len(), 4, "{text}");
         let patches = |namespace: &str| {
             let role = roles.iter().find(|role| role.contains(&format!("namespace: {namespace}}}"))).unwrap();
             role.contains("resources: [deployments], verbs: [get, patch]")
         };
-        assert!(patches("shop") && patches("pay") && !patches("web"), "{text}");
+        assert!(patches("shop") && patches("pay") && patches("asks") && !patches("web"), "{text}");
         assert!(text.contains("- {kind: ServiceAccount, namespace: ops, name: homeostat}"));
         assert!(text.contains("# The policy \"memory-leak\" names no scope"));
         assert!(!of(Mode::Recommend).contains("patch") && of(Mode::Recommend).contains("verbs: [get]"));
@@ -224,7 +213,7 @@ remediation_policies:
         let policies = load_policies(policy, "p", &actions).unwrap();
         let of = |mode| {
             let wanted = Wanted { mode, kind: WorkloadKind::Deployment, policies: &policies, actions: &actions };
-            manifests(&wanted, &account("ops/homeostat").unwrap())
+            manifests(&wanted, &account::account("ops/homeostat").unwrap())
         };
         let executes = of(Mode::Execute);
         assert!(
@@ -242,7 +231,7 @@ remediation_policies:
     #[test]
     fn a_service_account_is_a_namespace_and_a_name() {
         for wrong in ["homeostat", "/x", "a/b c", "a/}", ""] {
-            assert!(account(wrong).is_err(), "{wrong}");
+            assert!(account::account(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -19,12 +19,16 @@ use tokio::task::JoinHandle;
 
 use crate::calibration::calibration_of;
 use crate::clock::{self, CorrectedClock, WallClock};
+#[cfg(feature = "kubernetes")]
+use crate::config::KubernetesConfig;
 use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::kill_switch;
 use crate::labels::Desk;
 use crate::no_executor::NoExecutor;
 use crate::serve::cycle::Cycle;
+#[cfg(feature = "kubernetes")]
+use crate::serve::facts;
 use crate::serve::live::Reloader;
 use crate::serve::metrics::Metrics;
 use crate::serve::service::{Around, Service, tracker_file};
@@ -130,6 +134,8 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let cycle = Cycle::new(Arc::clone(&monitor), driver, config.mode, context).with_data_lag(config.offset);
+    #[cfg(feature = "kubernetes")]
+    let (cycle, _watching_objects) = watch_objects(&config, cycle, Arc::clone(&clock) as _, &metrics).await?;
     let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config), journal));
     let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch, desk };
     let mut service = Service::new(
@@ -321,17 +327,39 @@ fn pause(wanted: PauseAt, point: PausePoint) {
     }
 }
 
+/// Watches the cluster's objects for facts, if there is a cluster.
+#[cfg(feature = "kubernetes")]
+async fn watch_objects(
+    config: &Config,
+    cycle: Cycle,
+    clock: Arc<dyn clock::Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Cycle, Option<facts::Watching>)> {
+    let Some(kubernetes) = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.facts) else {
+        return Ok((cycle, None));
+    };
+    let api = Arc::new(cluster(kubernetes).await?);
+    let (reader, watching) = facts::start(api, &kubernetes.facts_namespaces, config.step, clock, Arc::clone(metrics));
+    Ok((cycle.with_facts(facts::FactsFeed::new(reader)), Some(watching)))
+}
+
+/// Where the cluster is. It isn't asked yet.
+#[cfg(feature = "kubernetes")]
+async fn cluster(kubernetes: &KubernetesConfig) -> anyhow::Result<homeostat_execute::Cluster> {
+    let spec = homeostat_execute::ConnectSpec {
+        kubeconfig: kubernetes.kubeconfig.clone(),
+        context: kubernetes.context.clone(),
+        timeout: kubernetes.timeout,
+    };
+    homeostat_execute::Cluster::load(&spec).await.context("kubernetes")
+}
+
 /// What acts. Nothing is asked of the cluster yet: detection doesn't wait for an API server, and [`watch_cluster`] says how it is.
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_execute::{Cluster, ConnectSpec, Places, Registry};
-        let spec = ConnectSpec {
-            kubeconfig: kubernetes.kubeconfig.clone(),
-            context: kubernetes.context.clone(),
-            timeout: kubernetes.timeout,
-        };
-        let cluster = Cluster::load(&spec).await.context("kubernetes")?;
+        use homeostat_execute::{Places, Registry};
+        let cluster = cluster(kubernetes).await?;
         return Ok(Arc::new(Registry::new(Places::default().with_cluster(cluster))));
     }
     if config.mode == Mode::Execute {

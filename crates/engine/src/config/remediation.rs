@@ -27,6 +27,8 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
         identity_query: kubernetes.text("identity_query"),
         assume_same_cluster: kubernetes.flag("assume_same_cluster").unwrap_or(false),
+        facts: kubernetes.flag("facts").unwrap_or(true),
+        facts_namespaces: facts_namespaces(kubernetes),
     });
     let policies_place = reader.place_of("policies");
     for policy in &policies {
@@ -45,6 +47,19 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         reader.reject("kubernetes", "this homeostat was built without the Kubernetes executor");
     }
     Remediation { policies, channels, kubernetes, own_workload: reader.parsed("own_workload") }
+}
+
+/// Names that can be part of a path of the API.
+fn facts_namespaces(kubernetes: &mut Reader<'_>) -> Vec<String> {
+    let namespaces = kubernetes.texts("facts_namespaces").unwrap_or_default();
+    let is_name = |name: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !name.is_empty() && name.len() <= 63 && name.bytes().all(is_letter)
+    };
+    for wrong in namespaces.iter().filter(|name| !is_name(name)) {
+        kubernetes.reject("facts_namespaces", format_args!("invalid namespace {wrong:?}: write names, not patterns"));
+    }
+    namespaces
 }
 
 fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {

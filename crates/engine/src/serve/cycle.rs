@@ -16,6 +16,7 @@ use homeostat_incidents::{ClusterContext, JudgedRow, Monitor};
 use homeostat_journal::JournalError;
 use homeostat_remediate::{Observation, RowScore};
 
+use super::facts::FactsFeed;
 use super::live::Live;
 use super::rollouts::RolloutWatch;
 use crate::serve::recording::Recording;
@@ -27,10 +28,10 @@ pub(crate) type SharedMonitor = Arc<Mutex<Monitor>>;
 /// must be fresh. A silent incident keeps its last change, and grows too old to act on.
 fn as_of_newest_row(incident: &Incident, monitor: &Monitor) -> Incident {
     let mut incident = incident.clone();
-    if incident.state == IncidentState::Open
-        && let Some((at, _)) = monitor.feature_states(&incident.subject)
-    {
-        incident.updated_at = incident.updated_at.max(at);
+    if incident.state == IncidentState::Open {
+        let newest = monitor.feature_states(&incident.subject).map(|(at, _)| at);
+        let looked_at = newest.max(monitor.facts_at(&incident.subject));
+        incident.updated_at = looked_at.map_or(incident.updated_at, |at| incident.updated_at.max(at));
     }
     incident
 }
@@ -43,6 +44,8 @@ pub(crate) struct Cycle {
     mode: Mode,
     /// How far the newest row is behind by intention: what is silent for so long isn't stale.
     data_lag: Duration,
+    /// What the cluster itself says; nothing where nobody watches it.
+    facts: Option<FactsFeed>,
     /// What happened before the first tick, which tells it.
     found: Vec<IncidentChange>,
     /// Topology, calendar and recent roll-outs.
@@ -79,6 +82,7 @@ impl Cycle {
             recording: Recording::default(),
             mode,
             data_lag: Duration::ZERO,
+            facts: None,
             found: Vec::new(),
             context,
         }
@@ -88,6 +92,13 @@ impl Cycle {
     #[must_use]
     pub(crate) fn with_data_lag(mut self, data_lag: Duration) -> Self {
         self.data_lag = data_lag;
+        self
+    }
+
+    /// The same, which also goes by what the cluster itself says.
+    #[must_use]
+    pub(crate) fn with_facts(mut self, facts: FactsFeed) -> Self {
+        self.facts = Some(facts);
         self
     }
 
@@ -198,6 +209,9 @@ impl Cycle {
         let compared = monitor.compare_replicas(replicas, &self.context);
         observed.changes.splice(0..0, self.found.drain(..));
         observed.changes.extend(compared.changes);
+        if let Some(seen) = self.facts.as_mut().and_then(FactsFeed::newer) {
+            observed.changes.extend(monitor.take_facts(now, &seen.facts, &self.context));
+        }
         let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);
         let mut tick = Tick {

@@ -39,6 +39,7 @@ fn log_change(change: &IncidentChange) {
             )
         })
         .collect();
+    let facts: Vec<&str> = incident.facts().map(|fact| fact.sentence.as_str()).collect();
     let ahead: Vec<String> = incident.limits_ahead.iter().map(ToString::to_string).collect();
     tracing::info!(
         correlation = %incident.correlation,
@@ -50,6 +51,7 @@ fn log_change(change: &IncidentChange) {
         confidence_lower = incident.confidence.lower.value(),
         outcomes = incident.confidence.n_outcomes,
         evidence = evidence.join("; "),
+        facts = facts.join("; "),
         ahead = ahead.join("; "),
         affected = incident.affected.len(),
         "incident {}",

@@ -17,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::serve::announce_metrics::AnnounceMetrics;
+use crate::serve::cluster_metrics::ClusterMetrics;
 
 /// How a cycle ended: `ok`, `partial` or `error`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -120,6 +121,8 @@ pub(crate) struct Metrics {
     config_last_reload_success_timestamp_seconds: Gauge,
     /// 1 while the API server answers and accepts the credentials; 0 also without a cluster.
     pub(crate) kubernetes_up: Gauge,
+    /// What is watched in the cluster.
+    pub(crate) cluster: ClusterMetrics,
 }
 
 /// Shows it under this name, and gives it to whoever counts.
@@ -261,6 +264,7 @@ impl Metrics {
                 "1 while the Kubernetes API server answers and accepts the credentials",
                 Gauge::default(),
             ),
+            cluster: ClusterMetrics::register(all),
             registry,
         }
     }

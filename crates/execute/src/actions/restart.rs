@@ -1,6 +1,6 @@
 //! `rollout-restart`: replaces a workload's pods one by one, template unchanged.
 
-use homeostat_core::{IncidentType, WorkloadKind};
+use homeostat_core::{IncidentType, Remedy, WorkloadKind};
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Recovery,
     Repeat, Right, Step,
@@ -54,6 +54,10 @@ impl Action for Restart {
         patch::of_template(plan, step, &json!({ "metadata": { "annotations": { RESTARTED_AT: restarted_at } } }))
     }
 
+    fn remedy(&self) -> Option<Remedy> {
+        Some(Remedy::NewPods)
+    }
+
     fn lint(&self, policy: &Policy) -> Vec<String> {
         let mut found = Vec::new();
         let mut add = |text: &str| found.push(text.to_owned());
@@ -64,6 +68,16 @@ impl Action for Restart {
             }
             IncidentType::DependencyFailure | IncidentType::NetworkPartition => {
                 add("a restart doesn't heal what is elsewhere, and costs the capacity that is left");
+            }
+            IncidentType::ImagePull
+            | IncidentType::Unschedulable
+            | IncidentType::AdmissionDenied
+            | IncidentType::VolumePending
+            | IncidentType::ServiceUnreachable
+            | IncidentType::AutoscalerInactive
+            | IncidentType::EvictionBlocked
+            | IncidentType::StuckTerminating => {
+                add("new pods of the same revision need the same thing: a restart can't cure it, and is refused");
             }
             IncidentType::WorkloadGone | IncidentType::FrozenData => {
                 add("nothing is measured there, so nobody can see whether a restart helps");
@@ -84,6 +98,7 @@ impl Action for Restart {
             | IncidentType::ResourceStarvation
             | IncidentType::VersionSkew
             | IncidentType::NodeFailure
+            | IncidentType::ProbeFailing
             | IncidentType::Unknown => {}
         }
         if policy.rollback_if_failed {

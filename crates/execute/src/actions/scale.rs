@@ -121,6 +121,15 @@ impl Action for Scale {
             IncidentType::BadDeployment | IncidentType::ConfigDrift | IncidentType::VersionSkew => {
                 add("more replicas of a wrong template are as wrong; consider rollout-undo");
             }
+            IncidentType::ImagePull
+            | IncidentType::Unschedulable
+            | IncidentType::ProbeFailing
+            | IncidentType::AdmissionDenied
+            | IncidentType::VolumePending
+            | IncidentType::ServiceUnreachable
+            | IncidentType::AutoscalerInactive
+            | IncidentType::EvictionBlocked
+            | IncidentType::StuckTerminating => add("more pods of the same revision need the same thing"),
             IncidentType::DependencyFailure | IncidentType::CircuitBreakerOpen => {
                 add("more callers make it harder for a dependency that fails");
             }

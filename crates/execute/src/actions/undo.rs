@@ -4,7 +4,7 @@
 //! does. The plan carries the difference of the two, so that what is approved and journaled is what is sent, and its
 //! opposite, so that it can be taken back even when the revision is gone by then.
 
-use homeostat_core::{IncidentType, WorkloadKind};
+use homeostat_core::{IncidentType, Remedy, WorkloadKind};
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Known, Objection, PayloadError, Plan, Policy,
     PreviousRevision, Recovery, Repeat, Right, Step,
@@ -59,6 +59,10 @@ fn no_previous_revision() -> Objection {
 }
 
 impl Action for Undo {
+    fn remedy(&self) -> Option<Remedy> {
+        Some(Remedy::EarlierRevision)
+    }
+
     fn spec(&self) -> &'static ActionSpec {
         &SPEC
     }

@@ -239,8 +239,9 @@ impl Driver {
             }
         };
         let incident = proposal.incident;
+        let cause = incident.facts().next().map(|fact| format!(", {}", fact.sentence)).unwrap_or_default();
         let message = format!(
-            "{} on {}: not done automatically, {suggested}. {}{answered}",
+            "{} on {}{cause}: not done automatically, {suggested}. {}{answered}",
             incident.incident_type,
             incident.subject,
             reasons.join("; ")

@@ -5,9 +5,10 @@ use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures::stream::{BoxStream, StreamExt};
 use homeostat_remediate::ObjectKind;
-use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams};
-use kube::core::Request;
+use kube::api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
+use kube::core::{Request, WatchEvent};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -60,6 +61,9 @@ pub(super) struct ApiServer {
     spec: ConnectSpec,
     timeout: Duration,
 }
+
+/// Changes of objects, in the JSON of the API.
+pub(super) type RawChanges = BoxStream<'static, Result<WatchEvent<Value>, kube::Error>>;
 
 /// What came of a call that didn't succeed.
 #[derive(Debug, thiserror::Error)]
@@ -216,6 +220,28 @@ impl ApiServer {
             }
         }
         Err(CallError::NoAnswer { why: format!("more than {} objects", PAGE_OBJECTS as usize * PAGES_MAX) })
+    }
+
+    /// One page of the list at this path, as it is.
+    pub(super) async fn page(&self, path: &str, params: &ListParams) -> Result<Value, CallError> {
+        let list = |client: Client| async move {
+            client.request(Request::new(path).list(params).map_err(kube::Error::BuildRequest)?).await
+        };
+        self.read(list).await
+    }
+
+    /// Changes of what is at this path, as they come. Only the answer's beginning has a time limit.
+    pub(super) async fn changes(
+        &self,
+        path: &str,
+        params: &WatchParams,
+        version: &str,
+    ) -> Result<RawChanges, CallError> {
+        let watch = |client: Client| async move {
+            let request = Request::new(path).watch(params, version).map_err(kube::Error::BuildRequest)?;
+            client.request_events(request).await.map(StreamExt::boxed)
+        };
+        self.read(watch).await
     }
 
     /// Reads, again after a short wait where that may help, all within one time limit.

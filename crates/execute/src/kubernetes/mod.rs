@@ -25,6 +25,7 @@ mod ownership;
 mod patching;
 mod pods;
 mod quarantine;
+mod read;
 mod removal;
 mod revisions;
 mod rollout;
@@ -35,6 +36,7 @@ mod testing;
 
 pub use self::connect::{ConnectSpec, NoConfig};
 pub use self::owner::ACT_IN_PLACE;
+pub use self::read::{ClusterReadError, ObjectChange, ObjectChanges};
 
 use self::api::{ApiServer, CallError};
 

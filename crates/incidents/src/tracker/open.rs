@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use homeostat_core::{
-    Annotation, Calibrated, CorrelationId, Evidence, Incident, IncidentChange, IncidentId, IncidentState, IncidentType,
-    PlannedEvent, Score, Signal, Subject, Timestamp,
+    Annotation, Calibrated, ClusterFact, CorrelationId, Evidence, Incident, IncidentChange, IncidentId, IncidentState,
+    IncidentType, PlannedEvent, Score, Signal, Subject, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use super::evidence::{bring_up_to, lasting, merge};
 use super::published::Published;
 use super::reminder::Reminder;
 use super::row_means::RowMeans;
+use super::told_facts::{annotations, established_type};
 use super::{ClusterContext, SubjectRow, TrackerTimes, is_flowing};
 use crate::confidence::Calibration;
 use crate::replica_watch::OutlierReplica;
@@ -41,6 +42,8 @@ pub(super) struct Known<'a> {
     pub(super) causes: &'a Causes,
     /// Replicas of it that are unlike the others.
     pub(super) outliers: &'a [OutlierReplica],
+    /// What the cluster itself says of it.
+    pub(super) facts: &'a [ClusterFact],
 }
 
 /// An open incident, and what was published of it.
@@ -89,6 +92,9 @@ pub(super) struct Open {
     /// Whether comparing replicas opened it, and its own rows didn't alarm since.
     #[serde(default)]
     pub(super) by_replicas: bool,
+    /// Whether facts opened it, and its own rows didn't alarm since.
+    #[serde(default)]
+    by_facts: bool,
     /// The features by which it was opened so: replicas may have features that the workload hasn't.
     #[serde(default)]
     pub(super) replica_features: Vec<String>,
@@ -119,10 +125,16 @@ impl Open {
         Self { by_replicas: true, replica_features, ..open }
     }
 
+    /// An incident that opens because of what the cluster itself says. Its score is the threshold: no row need alarm.
+    pub(super) fn of_facts(subject: &Subject, at: Timestamp, silence_max: Duration) -> Self {
+        Self { by_facts: true, ..Self::with(subject, at, silence_max, Score::THRESHOLD, Vec::new()) }
+    }
+
     /// An incident that a record has and this tracker hasn't. What was published of it is what the record says.
     pub(super) fn of_record(incident: Incident, silence_max: Duration) -> Self {
         let fresh = Self::with(&incident.subject, incident.updated_at, silence_max, incident.score, Vec::new());
-        let mut open = Self { published: Some(Published::of(&incident, None)), incident, ..fresh };
+        let by_facts = incident.evidence.is_empty() && incident.facts().next().is_some();
+        let mut open = Self { published: Some(Published::of(&incident, None)), incident, by_facts, ..fresh };
         open.complete();
         open
     }
@@ -172,6 +184,7 @@ impl Open {
             usual_rows: 0,
             is_rebaselined: false,
             by_replicas: false,
+            by_facts: false,
             replica_features: Vec::new(),
         }
     }
@@ -197,7 +210,7 @@ impl Open {
 
     /// Whether a failing dependency wouldn't explain it: it is shared by all replicas.
     pub(super) fn is_its_own(&self) -> bool {
-        self.by_replicas || is_its_own(&self.peaks)
+        self.by_replicas || self.by_facts || is_its_own(&self.peaks)
     }
 
     /// Whether it is load that callers pass down.
@@ -243,7 +256,7 @@ impl Open {
         }
         self.incident.score = score;
         if score.is_alarming() {
-            self.by_replicas = false;
+            (self.by_replicas, self.by_facts) = (false, false);
             merge(&mut self.peaks, row);
         }
         self.look_for_another(row);
@@ -332,6 +345,16 @@ impl Open {
         is_flowing(self.incident.state) && self.is_rebaselined
     }
 
+    /// The cluster said something of it.
+    pub(super) fn heard_of(&mut self, at: Timestamp) {
+        self.is_fresh(at, at);
+    }
+
+    /// Whether facts opened it, and its own rows didn't alarm since.
+    pub(super) fn is_by_facts(&self) -> bool {
+        self.by_facts
+    }
+
     /// Whether comparing replicas opened it, and its own rows didn't alarm since.
     pub(super) fn is_by_replicas(&self) -> bool {
         self.by_replicas
@@ -354,7 +377,9 @@ impl Open {
     fn is_excused(&self) -> bool {
         self.incident.annotations.iter().any(|annotation| match annotation {
             Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
-            Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } => false,
+            Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } | Annotation::ClusterFact { .. } => {
+                false
+            }
         })
     }
 
@@ -405,7 +430,7 @@ impl Open {
         times: &TrackerTimes,
         calibration: &Calibration,
     ) {
-        let Known { causes, outliers } = known;
+        let Known { causes, outliers, facts } = known;
         let incident = &mut self.incident;
         let event = covering(&incident.subject, at, context, times);
         let event = event.map(|event| Annotation::PlannedEvent { name: event.name.clone() });
@@ -420,12 +445,13 @@ impl Open {
             memory_fills_up: self.memory_fills_up,
         };
         let outliers = outliers.iter().map(OutlierReplica::annotation);
-        incident.annotations = event.into_iter().chain(rollouts).chain(dependencies).chain(outliers).collect();
+        let told = annotations(&incident.annotations, facts, at).into_iter();
+        incident.annotations = told.chain(event).chain(rollouts).chain(dependencies).chain(outliers).collect();
         let found = incident_type(&self.peaks, typing_context);
-        incident.incident_type = sharpened(incident.incident_type, found);
+        incident.incident_type = established_type(facts).unwrap_or_else(|| sharpened(incident.incident_type, found));
         // Calibration knows the detectors' scores of whole rows: not the comparing of replicas, and not what a gap stirs up.
         incident.confidence = match self.whole_peak {
-            Some(score) if !self.by_replicas => calibration.confidence(incident.incident_type, score),
+            Some(score) if !self.by_replicas && !self.by_facts => calibration.confidence(incident.incident_type, score),
             Some(_) | None => Calibrated::UNKNOWN,
         };
     }

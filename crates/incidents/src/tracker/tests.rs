@@ -9,6 +9,7 @@ use crate::confidence::LabelledOutcome;
 mod another;
 mod data_faults;
 mod excursion;
+mod facts;
 mod limits;
 mod rebaselined;
 mod recorded;

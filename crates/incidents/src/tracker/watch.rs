@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{PlannedEvent, Score, Timestamp};
+use homeostat_core::{ClusterFact, PlannedEvent, Score, Standing, Timestamp};
 use homeostat_detect::{Gate, Hysteresis};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,11 @@ pub(super) struct Watch {
     pub(super) outliers: Vec<OutlierReplica>,
     #[serde(default)]
     pub(super) compared_at: Option<Timestamp>,
+    /// What the cluster says of it, and when it last said anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) facts: Vec<ClusterFact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) facts_at: Option<Timestamp>,
     /// Its newest row. Older ones, seen again after a restart or by newer models, change nothing.
     #[serde(default, alias = "scored_at")]
     seen_at: Option<Timestamp>,
@@ -162,6 +167,17 @@ impl Watch {
         }
     }
 
+    /// Takes what the cluster says of it at `at`, which may be nothing.
+    pub(super) fn take_facts(&mut self, at: Timestamp, facts: Vec<ClusterFact>) {
+        if !facts.is_empty() {
+            self.facts_at = Some(at);
+            if let Some(open) = &mut self.open {
+                open.heard_of(at);
+            }
+        }
+        self.facts = facts;
+    }
+
     /// Whether the newest row opens an incident, if none is open.
     pub(super) fn opens(&self, row: &SubjectRow<'_>, rule: &Hysteresis) -> bool {
         self.alarms_by_row(row, rule) || self.excursion.is_news()
@@ -191,6 +207,12 @@ impl Watch {
         self.open.is_none()
             && self.data_fault.is_none()
             && newest.is_none_or(|newest| now.since(newest) > FORGOTTEN_AFTER)
+    }
+
+    /// Whether a fact that opens incidents keeps its incident open. What nobody has looked at lately holds nothing.
+    pub(super) fn is_held_by_facts(&self, at: Timestamp, times: &TrackerTimes) -> bool {
+        let is_recent = self.facts_at.is_some_and(|facts_at| at.since(facts_at) <= times.stale_after);
+        is_recent && self.facts.iter().any(|fact| fact.standing == Standing::Opens)
     }
 
     /// Whether replicas that are unlike the others keep its incident open. What they alone opened stays until they were seen to be

@@ -69,17 +69,10 @@ fn an_answer_is_used_by_the_intent_and_never_counts_again() {
 
 #[test]
 fn what_is_replaced_over_or_stopped_has_no_approval_any_more() {
-    let ends: [fn(&Journal, &Plan); 3] = [
-        |journal, cart| {
-            drop(journal.note(&shown(&Plan { decided_at: at(100), ..cart.clone() }), at(100)).expect("noted"))
-        },
-        |journal, _| {
-            drop(journal.note(&noted("cart", at(0), IncidentState::Resolved, at(100)), at(100)).expect("noted"))
-        },
-        |journal, _| {
-            let stop = KillSwitch { engaged: true, why: "drill".into() };
-            drop(journal.note(&Note::KillSwitch(stop), at(100)).expect("noted"));
-        },
+    let ends: [fn(&Plan) -> Note; 3] = [
+        |cart| shown(&Plan { decided_at: at(100), ..cart.clone() }),
+        |_| noted("cart", at(0), IncidentState::Resolved, at(100)),
+        |_| Note::KillSwitch(KillSwitch { engaged: true, why: "drill".into() }),
     ];
     for (idx, end) in ends.into_iter().enumerate() {
         let journal = Journal::in_memory().expect("a journal");
@@ -88,7 +81,7 @@ fn what_is_replaced_over_or_stopped_has_no_approval_any_more() {
         journal.note(&shown(&cart), at(0)).expect("noted");
         journal.note(&answer(&cart, Answer::Approve, at(60)), at(60)).expect("noted");
         assert!(is_approved(&journal, &cart));
-        end(&journal, &cart);
+        journal.note(&end(&cart), at(100)).expect("noted");
         assert!(!is_approved(&journal, &cart), "{idx}");
     }
 }

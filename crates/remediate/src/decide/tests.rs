@@ -29,6 +29,8 @@ use crate::step::{Args, Inverse};
 use crate::test_actions::{RESTART, actions, undo_to};
 use crate::test_plan::plan as restart_of;
 
+mod facts;
+
 /// Everything that decides, all of it speaking for acting; tests change one thing.
 struct Case {
     incident: Incident,
@@ -246,6 +248,7 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         ("no-scope", |case| case.policies[0].scope = Scope::Unstated),
         ("no-action", |case| case.policies[0].action = None),
         ("unsupported-action", |case| case.actions = Actions::default()),
+        ("fact-forbids", |case| case.incident.annotations.push(facts::missing_image())),
         ("policy-frozen", |case| {
             case.history.frozen.insert("oom-killed".into(), "worse".into());
         }),

@@ -1,4 +1,4 @@
-//! The confidence's lower bound must reach the policy's threshold.
+//! The confidence's lower bound must reach the policy's threshold, unless the cluster itself says what it is.
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
@@ -17,6 +17,10 @@ impl Guardrail for LowConfidence {
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
         let Some(policy) = context.proposal.policy else { return Vec::new() };
+        // What the cluster itself says is certain: no estimate is asked for.
+        if context.proposal.incident.established_by().is_some() {
+            return Vec::new();
+        }
         let calibrated = context.proposal.incident.confidence;
         let (lower, threshold) = (calibrated.lower, policy.confidence_threshold);
         // Equal passes. A confidence can't be NaN, so the comparison always means something.

@@ -1,4 +1,4 @@
-//! The confidence must rest on enough labelled outcomes (I31).
+//! The confidence must rest on enough labelled outcomes (I31), unless the cluster itself says what it is.
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
@@ -17,6 +17,9 @@ impl Guardrail for TooFewOutcomes {
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
         let Some(policy) = context.proposal.policy else { return Vec::new() };
+        if context.proposal.incident.established_by().is_some() {
+            return Vec::new();
+        }
         let (n_outcomes, outcomes_min) = (context.proposal.incident.confidence.n_outcomes, policy.outcomes_min);
         if n_outcomes >= outcomes_min {
             return Vec::new();

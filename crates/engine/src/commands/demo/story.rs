@@ -145,7 +145,8 @@ impl Story {
 
     /// What is known of an incident, as far as it is new.
     fn facts(&self, text: &mut String, incident: &Incident, before: Option<Told>) {
-        let sure = words::confidence(&incident.confidence);
+        let sure =
+            incident.established_by().map_or_else(|| words::confidence(&incident.confidence), |_| "certain".to_owned());
         self.detail(text, &format!("confidence {sure}, score {:.1}", incident.score.value()));
         if before.is_none_or(|before| before.incident_type != incident.incident_type) {
             for part in incident.evidence.iter().take(2) {
@@ -305,5 +306,6 @@ fn annotated(annotation: &Annotation) -> String {
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}: {}", features.join(", "))
         }
+        Annotation::ClusterFact { fact, until: _ } => fact.sentence.clone(),
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn table(rows: &[Recorded]) -> String {
             state(incident.state).to_owned(),
             incident.incident_type.to_string(),
             printable(&incident.subject.to_string()).into_owned(),
-            words::confidence(&incident.confidence),
+            incident.established_by().map_or_else(|| words::confidence(&incident.confidence), |_| "certain".to_owned()),
             row.label.as_ref().map_or_else(|| "-".to_owned(), |label| printable(&label.verdict).into_owned()),
             printable(&outcome(row)).into_owned(),
         ]

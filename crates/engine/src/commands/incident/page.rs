@@ -38,7 +38,13 @@ pub(super) fn of(recorded: &Recorded, now: Timestamp) -> String {
 fn facts(incident: &Incident, now: Timestamp, page: &mut Page) {
     page.fact("State", &format!("{}, {}", state(incident.state), how_long(incident, now)));
     let confidence = &incident.confidence;
-    page.fact("Confidence", &sure(confidence));
+    match incident.established_by() {
+        Some(_) => page.fact("Confidence", "certain: the cluster itself says what it is"),
+        None => page.fact("Confidence", &sure(confidence)),
+    }
+    for fact in incident.facts() {
+        page.fact("Cause", &fact.sentence);
+    }
     let (score, peak) = (incident.score.value(), incident.score_peak.value());
     page.fact("Score", &format!("{score:.1} now, {peak:.1} at its peak (1.0 is the alarm threshold)"));
     for limit in &incident.limits_ahead {
@@ -49,7 +55,15 @@ fn facts(incident: &Incident, now: Timestamp, page: &mut Page) {
         page.fact("Also affects", &names.join(", "));
     }
     for annotation in &incident.annotations {
-        page.fact("Known", &known(annotation));
+        match annotation {
+            // It is the cause, above.
+            Annotation::ClusterFact { until: None, .. } => {}
+            Annotation::ClusterFact { until: Some(_), .. }
+            | Annotation::PlannedEvent { .. }
+            | Annotation::RecentRollout { .. }
+            | Annotation::DependencyAffected { .. }
+            | Annotation::ReplicaOutlier { .. } => page.fact("Known", &known(annotation)),
+        }
     }
 }
 
@@ -85,6 +99,10 @@ fn known(annotation: &Annotation) -> String {
         }
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}, in {}", features.join(", "))
+        }
+        Annotation::ClusterFact { fact, until: None } => format!("{} (since {})", fact.sentence, fact.since),
+        Annotation::ClusterFact { fact, until: Some(until) } => {
+            format!("over since {until}: {} (since {})", fact.sentence, fact.since)
         }
     }
 }

@@ -133,6 +133,7 @@ impl Proposal {
             Inverse::Irreversible => "it can't be taken back".to_owned(),
             Inverse::Step(step) if plan.undo_if_failed => format!("if it doesn't help, by {}", step.action),
             Inverse::Step(step) => format!("by {}, which the policy leaves to you", step.action),
+            Inverse::Temporary { step, until } => format!("at {until} at the latest, by {}", step.action),
         };
         let write = &pending.proposed.write;
         let laid_out =

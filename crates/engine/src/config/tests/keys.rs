@@ -376,6 +376,12 @@ pub(super) const KEYS: &[Described] = &[
         "What gives the creation time of workloads, by which it is proven that Prometheus watches this cluster.",
     ),
     key("kubernetes.assume_same_cluster", "`false`", "Act without the proof that Prometheus watches this cluster."),
+    key(
+        "kubernetes.facts",
+        "`true`",
+        "Whether the cluster's objects and events are watched for what they say of causes. `homeostat rbac` prints the rights.",
+    ),
+    key("kubernetes.facts_namespaces", "all namespaces", "The namespaces whose objects are watched."),
     of_kind("own_workload", "`namespace/kind/name`", "none", "homeostat's own workload, on which it never acts."),
     key("storage", "", "Where homeostat keeps its state."),
     of_kind(

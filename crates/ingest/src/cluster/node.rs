@@ -1,0 +1,34 @@
+//! Nodes: whether they are well, and what they have.
+
+use homeostat_core::Timestamp;
+
+use super::json::Json;
+use super::meta::{Condition, Meta, conditions};
+use super::quantity;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) meta: Meta,
+    pub(super) is_cordoned: bool,
+    /// Since when, where its taint says so.
+    pub(super) cordoned_since: Option<Timestamp>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) memory: Option<f64>,
+    pub(super) cpu: Option<f64>,
+}
+
+impl Node {
+    pub(super) fn read(object: Json<'_>) -> Self {
+        let has = object.at("status").at("allocatable");
+        let mut taints = object.at("spec").list("taints");
+        let cordoned = taints.find(|taint| taint.text("key") == "node.kubernetes.io/unschedulable");
+        Self {
+            meta: Meta::read(object),
+            is_cordoned: object.at("spec").flag("unschedulable"),
+            cordoned_since: cordoned.and_then(|taint| taint.moment("timeAdded")),
+            conditions: conditions(object),
+            memory: quantity::parse(&has.text("memory")),
+            cpu: quantity::parse(&has.text("cpu")),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What homeostat says of faults that were put on a real control plane: the object and the cause.
+
+mod faults;
+mod files;
