@@ -8,6 +8,7 @@ use homeostat_settings::Reader;
 
 use crate::inspected::{Disruption, Inspected};
 use crate::objection::Objection;
+use crate::payload_error::PayloadError;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
@@ -146,11 +147,6 @@ pub struct Ask<'a> {
     /// When.
     pub now: Timestamp,
 }
-
-/// A plan can't be written down as bytes to send: it was made for another executor, or it is damaged. Never sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the plan can't be sent: {0}")]
-pub struct PayloadError(pub String);
 
 /// The actions that are there, in the order of their registration.
 #[derive(Clone, Default)]

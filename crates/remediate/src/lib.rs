@@ -23,6 +23,7 @@ mod newest_rows;
 mod object_ref;
 mod objection;
 mod observation;
+mod payload_error;
 mod plan;
 mod policy;
 mod progress;
@@ -39,10 +40,10 @@ mod test_plan;
 mod verify;
 
 pub use approval::{Answer, AnswerError, Approval, DIGEST_DIGITS_MIN, PendingPlan, ProposedPlan};
-/// What an action reads its part of a policy with.
-pub use homeostat_settings::Reader;
+/// What an action reads its part of a policy with, and what is found wrong with it.
+pub use homeostat_settings::{Findings, Reader};
 
-pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right, WorksWhile};
+pub use action::{Action, ActionSpec, Actions, Ask, Right, WorksWhile};
 pub use decide::{Decision, decide};
 pub use decision_context::{Asked, DecisionContext, Environment, Proposal, features, n_going_on};
 pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
@@ -63,6 +64,7 @@ pub use newest_rows::NewestRows;
 pub use object_ref::{OBJECT, ObjectKind, ObjectRef, desired_state};
 pub use objection::{NextStep, Objection, Then};
 pub use observation::{Observation, RowScore};
+pub use payload_error::PayloadError;
 pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{
     ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope, lint, load_policies,

@@ -5,7 +5,7 @@ use homeostat_core::{WorkloadKind, sha256_hex};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::action::PayloadError;
+use crate::payload_error::PayloadError;
 use crate::step::Step;
 
 /// The argument in which a step names the object that it writes.

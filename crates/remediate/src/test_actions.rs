@@ -2,9 +2,10 @@
 
 use homeostat_core::{IncidentType, Remedy, WorkloadKind};
 
-use crate::action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
+use crate::action::{Action, ActionSpec, Actions, Ask, Right};
 use crate::inspected::{Inspected, PreviousRevision};
 use crate::objection::Objection;
+use crate::payload_error::PayloadError;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::step::{ActionName, Args, Inverse, Recovery, Repeat, Step};

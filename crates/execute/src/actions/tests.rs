@@ -253,6 +253,28 @@ fn a_failed_rollout_is_gone_back_from_and_never_restarted() {
     assert_eq!(step("rollout-undo", &unknown).unwrap().1, Inverse::Irreversible);
 }
 
+#[test]
+fn every_action_is_on_the_page_of_actions_with_all_its_keys() {
+    let page = include_str!("../../../../docs/reference/actions.md");
+    for action in actions().iter().filter(|action| action.spec().name.as_str() != "fake") {
+        let name = action.spec().name.as_str();
+        let is_heading = |line: &str| line.starts_with("## ") && line[3..].split(", ").any(|heading| heading == name);
+        assert!(page.lines().any(is_heading), "{name} has no section");
+        assert!(page.contains(&format!("`{name}`")), "{name} isn't in the table");
+        for key in read_keys(action) {
+            assert!(page.contains(&format!("`{key}`")) || page.contains(&format!("{key}: ")), "{name}: {key}");
+        }
+    }
+}
+
+/// The keys that the action asks for under `with`.
+fn read_keys(action: &dyn Action) -> Vec<String> {
+    let mut findings = homeostat_remediate::Findings::new();
+    homeostat_remediate::read_policies(&policy_text(action, IncidentType::Latency), "p", &actions(), &mut findings);
+    let keys = findings.keys().iter().filter_map(|key| key.path.split_once("with.").map(|(_, key)| key.to_owned()));
+    keys.collect()
+}
+
 /// What it costs to add one, counted on the fake: a file, and in `actions.rs` its `mod` line and its line in the list.
 #[test]
 fn an_action_is_one_file_and_one_line_of_registration() {

@@ -23,6 +23,7 @@ pub(super) const KEYS: &[Described] = &[
         "the incident type's, if it has one",
         "What to do.",
     ),
+    of_kind("with", "section", "nothing", "How to do it: the action's own keys, see [the actions](actions.md)."),
     key("max_attempts", "`1`", "Attempts on one workload for this incident type within `attempts_window`."),
     key("attempts_window", "`1h`", "The sliding window of `max_attempts`."),
     key("cooldown_after_action", "`10m`", "No further action on the workload for this long after one has ended."),

@@ -4,9 +4,10 @@ use homeostat_core::WorkloadKind;
 use serde_json::json;
 
 use super::*;
-use crate::action::{Action, ActionSpec, PayloadError, Right, WorksWhile};
+use crate::action::{Action, ActionSpec, Right, WorksWhile};
 use crate::inspected::SeenObject;
 use crate::object_ref::{ObjectKind, ObjectRef};
+use crate::payload_error::PayloadError;
 use crate::step::{Recovery, Repeat, Step};
 
 const FLAG: ActionName = ActionName::new("flag");
