@@ -12,6 +12,8 @@ pub(super) struct Node {
     pub(super) is_cordoned: bool,
     /// Since when, where its taint says so.
     pub(super) cordoned_since: Option<Timestamp>,
+    /// What keeps pods away that don't tolerate it, with its value.
+    pub(super) taints: Vec<(String, String)>,
     pub(super) conditions: Vec<Condition>,
     pub(super) memory: Option<f64>,
     pub(super) cpu: Option<f64>,
@@ -26,9 +28,19 @@ impl Node {
             meta: Meta::read(object),
             is_cordoned: object.at("spec").flag("unschedulable"),
             cordoned_since: cordoned.and_then(|taint| taint.moment("timeAdded")),
+            taints: object
+                .at("spec")
+                .list("taints")
+                .filter(keeps_away)
+                .map(|taint| (taint.text("key"), taint.text("value")))
+                .collect(),
             conditions: conditions(object),
             memory: quantity::parse(&has.text("memory")),
             cpu: quantity::parse(&has.text("cpu")),
         }
     }
+}
+
+fn keeps_away(taint: &Json<'_>) -> bool {
+    taint.text("effect") != "PreferNoSchedule"
 }

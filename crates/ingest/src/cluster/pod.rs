@@ -17,6 +17,8 @@ pub(super) struct Pod {
     pub(super) message: String,
     pub(super) conditions: Vec<Condition>,
     pub(super) containers: Vec<Container>,
+    /// Keys of the taints that it tolerates; an empty one is for all.
+    pub(super) tolerates: Vec<String>,
     /// Names of the PersistentVolumeClaims that it mounts.
     pub(super) claims: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl Pod {
             message: status.text("message"),
             conditions: conditions(object),
             containers: Container::read_all(object),
+            tolerates: object.at("spec").list("tolerations").map(|toleration| toleration.text("key")).collect(),
             claims: object.at("spec").list("volumes").filter_map(claim).collect(),
         }
     }

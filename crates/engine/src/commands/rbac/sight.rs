@@ -60,7 +60,9 @@ mod tests {
         assert_eq!(two.matches("kind: Role\n").count(), 4, "a role and a reference to it, in each: {two}");
         assert_eq!(two.matches("resources: [nodes]").count(), 1);
         for text in [all, two] {
-            assert!(!text.contains("secrets") && !text.contains("patch") && !text.contains("get"), "{text}");
+            let verbs = text.lines().filter_map(|line| line.split_once("verbs: "));
+            assert!(verbs.clone().count() >= 11 && verbs.clone().all(|(_, verbs)| verbs == "[list, watch]}"), "{text}");
+            assert!(!text.contains("secrets"), "{text}");
         }
     }
 }

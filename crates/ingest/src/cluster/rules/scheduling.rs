@@ -17,6 +17,11 @@ pub(super) fn finding(view: &View<'_>, pod: &Pod) -> Option<Draft> {
     let message = &scheduled.message;
     let object = pod.meta.object("Pod");
     if let Some(claim) = claim_at_fault(pod, message) {
+        // Of a claim that is there, its own rule says more.
+        let is_known = |known: &&&super::super::claim::Claim| known.meta.object("PersistentVolumeClaim") == claim.0;
+        if view.claims.iter().find(is_known).is_some_and(|known| known.phase == "Pending") {
+            return None;
+        }
         return Some(Draft::new(FactKind::VolumePending, claim.0, since, claim.1));
     }
     let (reasons, is_short) = reasons(view, pod, message);
@@ -84,7 +89,7 @@ fn word(view: &View<'_>, pod: &Pod, reason: &str) -> String {
         return match taint {
             "node.kubernetes.io/unschedulable" => "nodes are cordoned".to_owned(),
             "node.kubernetes.io/not-ready" | "node.kubernetes.io/unreachable" => "nodes aren't ready".to_owned(),
-            "" => "nodes have a taint that it doesn't tolerate".to_owned(),
+            "" => taints(view, pod),
             taint => format!("nodes have the taint `{taint}`, which it doesn't tolerate"),
         };
     }
@@ -102,6 +107,23 @@ fn word(view: &View<'_>, pod: &Pod, reason: &str) -> String {
     let word = known.iter().find(|(begins, _)| reason.starts_with(begins)).map(|(_, word)| (*word).to_owned());
     word.or_else(|| (reason == "Too many pods").then(|| "the nodes are full of pods".to_owned()))
         .unwrap_or_else(|| cut(reason))
+}
+
+/// Which taints, where the scheduler doesn't say: newer ones don't.
+fn taints(view: &View<'_>, pod: &Pod) -> String {
+    let is_tolerated = |key: &str| pod.tolerates.iter().any(|tolerated| tolerated.is_empty() || tolerated == key);
+    let foreign = |(key, _): &&(String, String)| !key.starts_with("node.kubernetes.io/") && !is_tolerated(key);
+    let taints = view.nodes.values().flat_map(|node| &node.taints).filter(foreign);
+    let mut names: Vec<String> = taints
+        .map(|(key, value)| if value.is_empty() { format!("`{key}`") } else { format!("`{key}: {value}`") })
+        .collect();
+    names.sort();
+    names.dedup();
+    match names.as_slice() {
+        [] => "nodes have a taint that it doesn't tolerate".to_owned(),
+        [one] => format!("nodes have the taint {one}, which it doesn't tolerate"),
+        several => format!("nodes have the taints {}, which it doesn't tolerate", several.join(" and ")),
+    }
 }
 
 #[derive(Clone, Copy)]

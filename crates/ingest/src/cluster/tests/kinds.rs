@@ -157,6 +157,15 @@ fn pods_that_no_node_takes() {
     ] {
         says(&objects(message), "unschedulable", &format!("3 of 3 pods can't be scheduled: {wanted}"));
     }
+    // Newer schedulers don't say which taint.
+    let mut tainted = node("node-0");
+    tainted["spec"]["taints"] = json!([
+        {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}, {"key": "old", "effect": "PreferNoSchedule"},
+    ]);
+    let mut nameless = objects("0/1 nodes are available: 1 node(s) had untolerated taint(s). preemption: not helpful.");
+    nameless.push(tainted);
+    let sentence = "3 of 3 pods can't be scheduled: nodes have the taint `dedicated: gpu`, which it doesn't tolerate";
+    says(&nameless, "unschedulable", sentence);
     says(
         &objects(r#"0/3 nodes are available: persistentvolumeclaim "data" not found. preemption: not helpful."#),
         "volume-pending",
