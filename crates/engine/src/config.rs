@@ -11,7 +11,6 @@ mod queries;
 mod remediation;
 mod source;
 mod storage;
-mod timezone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,7 +28,6 @@ pub(crate) use limits::Limits;
 pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain, load_without_warnings};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
-pub(crate) use timezone::Timezone;
 
 /// Everything a service is told.
 #[derive(Clone, Debug)]

@@ -33,6 +33,11 @@ pub trait Action: Send + Sync {
     fn lint(&self, _policy: &Policy) -> Vec<String> {
         Vec::new()
     }
+
+    /// The least that a policy must say under `with`, in YAML. Empty where that is nothing.
+    fn example(&self) -> &'static str {
+        ""
+    }
 }
 
 /// What is true of an action wherever it is used.

@@ -128,7 +128,8 @@ fn ask(
     environment: &Environment<'_>,
     now: Timestamp,
 ) -> Option<Asked> {
-    let wanted = proposal.policy?.action.as_ref()?;
+    proposal.policy?;
+    let wanted = proposal.wanted?;
     let action = environment.actions.get(&wanted.name)?;
     let step = action.step(&Ask { args: &wanted.args, now }, seen.ok()?);
     Some(Asked { action, step })

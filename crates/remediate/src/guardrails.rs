@@ -2,6 +2,7 @@
 //! To add one: its file, its `mod` line, and its line in [`GUARDRAILS`].
 
 mod another_instance;
+mod approval;
 mod attempts;
 mod auto_execute;
 mod cluster_identity;
@@ -22,6 +23,8 @@ mod owner;
 mod paused;
 mod planned_event;
 mod policy_action;
+mod policy_budget;
+mod policy_calendar;
 mod policy_frozen;
 mod policy_match;
 mod policy_scope;
@@ -90,6 +93,8 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &policy_action::NoAction,
     &policy_frozen::PolicyFrozen,
     &auto_execute::AutoExecuteOff,
+    &approval::NeedsApproval,
+    &policy_calendar::OutsideCalendar,
     &self_protection::SelfProtection,
     &never_auto::NeverAuto,
     &confidence::LowConfidence,
@@ -99,6 +104,7 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &cooldown::Cooldown,
     &attempts::MaxAttempts,
     &target_attempts::TargetAttempts,
+    &policy_budget::PolicyBudget,
     &start_limit::StartLimit,
     &inspection::NotInspected,
     &target_changed::TargetChanged,

@@ -54,8 +54,9 @@ pub use objection::{NextStep, Objection, Then};
 pub use observation::{Observation, RowScore};
 pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{
-    ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope, lint, load_policies,
-    overlap, policy_for, read_policies,
+    ATTEMPTS_WINDOW_MIN, ActionBudget, AllowedHours, Approval, Freeze, IfFailed, MAX_ATTEMPTS_MAX, NotATimeOfDay,
+    OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, PolicyCalendar, PolicySet, Scope, TimeOfDay, explain, lint,
+    lint_confidence, lint_metrics, load_policies, policy_for, read_policies,
 };
 pub use progress::Progress;
 pub use same_cluster::SameCluster;

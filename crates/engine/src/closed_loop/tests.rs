@@ -39,9 +39,10 @@ impl ClosedLoop {
 fn replica_of(change: &IncidentChange) -> Option<&str> {
     change.incident().annotations.iter().find_map(|annotation| match annotation {
         Annotation::ReplicaOutlier { replica, .. } => Some(replica.as_str()),
-        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } | Annotation::DependencyAffected { .. } => {
-            None
-        }
+        Annotation::PlannedEvent { .. }
+        | Annotation::RecentRollout { .. }
+        | Annotation::ThresholdRule { .. }
+        | Annotation::DependencyAffected { .. } => None,
     })
 }
 

@@ -63,17 +63,21 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
 fn rights(mode: Mode, policies: &[Policy], actions: &Actions) -> BTreeMap<String, BTreeSet<Right>> {
     let mut rights: BTreeMap<String, BTreeSet<Right>> = BTreeMap::new();
     for policy in policies {
-        let spec = policy.action.as_ref().and_then(|wanted| actions.get(&wanted.name)).map(|action| action.spec());
-        let (Some(spec), Scope::Only { namespaces, .. }) = (spec, &policy.scope) else { continue };
+        let Scope::Only { namespaces, .. } = &policy.scope else { continue };
+        let wanted = policy.actions().filter_map(|wanted| actions.get(&wanted.name));
+        let needed: Vec<Right> = wanted.flat_map(|action| action.spec().rights.iter().copied()).collect();
+        if needed.is_empty() {
+            continue;
+        }
         let may_write = match mode.min(policy.mode) {
             Mode::Observe => continue,
             Mode::Recommend => false,
             Mode::Execute => policy.auto_execute,
         };
-        let is_needed = |right: &&Right| may_write || matches!(right.verb, "get" | "list");
+        let is_needed = |right: &Right| may_write || matches!(right.verb, "get" | "list");
         for namespace in namespaces {
             let of_namespace = rights.entry(namespace.clone()).or_default();
-            of_namespace.extend(spec.rights.iter().filter(is_needed).chain(&SIGHT).copied());
+            of_namespace.extend(needed.iter().copied().filter(is_needed).chain(SIGHT));
         }
     }
     rights

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use homeostat_announce::Channels;
 use homeostat_core::{Mode, Subject};
-use homeostat_remediate::{Policy, lint, load_policies, overlap};
+use homeostat_remediate::{Actions, Policy, PolicyAction, PolicySet, lint};
 use homeostat_settings::Reader;
 
 use super::KubernetesConfig;
@@ -29,6 +29,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         identity_query: kubernetes.text("identity_query").unwrap_or_else(|| IDENTITY_QUERY_DEFAULT.to_owned()),
         assume_same_cluster: kubernetes.flag("assume_same_cluster").unwrap_or(false),
     });
+    let actions = homeostat_execute::actions();
     let policies_place = reader.place_of("policies");
     for policy in &policies {
         if let Some(objection) =
@@ -36,7 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         {
             reader.problem(policies_place, format!("policy {}: escalation_channel: {objection}", policy.name));
         }
-        if mode == Mode::Execute && policy.auto_execute && kubernetes.is_none() {
+        if mode == Mode::Execute && policy.may_execute() && kubernetes.is_none() && needs_cluster(policy, &actions) {
             let message =
                 format!("policy {} executes, but there is no `kubernetes` section to execute with", policy.name);
             reader.problem(policies_place, message);
@@ -50,25 +51,23 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
 
 fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
     let actions = homeostat_execute::actions();
-    let mut policies = Vec::new();
+    let mut set = PolicySet::default();
     for name in reader.texts("policies").unwrap_or_default() {
         let path = base.join(&name);
         let file = path.display().to_string();
         match std::fs::read_to_string(&path) {
-            Ok(text) => match load_policies(&text, &file, &actions) {
-                Ok(loaded) => {
-                    for policy in &loaded {
-                        if let Some(overlap) = policies.iter().find_map(|earlier| overlap(earlier, policy)) {
-                            reader.reject("policies", format_args!("{file}: {overlap}"));
-                        }
-                    }
-                    warnings.extend(lint(&loaded, &actions).into_iter().map(|warning| format!("{file}: {warning}")));
-                    policies.extend(loaded);
-                }
-                Err(problems) => reader.problems().extend(problems),
-            },
+            Ok(text) => set.read(&text, &file, &actions, reader.problems()),
             Err(error) => reader.reject("policies", format_args!("{file} can't be read: {error}")),
         }
     }
+    let policies = set.into_policies();
+    warnings.extend(lint(&policies, &actions).into_iter().map(|warning| format!("policy {warning}")));
     policies
+}
+
+/// Whether doing what the policy says takes a cluster.
+fn needs_cluster(policy: &Policy, actions: &Actions) -> bool {
+    let needs =
+        |wanted: &PolicyAction| actions.get(&wanted.name).is_some_and(|action| !action.spec().rights.is_empty());
+    policy.actions().any(needs)
 }

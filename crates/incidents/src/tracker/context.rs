@@ -23,9 +23,10 @@ pub(super) fn covering<'a>(
 pub(super) fn rollouts(incident: &Incident, context: &ClusterContext, times: &TrackerTimes) -> Vec<Annotation> {
     let is_rollout = |annotation: &&Annotation| match annotation {
         Annotation::RecentRollout { .. } => true,
-        Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } | Annotation::ReplicaOutlier { .. } => {
-            false
-        }
+        Annotation::PlannedEvent { .. }
+        | Annotation::DependencyAffected { .. }
+        | Annotation::ThresholdRule { .. }
+        | Annotation::ReplicaOutlier { .. } => false,
     };
     let mut found: Vec<Annotation> = incident.annotations.iter().filter(is_rollout).cloned().collect();
     for rollout in &context.rollouts {

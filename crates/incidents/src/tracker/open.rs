@@ -354,7 +354,9 @@ impl Open {
     fn is_excused(&self) -> bool {
         self.incident.annotations.iter().any(|annotation| match annotation {
             Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
-            Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } => false,
+            Annotation::RecentRollout { .. } | Annotation::ThresholdRule { .. } | Annotation::ReplicaOutlier { .. } => {
+                false
+            }
         })
     }
 

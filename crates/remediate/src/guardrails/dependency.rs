@@ -41,6 +41,9 @@ impl Guardrail for DependencyFirst {
 fn annotated(incident: &Incident) -> Option<(&Subject, &IncidentId)> {
     incident.annotations.iter().find_map(|annotation| match annotation {
         Annotation::DependencyAffected { dependency, incident } => Some((dependency, incident)),
-        Annotation::PlannedEvent { .. } | Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } => None,
+        Annotation::PlannedEvent { .. }
+        | Annotation::RecentRollout { .. }
+        | Annotation::ThresholdRule { .. }
+        | Annotation::ReplicaOutlier { .. } => None,
     })
 }

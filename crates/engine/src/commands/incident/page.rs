@@ -82,6 +82,9 @@ fn known(annotation: &Annotation) -> String {
         Annotation::DependencyAffected { dependency, incident } => {
             format!("its dependency {dependency} has an incident of its own, {incident}: probably the cause")
         }
+        Annotation::ThresholdRule { policy, condition } => {
+            format!("a rule opened it, not the detectors: {condition} (policy {policy:?})")
+        }
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}, in {}", features.join(", "))
         }

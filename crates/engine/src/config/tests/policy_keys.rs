@@ -23,6 +23,7 @@ pub(super) const KEYS: &[Described] = &[
         "the incident type's, if it has one",
         "What to do.",
     ),
+    key("with", "nothing", "The action's own arguments, if it has some."),
     key("max_attempts", "`1`", "Attempts on one workload for this incident type within `attempts_window`."),
     key("attempts_window", "`1h`", "The sliding window of `max_attempts`."),
     key("cooldown_after_action", "`10m`", "No further action on the workload for this long after one has ended."),
@@ -51,6 +52,11 @@ pub(super) const KEYS: &[Described] = &[
         "Namespaces, each written out. An empty list is refused where `auto_execute` is true.",
     ),
     key("scope.workloads", "none: every workload of the namespaces", "Names of workloads, each written out."),
+    key(
+        "scope.kinds",
+        "none: every kind",
+        "Kinds of workload: `deployment`, `stateful-set`, `daemon-set`, `external`.",
+    ),
     key(
         "traffic_floor",
         "`0.5`",

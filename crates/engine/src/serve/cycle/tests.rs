@@ -93,3 +93,5 @@ fn an_incident_whose_end_was_not_recorded_is_not_open_for_ever() {
     assert_eq!((ended.state.as_str(), ended.updated_at), ("resolved", at(500)));
     assert_eq!(open(&mut cycle).1, ["cart"]);
 }
+
+mod rules;
