@@ -39,7 +39,7 @@ pub use assessment::{Assessment, DetectorVote, Fused, NotReady, Scoring, Vote};
 pub use calendar::{Calendar, PlannedEvent};
 pub use confidence::{Calibrated, Confidence, NotAConfidence};
 pub use correlation::CorrelationId;
-pub use digest::{sha256_hex, short_id};
+pub use digest::{hmac_sha256_hex, sha256_hex, short_id};
 pub use escalation::Escalation;
 pub use exclusion::Exclusion;
 pub use grid::{Grid, GridError};

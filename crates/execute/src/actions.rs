@@ -1,9 +1,11 @@
 //! The actions, one file each. To add one: its file, its `mod` line, and its line in [`ACTIONS`].
 
+mod command;
 #[cfg(test)]
 mod fake;
 mod restart;
 mod undo;
+mod webhook;
 
 use homeostat_remediate::{Action, Actions};
 
@@ -16,6 +18,8 @@ use crate::effect::Effect;
 pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &restart::Restart,
     &undo::Undo,
+    &webhook::Webhook,
+    &command::Command,
     #[cfg(test)]
     &fake::Fake,
 ];

@@ -7,6 +7,7 @@
 //! Not here: reading the wall clock (a [`Clock`] comes in), judging (`homeostat-remediate`), and delivering calls for a human.
 
 mod actions;
+mod child;
 mod clock;
 mod driver;
 mod effect;
@@ -14,6 +15,7 @@ mod executor;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
+mod outside;
 mod patch;
 mod places;
 mod registry;

@@ -57,9 +57,10 @@ struct Watched {
 const POINTS_MAX: usize = 1440;
 
 impl RuleWatch {
-    /// Goes by these rules from now on. What another rule opened ends with it, as expired: nobody looks at it any more.
+    /// Goes by these rules from now on. What a rule opened that is gone, or another one now, ends as expired: nobody looks at it
+    /// any more.
     pub fn set_rules(&mut self, rules: Vec<WatchedRule>, now: Timestamp) -> Vec<IncidentChange> {
-        let kept = |policy: &str| rules.iter().any(|rule| rule.policy == policy);
+        let kept = |policy: &str| rules.iter().any(|rule| rule.policy == policy && self.rules.contains(rule));
         let gone: Vec<_> = self.watched.keys().filter(|(policy, _)| !kept(policy)).cloned().collect();
         let ended = gone.into_iter().filter_map(|key| self.watched.remove(&key)?.open);
         let ended =
@@ -163,7 +164,9 @@ impl Watched {
         let within: Vec<&RulePoint> = self.points.iter().filter(|point| point.at > since).collect();
         let n_rows = (rule.rule.window.as_secs_f64() / step.as_secs_f64().max(f64::MIN_POSITIVE)).floor().max(1.0);
         let n_needed = (n_rows as usize).saturating_sub(GAPS_MAX).max(1);
-        within.len() >= n_needed && within.iter().all(|point| point.holds == holds)
+        // All of the window was seen, not only its end.
+        let is_seen_whole = self.points.first().is_some_and(|oldest| oldest.at + rule.rule.window <= newest.at + step);
+        is_seen_whole && within.len() >= n_needed && within.iter().all(|point| point.holds == holds)
     }
 
     fn look(&mut self, rule: &WatchedRule, subject: &Subject, step: Duration) -> Option<IncidentChange> {

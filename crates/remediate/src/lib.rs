@@ -33,6 +33,8 @@ mod test_actions;
 mod test_plan;
 mod verify;
 
+pub use homeostat_settings::Reader;
+
 pub use action::{Action, ActionSpec, Actions, Ask, PayloadError, Right};
 pub use decide::{Decision, decide};
 pub use decision_context::{Asked, DecisionContext, Environment, Proposal, features, n_going_on};

@@ -67,6 +67,8 @@ pub struct Policy {
     pub auto_execute: bool,
     /// What it asks a human about all the same.
     pub approval: Approval,
+    /// Whether it may execute what can't be taken back (I16).
+    pub allow_irreversible: bool,
     /// The confidence's lower bound must be at least this.
     pub confidence_threshold: Confidence,
     /// Attempts on one workload for this incident type in any `attempts_window`.
@@ -109,6 +111,7 @@ impl Policy {
             detection_signal: None,
             auto_execute: false,
             approval: Approval::default(),
+            allow_irreversible: false,
             confidence_threshold: Confidence::ZERO,
             // One attempt: a second is for those who asked for it.
             max_attempts: 1,

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, RealClock};
 use homeostat_core::{Mode, Subject};
 use homeostat_detect::Hysteresis;
-use homeostat_execute::{Driver, Executor, PausePoint};
+use homeostat_execute::{Driver, Executor, PausePoint, Places, Registry};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_journal::Journal;
@@ -23,7 +23,6 @@ use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::kill_switch;
 use crate::labels::Desk;
-use crate::no_executor::NoExecutor;
 use crate::serve::cycle::Cycle;
 use crate::serve::live::Reloader;
 use crate::serve::metrics::Metrics;
@@ -322,20 +321,24 @@ fn pause(wanted: PauseAt, point: PausePoint) {
 }
 
 /// What acts. Nothing is asked of the cluster yet: detection doesn't wait for an API server, and [`watch_cluster`] says how it is.
+/// Without a cluster, what acts elsewhere still does.
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
+    let places = Places::default();
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_execute::{Cluster, ConnectSpec, Places, Registry};
+        use homeostat_execute::{Cluster, ConnectSpec};
         let spec = ConnectSpec {
             kubeconfig: kubernetes.kubeconfig.clone(),
             context: kubernetes.context.clone(),
             timeout: kubernetes.timeout,
         };
         let cluster = Cluster::load(&spec).await.context("kubernetes")?;
-        return Ok(Arc::new(Registry::new(Places::default().with_cluster(cluster))));
+        return Ok(Arc::new(Registry::new(places.with_cluster(cluster))));
     }
     if config.mode == Mode::Execute {
-        tracing::warn!("mode is execute but the config has no `kubernetes` section: no action can be executed");
+        tracing::warn!(
+            "mode is execute but the config has no `kubernetes` section: only actions outside the cluster can be executed"
+        );
     }
-    Ok(Arc::new(NoExecutor::default()))
+    Ok(Arc::new(Registry::new(places)))
 }

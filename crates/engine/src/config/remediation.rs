@@ -6,7 +6,7 @@ use std::time::Duration;
 use homeostat_announce::Channels;
 use homeostat_core::{Mode, Subject};
 use homeostat_remediate::{Actions, Policy, PolicyAction, PolicySet, lint};
-use homeostat_settings::Reader;
+use homeostat_settings::{Findings, Reader};
 
 use super::KubernetesConfig;
 use crate::witness::IDENTITY_QUERY_DEFAULT;
@@ -51,15 +51,17 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
 
 fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
     let actions = homeostat_execute::actions();
-    let mut set = PolicySet::default();
+    // Its keys aren't the config's.
+    let (mut set, mut findings) = (PolicySet::default(), Findings::new());
     for name in reader.texts("policies").unwrap_or_default() {
         let path = base.join(&name);
         let file = path.display().to_string();
         match std::fs::read_to_string(&path) {
-            Ok(text) => set.read(&text, &file, &actions, reader.problems()),
+            Ok(text) => set.read(&text, &file, &actions, &mut findings),
             Err(error) => reader.reject("policies", format_args!("{file} can't be read: {error}")),
         }
     }
+    reader.problems().extend(findings.into_problems());
     let policies = set.into_policies();
     warnings.extend(lint(&policies, &actions).into_iter().map(|warning| format!("policy {warning}")));
     policies

@@ -79,10 +79,10 @@ fn a_gap_opens_and_resolves_nothing_and_silence_is_stale() {
     let mut watching = Watching::new();
     watching.see(0, &[0.9, 0.9, gap, gap, 0.9]);
     assert_eq!(watching.told, [], "two of five rows are missing");
-    watching.see(5, &[0.9, 0.9]);
-    assert_eq!(watching.told, [(6, "opened")]);
-    watching.see(7, &[gap; 80]);
-    assert_eq!(watching.told[1..], [(11, "stale"), (71, "expired")]);
+    watching.see(5, &[0.9; 4]);
+    assert_eq!(watching.told, [(8, "opened")]);
+    watching.see(9, &[gap; 80]);
+    assert_eq!(watching.told[1..], [(13, "stale"), (73, "expired")]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use homeostat_journal::{Journal, Note};
 use homeostat_remediate::SafetyLimits;
 
 use super::*;
-use crate::no_executor::NoExecutor;
+use crate::pretend_executor::NoExecutor;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(10_000 + secs)

@@ -68,6 +68,7 @@ fn read_spec(spec: &mut Reader<'_>, name: Option<&str>, namespace: Option<&str>,
     let is_rule = matched.as_ref().is_some_and(|matched| matched.rule.is_some());
     let defaults = Policy::new("", matched.as_ref().map_or(IncidentType::Unknown, |matched| matched.incident_type));
     let auto_execute = spec.flag("autoExecute");
+    let allow_irreversible = spec.flag("allowIrreversible").unwrap_or(false);
     let scope = read_scope(spec, namespace, auto_execute == Some(true));
     let mode = spec.parsed::<Mode>("mode");
     let confidence = read_confidence(spec, is_rule, defaults.outcomes_min);
@@ -99,6 +100,7 @@ fn read_spec(spec: &mut Reader<'_>, name: Option<&str>, namespace: Option<&str>,
         detection_signal: matched.detection_signal,
         auto_execute: auto_execute.unwrap_or(false),
         approval,
+        allow_irreversible,
         confidence_threshold: confidence.0,
         outcomes_min: confidence.1,
         escalation_channel: channel.flatten(),

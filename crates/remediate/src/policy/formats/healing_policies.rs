@@ -154,7 +154,7 @@ fn read_action(reader: &mut Reader<'_>, actions: &Actions) -> Option<PolicyActio
     let replicas = reader.count("replicas", REPLICAS);
     let name = name?;
     let args = match (name.as_str(), replicas) {
-        ("scale", Some(replicas)) => Args::default().with("to", replicas).with("max", replicas),
+        ("scale", Some(replicas)) => scale_args(reader, replicas, actions),
         ("scale", None) => {
             reader.require_such_as("replicas", replicas, "5");
             return None;
@@ -166,6 +166,16 @@ fn read_action(reader: &mut Reader<'_>, actions: &Actions) -> Option<PolicyActio
         (_, None) => Args::default(),
     };
     Some(PolicyAction::new(name, args))
+}
+
+/// So many replicas and no more, as the action itself reads it.
+fn scale_args(reader: &mut Reader<'_>, replicas: u32, actions: &Actions) -> Args {
+    let place = reader.place_of("replicas");
+    let count = |key: &str| (key.to_owned(), place, Node { place, value: Value::Integer(i64::from(replicas)) });
+    let with = Node { place, value: Value::Map(vec![count("to"), count("max")]) };
+    let (file, path) = (reader.file(), reader.path_of("replicas"));
+    let mut with = Reader::new(file, &path, &with, reader.problems());
+    actions.get(&ActionName::new("scale")).map_or_else(Args::default, |action| action.args(&mut with))
 }
 
 fn type_of(rule: &ThresholdRule) -> IncidentType {

@@ -40,6 +40,7 @@ fn read_policy(reader: &mut Reader<'_>, actions: &Actions) -> Option<(Place, Pol
     let detection_signal = reader.text("detection_signal");
     let auto_execute = reader.flag("auto_execute");
     reader.require_such_as("auto_execute", auto_execute, "false");
+    let allow_irreversible = reader.flag("allow_irreversible");
     let threshold = reader.number("confidence_threshold", 0.0..=1.0).and_then(|number| Confidence::new(number).ok());
     reader.require_such_as("confidence_threshold", threshold, "0.9");
     let max_attempts = reader.count("max_attempts", 1..=MAX_ATTEMPTS_MAX);
@@ -59,6 +60,7 @@ fn read_policy(reader: &mut Reader<'_>, actions: &Actions) -> Option<(Place, Pol
         name: name.unwrap_or_else(|| incident_type.name().to_owned()),
         detection_signal,
         auto_execute: auto_execute.unwrap_or(defaults.auto_execute),
+        allow_irreversible: allow_irreversible.unwrap_or(defaults.allow_irreversible),
         confidence_threshold: threshold.unwrap_or(defaults.confidence_threshold),
         max_attempts: max_attempts.unwrap_or(defaults.max_attempts),
         attempts_window: attempts_window.unwrap_or(defaults.attempts_window),

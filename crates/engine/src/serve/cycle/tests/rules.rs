@@ -5,7 +5,7 @@ use homeostat_execute::DriverEvent;
 use homeostat_remediate::{KillSwitch, load_policies};
 
 use super::*;
-use crate::no_executor::PretendExecutor;
+use crate::pretend_executor::PretendExecutor;
 
 const RULES: &str = "
 apiVersion: v1
@@ -17,6 +17,11 @@ data:
       condition: {metric: cpu, operator: '>', threshold: 0.8, window: 3m}
       action: {type: restart-pod}
 ";
+
+/// A whole minute, as the rows of a grid have it.
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(12_000 + secs)
+}
 
 /// One row a minute.
 fn row(name: &str, namespace: &str, minute: i64, value: f64) -> Window {
