@@ -7,6 +7,7 @@ mod holidays;
 mod limits;
 mod load;
 mod options;
+mod policies;
 mod queries;
 mod remediation;
 mod source;
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) calendar: Calendar,
     /// What may be done.
     pub(crate) policies: Vec<Policy>,
+    /// The files that they are read from.
+    pub(crate) policy_files: Vec<PathBuf>,
     /// Where changes and escalations go.
     pub(crate) channels: Channels,
     /// Where actions are done; none is fine for `observe` and `recommend` without targets.

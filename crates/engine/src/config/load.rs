@@ -153,6 +153,7 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         topology,
         calendar,
         policies: remediation.policies,
+        policy_files: remediation.policy_files,
         channels: remediation.channels,
         kubernetes: remediation.kubernetes,
         own_workload: remediation.own_workload,
