@@ -37,6 +37,19 @@ impl Weekday {
     const ALL: [Self; 7] =
         [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday, Self::Saturday, Self::Sunday];
 
+    /// The day of a moment by what a clock on the wall shows ([`LocalTime::local`](crate::LocalTime::local)).
+    ///
+    /// ```
+    /// use homeostat_core::{Timestamp, Weekday};
+    ///
+    /// assert_eq!(Weekday::of("2026-12-25T23:59:59Z".parse()?), Weekday::Friday);
+    /// # Ok::<(), homeostat_core::NotATimestamp>(())
+    /// ```
+    pub fn of(clock: Timestamp) -> Self {
+        let day = (clock.as_millis().div_euclid(DAY_MS) + EPOCH_WEEKDAY).rem_euclid(7);
+        Self::ALL.into_iter().find(|weekday| *weekday as i64 == day).unwrap_or_default()
+    }
+
     /// Its name, as it is written.
     pub fn name(self) -> &'static str {
         match self {

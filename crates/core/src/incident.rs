@@ -40,6 +40,13 @@ impl IncidentId {
         ))
     }
 
+    /// The id of the incident that a rule of this name opened at this moment: not that of what the detectors opened there.
+    pub fn of_rule(subject: &Subject, rule: &str, opened_at: Timestamp) -> Self {
+        let subject = subject.to_string();
+        let opened_at = opened_at.as_millis().to_be_bytes();
+        Self(format!("inc-{}", short_id(&[b"rule", subject.as_bytes(), rule.as_bytes(), &opened_at])))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -151,6 +158,13 @@ pub enum Annotation {
         /// Its incident.
         incident: IncidentId,
     },
+    /// A rule of a policy opened it, not the detectors.
+    ThresholdRule {
+        /// The policy's name.
+        policy: String,
+        /// What holds, such as `cpu > 0.8 for 5m`.
+        condition: String,
+    },
     /// One of its replicas is unlike the others.
     #[serde(alias = "replica-apart")]
     ReplicaOutlier {
@@ -237,6 +251,7 @@ impl Incident {
             Annotation::PlannedEvent { name } => Some(name.as_str()),
             Annotation::RecentRollout { .. }
             | Annotation::DependencyAffected { .. }
+            | Annotation::ThresholdRule { .. }
             | Annotation::ReplicaOutlier { .. }
             | Annotation::ClusterFact { .. } => None,
         })
@@ -248,6 +263,19 @@ impl Incident {
             Annotation::ClusterFact { fact, until: None } => Some(fact),
             Annotation::ClusterFact { until: Some(_), .. }
             | Annotation::PlannedEvent { .. }
+            | Annotation::ThresholdRule { .. }
+            | Annotation::RecentRollout { .. }
+            | Annotation::DependencyAffected { .. }
+            | Annotation::ReplicaOutlier { .. } => None,
+        })
+    }
+
+    /// The policy whose rule opened it, if one did.
+    pub fn opened_by_rule_of(&self) -> Option<&str> {
+        self.annotations.iter().find_map(|annotation| match annotation {
+            Annotation::ThresholdRule { policy, .. } => Some(policy.as_str()),
+            Annotation::PlannedEvent { .. }
+            | Annotation::ClusterFact { .. }
             | Annotation::RecentRollout { .. }
             | Annotation::DependencyAffected { .. }
             | Annotation::ReplicaOutlier { .. } => None,

@@ -29,8 +29,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("evaluate", &["core", "detect", "incidents", "simulate", "remediate"]),
     ("remediate", &["core", "settings"]),
     ("journal", &["core", "remediate"]),
-    ("execute", &["core", "remediate", "journal"]),
-    ("announce", &["core", "settings"]),
+    ("http", &[]),
+    ("execute", &["core", "remediate", "journal", "http"]),
+    ("announce", &["core", "settings", "http"]),
     (
         "engine",
         &[

@@ -1,6 +1,7 @@
 //! Which calibration says how sure incidents are.
 
 use anyhow::Context;
+use homeostat_core::{Confidence, IncidentType, Score};
 use homeostat_incidents::Calibration;
 
 use crate::config::Config;
@@ -16,4 +17,10 @@ pub(crate) fn calibration() -> anyhow::Result<Calibration> {
 /// The calibration that the config names, else the one that ships with homeostat.
 pub(crate) fn calibration_of(config: &Config) -> anyhow::Result<Calibration> {
     config.detection.calibration.clone().map_or_else(calibration, Ok)
+}
+
+/// The highest lower bound that an incident of this type can have: confidence never falls with the score.
+pub(crate) fn highest_confidence(calibration: &Calibration, incident_type: IncidentType) -> Confidence {
+    let highest = Score::new(f64::MAX).unwrap_or(Score::THRESHOLD);
+    calibration.confidence(incident_type, highest).lower
 }

@@ -109,7 +109,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         }
         Command::Check(CheckCommand::Preset(args)) => check::preset::run(&args),
         Command::Check(CheckCommand::Cluster(args)) => check::cluster::run(&args),
-        Command::Check(CheckCommand::Policy(args)) => check::policy(&args.file),
+        Command::Check(CheckCommand::Policy(args)) => check::policy(&args.files),
         Command::Check(CheckCommand::Bundle(args)) => check::bundle(&args.file),
         Command::Incident(IncidentCommand::List(args)) => {
             on_runtime(|| async move { incident::list(&args).await }).into()

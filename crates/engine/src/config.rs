@@ -7,11 +7,11 @@ mod holidays;
 mod limits;
 mod load;
 mod options;
+mod policies;
 mod queries;
 mod remediation;
 mod source;
 mod storage;
-mod timezone;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,7 +29,6 @@ pub(crate) use limits::Limits;
 pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain, load_without_warnings};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
-pub(crate) use timezone::Timezone;
 
 /// Everything a service is told.
 #[derive(Clone, Debug)]
@@ -66,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) calendar: Calendar,
     /// What may be done.
     pub(crate) policies: Vec<Policy>,
+    /// The files that they are read from.
+    pub(crate) policy_files: Vec<PathBuf>,
     /// Where changes and escalations go.
     pub(crate) channels: Channels,
     /// Where actions are done; none is fine for `observe` and `recommend` without targets.

@@ -12,6 +12,7 @@ mod labelling;
 pub(crate) mod live;
 pub(crate) mod metrics;
 mod outage;
+mod policy_files;
 mod publishing;
 pub(crate) mod puller;
 pub(crate) mod readiness;

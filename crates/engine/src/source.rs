@@ -10,9 +10,10 @@ use homeostat_ingest::{
     AnswerState, CLUSTER_LABEL, DataQuality, Feed, FeedConfig, FillError, FillLimits, History, Matrix,
     PrometheusConfig, PrometheusSource, QueryQuality, look_back, several_clusters,
 };
+use homeostat_settings::Timezone;
 
 use crate::clock;
-use crate::config::{Config, Detection, HISTORY_ROWS_MAX, Timezone};
+use crate::config::{Config, Detection, HISTORY_ROWS_MAX};
 use crate::inputs::Answers;
 use crate::progress::{Progress, Unit};
 use crate::training::purpose::Purpose;

@@ -122,10 +122,16 @@ fn suspects(incidents: &[Incident]) -> Vec<&Subject> {
 
 /// Whether an incident is told to follow from another one.
 fn follows(incident: &Incident) -> bool {
-    use homeostat_core::Annotation::{ClusterFact, DependencyAffected, PlannedEvent, RecentRollout, ReplicaOutlier};
+    use homeostat_core::Annotation::{
+        ClusterFact, DependencyAffected, PlannedEvent, RecentRollout, ReplicaOutlier, ThresholdRule,
+    };
     incident.annotations.iter().any(|annotation| match annotation {
         DependencyAffected { .. } => true,
-        PlannedEvent { .. } | RecentRollout { .. } | ReplicaOutlier { .. } | ClusterFact { .. } => false,
+        PlannedEvent { .. }
+        | RecentRollout { .. }
+        | ThresholdRule { .. }
+        | ReplicaOutlier { .. }
+        | ClusterFact { .. } => false,
     })
 }
 

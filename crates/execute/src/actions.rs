@@ -1,5 +1,6 @@
 //! The actions, one file each. To add one: its file, its `mod` line, and its line in [`ACTIONS`].
 
+mod command;
 mod configmap_flag;
 mod cordon;
 mod delete_pod;
@@ -21,6 +22,7 @@ mod uncordon;
 mod undo;
 mod unschedulable;
 mod update_strategy;
+mod webhook;
 
 use homeostat_remediate::{Action, Actions};
 
@@ -43,6 +45,8 @@ pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &drain::Drain,
     &quarantine::Quarantine,
     &traffic_weight::TrafficWeight,
+    &webhook::Webhook,
+    &command::Command,
     #[cfg(test)]
     &fake::Fake,
 ];

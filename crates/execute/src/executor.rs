@@ -84,6 +84,8 @@ pub enum WriteOutcome {
     ChangedByOther,
     /// The object is gone, or another object has its name.
     Gone,
+    /// What was done leaves no mark that could be looked for.
+    Unknowable,
 }
 
 /// Why applying failed.

@@ -7,6 +7,7 @@
 //! Not here: reading the wall clock (a [`Clock`] comes in), judging (`homeostat-remediate`), and delivering calls for a human.
 
 mod actions;
+mod child;
 mod clock;
 mod driver;
 mod effect;
@@ -15,6 +16,7 @@ mod executor;
 mod kubernetes;
 mod merge_patch;
 mod node_pods;
+mod outside;
 mod patch;
 mod places;
 mod quantity;

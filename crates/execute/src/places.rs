@@ -1,5 +1,6 @@
 //! Where actions act.
 
+use homeostat_http::Http;
 #[cfg(feature = "kubernetes")]
 use homeostat_remediate::InspectError;
 
@@ -11,6 +12,8 @@ use crate::kubernetes::Cluster;
 pub struct Places {
     #[cfg(feature = "kubernetes")]
     cluster: Option<Cluster>,
+    /// For systems outside the cluster.
+    http: Http,
 }
 
 impl Places {
@@ -18,7 +21,7 @@ impl Places {
     #[cfg(feature = "kubernetes")]
     #[must_use]
     pub fn with_cluster(self, cluster: Cluster) -> Self {
-        Self { cluster: Some(cluster) }
+        Self { cluster: Some(cluster), ..self }
     }
 
     /// The cluster, if there is one.
@@ -26,5 +29,10 @@ impl Places {
     pub(crate) fn cluster(&self) -> Result<&Cluster, InspectError> {
         let why = || InspectError::NotConfigured { why: "no Kubernetes cluster is configured".to_owned() };
         self.cluster.as_ref().ok_or_else(why)
+    }
+
+    /// What sends requests to systems outside the cluster.
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
     }
 }

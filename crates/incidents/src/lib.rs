@@ -10,6 +10,7 @@ mod exhaustion;
 mod limits;
 mod monitor;
 mod replica_watch;
+mod rule_watch;
 #[cfg(test)]
 mod testing;
 mod tracker;
@@ -20,5 +21,6 @@ pub use confidence::{Calibration, LabelledOutcome, Verdicts};
 pub use exhaustion::{Exhaustion, NotAResource, Outlook, Remaining};
 pub use limits::LimitWatch;
 pub use monitor::{Compared, JudgedRow, Monitor, Observed};
+pub use rule_watch::{RulePoint, RuleWatch, WatchedRule};
 pub use tracker::{ClusterContext, SOURCE_GAP_REACH, SubjectRow, Tracker, TrackerTimes};
 pub use typing::{DEVIATING_MIN, TypingContext, incident_type, row_typing, sharpened};

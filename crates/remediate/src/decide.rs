@@ -145,7 +145,8 @@ fn ask(
     actions: &Actions,
     now: Timestamp,
 ) -> Option<Asked> {
-    let wanted = proposal.policy?.action.as_ref()?;
+    proposal.policy?;
+    let wanted = proposal.wanted?;
     let action = actions.get(&wanted.name)?;
     let step = action.step(&Ask { args: &wanted.args, now }, seen.ok()?);
     Some(Asked { action, step })

@@ -13,7 +13,7 @@ use crate::kill_switch::KillSwitch;
 use crate::limits::SafetyLimits;
 use crate::newest_rows::NewestRows;
 use crate::objection::Objection;
-use crate::policy::{Policy, policy_elsewhere, policy_for};
+use crate::policy::{Policy, PolicyAction, policy_elsewhere, policy_for};
 use crate::same_cluster::SameCluster;
 use crate::step::{ActionName, Inverse, Step};
 
@@ -26,24 +26,26 @@ pub struct Proposal<'a> {
     pub policy: Option<&'a Policy>,
     /// A policy for its type that doesn't hold where it is.
     pub elsewhere: Option<&'a Policy>,
+    /// The policy's action whose turn it is, if there is one: the next step of its ladder after what was tried.
+    pub wanted: Option<&'a PolicyAction>,
     /// All policies: the cooldown of another one may still run.
     pub(crate) policies: &'a [Policy],
 }
 
 impl<'a> Proposal<'a> {
-    /// What the policies say about this incident.
-    pub fn new(incident: &'a Incident, policies: &'a [Policy]) -> Self {
-        Self {
-            incident,
-            policy: policy_for(policies, incident),
-            elsewhere: policy_elsewhere(policies, incident.incident_type, &incident.subject),
-            policies,
-        }
+    /// What the policies say about this incident, after what was done about it.
+    pub fn new(incident: &'a Incident, policies: &'a [Policy], history: &History) -> Self {
+        let policy = policy_for(policies, incident);
+        let elsewhere = policy_elsewhere(policies, incident);
+        let wanted = policy.or(elsewhere).and_then(|policy| {
+            policy.action.as_ref().and_then(|first| first.after(history.tried(&incident.id, &policy.name)))
+        });
+        Self { incident, policy, elsewhere, wanted, policies }
     }
 
     /// What would be done.
     pub fn action(&self) -> Option<&'a ActionName> {
-        self.policy.or(self.elsewhere).and_then(|policy| policy.action.as_ref()).map(|action| &action.name)
+        self.wanted.map(|action| &action.name)
     }
 }
 

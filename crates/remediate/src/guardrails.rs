@@ -2,6 +2,7 @@
 //! To add one: its file, its `mod` line, and its line in [`GUARDRAILS`].
 
 mod another_instance;
+mod approval;
 mod attempts;
 mod auto_execute;
 mod cluster_identity;
@@ -23,6 +24,8 @@ mod owner;
 mod paused;
 mod planned_event;
 mod policy_action;
+mod policy_budget;
+mod policy_calendar;
 mod policy_frozen;
 mod policy_match;
 mod policy_scope;
@@ -94,6 +97,8 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &policy_frozen::PolicyFrozen,
     &rejected::Rejected,
     &auto_execute::AutoExecuteOff,
+    &approval::NeedsApproval,
+    &policy_calendar::OutsideCalendar,
     &self_protection::SelfProtection,
     &never_auto::NeverAuto,
     &confidence::LowConfidence,
@@ -103,6 +108,7 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &cooldown::Cooldown,
     &attempts::MaxAttempts,
     &target_attempts::TargetAttempts,
+    &policy_budget::PolicyBudget,
     &start_limit::StartLimit,
     &inspection::NotInspected,
     &target_changed::TargetChanged,

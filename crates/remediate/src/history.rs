@@ -206,6 +206,17 @@ impl History {
         self.count(window, now, |action| &action.plan.target.subject == subject)
     }
 
+    /// Attempts of this policy, on whatever workload (I3).
+    pub fn attempts_of_policy(&self, policy: &str, window: Duration, now: Timestamp) -> u32 {
+        self.count(window, now, |action| action.plan.policy == policy)
+    }
+
+    /// How often this policy tried for this incident; what surely wrote nothing was no try.
+    pub fn tried(&self, incident: &IncidentId, policy: &str) -> u32 {
+        let is_try = |action: &&PastAction| action.plan.policy == policy && action.stage != Stage::NotApplied;
+        u32::try_from(self.of_incident(incident).filter(is_try).count()).unwrap_or(u32::MAX)
+    }
+
     /// Attempts on anything (I18).
     pub fn starts(&self, window: Duration, now: Timestamp) -> u32 {
         self.count(window, now, |_| true)

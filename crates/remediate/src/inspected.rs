@@ -109,6 +109,11 @@ impl Inspected {
         self.others.iter().chain(lever).find(|seen| seen.object.uid == named.uid)
     }
 
+    /// What an action that looks at nothing sees: a target without an object, so that nothing about an object is asked of it.
+    pub fn unseen(kind: WorkloadKind, seen_at: Timestamp) -> Self {
+        Self { resource_version: String::new(), ..Self::at_rest("", kind, seen_at) }
+    }
+
     /// What is known of this fact.
     pub fn get<F: Fact>(&self) -> &Known<F> {
         F::of(self)

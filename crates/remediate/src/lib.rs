@@ -67,8 +67,9 @@ pub use observation::{Observation, RowScore};
 pub use payload_error::PayloadError;
 pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{
-    ATTEMPTS_WINDOW_MIN, MAX_ATTEMPTS_MAX, OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, Scope, lint, load_policies,
-    overlap, policy_for, read_policies,
+    ATTEMPTS_WINDOW_MIN, ActionBudget, AllowedHours, ApprovalRule, Freeze, IfFailed, MAX_ATTEMPTS_MAX, NotATimeOfDay,
+    OUTCOMES_MIN_DEFAULT, Policy, PolicyAction, PolicyCalendar, PolicySet, Scope, TimeOfDay, explain, lint,
+    lint_confidence, lint_metrics, load_policies, policy_for, read_policies,
 };
 pub use progress::Progress;
 pub use quota::QuotaLimit;

@@ -54,6 +54,19 @@ impl NewestRows {
         }
     }
 
+    /// The same of an incident that a rule opened: a row is normal when the rule doesn't hold in it, whatever the detectors say of the
+    /// row, and one row in which it holds is enough.
+    pub fn of_rule(features: &[String], opened_at: Timestamp, observations: &[Observation]) -> Self {
+        let of_rule: Vec<Observation> = observations
+            .iter()
+            .filter(|seen| features.contains(&seen.feature) && seen.value.is_some())
+            .cloned()
+            .collect();
+        let row = |seen: &Observation| RowScore { at: seen.at, is_calm: true, opens_at_once: !seen.normal };
+        let rows: Vec<RowScore> = of_rule.iter().map(row).collect();
+        Self::of(features, opened_at, &of_rule, &rows)
+    }
+
     /// Whether what opened the incident seems to be over: the newest row is normal, or fewer than two of the three newest aren't and
     /// the newest wouldn't open an incident by itself.
     ///

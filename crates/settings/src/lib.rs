@@ -11,6 +11,7 @@ mod nearest;
 mod node;
 mod problem;
 mod reader;
+mod timezone;
 
 pub use environment::{expand, expand_from, hide_variables};
 pub use findings::{Findings, Key, Kind};
@@ -18,3 +19,4 @@ pub use nearest::nearest;
 pub use node::{Node, Value, parse_documents};
 pub use problem::{Place, Problem};
 pub use reader::Reader;
+pub use timezone::{NotATimezone, Timezone};

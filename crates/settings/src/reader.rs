@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -278,6 +278,23 @@ impl<'a> Reader<'a> {
             }
         }
         (texts.len() == items.len()).then_some(texts)
+    }
+
+    /// Texts by names that the user chose; nothing where the key is absent. What is no text is reported at its own place.
+    pub fn named_texts(&mut self, key: &'static str) -> BTreeMap<String, String> {
+        let mut texts = BTreeMap::new();
+        for (name, _, node) in self.named(key) {
+            match &node.value {
+                Value::Text(text) => {
+                    texts.insert(name.clone(), text.clone());
+                }
+                other => {
+                    let message = format!("{}.{name}: must be a text, not {}", self.path_of(key), other.kind());
+                    self.problem(node.place, message);
+                }
+            }
+        }
+        texts
     }
 
     /// A list's items; nothing where the key is absent.

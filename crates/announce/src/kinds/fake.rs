@@ -7,7 +7,7 @@ use homeostat_settings::{Reader, Value};
 
 use super::ChannelKind;
 use crate::event::Event;
-use crate::http::{Http, Post, SecretUrl};
+use crate::http::{Http, Post, SecretUrl, post};
 use crate::outlet::{Attempt, Deliver, Delivery, Outlet};
 
 pub(super) static KIND: ChannelKind =
@@ -32,6 +32,6 @@ impl Deliver for Fake {
     async fn deliver(&self, event: &Event, attempt: Attempt) -> Delivery {
         let body = format!("{} {:?}", event.kind().name(), event.subject().to_string());
         let headers = [("idempotency-key", event.id.as_str())];
-        self.http.post(Post { url: &self.address, content_type: "text/plain", headers: &headers, body }, attempt).await
+        post(&self.http, Post { url: &self.address, content_type: "text/plain", headers: &headers, body }, attempt).await
     }
 }

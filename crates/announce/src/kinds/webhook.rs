@@ -10,7 +10,7 @@ use homeostat_settings::{Reader, Value};
 use super::ChannelKind;
 use crate::cloudevent;
 use crate::event::Event;
-use crate::http::{Http, Post, SecretUrl};
+use crate::http::{Http, Post, SecretUrl, post};
 use crate::outlet::{Attempt, Deliver, Delivery, Outlet, TIMEOUT_DEFAULT, TIMEOUT_MAX};
 
 pub(super) static KIND: ChannelKind =
@@ -79,14 +79,14 @@ impl Deliver for Webhook {
             Ok(url) => url,
             Err(why) => return Delivery::Retry { why, after: None },
         };
-        let post = Post {
+        let request = Post {
             url: &url,
             content_type: cloudevent::MEDIA_TYPE,
             // The same key at each attempt: a receiver that accepted the event and answered too late knows it again.
             headers: &[("idempotency-key", &event.id)],
             body: cloudevent::encode(event),
         };
-        self.http.post(post, attempt).await
+        post(&self.http, request, attempt).await
     }
 
     fn timeout(&self) -> Duration {

@@ -41,6 +41,7 @@ fn replica_of(change: &IncidentChange) -> Option<&str> {
         Annotation::ReplicaOutlier { replica, .. } => Some(replica.as_str()),
         Annotation::PlannedEvent { .. }
         | Annotation::RecentRollout { .. }
+        | Annotation::ThresholdRule { .. }
         | Annotation::DependencyAffected { .. }
         | Annotation::ClusterFact { .. } => None,
     })

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use homeostat_detect::{Bundle, BundleManifest, LoadOptions};
-use homeostat_remediate::{lint, load_policies};
-use homeostat_settings::Problem;
+use homeostat_remediate::{PolicySet, explain, lint, lint_confidence};
+use homeostat_settings::{Findings, Problem};
 
 pub(super) use memory::bytes_text;
 
+use crate::calibration::{calibration, highest_confidence};
 use crate::config;
 use crate::outcome::{Outcome, print};
 use crate::source;
@@ -24,8 +25,8 @@ use crate::source;
 pub(crate) enum CheckCommand {
     /// A config file, with the policy files it names.
     Config(CheckConfigArgs),
-    /// A policy file.
-    Policy(CheckArgs),
+    /// Policy files, together: what each policy would do and when not, and what is wrong or unwise.
+    Policy(CheckPolicyArgs),
     /// A saved bundle of models.
     Bundle(CheckArgs),
     /// Objects of a Kubernetes cluster, saved with `kubectl get -o json`: prints what is certainly wrong, and why.
@@ -41,6 +42,13 @@ pub(crate) struct CheckConfigArgs {
     /// Also queries Prometheus, and shows what each query returns now, for how many workloads, and what is wrong with it.
     #[arg(long)]
     pub(crate) online: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckPolicyArgs {
+    /// The files to check.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -85,22 +93,39 @@ pub(crate) async fn config(args: &CheckConfigArgs) -> Outcome {
     }
 }
 
-pub(crate) fn policy(path: &Path) -> Outcome {
-    let file = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => return Outcome::Failed(anyhow::Error::new(error).context(file)),
-    };
-    match load_policies(&text, &file, &homeostat_execute::actions()) {
-        Ok(policies) => {
-            for warning in lint(&policies, &homeostat_execute::actions()) {
-                print(&format!("{file}: {warning} [warning]\n"));
-            }
-            print(&format!("{file}: OK: {} policies\n", policies.len()));
-            Outcome::Done
+pub(crate) fn policy(paths: &[PathBuf]) -> Outcome {
+    let actions = homeostat_execute::actions();
+    let (mut set, mut findings) = (PolicySet::default(), Findings::new());
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    for (path, file) in paths.iter().zip(&names) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => set.read(&text, file, &actions, &mut findings),
+            Err(error) => return Outcome::Failed(anyhow::Error::new(error).context(file.clone())),
         }
-        Err(problems) => problems_of(&problems),
     }
+    if !findings.is_empty() {
+        return problems_of(&findings.into_problems());
+    }
+    let policies = set.into_policies();
+    let mut warnings = lint(&policies, &actions);
+    match calibration() {
+        Ok(calibration) => {
+            warnings.extend(lint_confidence(&policies, |incident_type| highest_confidence(&calibration, incident_type)))
+        }
+        Err(error) => return Outcome::Failed(error),
+    }
+    let files = names.join(", ");
+    for warning in warnings {
+        print(&format!("{files}: {warning} [warning]\n"));
+    }
+    print(&format!("{files}: OK: {} policies\n", policies.len()));
+    for policy in &policies {
+        print(&format!("\n{}\n", policy.name));
+        for sentence in explain(policy, &actions) {
+            print(&format!("  {sentence}\n"));
+        }
+    }
+    Outcome::Done
 }
 
 pub(crate) fn bundle(path: &Path) -> Outcome {

@@ -70,8 +70,8 @@ struct Rights {
 fn rights(wanted: &Wanted<'_>) -> Rights {
     let mut rights = Rights::default();
     for policy in wanted.policies {
-        let action = policy.action.as_ref().and_then(|action| wanted.actions.get(&action.name));
-        let (Some(action), Scope::Only { namespaces, .. }) = (action, &policy.scope) else { continue };
+        let Scope::Only { namespaces, .. } = &policy.scope else { continue };
+        let actions: Vec<_> = policy.actions().filter_map(|action| wanted.actions.get(&action.name)).collect();
         let may_write = match wanted.mode.min(policy.mode) {
             Mode::Observe => continue,
             Mode::Recommend => false,
@@ -80,11 +80,18 @@ fn rights(wanted: &Wanted<'_>) -> Rights {
         };
         let is_needed = |right: &Right| may_write || matches!(right.verb, "get" | "list");
         for namespace in namespaces {
+            let of_actions: BTreeSet<Right> =
+                actions.iter().flat_map(|action| action.spec().rights_for(wanted.kind)).filter(is_needed).collect();
+            // What acts outside the cluster needs to see nothing of it.
+            if of_actions.is_empty() {
+                continue;
+            }
             let of_namespace = rights.by_namespace.entry(namespace.clone()).or_default();
-            let sight = SIGHT.into_iter().filter(|right| right.concerns(wanted.kind));
-            of_namespace.extend(action.spec().rights_for(wanted.kind).filter(is_needed).chain(sight));
+            of_namespace
+                .extend(of_actions.into_iter().chain(SIGHT.into_iter().filter(|right| right.concerns(wanted.kind))));
         }
-        rights.in_cluster.extend(action.cluster_rights().iter().copied().filter(is_needed));
+        let of_cluster = actions.iter().flat_map(|action| action.cluster_rights().iter().copied());
+        rights.in_cluster.extend(of_cluster.filter(is_needed));
     }
     rights
 }
@@ -199,6 +206,10 @@ remediation_policies:
                 let expected: BTreeSet<Right> = spec.rights_for(kind).chain(sight).collect();
                 let wanted = Wanted { mode: Mode::Execute, kind, policies: &policies, actions: &actions };
                 let found = rights(&wanted);
+                if spec.rights_for(kind).next().is_none() {
+                    assert_eq!(found, Rights::default(), "{} acts outside the cluster", spec.name);
+                    continue;
+                }
                 assert_eq!(found.by_namespace, BTreeMap::from([("shop".to_owned(), expected)]), "{}", spec.name);
                 assert_eq!(found.in_cluster, action.cluster_rights().iter().copied().collect(), "{}", spec.name);
             }

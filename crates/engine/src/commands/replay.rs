@@ -21,8 +21,8 @@ use crate::config::{self, Config};
 use crate::dataset_input::DatasetRows;
 use crate::flags::ConfigArgs;
 use crate::inputs::{self, Answers, FilesArgs};
-use crate::no_executor::PretendExecutor;
 use crate::outcome::print;
+use crate::pretend_executor::PretendExecutor;
 use crate::serve::cycle::{Cycle, Tick};
 use crate::source;
 

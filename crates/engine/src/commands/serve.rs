@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, RealClock};
 use homeostat_core::{Mode, Subject};
 use homeostat_detect::Hysteresis;
-use homeostat_execute::{Driver, Executor, PausePoint};
+use homeostat_execute::{Driver, Executor, PausePoint, Places, Registry};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_journal::Journal;
@@ -25,7 +25,6 @@ use crate::config::{self, Config, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::kill_switch;
 use crate::labels::Desk;
-use crate::no_executor::NoExecutor;
 use crate::serve::cycle::Cycle;
 #[cfg(feature = "kubernetes")]
 use crate::serve::facts;
@@ -355,15 +354,17 @@ async fn cluster(kubernetes: &KubernetesConfig) -> anyhow::Result<homeostat_exec
 }
 
 /// What acts. Nothing is asked of the cluster yet: detection doesn't wait for an API server, and [`watch_cluster`] says how it is.
+/// Without a cluster, what acts elsewhere still does.
 async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
+    let places = Places::default();
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        use homeostat_execute::{Places, Registry};
-        let cluster = cluster(kubernetes).await?;
-        return Ok(Arc::new(Registry::new(Places::default().with_cluster(cluster))));
+        return Ok(Arc::new(Registry::new(places.with_cluster(cluster(kubernetes).await?))));
     }
     if config.mode == Mode::Execute {
-        tracing::warn!("mode is execute but the config has no `kubernetes` section: no action can be executed");
+        tracing::warn!(
+            "mode is execute but the config has no `kubernetes` section: only actions outside the cluster can be executed"
+        );
     }
-    Ok(Arc::new(NoExecutor::default()))
+    Ok(Arc::new(Registry::new(places)))
 }

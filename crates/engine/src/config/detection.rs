@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use homeostat_core::{Calendar, Exclusion, NamePattern, PlannedEvent, Subject, Timestamp, Topology};
 use homeostat_detect::{Budgets, DetectorSpec, FalseAlarmBudget};
 use homeostat_incidents::Calibration;
-use homeostat_settings::{Findings, Problem, Reader, parse_documents};
+use homeostat_settings::{Findings, Problem, Reader, Timezone, parse_documents};
 
 use super::options::Options;
-use super::timezone::Timezone;
 
 /// The detectors there are, in the order of their votes.
 pub(crate) const DETECTORS: &[&str] = DetectorSpec::NAMES;

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use homeostat_core::{Exclusion, IncidentType, Mode};
-use homeostat_remediate::Policy;
-use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_variables, parse_documents};
+use homeostat_ingest::QuerySet;
+use homeostat_remediate::{Policy, lint_confidence, lint_metrics};
+use homeostat_settings::{Findings, Node, Place, Problem, Reader, Timezone, expand, hide_variables, parse_documents};
+
+use crate::calibration::{calibration, highest_confidence};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
-use super::{
-    Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, holidays, queries, remediation, source,
-};
+use super::{Config, Detection, Limits, ListenAddress, detection, exclude, holidays, queries, remediation, source};
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -131,6 +132,7 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
              policies for it do nothing; set `rollouts: {{enabled: true}}` where kube-state-metrics is scraped, or an expr"
         ));
     }
+    warnings.extend(policy_warnings(file, &remediation.policies, &detection, queries.as_ref()));
     let storage = reader.section("storage", Storage::read).unwrap_or_default();
     let server = reader.section("server", read_server).unwrap_or_default();
     reader.finish();
@@ -151,6 +153,7 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         topology,
         calendar,
         policies: remediation.policies,
+        policy_files: remediation.policy_files,
         channels: remediation.channels,
         kubernetes: remediation.kubernetes,
         own_workload: remediation.own_workload,
@@ -159,6 +162,22 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         listen_address: server.listen_address.unwrap_or(LISTEN_DEFAULT),
         probe_address: server.probe_address,
     })
+}
+
+/// What about the policies depends on the rest of the config.
+fn policy_warnings(file: &str, policies: &[Policy], detection: &Detection, queries: Option<&QuerySet>) -> Vec<String> {
+    let calibration = detection.calibration.clone().or_else(|| calibration().ok());
+    let mut warnings = calibration.map_or_else(Vec::new, |calibration| {
+        lint_confidence(policies, |incident_type| highest_confidence(&calibration, incident_type))
+    });
+    if let Some(queries) = queries {
+        let signal = |metric: &str| {
+            let features = queries.schema().features();
+            features.iter().find(|feature| feature.name == metric).map(|feature| feature.signal)
+        };
+        warnings.extend(lint_metrics(policies, signal));
+    }
+    warnings.into_iter().map(|warning| format!("{file}: policy {warning}")).collect()
 }
 
 /// `global`: the times everything shares.

@@ -1,18 +1,20 @@
 //! `policies`, `channels`, `kubernetes` and `own_workload`: what may be done, by whom, and who is told.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use homeostat_announce::Channels;
 use homeostat_core::{Mode, Subject};
-use homeostat_remediate::{Policy, lint, load_policies, overlap};
+use homeostat_remediate::Policy;
 use homeostat_settings::Reader;
 
 use super::KubernetesConfig;
+use super::policies::{self, PoliciesError};
 
 /// What the config says about remediation.
 pub(super) struct Remediation {
     pub(super) policies: Vec<Policy>,
+    pub(super) policy_files: Vec<PathBuf>,
     pub(super) channels: Channels,
     pub(super) kubernetes: Option<KubernetesConfig>,
     pub(super) own_workload: Option<Subject>,
@@ -20,7 +22,9 @@ pub(super) struct Remediation {
 
 pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &mut Vec<String>) -> Remediation {
     let channels = Channels::read(reader);
-    let policies = read_policies(reader, base, warnings);
+    let names = reader.texts("policies").unwrap_or_default();
+    let policy_files: Vec<PathBuf> = names.iter().map(|name| base.join(name)).collect();
+    let policies = read_policies(reader, &policy_files, warnings);
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
         kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
@@ -31,22 +35,13 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
         facts_namespaces: facts_namespaces(kubernetes),
     });
     let policies_place = reader.place_of("policies");
-    for policy in &policies {
-        if let Some(objection) =
-            policy.escalation_channel.as_deref().and_then(|name| channels.objection_to_escalations(name))
-        {
-            reader.problem(policies_place, format!("policy {}: escalation_channel: {objection}", policy.name));
-        }
-        if mode == Mode::Execute && policy.auto_execute && kubernetes.is_none() {
-            let message =
-                format!("policy {} executes, but there is no `kubernetes` section to execute with", policy.name);
-            reader.problem(policies_place, message);
-        }
+    for objection in policies::objections(&policies, &channels, mode, kubernetes.as_ref()) {
+        reader.problem(policies_place, objection);
     }
     if kubernetes.is_some() && !cfg!(feature = "kubernetes") {
         reader.reject("kubernetes", "this homeostat was built without the Kubernetes executor");
     }
-    Remediation { policies, channels, kubernetes, own_workload: reader.parsed("own_workload") }
+    Remediation { policies, policy_files, channels, kubernetes, own_workload: reader.parsed("own_workload") }
 }
 
 /// Names that can be part of a path of the API.
@@ -62,27 +57,14 @@ fn facts_namespaces(kubernetes: &mut Reader<'_>) -> Vec<String> {
     namespaces
 }
 
-fn read_policies(reader: &mut Reader<'_>, base: &Path, warnings: &mut Vec<String>) -> Vec<Policy> {
-    let actions = homeostat_execute::actions();
-    let mut policies = Vec::new();
-    for name in reader.texts("policies").unwrap_or_default() {
-        let path = base.join(&name);
-        let file = path.display().to_string();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => match load_policies(&text, &file, &actions) {
-                Ok(loaded) => {
-                    for policy in &loaded {
-                        if let Some(overlap) = policies.iter().find_map(|earlier| overlap(earlier, policy)) {
-                            reader.reject("policies", format_args!("{file}: {overlap}"));
-                        }
-                    }
-                    warnings.extend(lint(&loaded, &actions).into_iter().map(|warning| format!("{file}: {warning}")));
-                    policies.extend(loaded);
-                }
-                Err(problems) => reader.problems().extend(problems),
-            },
-            Err(error) => reader.reject("policies", format_args!("{file} can't be read: {error}")),
+fn read_policies(reader: &mut Reader<'_>, files: &[PathBuf], warnings: &mut Vec<String>) -> Vec<Policy> {
+    match policies::read(files) {
+        Ok(read) => {
+            warnings.extend(read.warnings);
+            return read.policies;
         }
+        Err(PoliciesError::Problems(problems)) => reader.problems().extend(problems),
+        Err(error @ (PoliciesError::Unreadable(_) | PoliciesError::Unfit(_))) => reader.reject("policies", error),
     }
-    policies
+    Vec::new()
 }

@@ -12,9 +12,9 @@ use homeostat_core::{
 };
 use homeostat_detect::{Misfit, ReplicaComparisonError};
 use homeostat_execute::{Driver, DriverEvent, StopSwitch, SubjectSignals, TickInput};
-use homeostat_incidents::{ClusterContext, JudgedRow, Monitor};
+use homeostat_incidents::{ClusterContext, JudgedRow, Monitor, RulePoint, RuleWatch, TrackerTimes, WatchedRule};
 use homeostat_journal::JournalError;
-use homeostat_remediate::{Observation, RowScore};
+use homeostat_remediate::{Observation, Policy, RowScore};
 
 use super::facts::FactsFeed;
 use super::live::Live;
@@ -40,6 +40,8 @@ fn as_of_newest_row(incident: &Incident, monitor: &Monitor) -> Incident {
 pub(crate) struct Cycle {
     monitor: SharedMonitor,
     driver: Driver,
+    /// What the policies' own rules open.
+    rules: RuleWatch,
     recording: Recording,
     mode: Mode,
     /// How far the newest row is behind by intention: what is silent for so long isn't stale.
@@ -76,9 +78,12 @@ pub(crate) struct Tick {
 impl Cycle {
     /// Puts the parts together.
     pub(crate) fn new(monitor: SharedMonitor, driver: Driver, mode: Mode, context: ClusterContext) -> Self {
+        let mut rules = RuleWatch::default();
+        rules.set_rules(rules_of(driver.policies()), Timestamp::default());
         Self {
             monitor,
             driver,
+            rules,
             recording: Recording::default(),
             mode,
             data_lag: Duration::ZERO,
@@ -120,6 +125,7 @@ impl Cycle {
                 "open incidents were written by a newer version of homeostat and can't be read; run that version"
             );
         }
+        let recorded = self.rules.take_up(recorded);
         let is_over = |id: &IncidentId| matches!(journal.incident(id), Ok(Some(known)) if known.is_over());
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = monitor.take_up(recorded, is_over, now);
@@ -165,9 +171,11 @@ impl Cycle {
     }
 
     /// Goes by this config from the next tick on.
-    pub(crate) fn go_by(&mut self, live: &Live) {
+    pub(crate) fn go_by(&mut self, live: &Live, now: Timestamp) {
         self.mode = live.mode;
         self.driver.set_policies(live.policies.clone());
+        let ended = self.rules.set_rules(rules_of(&live.policies), now);
+        self.found.extend(ended);
         self.context.topology = live.topology.clone();
         self.context.calendar = live.calendar.clone();
     }
@@ -212,8 +220,11 @@ impl Cycle {
         if let Some(seen) = self.facts.as_mut().and_then(FactsFeed::newer) {
             observed.changes.extend(monitor.take_facts(now, &seen.facts, &self.context));
         }
-        let open = monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
+        let mut open: Vec<Incident> =
+            monitor.open_incidents().map(|incident| as_of_newest_row(incident, &monitor)).collect();
         drop(monitor);
+        observed.changes.extend(self.observe_rules(now, windows));
+        open.extend(self.rules.open_incidents().cloned());
         let mut tick = Tick {
             n_scored: observed.n_scored,
             without_model: observed.unknown_subjects,
@@ -228,11 +239,28 @@ impl Cycle {
         tick
     }
 
+    /// Looks at new rows for the policies' own rules.
+    fn observe_rules(&mut self, now: Timestamp, windows: &[Window]) -> Vec<IncidentChange> {
+        let policies = self.driver.policies();
+        let in_scope = |name: &str, subject: &Subject| {
+            policies.iter().any(|policy| policy.name == name && policy.scope.contains(subject))
+        };
+        self.rules.observe(now - self.data_lag, windows, in_scope, &TrackerTimes::default())
+    }
+
     /// What decisions and verification look at: the latest rows of each subject in an incident or under an action, judged by its
-    /// model.
+    /// model, and whether the rules that opened incidents hold in them.
     fn signals(&self) -> BTreeMap<Subject, SubjectSignals> {
+        let acted_on = self.acted_on();
         let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        monitor.judged_rows().map(|(subject, schema, rows)| (subject.clone(), signals_of(schema, rows))).collect()
+        let judged = monitor.judged_rows().map(|(subject, schema, rows)| (subject.clone(), signals_of(schema, rows)));
+        let mut signals: BTreeMap<Subject, SubjectSignals> = judged.collect();
+        drop(monitor);
+        for (subject, condition, signal, points) in self.rules.points(&acted_on) {
+            let observations = points.iter().map(|point| rule_observation(&condition, signal, point));
+            signals.entry(subject.clone()).or_default().observations.extend(observations);
+        }
+        signals
     }
 
     /// The subjects of actions in flight: their rows are needed also when their incident is over.
@@ -240,6 +268,26 @@ impl Cycle {
         let in_flight = self.driver.journal().in_flight().unwrap_or_default();
         in_flight.iter().map(|journaled| journaled.plan().target.subject.clone()).collect()
     }
+}
+
+/// Whether a rule holds, as a signal of its own: what its action is verified by.
+fn rule_observation(condition: &str, signal: Signal, point: &RulePoint) -> Observation {
+    Observation {
+        feature: condition.to_owned(),
+        signal,
+        at: point.at,
+        value: Some(point.value),
+        deviation: None,
+        normal: !point.holds,
+    }
+}
+
+fn rules_of(policies: &[Policy]) -> Vec<WatchedRule> {
+    let rule = |policy: &Policy| {
+        let (policy, rule, incident_type) = (policy.name.clone(), policy.rule.clone()?, policy.incident_type);
+        Some(WatchedRule { policy, rule, incident_type })
+    };
+    policies.iter().filter_map(rule).collect()
 }
 
 fn signals_of<'a>(schema: &Schema, rows: impl Iterator<Item = &'a JudgedRow>) -> SubjectSignals {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use homeostat_announce::Channels;
 use homeostat_core::{Calendar, Mode, Topology};
@@ -10,11 +11,16 @@ use homeostat_remediate::Policy;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::metrics::Metrics;
+use super::policy_files::PolicyFiles;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 
 /// Reloads that may wait for their turn. Whoever asks while as many wait is told to try again.
 const RELOADS_WAITING_MAX: usize = 4;
+
+/// How often the policy files are looked at: a kubelet brings changes of a ConfigMap within a minute, and reading a few small files
+/// costs nothing.
+const POLICY_FILES_EVERY: Duration = Duration::from_secs(10);
 
 /// The part of the config that a reload changes.
 #[derive(Clone, Debug)]
@@ -77,6 +83,7 @@ pub(crate) struct Reloader {
     path: PathBuf,
     /// As it is in force: what a reload doesn't change is compared with it.
     config: Arc<Config>,
+    policy_files: PolicyFiles,
     sender: watch::Sender<Arc<Live>>,
     requests: mpsc::Receiver<oneshot::Sender<Result<(), String>>>,
     metrics: Arc<Metrics>,
@@ -94,10 +101,16 @@ impl Reloader {
         let (sender, reader) = watch::channel(Arc::new(Live::of(&config)));
         let (handle, requests) = mpsc::channel(RELOADS_WAITING_MAX);
         metrics.config_reloaded(true, clock.now());
-        (Self { path, config, sender, requests, metrics, clock }, ReloadHandle { requests: handle }, reader)
+        metrics.policies_reloaded(true, clock.now());
+        let policy_files = PolicyFiles::new(config.policy_files.clone());
+        (
+            Self { path, config, policy_files, sender, requests, metrics, clock },
+            ReloadHandle { requests: handle },
+            reader,
+        )
     }
 
-    /// Reloads at each request and at each SIGHUP, for as long as it is polled.
+    /// Reloads at each request and at each SIGHUP, and the policies when their files change, for as long as it is polled.
     pub(crate) async fn run(mut self) {
         let mut hangups = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
             Ok(hangups) => Some(hangups),
@@ -110,8 +123,14 @@ impl Reloader {
             Some(hangups) => hangups.recv().await,
             None => std::future::pending().await,
         };
+        let mut look = tokio::time::interval(POLICY_FILES_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let reply = tokio::select! {
+                _ = look.tick() => {
+                    self.look_at_policies();
+                    continue;
+                }
                 reply = self.requests.recv() => reply,
                 _ = hangup() => None,
             };
@@ -119,6 +138,29 @@ impl Reloader {
             if let Some(reply) = reply {
                 // Whoever asked may have gone; it was reloaded all the same.
                 let _ = reply.send(result);
+            }
+        }
+    }
+
+    /// Puts the policies in force as their files have them now, if those changed. Whatever else the config file says by now waits for
+    /// a reload that somebody asks for.
+    fn look_at_policies(&mut self) {
+        if !self.policy_files.have_changed() {
+            return;
+        }
+        let live = Live::clone(&self.sender.borrow());
+        let read = self.config.read_policies_of(self.policy_files.paths(), &live.channels, live.mode);
+        self.metrics.policies_reloaded(read.is_ok(), self.clock.now());
+        match read {
+            Ok(read) => {
+                for warning in &read.warnings {
+                    tracing::warn!("{warning}");
+                }
+                tracing::info!(policies = read.policies.len(), "the policy files changed and are in force");
+                self.sender.send_replace(Arc::new(Live { policies: read.policies, ..live }));
+            }
+            Err(error) => {
+                tracing::error!(why = %error, "the policy files changed and are invalid; the previous policies stay in force");
             }
         }
     }
@@ -138,7 +180,9 @@ impl Reloader {
                 let before = self.sender.borrow().mode;
                 tracing::info!(mode = %live.mode, mode_before = %before, policies = live.policies.len(), "the config was reloaded");
                 self.sender.send_replace(Arc::new(live));
+                self.policy_files.watch(loaded.config.policy_files);
                 self.metrics.config_reloaded(true, self.clock.now());
+                self.metrics.policies_reloaded(true, self.clock.now());
                 Ok(())
             }
             Err(problems) => {
@@ -146,6 +190,7 @@ impl Reloader {
                 let why = lines.join("\n");
                 tracing::error!(why, "the new config is invalid; the previous one stays in force");
                 self.metrics.config_reloaded(false, self.clock.now());
+                self.metrics.policies_reloaded(false, self.clock.now());
                 Err(why)
             }
         }
@@ -207,6 +252,44 @@ queries:
         assert!(why.contains("exceute"), "{why}");
         assert_eq!(reader.borrow().mode, Mode::Recommend, "half a config is never in force");
         assert!(reloader.metrics.text().contains("homeostat_config_last_reload_successful 0"));
+    }
+
+    #[test]
+    fn policy_files_that_change_are_in_force_and_bad_ones_keep_what_was() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let policies = dir.path().join("policies.yaml");
+        let policy = |name: &str| {
+            format!(
+                "remediation_policy: {{name: {name}, incident_type: oom-killed, auto_execute: false, confidence_threshold: 0.9}}\n"
+            )
+        };
+        std::fs::write(&policies, policy("one")).expect("written");
+        let (mut reloader, _handle, reader) = reloader(&dir, &format!("policies: policies.yaml\n{GOOD}"));
+        let names = || reader.borrow().policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>();
+        let shows = |reloader: &Reloader, value: u8| {
+            reloader.metrics.text().contains(&format!("homeostat_policy_last_reload_successful {value}"))
+        };
+        assert!(names() == ["one"] && shows(&reloader, 1));
+        // What else changed in the config isn't anybody's wish yet.
+        std::fs::write(&reloader.path, format!("mode: recommend\npolicies: policies.yaml\n{GOOD}")).expect("written");
+        std::fs::write(&policies, policy("two")).expect("written");
+        reloader.look_at_policies();
+        assert!(names() == ["two"] && shows(&reloader, 1) && reader.borrow().mode == Mode::Observe);
+        for bad in [
+            "remediation_policy: {",
+            &policy("three").replace("0.9", "lots"),
+            &policy("f").replace("name: f", "escalation_channel: nobody"),
+        ] {
+            std::fs::write(&policies, bad).expect("written");
+            reloader.look_at_policies();
+            assert!(names() == ["two"] && shows(&reloader, 0), "{bad}");
+        }
+        std::fs::write(&policies, policy("four")).expect("written");
+        reloader.look_at_policies();
+        assert!(names() == ["four"] && shows(&reloader, 1));
+        std::fs::remove_file(&policies).expect("removed");
+        reloader.look_at_policies();
+        assert!(names() == ["four"] && shows(&reloader, 0), "a file that is gone is no empty file");
     }
 
     #[test]

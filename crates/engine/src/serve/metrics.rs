@@ -119,6 +119,9 @@ pub(crate) struct Metrics {
     config_last_reload_successful: Gauge,
     /// When it was.
     config_last_reload_success_timestamp_seconds: Gauge,
+    /// The same of the policies.
+    policy_last_reload_successful: Gauge,
+    policy_last_reload_success_timestamp_seconds: Gauge,
     /// 1 while the API server answers and accepts the credentials; 0 also without a cluster.
     pub(crate) kubernetes_up: Gauge,
     /// What is watched in the cluster.
@@ -258,6 +261,18 @@ impl Metrics {
                 "When the config was last read without a problem, Unix time",
                 Gauge::default(),
             ),
+            policy_last_reload_successful: add(
+                all,
+                "policy_last_reload_successful",
+                "1 if the policy files were read without a problem the last time; with 0 the policies of before are in force",
+                Gauge::default(),
+            ),
+            policy_last_reload_success_timestamp_seconds: add_seconds(
+                all,
+                "policy_last_reload_success_timestamp",
+                "When the policy files were last read without a problem, Unix time",
+                Gauge::default(),
+            ),
             kubernetes_up: add(
                 all,
                 "kubernetes_up",
@@ -274,6 +289,14 @@ impl Metrics {
         self.config_last_reload_successful.set(i64::from(successful));
         if successful {
             self.config_last_reload_success_timestamp_seconds.set(now.as_millis() / 1000);
+        }
+    }
+
+    /// The policies were read at `now`, with or without a problem.
+    pub(crate) fn policies_reloaded(&self, successful: bool, now: Timestamp) {
+        self.policy_last_reload_successful.set(i64::from(successful));
+        if successful {
+            self.policy_last_reload_success_timestamp_seconds.set(now.as_millis() / 1000);
         }
     }
 

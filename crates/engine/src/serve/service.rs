@@ -191,7 +191,7 @@ impl Service {
     fn take_config(&mut self) {
         if self.live.has_changed().unwrap_or(false) {
             let live = Arc::clone(&self.live.borrow_and_update());
-            self.cycle.go_by(&live);
+            self.cycle.go_by(&live, self.clock.now());
             self.announcer.reload(&live.channels);
         }
     }

@@ -79,7 +79,8 @@ pub(crate) fn past_incidents(
 fn passed(incident: &Incident) -> bool {
     match incident.state {
         IncidentState::Open | IncidentState::Stale | IncidentState::Resolved | IncidentState::Expired => {
-            incident.planned_event().is_none()
+            // That a person's rule held doesn't say that it was unusual.
+            incident.planned_event().is_none() && incident.opened_by_rule_of().is_none()
         }
         IncidentState::Rebaselined => false,
     }

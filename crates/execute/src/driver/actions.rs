@@ -36,6 +36,9 @@ const CONFLICT_WAITS: [Duration; 8] = [
     Duration::from_millis(1600),
 ];
 
+/// How often the kill switch is looked at while something is done that may take long. It must stop within five seconds.
+const LOOK_AT_SWITCH_EVERY: Duration = Duration::from_millis(200);
+
 /// How soon a write is sent again that can't be accepted now: a few times within the two minutes for applying, however short a
 /// cycle is.
 const AGAIN_AFTER: Duration = Duration::from_secs(20);
@@ -200,6 +203,11 @@ impl Driver {
                 self.end_unknown(plan, "somebody else changed the target meanwhile", now, events);
             }
             WriteOutcome::Gone => self.end_unknown(plan, "the target is gone", now, events),
+            WriteOutcome::Unknowable => {
+                let why = self.held_up_by.remove(&plan.id);
+                let why = why.unwrap_or_else(|| "homeostat ended while it was done".to_owned());
+                self.end_unknown(plan, &format!("{why}; it is never sent twice"), now, events);
+            }
         }
         Some(outcome)
     }
@@ -291,7 +299,7 @@ impl Driver {
             if !self.may_write(input) {
                 return;
             }
-            match self.executor.apply(journaled, &version).await {
+            match self.apply_unless_stopped(journaled, &version, input).await {
                 // Only the status moved on: nothing was written, and the decision holds as long as it is in time.
                 Err(ApplyError::Conflict { resource_version, why }) => {
                     self.held_up_by.insert(plan.id.clone(), format!("the target's status keeps changing ({why})"));
@@ -303,6 +311,29 @@ impl Driver {
                 }
                 answer => return self.take_answer(plan, answer, events),
             }
+        }
+    }
+
+    /// Sends the write. What is never sent twice may take long, such as a command, and is cut off when automation is stopped;
+    /// what came of it is then not known. A write to a cluster is short, and is left to its answer.
+    async fn apply_unless_stopped(
+        &self,
+        journaled: &Journaled,
+        version: &str,
+        input: &TickInput<'_>,
+    ) -> Result<Applied, ApplyError> {
+        let applying = self.executor.apply(journaled, version);
+        if journaled.plan().repeat == Repeat::Idempotent {
+            return applying.await;
+        }
+        let stopped = async {
+            while self.may_write(input) {
+                tokio::time::sleep(LOOK_AT_SWITCH_EVERY).await;
+            }
+        };
+        tokio::select! {
+            answer = applying => answer,
+            () = stopped => Err(ApplyError::Unknown { why: "automation was stopped while it was done".to_owned() }),
         }
     }
 
@@ -326,6 +357,10 @@ impl Driver {
             Err(error @ ApplyError::Rejected { .. }) => {
                 self.give_up(plan, &error.to_string(), Ending::REFUSED, now, events);
             }
+            // Nothing was done; as it is never sent twice, the next attempt is another plan.
+            Err(error @ ApplyError::NotNow { .. }) if plan.repeat == Repeat::AtMostOnce => {
+                self.give_up(plan, &error.to_string(), Ending::CALLED, now, events);
+            }
             Err(error @ (ApplyError::NotNow { .. } | ApplyError::Conflict { .. })) => {
                 let why = error.to_string();
                 self.again_at.insert(plan.id.clone(), now + AGAIN_AFTER);
@@ -334,6 +369,7 @@ impl Driver {
             }
             Err(error @ ApplyError::Unknown { .. }) => {
                 let why = error.to_string();
+                self.held_up_by.insert(plan.id.clone(), why.clone());
                 events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
             }
         }

@@ -94,7 +94,20 @@ impl Driver {
         }
     }
 
-    /// Calls a human because of how an action ended.
+    /// Whether the policy's ladder has a step left for the plan's incident, and an attempt for it.
+    fn has_next_step(&self, plan: &Plan, now: Timestamp) -> bool {
+        let Ok(history) = self.journal.history(now) else { return false };
+        let Some(policy) = self.policies.iter().find(|policy| policy.name == plan.policy) else { return false };
+        let Some(first) = &policy.action else { return false };
+        let subject = &plan.target.subject;
+        let n_attempts = history.attempts(subject, plan.incident_type, policy.attempts_window, now);
+        first.steps().count() > 1
+            && first.after(history.tried(&plan.incident, &policy.name)).is_some()
+            && n_attempts < policy.max_attempts
+            && !history.frozen.contains_key(&policy.name)
+    }
+
+    /// Calls a human because of how an action ended, unless the policy has another step to try first.
     pub(super) fn escalate_end(
         &mut self,
         plan: &Plan,
@@ -103,6 +116,10 @@ impl Driver {
         now: Timestamp,
         events: &mut Vec<DriverEvent>,
     ) {
+        // The next step of a ladder comes after the cooldown; should it be refused then, that is told.
+        if matches!(stage, Stage::NotRecovered | Stage::Undone) && self.has_next_step(plan, now) {
+            return;
+        }
         let action = &plan.step.action;
         let message = format!("{action} of {} ended {stage}: {why}", plan.target.subject);
         self.escalate(plan, Some(&plan.policy), stage.name(), message, now, events);

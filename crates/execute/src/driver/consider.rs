@@ -52,7 +52,7 @@ impl Driver {
             if self.is_settled(incident, &self.facts(incident, input, &history), now) {
                 continue;
             }
-            let proposal = Proposal::new(incident, &policies);
+            let proposal = Proposal::new(incident, &policies, &history);
             let unseen = Look { seen: Err(InspectError::NotAsked), same_cluster: SameCluster::Proven };
             let decision = self.decide_on(&proposal, &unseen, &history, &DryRun::Passed, input);
             // What a human may overrule is proposed, and a proposal names its target.
@@ -253,7 +253,7 @@ impl Driver {
     /// Nothing is decided without the journal (I12); that itself is told.
     pub(super) fn refuse(&mut self, incident: &Incident, why: &str, now: Timestamp, events: &mut Vec<DriverEvent>) {
         let policies = self.policies.clone();
-        let proposal = Proposal::new(incident, &policies);
+        let proposal = Proposal::new(incident, &policies, &History::default());
         let text = format!("{why}; without it nothing is done");
         let objection = Objection::escalate("journal-unavailable", text);
         let decision = Decision::Refuse { action: proposal.action().cloned(), objections: vec![objection] };
@@ -306,6 +306,9 @@ fn target_of(proposal: &Proposal<'_>) -> Option<Target> {
 /// What the newest rows of the incident's subject say of these features; nothing where it isn't measured.
 pub(super) fn newest_rows(features: &[String], incident: &Incident, input: &TickInput<'_>) -> NewestRows {
     match input.signals.get(&incident.subject) {
+        Some(signals) if incident.opened_by_rule_of().is_some() => {
+            NewestRows::of_rule(features, incident.opened_at, &signals.observations)
+        }
         Some(signals) => NewestRows::of(features, incident.opened_at, &signals.observations, &signals.scores),
         None => NewestRows::default(),
     }

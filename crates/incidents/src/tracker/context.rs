@@ -25,6 +25,7 @@ pub(super) fn rollouts(incident: &Incident, context: &ClusterContext, times: &Tr
         Annotation::RecentRollout { .. } => true,
         Annotation::PlannedEvent { .. }
         | Annotation::DependencyAffected { .. }
+        | Annotation::ThresholdRule { .. }
         | Annotation::ReplicaOutlier { .. }
         | Annotation::ClusterFact { .. } => false,
     };

@@ -377,9 +377,10 @@ impl Open {
     fn is_excused(&self) -> bool {
         self.incident.annotations.iter().any(|annotation| match annotation {
             Annotation::PlannedEvent { .. } | Annotation::DependencyAffected { .. } => true,
-            Annotation::RecentRollout { .. } | Annotation::ReplicaOutlier { .. } | Annotation::ClusterFact { .. } => {
-                false
-            }
+            Annotation::RecentRollout { .. }
+            | Annotation::ThresholdRule { .. }
+            | Annotation::ReplicaOutlier { .. }
+            | Annotation::ClusterFact { .. } => false,
         })
     }
 

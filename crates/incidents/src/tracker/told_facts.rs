@@ -25,6 +25,7 @@ pub(super) fn annotations(known: &[Annotation], facts: &[ClusterFact], at: Times
             }
             Annotation::ClusterFact { .. }
             | Annotation::PlannedEvent { .. }
+            | Annotation::ThresholdRule { .. }
             | Annotation::RecentRollout { .. }
             | Annotation::DependencyAffected { .. }
             | Annotation::ReplicaOutlier { .. } => {}

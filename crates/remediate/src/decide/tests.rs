@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use homeostat_core::{
     Annotation, Calendar, Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState,
-    IncidentType, Mode, PlannedEvent, Score, Signal, Subject, Topology, WorkloadKind,
+    IncidentType, Mode, PlannedEvent, Score, Signal, Subject, Topology, Weekday, WorkloadKind,
 };
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ use crate::kill_switch::KillSwitch;
 use crate::known::Known;
 use crate::newest_rows::NewestRows;
 use crate::observation::{Observation, RowScore};
-use crate::policy::{Scope, load_policies};
+use crate::policy::{ActionBudget, AllowedHours, Freeze, IfFailed, Scope, load_policies};
 use crate::same_cluster::SameCluster;
 use crate::stage::{JournalEvent, Stage};
 use crate::step::{Args, Inverse};
@@ -136,7 +136,7 @@ impl Case {
             calendar: &self.calendar,
             actions: &self.actions,
         };
-        let proposal = Proposal::new(&self.incident, &self.policies);
+        let proposal = Proposal::new(&self.incident, &self.policies, &self.history);
         decide(&proposal, self.seen.as_ref(), &self.history, &environment, &self.limits, self.now)
     }
 
@@ -247,6 +247,37 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         ("out-of-scope", |case| case.incident.subject.namespace = "bank".into()),
         ("no-scope", |case| case.policies[0].scope = Scope::Unstated),
         ("no-action", |case| case.policies[0].action = None),
+        ("ladder-ended", |case| {
+            if let Some(action) = &mut case.policies[0].action {
+                action.if_failed = IfFailed::Escalate;
+            }
+            let mut before = ended("cart", IncidentType::CpuSpike, 5000);
+            before.plan.incident = case.incident.id.clone();
+            before.plan.policy = case.policies[0].name.clone();
+            case.history.actions = shared([before]);
+        }),
+        ("needs-approval", |case| case.policies[0].approval.for_actions = BTreeSet::from([RESTART])),
+        ("needs-approval", |case| case.policies[0].approval.below_confidence = Confidence::new(0.99).ok()),
+        ("outside-hours", |case| {
+            // It is a Friday, 03:46 in UTC.
+            let hours = |from: &str, to: &str| AllowedHours {
+                days: BTreeSet::from([Weekday::Friday]),
+                from: from.parse().unwrap(),
+                to: to.parse().unwrap(),
+            };
+            case.policies[0].calendar.allowed = vec![hours("00:00", "03:46"), hours("03:47", "24:00")];
+        }),
+        // It would still be at work when the freeze begins.
+        ("change-freeze", |case| {
+            let (from, to) = (Timestamp::from_secs(100_300), Timestamp::from_secs(101_000));
+            case.policies[0].calendar.freezes = vec![Freeze { name: "release".into(), from, to }];
+        }),
+        ("policy-budget", |case| {
+            case.policies[0].budget = Some(ActionBudget { max: 2, window: Duration::from_secs(7200) });
+            let mut others = [ended("a", IncidentType::OomKilled, 4000), ended("b", IncidentType::OomKilled, 7199)];
+            others.iter_mut().for_each(|other| other.plan.policy = case.policies[0].name.clone());
+            case.history.actions = shared(others);
+        }),
         ("unsupported-action", |case| case.actions = Actions::default()),
         ("fact-forbids", |case| case.incident.annotations.push(facts::missing_image())),
         ("policy-frozen", |case| {

@@ -43,6 +43,7 @@ fn annotated(incident: &Incident) -> Option<(&Subject, &IncidentId)> {
         Annotation::DependencyAffected { dependency, incident } => Some((dependency, incident)),
         Annotation::PlannedEvent { .. }
         | Annotation::RecentRollout { .. }
+        | Annotation::ThresholdRule { .. }
         | Annotation::ReplicaOutlier { .. }
         | Annotation::ClusterFact { .. } => None,
     })

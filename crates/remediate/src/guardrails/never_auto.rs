@@ -1,5 +1,5 @@
 //! What is never done without a human, whatever the policies say (I26): to the cluster's own parts, to what keeps state,
-//! and what couldn't be taken back.
+//! and what couldn't be taken back, unless its policy allows that.
 
 use homeostat_core::WorkloadKind;
 
@@ -37,7 +37,10 @@ impl Guardrail for NeverAuto {
                 }
             }
         }
-        if context.asked.is_some_and(|asked| matches!(asked.step, Ok((_, Inverse::Irreversible)))) {
+        let may_be_irreversible = context.proposal.policy.is_some_and(|policy| policy.allow_irreversible);
+        if !may_be_irreversible
+            && context.asked.is_some_and(|asked| matches!(asked.step, Ok((_, Inverse::Irreversible))))
+        {
             reasons.push("it couldn't be taken back");
         }
         reasons.into_iter().map(never).collect()

@@ -8,7 +8,7 @@ pub(super) struct NoAction;
 
 impl Guardrail for NoAction {
     fn codes(&self) -> &'static [&'static str] {
-        &["no-action", "unsupported-action"]
+        &["no-action", "ladder-ended", "unsupported-action"]
     }
 
     fn needs(&self) -> Needs {
@@ -17,16 +17,21 @@ impl Guardrail for NoAction {
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
         let Some(policy) = context.proposal.policy else { return Vec::new() };
-        let objection = match &policy.action {
-            None => {
+        let objection = match (&policy.action, context.proposal.wanted) {
+            (None, _) => {
                 let text = format!("policy {:?} names no action", policy.name);
                 Objection::escalate("no-action", text).with("policy", policy.name.as_str())
             }
-            Some(action) if context.environment.actions.get(&action.name).is_none() => {
+            (Some(first), None) => {
+                let steps: Vec<&str> = first.steps().map(|action| action.name.as_str()).collect();
+                let text = format!("every step of policy {:?} was tried: {}", policy.name, steps.join(", "));
+                Objection::escalate("ladder-ended", text).with("policy", policy.name.as_str())
+            }
+            (Some(_), Some(action)) if context.environment.actions.get(&action.name).is_none() => {
                 let text = format!("the executor can't do {}", action.name);
                 Objection::escalate("unsupported-action", text).with("action", action.name.as_str())
             }
-            Some(_) => return Vec::new(),
+            (Some(_), Some(_)) => return Vec::new(),
         };
         vec![objection]
     }

@@ -24,7 +24,9 @@ impl Guardrail for TargetChanged {
             let (is, was) = (seen.kind.name(), incident.subject.kind.name());
             found.push(changed(&format!("it is a {is}, the incident is about a {was}")));
         }
-        if context.history.of_incident(&incident.id).any(|action| action.plan.target.uid != seen.uid) {
+        // What looks at no object has no UID to compare.
+        let is_other = |uid: &str| !uid.is_empty() && !seen.uid.is_empty() && uid != seen.uid;
+        if context.history.of_incident(&incident.id).any(|action| is_other(&action.plan.target.uid)) {
             found.push(changed("the object was recreated since the last attempt for this incident"));
         }
         found

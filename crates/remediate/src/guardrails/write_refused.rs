@@ -24,7 +24,13 @@ impl Guardrail for WriteRefused {
             let is_same = action.plan.incident == incident.id;
             is_same || action.stage_at + limits.target_window > context.now
         };
-        let ended = context.history.ended(&incident.subject).filter(|action| action.plan.target.uid == seen.uid);
+        let wanted = context.proposal.action();
+        let is_same_write = |action: &&PastAction| {
+            // Of what looks at no object only the action tells one write from another.
+            let is_same_action = !seen.uid.is_empty() || wanted == Some(&action.plan.step.action);
+            action.plan.target.uid == seen.uid && is_same_action
+        };
+        let ended = context.history.ended(&incident.subject).filter(is_same_write);
         let refused =
             ended.filter(|action| still_refused(action)).filter_map(|action| Some((action, action.refused.as_ref()?)));
         let Some((action, why)) = refused.last() else { return Vec::new() };

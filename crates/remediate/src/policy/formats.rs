@@ -1,11 +1,14 @@
 //! The formats that policies may be written in, one file each. To add one: its file, its `mod` line, and its line in
 //! [`FORMATS`].
 
+mod custom_resource;
 #[cfg(test)]
 mod fake;
+mod healing_policies;
+mod object_list;
 mod remediation_policy;
 
-use homeostat_settings::{Place, Reader};
+use homeostat_settings::{Node, Place, Reader, Value};
 
 use super::Policy;
 use crate::action::Actions;
@@ -26,6 +29,9 @@ pub(super) trait PolicyFormat: Sync {
 /// Every format. A document that none of them claims is read as the first, which says what is missing.
 static FORMATS: &[&dyn PolicyFormat] = &[
     &remediation_policy::RemediationPolicy,
+    &healing_policies::HealingPolicies,
+    &object_list::ObjectList,
+    &custom_resource::CustomResource,
     #[cfg(test)]
     &fake::Fake,
 ];
@@ -34,6 +40,18 @@ static FORMATS: &[&dyn PolicyFormat] = &[
 pub(super) fn format_of(document: &Reader<'_>) -> &'static dyn PolicyFormat {
     let claims = |format: &&&'static dyn PolicyFormat| format.keys().iter().any(|key| document.has(key));
     FORMATS.iter().find(claims).copied().unwrap_or(&remediation_policy::RemediationPolicy)
+}
+
+/// The key of a list of policies where a document is nothing but that list.
+pub(super) const LIST_KEY: &str = healing_policies::LIST_KEY;
+
+/// Whether the document is a bare list of policies.
+pub(super) fn is_list_of_policies(document: &Node) -> bool {
+    let Value::List(items) = &document.value else { return false };
+    items.iter().any(|item| match &item.value {
+        Value::Map(entries) => entries.iter().any(|(key, _, _)| key == "condition"),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) | Value::List(_) => false,
+    })
 }
 
 #[cfg(test)]

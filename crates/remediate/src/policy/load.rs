@@ -1,13 +1,10 @@
 //! Reads policies from YAML, in whichever format each document is: everything that is wrong is told at once.
 
-use homeostat_settings::{Findings, Place, Problem, Reader, parse_documents};
+use homeostat_settings::{Findings, Node, Problem, Reader, Value, parse_documents};
 
-use super::Policy;
-use super::formats::format_of;
+use super::formats::{LIST_KEY, format_of, is_list_of_policies};
+use super::{Policy, PolicySet};
 use crate::action::Actions;
-
-/// Policies in one file; more is a generated file gone wrong, and overlap is checked between all pairs.
-const POLICIES_MAX: usize = 1000;
 
 /// Reads all policies of a YAML text, which may name these actions. `file` only names the file in problems, which come in the
 /// order of lines.
@@ -19,50 +16,34 @@ pub fn load_policies(text: &str, file: &str, actions: &Actions) -> Result<Vec<Po
 
 /// The same for who wants to know all that was found. What is read counts only if there is no problem among it.
 pub fn read_policies(text: &str, file: &str, actions: &Actions, findings: &mut Findings) -> Vec<Policy> {
-    let documents = parse_documents(file, text).unwrap_or_else(|problem| {
-        findings.push(problem);
-        Vec::new()
-    });
-    let mut policies: Vec<(Place, Policy)> = Vec::new();
-    for document in &documents {
-        let mut reader = Reader::new(file, "", document, findings);
-        policies.extend(format_of(&reader).read(&mut reader, actions));
-        reader.finish();
-    }
-    check_together(file, &policies, findings);
-    policies.into_iter().map(|(_, policy)| policy).collect()
+    let mut set = PolicySet::default();
+    set.read(text, file, actions, findings);
+    set.into_policies()
 }
 
-fn check_together(file: &str, policies: &[(Place, Policy)], problems: &mut Vec<Problem>) {
-    let mut add = |place: Place, message: String| problems.push(Problem { file: file.to_owned(), place, message });
-    if let Some((place, _)) = policies.get(POLICIES_MAX) {
-        add(*place, format!("more than {POLICIES_MAX} policies in one file"));
-        return;
-    }
-    for (idx, (place, policy)) in policies.iter().enumerate() {
-        for (_, earlier) in &policies[..idx] {
-            for overlap in overlaps(earlier, policy) {
-                add(*place, overlap);
-            }
+impl PolicySet {
+    /// Adds the policies of one more file; problems, also those with what was added before, go to the findings. What is read
+    /// counts only if there is none among them.
+    pub fn read(&mut self, text: &str, file: &str, actions: &Actions, findings: &mut Findings) {
+        let documents = parse_documents(file, text).unwrap_or_else(|problem| {
+            findings.push(problem);
+            Vec::new()
+        });
+        let mut policies = Vec::new();
+        for document in documents.into_iter().map(with_key) {
+            let mut reader = Reader::new(file, "", &document, findings);
+            policies.extend(format_of(&reader).read(&mut reader, actions));
+            reader.finish();
         }
+        self.add(file, policies, findings);
     }
 }
 
-/// Why two policies can't be in force together, if so: of one file, or of two.
-pub fn overlap(earlier: &Policy, policy: &Policy) -> Option<String> {
-    overlaps(earlier, policy).into_iter().next()
-}
-
-fn overlaps(earlier: &Policy, policy: &Policy) -> Vec<String> {
-    let mut found = Vec::new();
-    if earlier.name == policy.name {
-        found.push(format!("two policies are named {:?}; names must differ", policy.name));
+/// A document that is a bare list of policies, as a mounted ConfigMap has it, is read as if the list had its key.
+fn with_key(document: Node) -> Node {
+    if !is_list_of_policies(&document) {
+        return document;
     }
-    if earlier.incident_type == policy.incident_type && earlier.scope.overlaps(&policy.scope) {
-        found.push(format!(
-            "policies {:?} and {:?} are both for {} and their scopes overlap; make the scopes disjoint",
-            earlier.name, policy.name, policy.incident_type
-        ));
-    }
-    found
+    let place = document.place;
+    Node { place, value: Value::Map(vec![(LIST_KEY.to_owned(), place, document)]) }
 }

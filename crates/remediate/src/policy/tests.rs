@@ -1,7 +1,12 @@
+use homeostat_core::{Subject, WorkloadKind};
+
 use super::*;
 use crate::test_actions::{RESTART, actions};
 
 mod any;
+mod custom_resource;
+mod healing_policies;
+mod together;
 
 /// The lesson's own format, word for word, with a scope.
 const LESSON: &str = "
@@ -202,9 +207,9 @@ proptest::proptest! {
     /// A subject is in two scopes at once only if they overlap: no incident ever has two policies.
     #[test]
     fn overlap_is_symmetric_and_misses_nothing(
-        left in scopes(), right in scopes(), namespace in "[ab]", name in "[xy]",
+        left in scopes(), right in scopes(), namespace in "[ab]", name in "[xy]", kind in proptest::sample::select(WorkloadKind::ALL.to_vec()),
     ) {
-        let subject = Subject::deployment(namespace, name);
+        let subject = Subject { namespace, kind, name };
         proptest::prop_assert_eq!(left.overlaps(&right), right.overlaps(&left));
         if left.contains(&subject) && right.contains(&subject) {
             proptest::prop_assert!(left.overlaps(&right));
@@ -215,9 +220,10 @@ proptest::proptest! {
 fn scopes() -> impl proptest::strategy::Strategy<Value = Scope> {
     use proptest::collection::btree_set;
     use proptest::prelude::*;
+    use proptest::sample::select;
     prop_oneof![
         Just(Scope::Unstated),
-        (btree_set("[ab]", 1..3), btree_set("[xy]", 0..3))
-            .prop_map(|(namespaces, workloads)| Scope::Only { namespaces, workloads }),
+        (btree_set("[ab]", 1..3), btree_set("[xy]", 0..3), btree_set(select(WorkloadKind::ALL.to_vec()), 0..2))
+            .prop_map(|(namespaces, workloads, kinds)| Scope::Only { namespaces, workloads, kinds }),
     ]
 }

@@ -303,6 +303,7 @@ fn annotated(annotation: &Annotation) -> String {
         Annotation::DependencyAffected { dependency, .. } => {
             format!("its dependency {} is in an incident", dependency.name)
         }
+        Annotation::ThresholdRule { policy, condition } => format!("rule of policy {policy}: {condition}"),
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}: {}", features.join(", "))
         }

@@ -60,6 +60,7 @@ fn facts(incident: &Incident, now: Timestamp, page: &mut Page) {
             Annotation::ClusterFact { until: None, .. } => {}
             Annotation::ClusterFact { until: Some(_), .. }
             | Annotation::PlannedEvent { .. }
+            | Annotation::ThresholdRule { .. }
             | Annotation::RecentRollout { .. }
             | Annotation::DependencyAffected { .. }
             | Annotation::ReplicaOutlier { .. } => page.fact("Known", &known(annotation)),
@@ -96,6 +97,9 @@ fn known(annotation: &Annotation) -> String {
         Annotation::RecentRollout { at, revision } => format!("revision {revision} was rolled out at {at}"),
         Annotation::DependencyAffected { dependency, incident } => {
             format!("its dependency {dependency} has an incident of its own, {incident}: probably the cause")
+        }
+        Annotation::ThresholdRule { policy, condition } => {
+            format!("a rule opened it, not the detectors: {condition} (policy {policy:?})")
         }
         Annotation::ReplicaOutlier { replica, since, features } => {
             format!("replica {replica} differs from the others since {since}, in {}", features.join(", "))

@@ -16,6 +16,11 @@ pub(super) const KEYS: &[Described] = &[
         "The platform's own name for the cause, such as `OOMKilled`; for people, the incident type decides.",
     ),
     key("auto_execute", "required", "Whether the action may be executed without a human's approval."),
+    key(
+        "allow_irreversible",
+        "`false`",
+        "Whether it may execute what can't be taken back, such as a webhook or a command; otherwise that is proposed.",
+    ),
     key("confidence_threshold", "required", "The lower bound of the incident's confidence must be at least this."),
     of_kind(
         "action",
@@ -52,6 +57,11 @@ pub(super) const KEYS: &[Described] = &[
         "Namespaces, each written out. An empty list is refused where `auto_execute` is true.",
     ),
     key("scope.workloads", "none: every workload of the namespaces", "Names of workloads, each written out."),
+    key(
+        "scope.kinds",
+        "none: every kind",
+        "Kinds of workload: `deployment`, `stateful-set`, `daemon-set`, `external`.",
+    ),
     key(
         "traffic_floor",
         "`0.5`",

@@ -65,7 +65,8 @@ pub(super) fn section() -> String {
     let mut text = "\n## Policy files\n\n\
          A file that `policies` names has YAML documents, each with one `remediation_policy` or a list `remediation_policies`; these are\n\
          the keys of one policy. `deploy/policies.example.yaml` has them all; `homeostat check policy FILE` shows every problem of a\n\
-         file at once.\n\n\
+         file at once, and says in sentences what each policy would do. Policies may also be custom resources, or a list of threshold rules:\n\
+         [the guide](../guides/policies.md) has every format.\n\n\
          | key | type | default | meaning |\n| --- | --- | --- | --- |\n"
         .to_owned();
     let read = keys_read();

@@ -9,7 +9,7 @@ use homeostat_journal::{Journal, Note};
 use homeostat_remediate::SafetyLimits;
 
 use super::*;
-use crate::no_executor::NoExecutor;
+use crate::pretend_executor::NoExecutor;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(10_000 + secs)
@@ -93,3 +93,5 @@ fn an_incident_whose_end_was_not_recorded_is_not_open_for_ever() {
     assert_eq!((ended.state.as_str(), ended.updated_at), ("resolved", at(500)));
     assert_eq!(open(&mut cycle).1, ["cart"]);
 }
+
+mod rules;

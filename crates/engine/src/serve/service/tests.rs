@@ -18,7 +18,7 @@ use super::*;
 use crate::clock::testing::FakeClock;
 use crate::kill_switch;
 use crate::labels::Desk;
-use crate::no_executor::NoExecutor;
+use crate::pretend_executor::NoExecutor;
 use crate::serve::live::Live;
 use crate::serve::snapshot::SnapshotReader;
 use crate::training::child::testing::OwnProcess;

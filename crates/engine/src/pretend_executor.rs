@@ -1,4 +1,4 @@
-//! The executor of a service that has no cluster: it looks at nothing and does nothing.
+//! The executor of a replay, which does nothing; and one for tests that can't even look.
 
 use async_trait::async_trait;
 use homeostat_core::{Subject, Timestamp};
@@ -8,14 +8,17 @@ use homeostat_remediate::{
     ActionName, Actions, InspectError, Inspected, Known, PayloadError, Plan, PreviousRevision, Progress,
 };
 
-/// Where the config names nothing to act on, every proposal is refused as "can't be inspected".
+/// Every proposal is refused as "can't be inspected".
+#[cfg(test)]
 #[derive(Default)]
 pub(crate) struct NoExecutor {
     actions: Actions,
 }
 
-const WHY: &str = "no `kubernetes` section is configured";
+#[cfg(test)]
+const WHY: &str = "there is nothing to look with";
 
+#[cfg(test)]
 #[async_trait]
 impl Executor for NoExecutor {
     fn name(&self) -> &'static str {

@@ -1,12 +1,13 @@
-//! `global.timezone`: an IANA name, to the table of offsets that detection goes by.
+//! A time zone by its IANA name, as the table of offsets that detection and the calendars of policies go by.
 //!
 //! The zones are those that are compiled in, whatever the system has: the same name gives the same models everywhere.
 
 use std::str::FromStr;
 
 use homeostat_core::{Holiday, LocalTime, Timestamp};
-use homeostat_settings::nearest;
 use jiff::tz::TimeZone;
+
+use crate::nearest::nearest;
 
 /// The zone by which nothing is local.
 const UTC: &str = "UTC";
@@ -16,11 +17,11 @@ const KNOWN_UNTIL: &str = "2100-01-01T00:00:00Z";
 
 /// A time zone with its changes of the clocks, and the holidays.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Timezone {
+pub struct Timezone {
     /// The IANA name.
-    pub(crate) name: String,
+    pub name: String,
     /// What its clocks show, and its holidays.
-    pub(crate) local_time: LocalTime,
+    pub local_time: LocalTime,
 }
 
 impl Default for Timezone {
@@ -33,19 +34,19 @@ impl Default for Timezone {
 impl Timezone {
     /// The same with these holidays.
     #[must_use]
-    pub(crate) fn with_holidays(self, holidays: impl IntoIterator<Item = Holiday>) -> Self {
+    pub fn with_holidays(self, holidays: impl IntoIterator<Item = Holiday>) -> Self {
         Self { local_time: self.local_time.with_holidays(holidays), ..self }
     }
 
     /// Whether its clocks show UTC by name, whatever the holidays.
-    pub(crate) fn is_utc(&self) -> bool {
+    pub fn is_utc(&self) -> bool {
         self.name == UTC
     }
 }
 
 /// A name that is no time zone's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotATimezone {
+pub enum NotATimezone {
     /// Fix the name.
     #[error("unknown time zone {name:?}: use an IANA name, such as Europe/Berlin, America/New_York or UTC{}", hint(.meant.as_deref()))]
     Unknown {
