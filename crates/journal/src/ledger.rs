@@ -26,7 +26,7 @@ use labels::Labels;
 /// A row that can't follow the rows before it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct CannotFollow(String);
+pub struct CannotFollow(pub(crate) String);
 
 #[derive(Clone, Debug)]
 struct Call {
