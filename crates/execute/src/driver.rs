@@ -88,6 +88,8 @@ pub struct Driver {
     held_up_by: BTreeMap<PlanId, String>,
     /// Not before this moment a write under way is sent again that couldn't be accepted.
     again_at: BTreeMap<PlanId, Timestamp>,
+    /// When a write left last whose answer isn't known: it may still take effect.
+    unanswered: BTreeMap<PlanId, Timestamp>,
     /// Calls that went out while the journal couldn't be written.
     called_unjournaled: BTreeSet<(IncidentId, String)>,
 }
@@ -115,6 +117,7 @@ impl Driver {
             storm: None,
             held_up_by: BTreeMap::new(),
             again_at: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             called_unjournaled: BTreeSet::new(),
         }
     }
@@ -268,6 +271,7 @@ impl Driver {
             self.observed.retain(|plan, _| is_in_flight(plan));
             self.held_up_by.retain(|plan, _| is_in_flight(plan));
             self.again_at.retain(|plan, _| is_in_flight(plan));
+            self.unanswered.retain(|plan, _| is_in_flight(plan));
         }
     }
 

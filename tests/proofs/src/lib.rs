@@ -2,3 +2,4 @@
 //! product itself. The programs beside this library print their figures.
 
 pub mod model;
+pub mod schedules;

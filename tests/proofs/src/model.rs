@@ -389,6 +389,7 @@ impl Replica {
             log: Log::default(),
             doing: Doing::Nothing,
             unanswered: None,
+            is_sent_again: false,
         }
     }
 }

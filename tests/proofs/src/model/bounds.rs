@@ -33,6 +33,7 @@ impl Bounds {
             Mutation::JournalBeforeWrite => (&[], 1, 0),
             Mutation::LookAfterCrash => (&[Fault::Crash], 5, 0),
             Mutation::WaitForUnansweredWrite => (&[Fault::Loss], 4, 0),
+            Mutation::DoubtAfterSendingAgain => (&[Fault::Loss, Fault::Revert], 1, 0),
             Mutation::Precondition => (&[Fault::Edit], 1, 0),
             Mutation::DecisionAge => (&[Fault::Outage, Fault::Crash], 4, 0),
             Mutation::IncidentOpen => (&[Fault::Close], 2, 0),

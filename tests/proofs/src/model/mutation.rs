@@ -18,6 +18,8 @@ pub enum Mutation {
     LookAfterCrash,
     /// An action ends as not applied while a write without an answer may still arrive.
     WaitForUnansweredWrite,
+    /// A write that is refused when it is sent again counts as not made, though the first one may have been.
+    DoubtAfterSendingAgain,
     /// The API server writes whatever the object's UID and version are.
     Precondition,
     /// A plan is applied however old its decision is.
@@ -52,7 +54,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, with the number of the invariant that each violates.
-    pub const ALL: [(Mutation, u8); 22] = [
+    pub const ALL: [(Mutation, u8); 23] = [
         (Self::InFlight, 1),
         (Self::MaxAttempts, 3),
         (Self::Cooldown, 4),
@@ -60,6 +62,7 @@ impl Mutation {
         (Self::JournalBeforeWrite, 5),
         (Self::LookAfterCrash, 6),
         (Self::WaitForUnansweredWrite, 6),
+        (Self::DoubtAfterSendingAgain, 6),
         (Self::Precondition, 8),
         (Self::DecisionAge, 8),
         (Self::IncidentOpen, 8),

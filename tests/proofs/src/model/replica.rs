@@ -328,7 +328,7 @@ impl Protocol {
         let replica = state.replica(me);
         replica.doing = Doing::Waiting(planned.clone(), what);
         if what == What::Apply {
-            replica.unanswered = Some(now);
+            replica.is_sent_again = replica.unanswered.replace(now).is_some();
         }
         true
     }
@@ -363,10 +363,13 @@ impl Protocol {
     /// Journals an answer.
     pub(super) fn take_answer(&self, state: &mut State, me: u8, planned: &Planned, what: What, answer: Answer) {
         let replica = state.replica(me);
-        (replica.doing, replica.unanswered) = (Doing::Nothing, None);
+        // The copy that was sent before may have been written, and overwritten since.
+        let is_sent_again = replica.is_sent_again && !self.is_broken(Mutation::DoubtAfterSendingAgain);
+        (replica.doing, replica.unanswered, replica.is_sent_again) = (Doing::Nothing, None, false);
         let version = || "2".to_owned();
         let event = match (what, answer) {
             (What::Apply, Answer::Written) => JournalEvent::Applied { resource_version: version(), altered: None },
+            (What::Apply, Answer::Stale) if is_sent_again => JournalEvent::OutcomeUnknown { why: String::new() },
             (What::Apply, Answer::Stale) => JournalEvent::NotApplied { why: String::new(), refused: false },
             (What::Undo, Answer::Written) => JournalEvent::UndoApplied { resource_version: version() },
             (What::Undo, Answer::Stale) => JournalEvent::Stuck { why: String::new() },

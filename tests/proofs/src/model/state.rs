@@ -59,6 +59,8 @@ pub struct Replica {
     pub doing: Doing,
     /// When a write may have left last whose answer it doesn't know.
     pub unanswered: Option<Tick>,
+    /// Whether the write that it waits for was sent before, without an answer.
+    pub is_sent_again: bool,
 }
 
 /// Whose content an object has.
