@@ -281,7 +281,8 @@ impl Protocol {
             }
             Step::Approve => {
                 state.approvals.left -= 1;
-                state.approvals.approved = state.approvals.shown.as_ref().map(|shown| shown.digest);
+                // Said after the stop, it counts, be it to the same plan.
+                (state.approvals.approved, state.approvals.void) = (state.approvals.shown.as_ref().map(|shown| shown.digest), None);
             }
             Step::Resume => {
                 let clock = at(state.now, 0);

@@ -1,24 +1,25 @@
-//! Checks the remediation protocol and prints what was looked at: `model [--faults N] [--horizon TICKS] [--threads N]`.
+//! Checks the remediation protocol and prints what was looked at: `model [--faults N] [--horizon TICKS] [--seconds N] [--threads N]`.
 //!
-//! The defaults are the full run, of some minutes. Every guard that is broken on purpose is checked as well: one that nobody
+//! The nearest states come first; after `--seconds` it stops and says so. Every guard that is broken on purpose is checked as well: one that nobody
 //! notices fails the run.
 #![allow(clippy::print_stdout, reason = "a program that prints its figures")]
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use homeostat_proofs::model::{Bounds, Fault, Mutation, Protocol, Step};
 use stateright::{Checker, HasDiscoveries, Model};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    let (mut faults, mut horizon, mut threads, mut one) = (2u8, 7u8, 2usize, None);
+    let (mut faults, mut horizon, mut threads, mut seconds, mut one) = (2u8, 5u8, 2usize, 300u64, None);
     while let Some(name) = args.next() {
         let value = args.next().unwrap_or_default();
         let read = match name.as_str() {
             "--faults" => value.parse().map(|n| faults = n).is_ok(),
             "--horizon" => value.parse().map(|n| horizon = n).is_ok(),
             "--threads" => value.parse().map(|n| threads = n).is_ok(),
+            "--seconds" => value.parse().map(|n| seconds = n).is_ok(),
             "--mutation" => {
                 one = Some(value.clone());
                 true
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
             _ => false,
         };
         if !read {
-            println!("usage: model [--faults N] [--horizon TICKS] [--threads N]; can't read {name} {value}");
+            println!("usage: model [--faults N] [--horizon TICKS] [--seconds N] [--threads N] [--mutation NAME]; can't read {name} {value}");
             return ExitCode::from(2);
         }
     }
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     if one.is_some() {
         return if n_unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let n_violations = check(Bounds::of(faults, horizon), threads);
+    let n_violations = check(Bounds::of(faults, horizon), threads, Duration::from_secs(seconds));
     if n_unnoticed + n_violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -71,11 +72,11 @@ fn unnoticed(threads: usize, one: Option<&str>) -> usize {
 }
 
 /// Looks at every state within the bounds, and tells every invariant that is violated with the shortest way there.
-fn check(bounds: Bounds, threads: usize) -> usize {
+fn check(bounds: Bounds, threads: usize, within: Duration) -> usize {
     println!("# up to {} of {} kinds of faults within {} ticks of a minute", bounds.faults, Fault::ALL.len(), bounds.horizon);
     let began = Instant::now();
     let checker = Protocol::new(bounds, None).checker().threads(threads);
-    let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = checker.finish_when(HasDiscoveries::AnyFailures).timeout(within).spawn_bfs().join();
     let discoveries = checker.discoveries();
     let properties = checker.model().properties();
     let mut n_violations = 0;
@@ -91,6 +92,8 @@ fn check(bounds: Bounds, threads: usize) -> usize {
             Some(_) | None => {}
         }
     }
+    let is_whole = checker.is_done() && began.elapsed() < within;
+    println!("# {}", if is_whole { "every state within these bounds" } else { "the nearest states; more are within these bounds" });
     println!("# {} states generated, depth {}, {:.0?}", checker.state_count(), checker.max_depth(), began.elapsed());
     println!("figure model.states {} states", checker.unique_state_count());
     println!("figure model.violations {n_violations} violations");

@@ -24,36 +24,36 @@ use super::store::SharedRows;
 const GIVES_UP_AFTER_MS: u64 = 9_000;
 
 /// The cluster, and everything that happens to requests.
-pub struct Cluster {
+pub(super) struct Cluster {
     /// The simulated cluster.
-    pub shop: Shop,
+    pub(super) shop: Shop,
     /// Chance, in the order of calls.
-    pub chance: ChaCha8Rng,
+    pub(super) chance: ChaCha8Rng,
     /// How many calls in a thousand fail.
-    pub fault_permille: u32,
+    pub(super) fault_permille: u32,
     /// Whether it answers nobody.
-    pub is_down: bool,
+    pub(super) is_down: bool,
     /// Writes on their way, with when they arrive.
-    pub late: Vec<(Timestamp, Plan, What, String)>,
+    pub(super) late: Vec<(Timestamp, Plan, What, String)>,
     /// Every request that changes something, as it came.
-    pub calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
     /// What had an effect.
-    pub effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     /// The kill switch's source.
-    pub stop: bool,
+    pub(super) stop: bool,
     /// The kill switch is engaged at this many more requests of any kind.
-    pub stop_in: Option<u32>,
+    pub(super) stop_in: Option<u32>,
     /// The process dies at this many more requests.
-    pub die_in: Option<u32>,
+    pub(super) die_in: Option<u32>,
     /// Whether the mode lets anything be written.
-    pub may_write: bool,
+    pub(super) may_write: bool,
     /// What was last seen of objects, for reads that are stale.
     stale: std::collections::BTreeMap<Subject, Inspected>,
 }
 
 impl Cluster {
     /// A cluster whose faults are drawn from `chance`.
-    pub fn new(shop: Shop, chance: ChaCha8Rng, fault_permille: u32) -> Self {
+    pub(super) fn new(shop: Shop, chance: ChaCha8Rng, fault_permille: u32) -> Self {
         Self {
             shop,
             chance,
@@ -71,7 +71,7 @@ impl Cluster {
     }
 
     /// Lets every write take effect that has arrived by now.
-    pub fn arrive(&mut self, now: Timestamp) {
+    pub(super) fn arrive(&mut self, now: Timestamp) {
         self.late.sort_by_key(|(at, ..)| *at);
         while self.late.first().is_some_and(|(at, ..)| *at <= now) {
             let (at, plan, what, version) = self.late.remove(0);
@@ -123,7 +123,7 @@ fn applied(written: Result<Written, WriteError>) -> Result<Applied, ApplyError> 
 
 /// The cluster as all processes share it.
 #[derive(Clone)]
-pub struct SharedCluster {
+pub(super) struct SharedCluster {
     cluster: Arc<Mutex<Cluster>>,
     began: Instant,
     start: Timestamp,
@@ -131,17 +131,17 @@ pub struct SharedCluster {
 
 impl SharedCluster {
     /// A cluster whose time begins at `start` now.
-    pub fn new(cluster: Cluster, start: Timestamp) -> Self {
+    pub(super) fn new(cluster: Cluster, start: Timestamp) -> Self {
         Self { cluster: Arc::new(Mutex::new(cluster)), began: Instant::now(), start }
     }
 
     /// The cluster.
-    pub fn lock(&self) -> MutexGuard<'_, Cluster> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Cluster> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True time.
-    pub fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.start + self.began.elapsed()
     }
 }
@@ -153,17 +153,17 @@ impl homeostat_execute::StopSwitch for SharedCluster {
 }
 
 /// One process's way to the cluster.
-pub struct Client {
+pub(super) struct Client {
     /// The cluster.
-    pub cluster: SharedCluster,
+    pub(super) cluster: SharedCluster,
     /// The journal, to say what was in it when a call was made.
-    pub rows: SharedRows,
+    pub(super) rows: SharedRows,
     /// The process's epoch.
-    pub epoch: i64,
+    pub(super) epoch: i64,
     /// Told when the process dies.
-    pub died: Arc<Notify>,
+    pub(super) died: Arc<Notify>,
     /// Whether it is dead.
-    pub is_dead: Arc<AtomicBool>,
+    pub(super) is_dead: Arc<AtomicBool>,
 }
 
 /// What becomes of a request.

@@ -16,7 +16,7 @@ use super::{API, NAMESPACE, WEB, policies};
 type Check = fn(&Record) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [(u8, Check); 18] = [
+pub(super) const ALL: [(u8, Check); 18] = [
     (1, one_action_at_a_time),
     (3, no_more_attempts_than_allowed),
     (4, every_end_starts_the_cooldown),
@@ -38,7 +38,7 @@ pub const ALL: [(u8, Check); 18] = [
 ];
 
 /// Those that rest on escalations, which are asked of the journal.
-pub const CALLS: (u8, Check) = (33, whoever_is_needed_is_called);
+pub(super) const CALLS: (u8, Check) = (33, whoever_is_needed_is_called);
 
 fn one_action_at_a_time(record: &Record) -> Vec<String> {
     let mut in_flight: BTreeSet<&str> = BTreeSet::new();

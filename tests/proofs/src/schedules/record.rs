@@ -7,7 +7,7 @@ use homeostat_remediate::{PastAction, Plan};
 
 /// Which write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub(super) enum What {
     /// The plan's own.
     Apply,
     /// The one that takes it back.
@@ -16,53 +16,53 @@ pub enum What {
 
 /// A request that changes something, as it left.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call {
+pub(super) struct Call {
     /// Of which plan.
-    pub plan: Plan,
+    pub(super) plan: Plan,
     /// Which write.
-    pub what: What,
+    pub(super) what: What,
     /// When, in true time.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// How many rows the journal had then.
-    pub n_rows: usize,
+    pub(super) n_rows: usize,
     /// Whose process it was.
-    pub epoch: i64,
+    pub(super) epoch: i64,
     /// The newest process.
-    pub newest_epoch: i64,
+    pub(super) newest_epoch: i64,
     /// Whether a source of the kill switch said stop then.
-    pub is_stopped: bool,
+    pub(super) is_stopped: bool,
     /// Whether the mode allowed it then.
-    pub may_write: bool,
+    pub(super) may_write: bool,
 }
 
 /// A write that changed something.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Effect {
+pub(super) struct Effect {
     /// Of which plan.
-    pub plan: Plan,
+    pub(super) plan: Plan,
     /// Which write.
-    pub what: What,
+    pub(super) what: What,
     /// When, in true time.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 /// Everything about one schedule.
 #[derive(Debug, Default)]
-pub struct Record {
+pub(super) struct Record {
     /// The journal at the end.
-    pub rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// Every action, as the journal's rows say at the end.
-    pub actions: Vec<PastAction>,
+    pub(super) actions: Vec<PastAction>,
     /// What the driver told, in order.
-    pub events: Vec<DriverEvent>,
+    pub(super) events: Vec<DriverEvent>,
     /// Requests that change something, in order.
-    pub calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
     /// What changed something, in order.
-    pub effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     /// Whether some process's clock was ever set.
-    pub is_clock_set: bool,
+    pub(super) is_clock_set: bool,
     /// When the switch was engaged with no person having resumed it since, as ranges of true time.
-    pub stops: Vec<(Timestamp, Timestamp)>,
+    pub(super) stops: Vec<(Timestamp, Timestamp)>,
     /// Whether the journal's chain holds at the end.
-    pub is_chain_whole: bool,
+    pub(super) is_chain_whole: bool,
 }

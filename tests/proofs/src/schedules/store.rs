@@ -7,7 +7,7 @@ use homeostat_journal::{AppendError, Cut, Epoch, Head, READ_ROWS_MAX, ReadError,
 
 /// What the next write to the journal does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreFault {
+pub(super) enum StoreFault {
     /// Nothing is written.
     NotWritten,
     /// It is written, and the answer is lost.
@@ -22,31 +22,31 @@ pub enum StoreFault {
 
 /// The rows, and who may write.
 #[derive(Debug, Default)]
-pub struct Rows {
+pub(super) struct Rows {
     /// All rows.
-    pub rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// The highest epoch that has opened it.
-    pub epoch: i64,
+    pub(super) epoch: i64,
     /// So many writes work before the fault.
-    pub fault_in: Option<(u32, StoreFault)>,
+    pub(super) fault_in: Option<(u32, StoreFault)>,
     /// So many reads fail.
-    pub unreadable: u32,
+    pub(super) unreadable: u32,
     /// The process that the fault killed.
-    pub killed: Option<i64>,
+    pub(super) killed: Option<i64>,
 }
 
 /// Shared by all processes.
 #[derive(Clone, Debug, Default)]
-pub struct SharedRows(Arc<Mutex<Rows>>);
+pub(super) struct SharedRows(Arc<Mutex<Rows>>);
 
 impl SharedRows {
     /// The rows.
-    pub fn lock(&self) -> MutexGuard<'_, Rows> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Rows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens it for a new process.
-    pub fn open(&self) -> Epoch {
+    pub(super) fn open(&self) -> Epoch {
         let mut rows = self.lock();
         rows.epoch += 1;
         Epoch(rows.epoch)
