@@ -10,16 +10,14 @@ mod world;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use homeostat_core::{
-    Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState, IncidentType, Score, Seed, Signal,
-    Subject, Timestamp, WorkloadKind,
-};
+use homeostat_core::{Seed, Timestamp, WorkloadKind};
 use homeostat_remediate::{Action, Actions, Policy, load_policies};
 use homeostat_simulate::{Call, ServiceSpec, ShopSpec};
+use rand::Rng;
 use sha2::{Digest, Sha256};
 
 use self::record::Record;
-use self::world::World;
+use self::world::{Drill, World};
 
 /// Seeds that failed once, and must never again: one a line, what follows is why.
 pub const FAILED_ONCE: &str = include_str!("../failed_seeds.txt");
@@ -58,9 +56,7 @@ pub struct Outcome {
 
 /// Runs one schedule.
 pub fn run(seed: u64) -> Outcome {
-    #[expect(clippy::expect_used, reason = "a runtime of one thread needs nothing that could be missing")]
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-    let record = runtime.block_on(async { World::new(Seed::new(seed)).run().await });
+    let record = record(|| World::new(Seed::new(seed)));
     let mut violations = Vec::new();
     for (number, check) in invariants::ALL.into_iter().chain([invariants::CALLS]) {
         violations.extend(check(&record).into_iter().map(|how| (number, how)));
@@ -72,6 +68,56 @@ pub fn run(seed: u64) -> Outcome {
         n_processes: record.rows.iter().map(|row| row.epoch.0).max().unwrap_or_default(),
         stages: record.actions.iter().map(|action| action.stage.name()).collect(),
     }
+}
+
+/// What a drill of the kill switch came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stopped {
+    /// Requests that change something before somebody said stop.
+    pub n_before: usize,
+    /// How long after it the last of them left; zero if none did.
+    pub last_after: Duration,
+}
+
+/// Runs a schedule in which nothing goes wrong, but somebody says stop at a random moment and, if `hangs`, the API server has hung
+/// since a random moment before.
+pub fn drill(seed: u64, hangs: bool) -> Stopped {
+    let mut chance = Seed::new(seed).fork("drill").rng();
+    let after = Duration::from_millis(chance.random_range(0..3_600_000));
+    let hangs_after = hangs.then(|| after.mul_f64(chance.random_range(0.5..1.0)));
+    let record = record(|| World::drill(Seed::new(seed), Drill { after, hangs_after }));
+    let stopped_at = START + after;
+    let n_before = record.calls.iter().filter(|call| call.at <= stopped_at).count();
+    let last_after = record.calls.iter().map(|call| call.at.since(stopped_at)).max().unwrap_or_default();
+    Stopped { n_before, last_after }
+}
+
+/// Runs a world to its end, in time of its own.
+fn record(world: impl FnOnce() -> World) -> Record {
+    #[expect(clippy::expect_used, reason = "a runtime of one thread needs nothing that could be missing")]
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async { world().run().await })
+}
+
+/// Everything that was told and journaled in a schedule, for looking at one that fails.
+pub fn story(seed: u64) -> String {
+    let record = record(|| World::new(Seed::new(seed)));
+    let mut story = String::new();
+    for row in &record.rows {
+        let text = format!("{} {} {} {} {} {}\n", row.seq, row.at, row.epoch.0, row.kind, row.about.plan, row.body);
+        story.push_str(text.get(..400).unwrap_or(&text).trim_end());
+        story.push('\n');
+    }
+    for (call, at) in record.calls.iter().map(|call| (call, call.at)) {
+        story.push_str(&format!("call {at} {:?} {} by {}\n", call.what, call.plan.id, call.epoch));
+    }
+    for effect in &record.effects {
+        story.push_str(&format!("effect {} {:?} {}\n", effect.at, effect.what, effect.plan.id));
+    }
+    for (from, until) in &record.stops {
+        story.push_str(&format!("stopped {from} to {until}\n"));
+    }
+    story
 }
 
 /// The seeds that failed once.
@@ -128,38 +174,5 @@ fn spec() -> ShopSpec {
         ],
         history_steps: 10,
         scrape_loss: 0.0,
-    }
-}
-
-/// An open incident of one feature, named like its type, of which it is certain enough.
-fn incident(kind: IncidentType, subject: &Subject, at: Timestamp) -> Incident {
-    #[expect(clippy::expect_used, reason = "constants between 0 and 1, and a score")]
-    let (sure, lower, score) = (
-        Confidence::new(0.99).expect("a confidence"),
-        Confidence::new(0.95).expect("a confidence"),
-        Score::new(2.0).expect("a score"),
-    );
-    Incident {
-        id: IncidentId::of(subject, at),
-        correlation: CorrelationId::of(subject, at),
-        subject: subject.clone(),
-        incident_type: kind,
-        state: IncidentState::Open,
-        opened_at: at,
-        updated_at: at,
-        score,
-        score_peak: score,
-        confidence: Calibrated { confidence: sure, lower, n_outcomes: 40, n_verdicts: 0 },
-        evidence: vec![Evidence {
-            feature: kind.name().to_owned(),
-            signal: Signal::Other,
-            observed: 3.0,
-            expected: 0.0,
-            deviation: 9.0,
-        }],
-        votes: vec![],
-        affected: vec![],
-        annotations: vec![],
-        limits_ahead: vec![],
     }
 }

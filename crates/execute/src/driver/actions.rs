@@ -160,7 +160,8 @@ impl Driver {
         }
     }
 
-    /// After start: calls a human for ends that were journaled by a driver that died before it could call (I33).
+    /// After start, and after trouble with the journal: calls a human for ends that were journaled before anybody could call: the
+    /// driver died in between, or nobody told it that the row was written (I33).
     pub(super) fn call_for_ends(&mut self, now: Timestamp, events: &mut Vec<DriverEvent>) {
         let Ok(history) = self.journal.history(now) else { return };
         for action in history.actions.iter().filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {

@@ -1,4 +1,5 @@
-//! Runs seeded schedules of faults, each twice, and prints how many held: `schedules [--seeds N] [--from SEED] [--threads N]`.
+//! Runs seeded schedules of faults, each twice, and prints how many held: `schedules [--seeds N] [--from SEED] [--threads N]`; `schedules --story SEED` tells what
+//! happens in one.
 //!
 //! Seeds that failed once come first. One that fails now is told, and belongs into tests/proofs/failed_seeds.txt.
 #![allow(clippy::print_stdout, reason = "a program that prints its figures")]
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use homeostat_proofs::schedules::{failed_once, run};
+use homeostat_proofs::schedules::{failed_once, run, story};
 
 /// What all of them came to.
 #[derive(Default)]
@@ -32,11 +33,15 @@ fn main() -> ExitCode {
         let read = match name.as_str() {
             "--seeds" => value.parse().map(|n| n_seeds = n).is_ok(),
             "--from" => value.parse().map(|n| from = n).is_ok(),
+            "--story" => {
+                println!("{}", story(value.parse().unwrap_or_default()));
+                return ExitCode::SUCCESS;
+            }
             "--threads" => value.parse().map(|n| threads = n).is_ok(),
             _ => false,
         };
         if !read {
-            println!("usage: schedules [--seeds N] [--from SEED] [--threads N]; can't read {name} {value}");
+            println!("usage: schedules [--seeds N] [--from SEED] [--threads N] [--story SEED]; can't read {name} {value}");
             return ExitCode::from(2);
         }
     }

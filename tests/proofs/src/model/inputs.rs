@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{
-    Calendar, Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState, IncidentType, Mode,
-    Score, Signal, Subject, Timestamp, Topology, WorkloadKind,
-};
+use homeostat_core::{Calendar, Incident, IncidentState, IncidentType, Mode, Subject, Timestamp, Topology, WorkloadKind};
 use homeostat_remediate::{
     Actions, DryRun, Inspected, KillSwitch, Known, Marker, NewestRows, Policy, PreviousRevision, SafetyLimits, SameCluster,
     load_policies,
@@ -14,6 +11,7 @@ use homeostat_remediate::{
 use super::log::Tick;
 use super::mutation::Mutation;
 use super::state::{Object, TARGETS};
+use crate::fixture::incident;
 
 /// One tick of the model: two of the product's usual cycles.
 pub(super) const TICK: Duration = Duration::from_secs(60);
@@ -89,7 +87,7 @@ impl Inputs {
             newest_rows: NewestRows::default(),
             dry_run: DryRun::Passed,
             same_cluster: SameCluster::Proven,
-            incidents: incidents.map(|(name, kind)| incident(kind, &Subject::deployment("shop", name))),
+            incidents: incidents.map(|(name, kind)| incident(kind, &Subject::deployment("shop", name), START)),
         }
     }
 
@@ -138,36 +136,3 @@ pub(super) fn uid(object: &Object) -> String {
 
 /// How far homeostat may go.
 pub(super) const MODE: Mode = Mode::Execute;
-
-/// An open incident of one feature, named like its type, of which it is certain enough.
-fn incident(kind: IncidentType, subject: &Subject) -> Incident {
-    #[expect(clippy::expect_used, reason = "constants between 0 and 1, and a score")]
-    let (sure, lower, score) = (
-        Confidence::new(0.99).expect("a confidence"),
-        Confidence::new(0.95).expect("a confidence"),
-        Score::new(2.0).expect("a score"),
-    );
-    Incident {
-        id: IncidentId::of(subject, START),
-        correlation: CorrelationId::of(subject, START),
-        subject: subject.clone(),
-        incident_type: kind,
-        state: IncidentState::Open,
-        opened_at: START,
-        updated_at: START,
-        score,
-        score_peak: score,
-        confidence: Calibrated { confidence: sure, lower, n_outcomes: 40, n_verdicts: 0 },
-        evidence: vec![Evidence {
-            feature: kind.name().to_owned(),
-            signal: Signal::Other,
-            observed: 3.0,
-            expected: 0.0,
-            deviation: 9.0,
-        }],
-        votes: vec![],
-        affected: vec![],
-        annotations: vec![],
-        limits_ahead: vec![],
-    }
-}

@@ -17,16 +17,18 @@ use tokio::sync::Notify;
 use super::cluster::{Client, Cluster, SharedCluster};
 use super::record::Record;
 use super::store::{SharedRows, StoreFault};
-use super::{START, incident, policies, spec};
+use super::{START, policies, spec};
+use crate::fixture::incident;
 
 /// One cycle of the product.
 const CYCLE: Duration = Duration::from_secs(30);
 
-/// Cycles in which things go wrong: 40 minutes.
-const TROUBLED: usize = 80;
+/// Cycles in which things go wrong: half an hour.
+const TROUBLED: usize = 60;
 
-/// Cycles afterwards in which nothing does: longer than any action may take (20 minutes with these policies).
-const QUIET: usize = 60;
+/// Cycles afterwards in which nothing does: longer than any action may take (sixteen minutes with these policies), also by a clock
+/// that was set by ten minutes.
+const QUIET: usize = 56;
 
 /// Rows that the driver gets of each subject, as long as it verifies.
 const ROWS_KEPT: usize = 30;
@@ -66,6 +68,17 @@ pub(super) struct World {
     seen: BTreeMap<Subject, SubjectSignals>,
     record: Record,
     stopped_since: Option<Timestamp>,
+    /// Nothing goes wrong but that somebody says stop at this moment, with the API server hung or not.
+    drill: Option<Drill>,
+}
+
+/// A drill of the kill switch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drill {
+    /// When somebody says stop.
+    pub(super) after: Duration,
+    /// When the API server begins to hang, if it does.
+    pub(super) hangs_after: Option<Duration>,
 }
 
 impl World {
@@ -91,14 +104,41 @@ impl World {
             seen: BTreeMap::new(),
             record: Record::default(),
             stopped_since: None,
+            drill: None,
+        }
+    }
+
+    /// A shop with a few faults ahead, and a drill of the kill switch in place of everything else that goes wrong.
+    pub(super) fn drill(seed: Seed, drill: Drill) -> Self {
+        let world = Self { drill: Some(drill), ..Self::new(seed) };
+        world.cluster.lock().fault_permille = 0;
+        world
+    }
+
+    /// Says stop, whatever the driver is in the middle of.
+    fn begin(&self, drill: Drill) {
+        let cluster = self.cluster.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(drill.after).await;
+            cluster.lock().stop = true;
+        });
+        if let Some(hangs_after) = drill.hangs_after {
+            let cluster = self.cluster.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(hangs_after).await;
+                cluster.lock().is_down = true;
+            });
         }
     }
 
     /// Runs it to its end.
     pub(super) async fn run(mut self) -> Record {
+        if let Some(drill) = self.drill {
+            self.begin(drill);
+        }
         for cycle in 0..TROUBLED + QUIET {
-            let is_troubled = cycle < TROUBLED;
-            if cycle == TROUBLED {
+            let is_troubled = cycle < TROUBLED && self.drill.is_none();
+            if cycle == TROUBLED && self.drill.is_none() {
                 self.calm_down();
             }
             if is_troubled {
@@ -106,6 +146,9 @@ impl World {
             }
             if self.process.is_none() {
                 self.start().await;
+            }
+            if !is_troubled && self.drill.is_none() && self.stopped_since.is_some() {
+                self.resume();
             }
             self.sense();
             self.tick().await;
@@ -177,11 +220,11 @@ impl World {
     /// A person takes the stop away and lets automation go on.
     fn resume(&mut self) {
         let now = self.clock.now();
+        let resumed = self.process.as_mut().map(|process| process.driver.resume("ada: drill over", now));
+        // Without a process, or a journal, nobody can be told.
+        let Some(Ok(())) = resumed else { return };
         self.cluster.lock().stop = false;
-        if let Some(process) = &mut self.process
-            && process.driver.resume("ada: drill over", now).is_ok()
-            && let Some(since) = self.stopped_since.take()
-        {
+        if let Some(since) = self.stopped_since.take() {
             self.record.stops.push((since, self.cluster.now()));
         }
     }
