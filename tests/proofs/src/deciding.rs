@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use homeostat_core::{Calendar, Incident, IncidentState, IncidentType, Mode, Subject, Timestamp, Topology, WorkloadKind};
+use homeostat_core::{
+    Calendar, Incident, IncidentState, IncidentType, Mode, Subject, Timestamp, Topology, WorkloadKind,
+};
 use homeostat_execute::{Applied, ApplyError, Driver, DriverEvent, Executor, SubjectSignals, TickInput, WriteOutcome};
 use homeostat_journal::{CannotFollow, Fold, Intent, Journal, Journaled, Note};
 use homeostat_remediate::{
-    ActionName, Actions, Decision, DryRun, Environment, InspectError, Inspected, JournalEvent, KillSwitch, Level, NewestRows,
-    PayloadError, Plan, Policy, Progress, Proposal, SafetyLimits, SameCluster, decide, load_policies,
+    ActionName, Actions, Decision, DryRun, Environment, InspectError, Inspected, JournalEvent, KillSwitch, Level,
+    NewestRows, PayloadError, Plan, Policy, Progress, Proposal, SafetyLimits, SameCluster, decide, load_policies,
 };
 
 use crate::fixture::incident;
@@ -119,7 +121,8 @@ pub fn decide_often(n_incidents: u32, n: u32) -> Result<Decided, CannotFollow> {
 fn finish(fold: &mut Fold, plan: Plan, now: Timestamp) -> Result<(), CannotFollow> {
     let id = plan.id.clone();
     let levels_before = [("oom-killed".to_owned(), Level { deviation: 9.0, value: 3.0 })].into();
-    let intent = Intent { plan, executor: "model".into(), write: "{}".into(), traffic_before: Some(10.0), levels_before };
+    let intent =
+        Intent { plan, executor: "model".into(), write: "{}".into(), traffic_before: Some(10.0), levels_before };
     fold.record(&intent, now)?;
     let applied = JournalEvent::Applied { resource_version: "2".into(), altered: None };
     for event in [JournalEvent::ApplyStarted, applied, JournalEvent::Recovered] {
@@ -151,7 +154,8 @@ pub fn storm(n_incidents: u32, n_ticks: u32) -> Result<Storm, homeostat_journal:
     let executor = Arc::new(Counted(Arc::clone(&requests), homeostat_execute::actions()));
     let mut driver = Driver::new(executor, Arc::clone(&journal), policies(), SafetyLimits::default());
     let name = |idx: u32| Subject::deployment("shop", format!("cart-{idx}"));
-    let mut incidents: Vec<Incident> = (0..n_incidents).map(|idx| incident(IncidentType::OomKilled, &name(idx), START)).collect();
+    let mut incidents: Vec<Incident> =
+        (0..n_incidents).map(|idx| incident(IncidentType::OomKilled, &name(idx), START)).collect();
     let signals: BTreeMap<Subject, SubjectSignals> = BTreeMap::new();
     #[expect(clippy::expect_used, reason = "a runtime of one thread needs nothing that could be missing")]
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

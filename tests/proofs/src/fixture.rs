@@ -1,8 +1,8 @@
 //! Incidents, for checks that don't detect any.
 
 use homeostat_core::{
-    Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState, IncidentType, Score, Signal, Subject,
-    Timestamp,
+    Calibrated, Confidence, CorrelationId, Evidence, Incident, IncidentId, IncidentState, IncidentType, Score, Signal,
+    Subject, Timestamp,
 };
 
 /// An open incident of one feature, named like its type, of which it is certain enough.

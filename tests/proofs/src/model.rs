@@ -235,7 +235,8 @@ impl Protocol {
             Step::Acquire(me) => self.acquire(state, me),
             Step::Lose(me) => {
                 let replica = state.replica(me);
-                (replica.epoch, replica.doing, replica.log, replica.unanswered) = (0, Doing::Nothing, Log::default(), None);
+                (replica.epoch, replica.doing, replica.log, replica.unanswered) =
+                    (0, Doing::Nothing, Log::default(), None);
                 waits_no_more(state, me);
             }
             Step::NoteStop(me) => return self.note_stop(state, me),
@@ -282,7 +283,8 @@ impl Protocol {
             Step::Approve => {
                 state.approvals.left -= 1;
                 // Said after the stop, it counts, be it to the same plan.
-                (state.approvals.approved, state.approvals.void) = (state.approvals.shown.as_ref().map(|shown| shown.digest), None);
+                (state.approvals.approved, state.approvals.void) =
+                    (state.approvals.shown.as_ref().map(|shown| shown.digest), None);
             }
             Step::Resume => {
                 let clock = at(state.now, 0);
@@ -323,17 +325,24 @@ impl Protocol {
                 state.replica(me).skew = by;
                 let skews = state.replicas.each_ref().map(|replica| replica.skew);
                 // From each other, and from true time.
-                let apart = (skews[0] - skews[1]).unsigned_abs().max(skews[0].unsigned_abs()).max(skews[1].unsigned_abs());
+                let apart =
+                    (skews[0] - skews[1]).unsigned_abs().max(skews[0].unsigned_abs()).max(skews[1].unsigned_abs());
                 state.skew_max = state.skew_max.max(apart);
             }
             Step::Change(target, kind) => {
                 let object = state.objects[target].clone();
                 let version = object.version + 1;
                 let after = match kind {
-                    Fault::Recreate => {
-                        Object { uid: object.uid + 1, version: 1, marker: None, undone: None, content: Content::Original }
+                    Fault::Recreate => Object {
+                        uid: object.uid + 1,
+                        version: 1,
+                        marker: None,
+                        undone: None,
+                        content: Content::Original,
+                    },
+                    Fault::Revert => {
+                        Object { version, marker: None, undone: None, content: Content::Original, ..object }
                     }
-                    Fault::Revert => Object { version, marker: None, undone: None, content: Content::Original, ..object },
                     _ => Object { version, content: Content::Foreign, ..object },
                 };
                 state.before[target] = Some(std::mem::replace(&mut state.objects[target], after));
@@ -452,7 +461,9 @@ impl Model for Protocol {
                 Replica { .. } => {}
             }
         }
-        let is_led = state.holder.is_some_and(|me| self.leads(state, me) && state.replicas[usize::from(me)].doing == Doing::Nothing);
+        let is_led = state
+            .holder
+            .is_some_and(|me| self.leads(state, me) && state.replicas[usize::from(me)].doing == Doing::Nothing);
         if state.log.is_stopped() && state.stop {
             steps.push(Step::StopGone);
         }
@@ -462,7 +473,9 @@ impl Model for Protocol {
         if state.approvals.left > 0 && state.approvals.shown.is_some() {
             steps.push(Step::Approve);
         }
-        if state.now < self.bounds.horizon && state.requests.iter().all(|request| state.now < request.sent + LANDS_WITHIN) {
+        if state.now < self.bounds.horizon
+            && state.requests.iter().all(|request| state.now < request.sent + LANDS_WITHIN)
+        {
             steps.push(Step::Pass);
         }
         if state.faults_left > 0 {
@@ -492,10 +505,13 @@ impl Model for Protocol {
             Property::always("I25: an approval is for one plan, once, in time", holds::<25>),
             // That all this isn't true of a model in which nothing happens.
             Property::sometimes("an action recovers", |_, state| some_action(state, |it| it.stage == Stage::Recovered)),
-            Property::sometimes("an action is taken back", |_, state| some_action(state, |it| it.stage == Stage::Undone)),
+            Property::sometimes("an action is taken back", |_, state| {
+                some_action(state, |it| it.stage == Stage::Undone)
+            }),
             Property::sometimes("a second attempt", |_, state| some_action(state, |it| it.plan.attempt > 1)),
             Property::sometimes("an approved plan is applied", |_, state: &State| {
-                state.approvals.used.is_some() && some_action(state, |it| it.stage == Stage::Verifying && it.plan.policy == "oom-killed")
+                state.approvals.used.is_some()
+                    && some_action(state, |it| it.stage == Stage::Verifying && it.plan.policy == "oom-killed")
             }),
         ]
     }

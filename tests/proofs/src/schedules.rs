@@ -95,7 +95,8 @@ pub fn drill(seed: u64, hangs: bool) -> Stopped {
 /// Runs a world to its end, in time of its own.
 fn record(world: impl FnOnce() -> World) -> Record {
     #[expect(clippy::expect_used, reason = "a runtime of one thread needs nothing that could be missing")]
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async { world().run().await })
 }
 
@@ -137,7 +138,8 @@ fn digest(record: &Record) -> String {
 
 /// What can be done to a shop.
 fn actions() -> Actions {
-    let can_play = |action: &&'static dyn Action| matches!(action.spec().name.as_str(), "rollout-restart" | "rollout-undo");
+    let can_play =
+        |action: &&'static dyn Action| matches!(action.spec().name.as_str(), "rollout-restart" | "rollout-undo");
     homeostat_execute::actions().iter().filter(can_play).collect()
 }
 
@@ -155,7 +157,10 @@ fn spec() -> ShopSpec {
         kind,
         replicas: 2,
         demand_rps,
-        calls: calls.iter().map(|to| Call { to: (*to).to_owned(), per_request: 1.0, criticality: 1.0, waits: true }).collect(),
+        calls: calls
+            .iter()
+            .map(|to| Call { to: (*to).to_owned(), per_request: 1.0, criticality: 1.0, waits: true })
+            .collect(),
         cpu_s_per_request: 0.005,
         cpu_limit_cores: 1.0,
         latency_base_s: 0.02,

@@ -270,7 +270,12 @@ impl Driver {
     fn give_up(&mut self, plan: &Plan, why: &str, ending: Ending, now: Timestamp, events: &mut Vec<DriverEvent>) {
         if self.unanswered.get(&plan.id).is_some_and(|sent| now < *sent + ARRIVES_WITHIN) {
             if now >= plan.deadline {
-                self.end_unknown(plan, &format!("a write that nobody answered may have taken effect; {why}"), now, events);
+                self.end_unknown(
+                    plan,
+                    &format!("a write that nobody answered may have taken effect; {why}"),
+                    now,
+                    events,
+                );
             }
             return;
         }

@@ -20,13 +20,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let idx = (decided.took.len() as f64 * share) as usize;
         decided.took.get(idx).or(decided.took.last()).copied().unwrap_or_default().as_secs_f64() * 1e3
     };
-    println!("# {} actions of the history count; {} of {INCIDENTS} decisions were to act", decided.n_actions, decided.n_executed);
+    println!(
+        "# {} actions of the history count; {} of {INCIDENTS} decisions were to act",
+        decided.n_actions, decided.n_executed
+    );
     println!("figure decide.p50_ms {:.3} ms", at(0.5));
     println!("figure decide.p99_ms {:.3} ms", at(0.99));
 
     let before_kib = memory_kib()?;
     let storm = storm(INCIDENTS, 10)?;
-    println!("# the longest of ten ticks of the storm took {:.2?}; the journal has {} rows", storm.longest, storm.n_rows);
+    println!(
+        "# the longest of ten ticks of the storm took {:.2?}; the journal has {} rows",
+        storm.longest, storm.n_rows
+    );
     println!("figure storm.alerts {INCIDENTS} alerts");
     println!("figure storm.calls {} calls", storm.n_calls);
     println!("figure storm.requests {} requests", storm.n_requests);

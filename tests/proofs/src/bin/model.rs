@@ -27,7 +27,9 @@ fn main() -> ExitCode {
             _ => false,
         };
         if !read {
-            println!("usage: model [--faults N] [--horizon TICKS] [--seconds N] [--threads N] [--mutation NAME]; can't read {name} {value}");
+            println!(
+                "usage: model [--faults N] [--horizon TICKS] [--seconds N] [--threads N] [--mutation NAME]; can't read {name} {value}"
+            );
             return ExitCode::from(2);
         }
     }
@@ -55,7 +57,10 @@ fn unnoticed(threads: usize, one: Option<&str>) -> usize {
         match found {
             Some((_, path)) => {
                 let n_steps = path.into_actions().len();
-                println!("# without {broken:?}: I{invariant} is violated after {n_steps} steps, {n_states} states, {:.1?}", began.elapsed());
+                println!(
+                    "# without {broken:?}: I{invariant} is violated after {n_steps} steps, {n_states} states, {:.1?}",
+                    began.elapsed()
+                );
             }
             None => {
                 n_unnoticed += 1;
@@ -73,7 +78,12 @@ fn unnoticed(threads: usize, one: Option<&str>) -> usize {
 
 /// Looks at every state within the bounds, and tells every invariant that is violated with the shortest way there.
 fn check(bounds: Bounds, threads: usize, within: Duration) -> usize {
-    println!("# up to {} of {} kinds of faults within {} ticks of a minute", bounds.faults, Fault::ALL.len(), bounds.horizon);
+    println!(
+        "# up to {} of {} kinds of faults within {} ticks of a minute",
+        bounds.faults,
+        Fault::ALL.len(),
+        bounds.horizon
+    );
     let began = Instant::now();
     let checker = Protocol::new(bounds, None).checker().threads(threads);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures).timeout(within).spawn_bfs().join();
@@ -93,7 +103,10 @@ fn check(bounds: Bounds, threads: usize, within: Duration) -> usize {
         }
     }
     let is_whole = checker.is_done() && began.elapsed() < within;
-    println!("# {}", if is_whole { "every state within these bounds" } else { "the nearest states; more are within these bounds" });
+    println!(
+        "# {}",
+        if is_whole { "every state within these bounds" } else { "the nearest states; more are within these bounds" }
+    );
     println!("# {} states generated, depth {}, {:.0?}", checker.state_count(), checker.max_depth(), began.elapsed());
     println!("figure model.states {} states", checker.unique_state_count());
     println!("figure model.violations {n_violations} violations");

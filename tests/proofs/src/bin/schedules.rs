@@ -41,7 +41,9 @@ fn main() -> ExitCode {
             _ => false,
         };
         if !read {
-            println!("usage: schedules [--seeds N] [--from SEED] [--threads N] [--story SEED]; can't read {name} {value}");
+            println!(
+                "usage: schedules [--seeds N] [--from SEED] [--threads N] [--story SEED]; can't read {name} {value}"
+            );
             return ExitCode::from(2);
         }
     }

@@ -1,8 +1,8 @@
 //! How much of the model is looked at, and in which runs.
 
+use super::Fault;
 use super::log::Tick;
 use super::mutation::Mutation;
-use super::Fault;
 
 /// How much is looked at.
 #[derive(Clone, Debug)]

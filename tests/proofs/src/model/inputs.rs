@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use homeostat_core::{Calendar, Incident, IncidentState, IncidentType, Mode, Subject, Timestamp, Topology, WorkloadKind};
+use homeostat_core::{
+    Calendar, Incident, IncidentState, IncidentType, Mode, Subject, Timestamp, Topology, WorkloadKind,
+};
 use homeostat_remediate::{
-    Actions, DryRun, Inspected, KillSwitch, Known, Marker, NewestRows, Policy, PreviousRevision, SafetyLimits, SameCluster,
-    load_policies,
+    Actions, DryRun, Inspected, KillSwitch, Known, Marker, NewestRows, Policy, PreviousRevision, SafetyLimits,
+    SameCluster, load_policies,
 };
 
 use super::log::Tick;
@@ -61,7 +63,8 @@ impl Inputs {
         let actions = homeostat_execute::actions();
         let mut policies = load_policies(POLICIES, "model", &actions).expect("good policies");
         for policy in &mut policies {
-            policy.cooldown_after_action = if broken == Some(Mutation::Cooldown) { Duration::ZERO } else { TICK * u32::from(COOLDOWN) };
+            policy.cooldown_after_action =
+                if broken == Some(Mutation::Cooldown) { Duration::ZERO } else { TICK * u32::from(COOLDOWN) };
             policy.verification_window = TICK;
             policy.verification_settle = Duration::ZERO;
             policy.attempts_window = TICK * u32::from(ATTEMPTS.0);

@@ -109,9 +109,10 @@ impl Log {
 
     /// Every action with its true times, in the order of their intents.
     pub fn actions(&self) -> impl Iterator<Item = (&Planned, Times, &PastAction)> {
-        self.0.plans.iter().filter_map(|(planned, times)| {
-            Some((planned, *times, self.fold().action(&planned.plan.id)?.as_ref()))
-        })
+        self.0
+            .plans
+            .iter()
+            .filter_map(|(planned, times)| Some((planned, *times, self.fold().action(&planned.plan.id)?.as_ref())))
     }
 
     /// Those that haven't ended.
@@ -170,7 +171,8 @@ impl Content {
         for (planned, times) in &self.plans {
             let action = self.fold.action(&planned.plan.id);
             let applied_at = action.and_then(|action| action.applied_at).map(Timestamp::as_millis);
-            let stage = action.map(|action| (action.stage, action.stage_at.as_millis(), action.intended_at.as_millis()));
+            let stage =
+                action.map(|action| (action.stage, action.stage_at.as_millis(), action.intended_at.as_millis()));
             (planned.digest, times, stage, applied_at).hash(&mut hasher);
         }
         self.fold.kill_switch().engaged.hash(&mut hasher);

@@ -3,8 +3,8 @@
 
 use homeostat_core::Signal;
 use homeostat_remediate::{
-    Decision, Environment, JournalEvent, Level, Observation, PastAction, Progress, Proposal, Stage, Verdict, VerifyInput,
-    decide, verify,
+    Decision, Environment, JournalEvent, Level, Observation, PastAction, Progress, Proposal, Stage, Verdict,
+    VerifyInput, decide, verify,
 };
 
 use super::Protocol;
@@ -89,7 +89,8 @@ impl Protocol {
         let (clock, inputs) = (self.clock(state, me), &self.inputs);
         let log = state.replicas[usize::from(me)].log.clone();
         let open = [0, 1].map(|target| inputs.incident(target, state.open[target], clock));
-        let going_on: Vec<_> = open.iter().enumerate().filter(|(idx, _)| state.open[*idx]).map(|(_, it)| it.clone()).collect();
+        let going_on: Vec<_> =
+            open.iter().enumerate().filter(|(idx, _)| state.open[*idx]).map(|(_, it)| it.clone()).collect();
         let mut history = log.fold().history(clock);
         match self.broken {
             Some(Mutation::InFlight) => history.actions.retain(|action| action.stage.is_end()),
@@ -144,7 +145,8 @@ impl Protocol {
             (Some(_) | None, _) => {}
         }
         let is_in_time = |shown: &Planned| clock >= shown.plan.decided_at && clock < shown.plan.apply_before;
-        let is_as_shown = |shown: &Planned| shown.plan.target == planned.plan.target && shown.plan.id == planned.plan.id;
+        let is_as_shown =
+            |shown: &Planned| shown.plan.target == planned.plan.target && shown.plan.id == planned.plan.id;
         let may_be_late = self.broken == Some(Mutation::ApprovalExpiry);
         match &approvals.shown {
             Some(shown) if is_as_shown(shown) && (is_in_time(shown) || may_be_late) => {
@@ -180,7 +182,8 @@ impl Protocol {
         }
         let (window, n_max) = ATTEMPTS;
         let counts = |at: Tick| now < at + window.saturating_sub(skew);
-        let n_before = same_target().filter(|(_, times, action)| action.stage != Stage::NotApplied && counts(times.intended));
+        let n_before =
+            same_target().filter(|(_, times, action)| action.stage != Stage::NotApplied && counts(times.intended));
         if n_before.count() >= n_max {
             state.violate(3);
         }
@@ -189,7 +192,9 @@ impl Protocol {
         if same_target().any(|(_, times, action)| times.ended.is_some_and(|ended| is_hot(ended, action))) {
             state.violate(4);
         }
-        let put_back = |action: &PastAction| action.stage == Stage::Overridden && action.plan.target.uid == planned.plan.target.uid;
+        let put_back = |action: &PastAction| {
+            action.stage == Stage::Overridden && action.plan.target.uid == planned.plan.target.uid
+        };
         if target == 0 && same_target().any(|(_, _, action)| put_back(action)) {
             state.violate(22);
         }
@@ -280,7 +285,8 @@ impl Protocol {
     fn is_in_time(&self, state: &State, me: u8, planned: &Planned) -> bool {
         let clock = self.clock(state, me);
         let is_approved = self.target(planned) == 1;
-        let is_any_age = self.is_broken(Mutation::DecisionAge) || (is_approved && self.is_broken(Mutation::ApprovalExpiry));
+        let is_any_age =
+            self.is_broken(Mutation::DecisionAge) || (is_approved && self.is_broken(Mutation::ApprovalExpiry));
         is_any_age || (planned.plan.decided_at <= clock && clock < planned.plan.apply_before)
     }
 

@@ -51,7 +51,8 @@ impl Protocol {
             state.violate(6);
         }
         let version = object.version + 1;
-        let after = Object { version, marker: Some(planned.clone()), undone: None, content: Content::Written, ..object };
+        let after =
+            Object { version, marker: Some(planned.clone()), undone: None, content: Content::Written, ..object };
         (Some(after), Answer::Written)
     }
 

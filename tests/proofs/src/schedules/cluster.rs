@@ -9,7 +9,8 @@ use homeostat_core::{Subject, Timestamp};
 use homeostat_execute::{Applied, ApplyError, Executor, WriteOutcome};
 use homeostat_journal::Journaled;
 use homeostat_remediate::{
-    ActionName, Actions, InspectError, Inspected, Inverse, KillSwitch, Known, PayloadError, Plan, PreviousRevision, Progress,
+    ActionName, Actions, InspectError, Inspected, Inverse, KillSwitch, Known, PayloadError, Plan, PreviousRevision,
+    Progress,
 };
 use homeostat_simulate::{Shop, ShopProgress, ShopTrace, WriteError, Written};
 use rand::Rng;
@@ -94,7 +95,8 @@ impl Cluster {
                     object.uid == target.uid && (object.marker.as_deref() == Some(plan.id.as_str()) || was_there)
                 };
                 let object = seen.as_ref().filter(is_as_left);
-                let object = object.ok_or_else(|| ApplyError::Stale { why: "it isn't as the action left it".into() })?;
+                let object =
+                    object.ok_or_else(|| ApplyError::Stale { why: "it isn't as the action left it".into() })?;
                 (object.resource_version.clone(), Some(step))
             }
             (What::Undo, Inverse::Nothing | Inverse::Irreversible) => (String::new(), None),
@@ -278,7 +280,16 @@ impl Client {
         let mut cluster = self.cluster.lock();
         let (is_stopped, may_write) = (cluster.stop, cluster.may_write);
         let epoch = self.epoch;
-        cluster.calls.push(Call { plan: plan.clone(), what, at: now, n_rows, epoch, newest_epoch, is_stopped, may_write });
+        cluster.calls.push(Call {
+            plan: plan.clone(),
+            what,
+            at: now,
+            n_rows,
+            epoch,
+            newest_epoch,
+            is_stopped,
+            may_write,
+        });
     }
 }
 
@@ -313,7 +324,8 @@ impl Executor for Client {
         self.read().await?;
         let is_stale = self.fate() != Fate::Works;
         let mut cluster = self.cluster.lock();
-        let object = cluster.shop.inspect(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
+        let object =
+            cluster.shop.inspect(subject).ok_or_else(|| InspectError::NotFound { subject: subject.clone() })?;
         let previous = object.revision_previous.map(|revision| PreviousRevision { revision, change: None });
         let seen = Inspected {
             resource_version: object.resource_version,

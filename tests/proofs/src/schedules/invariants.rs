@@ -43,7 +43,8 @@ pub(super) const CALLS: (u8, Check) = (33, whoever_is_needed_is_called);
 fn one_action_at_a_time(record: &Record) -> Vec<String> {
     let mut in_flight: BTreeSet<&str> = BTreeSet::new();
     let mut broken = Vec::new();
-    let ended: BTreeMap<&str, usize> = record.rows.iter().enumerate().filter_map(|(idx, row)| ends(row).map(|plan| (plan, idx))).collect();
+    let ended: BTreeMap<&str, usize> =
+        record.rows.iter().enumerate().filter_map(|(idx, row)| ends(row).map(|plan| (plan, idx))).collect();
     for (idx, row) in record.rows.iter().enumerate() {
         if row.kind == "intent" {
             in_flight.insert(&row.about.plan);
@@ -119,22 +120,36 @@ fn an_intent_with_the_write_comes_first(record: &Record) -> Vec<String> {
         let before = &record.rows[..call.n_rows.min(record.rows.len())];
         let of_plan = || before.iter().filter(|row| row.about.plan == call.plan.id.as_str());
         let write = serde_json::to_string(&call.plan.step).unwrap_or_default();
-        let has_write = |body: &str| serde_json::from_str::<Value>(body).is_ok_and(|body| body["write"] == write.as_str());
+        let has_write =
+            |body: &str| serde_json::from_str::<Value>(body).is_ok_and(|body| body["write"] == write.as_str());
         let is_intended = of_plan().any(|row| row.kind == "intent" && has_write(&row.body));
         is_intended && of_plan().any(|row| row.kind == begins(call.what))
     };
-    record.calls.iter().filter(|call| !is_right(call)).map(|call| format!("{} {:?} at {}", call.plan.id, call.what, call.at)).collect()
+    record
+        .calls
+        .iter()
+        .filter(|call| !is_right(call))
+        .map(|call| format!("{} {:?} at {}", call.plan.id, call.what, call.at))
+        .collect()
 }
 
 fn what_was_written_is_never_called_not_applied(record: &Record) -> Vec<String> {
-    let not_applied: BTreeSet<&PlanId> =
-        record.actions.iter().filter(|action| action.stage == Stage::NotApplied).map(|action| &action.plan.id).collect();
+    let not_applied: BTreeSet<&PlanId> = record
+        .actions
+        .iter()
+        .filter(|action| action.stage == Stage::NotApplied)
+        .map(|action| &action.plan.id)
+        .collect();
     let wrong = record.effects.iter().filter(|effect| not_applied.contains(&effect.plan.id));
     wrong.map(|effect| format!("{} was written at {}", effect.plan.id, effect.at)).collect()
 }
 
 fn every_write_has_one_effect(record: &Record) -> Vec<String> {
-    n_effects(record, What::Apply).into_iter().filter(|(_, n)| *n > 1).map(|(plan, n)| format!("{plan}: {n} effects")).collect()
+    n_effects(record, What::Apply)
+        .into_iter()
+        .filter(|(_, n)| *n > 1)
+        .map(|(plan, n)| format!("{plan}: {n} effects"))
+        .collect()
 }
 
 fn n_effects(record: &Record, what: What) -> BTreeMap<&PlanId, usize> {
@@ -148,12 +163,14 @@ fn n_effects(record: &Record, what: What) -> BTreeMap<&PlanId, usize> {
 fn nothing_leaves_late(record: &Record) -> Vec<String> {
     let is_late = |call: &&Call| call.what == What::Apply && call.at >= call.plan.apply_before;
     let late = record.calls.iter().filter(|_| !record.is_clock_set).filter(is_late);
-    late.map(|call| format!("{} left at {}, it was due before {}", call.plan.id, call.at, call.plan.apply_before)).collect()
+    late.map(|call| format!("{} left at {}, it was due before {}", call.plan.id, call.at, call.plan.apply_before))
+        .collect()
 }
 
 fn only_the_newest_process_writes(record: &Record) -> Vec<String> {
     let old = record.calls.iter().filter(|call| call.epoch < call.newest_epoch);
-    old.map(|call| format!("{} {:?} by process {} of {}", call.plan.id, call.what, call.epoch, call.newest_epoch)).collect()
+    old.map(|call| format!("{} {:?} by process {} of {}", call.plan.id, call.what, call.epoch, call.newest_epoch))
+        .collect()
 }
 
 fn is_in_scope(subject: &Subject) -> bool {
@@ -177,19 +194,28 @@ fn recovery_rests_on_fresh_normal_points(record: &Record) -> Vec<String> {
     for action in record.actions.iter().filter(|action| action.stage == Stage::Recovered && !record.is_clock_set) {
         let from = action.applied_at.unwrap_or(action.stage_at) + action.plan.verify.settle;
         if action.stage_at < from + Duration::from_secs(60) {
-            broken.push(format!("{} recovered at {}, less than three rows after {from}", action.plan.id, action.stage_at));
+            broken.push(format!(
+                "{} recovered at {}, less than three rows after {from}",
+                action.plan.id, action.stage_at
+            ));
         }
     }
     broken
 }
 
-/// A cycle late at most, with what a hung API server may cost that cycle.
+/// What is due by the schedule's end has ended, and not much later than it was due: processes may be dead for some cycles, and a
+/// hung API server costs each cycle some time. What a stop holds ends, too.
 fn every_action_ends_in_time(record: &Record) -> Vec<String> {
-    let mut broken: Vec<String> =
-        record.actions.iter().filter(|action| !action.stage.is_end()).map(|action| format!("{} is still {}", action.plan.id, action.stage)).collect();
+    let cycles = Duration::from_secs(60);
+    let is_due = |action: &&PastAction| record.ended_at.is_some_and(|end| action.plan.deadline + cycles < end);
+    let open = record.actions.iter().filter(|action| !action.stage.is_end()).filter(is_due);
+    let mut broken: Vec<String> = open.map(|action| format!("{} is still {}", action.plan.id, action.stage)).collect();
     broken.extend(record.actions.iter().filter(|_| !record.is_clock_set).filter_map(|action| {
-        let is_waited_for = record.stops.is_empty() && action.stage_at > action.plan.deadline + Duration::from_secs(600);
-        is_waited_for.then(|| format!("{} ended at {}, its deadline was {}", action.plan.id, action.stage_at, action.plan.deadline))
+        let is_waited_for =
+            record.stops.is_empty() && action.stage_at > action.plan.deadline + Duration::from_secs(600);
+        is_waited_for.then(|| {
+            format!("{} ended at {}, its deadline was {}", action.plan.id, action.stage_at, action.plan.deadline)
+        })
     }));
     broken
 }
@@ -205,8 +231,12 @@ fn what_made_it_worse_is_frozen(record: &Record) -> Vec<String> {
         DriverEvent::Verdict { plan, verdict: Verdict::NotRecovered { made_worse: true, .. } } => Some(plan),
         _ => None,
     });
-    let is_frozen = |policy: &str| record.rows.iter().any(|row| row.kind == "policy-frozen" && row.about.policy == policy);
-    worse.filter(|plan| !is_frozen(&plan.policy)).map(|plan| format!("{} made it worse, {} goes on", plan.id, plan.policy)).collect()
+    let is_frozen =
+        |policy: &str| record.rows.iter().any(|row| row.kind == "policy-frozen" && row.about.policy == policy);
+    worse
+        .filter(|plan| !is_frozen(&plan.policy))
+        .map(|plan| format!("{} made it worse, {} goes on", plan.id, plan.policy))
+        .collect()
 }
 
 fn what_was_put_back_isnt_written_again(record: &Record) -> Vec<String> {
@@ -223,11 +253,21 @@ fn what_was_put_back_isnt_written_again(record: &Record) -> Vec<String> {
 
 fn what_keeps_state_is_left_alone(record: &Record) -> Vec<String> {
     let is_stateful = |call: &&Call| call.plan.target.subject.kind != homeostat_core::WorkloadKind::Deployment;
-    record.calls.iter().filter(is_stateful).map(|call| format!("{} of {}", call.plan.id, call.plan.target.subject)).collect()
+    record
+        .calls
+        .iter()
+        .filter(is_stateful)
+        .map(|call| format!("{} of {}", call.plan.id, call.plan.target.subject))
+        .collect()
 }
 
 fn below_execute_nothing_is_written(record: &Record) -> Vec<String> {
-    record.calls.iter().filter(|call| !call.may_write).map(|call| format!("{} {:?} at {}", call.plan.id, call.what, call.at)).collect()
+    record
+        .calls
+        .iter()
+        .filter(|call| !call.may_write)
+        .map(|call| format!("{} {:?} at {}", call.plan.id, call.what, call.at))
+        .collect()
 }
 
 fn every_decision_is_recorded_and_the_chain_holds(record: &Record) -> Vec<String> {
@@ -245,14 +285,19 @@ fn every_decision_is_recorded_and_the_chain_holds(record: &Record) -> Vec<String
         DriverEvent::Decided { decision: Decision::Execute(plan), .. } => Some(plan),
         _ => None,
     });
-    broken.extend(told.filter(|plan| decided(plan.id.as_str()).is_none()).map(|plan| format!("{} isn't recorded", plan.id)));
+    broken.extend(
+        told.filter(|plan| decided(plan.id.as_str()).is_none()).map(|plan| format!("{} isn't recorded", plan.id)),
+    );
     broken
 }
 
 fn whoever_is_needed_is_called(record: &Record) -> Vec<String> {
     let is_called = |action: &PastAction| {
         record.rows.iter().any(|row| row.kind == "escalated" && row.about.incident == action.plan.incident.as_str())
-            || record.events.iter().any(|event| matches!(event, DriverEvent::Escalate(call) if call.incident == action.plan.incident))
+            || record
+                .events
+                .iter()
+                .any(|event| matches!(event, DriverEvent::Escalate(call) if call.incident == action.plan.incident))
     };
     let needs = |action: &&PastAction| match action.stage {
         Stage::NotRecovered | Stage::Unknown | Stage::Overridden | Stage::Undone | Stage::Stuck => true,

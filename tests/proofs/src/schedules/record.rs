@@ -63,6 +63,8 @@ pub(super) struct Record {
     pub(super) is_clock_set: bool,
     /// When the switch was engaged with no person having resumed it since, as ranges of true time.
     pub(super) stops: Vec<(Timestamp, Timestamp)>,
+    /// When it ended, by the processes' clock.
+    pub(super) ended_at: Option<Timestamp>,
     /// Whether the journal's chain holds at the end.
     pub(super) is_chain_whole: bool,
 }

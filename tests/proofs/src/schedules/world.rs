@@ -358,6 +358,7 @@ impl World {
 
     fn finish(mut self) -> Record {
         self.record.rows = self.rows.lock().rows.clone();
+        self.record.ended_at = Some(self.clock.now());
         let epoch = self.rows.open();
         if let Ok(journal) = Journal::over(Box::new(self.rows.clone()), epoch) {
             self.record.is_chain_whole = journal.verify_chain().is_ok();
@@ -381,7 +382,7 @@ fn new_shop(seed: Seed) -> Shop {
     Shop::new(spec(), seed.fork("shop"), START).expect("a good shop")
 }
 
-/// One to three faults, of kinds that some policy is for and of some that none is.
+/// Two to five faults, mostly of kinds and at services that some policy is for.
 fn schedule_faults(shop: &mut Shop, chance: &mut ChaCha8Rng) {
     const KINDS: [FaultKind; 6] = [
         FaultKind::MemoryLeak,
@@ -392,9 +393,12 @@ fn schedule_faults(shop: &mut Shop, chance: &mut ChaCha8Rng) {
         FaultKind::CrashLoop,
     ];
     let subjects: Vec<Subject> = shop.subjects().cloned().collect();
-    for _ in 0..chance.random_range(1..4) {
+    let in_scope: Vec<Subject> =
+        [super::WEB, super::API].map(|name| Subject::deployment(super::NAMESPACE, name)).to_vec();
+    for _ in 0..chance.random_range(2..6) {
         let kind = KINDS[chance.random_range(0..KINDS.len())];
-        let subject = subjects[chance.random_range(0..subjects.len())].clone();
+        let of = if chance.random_bool(0.8) { &in_scope } else { &subjects };
+        let subject = of[chance.random_range(0..of.len())].clone();
         let begins = Duration::from_secs(30 * chance.random_range(1..40));
         let lasts = Duration::from_secs(60 * chance.random_range(3..40));
         // A fault that can't befall this workload, or meets another one there, doesn't happen.
