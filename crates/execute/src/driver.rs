@@ -90,6 +90,10 @@ pub struct Driver {
     held_up_by: BTreeMap<PlanId, String>,
     /// Not before this moment a write under way is sent again that couldn't be accepted.
     again_at: BTreeMap<PlanId, Timestamp>,
+    /// When a write left last whose answer isn't known: it may still take effect.
+    unanswered: BTreeMap<PlanId, Timestamp>,
+    /// Whether a write to the journal failed that may have been written all the same: an end that nobody was called for, say.
+    is_unsure: bool,
     /// Calls that went out while the journal couldn't be written.
     called_unjournaled: BTreeSet<(IncidentId, String)>,
 }
@@ -117,6 +121,8 @@ impl Driver {
             storm: None,
             held_up_by: BTreeMap::new(),
             again_at: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            is_unsure: false,
             called_unjournaled: BTreeSet::new(),
         }
     }
@@ -218,9 +224,13 @@ impl Driver {
             Ok(in_flight) => in_flight,
             Err(error) => {
                 self.refuse_all(input, &error, now, &mut events);
+                self.is_unsure = true;
                 return events;
             }
         };
+        if std::mem::take(&mut self.is_unsure) {
+            self.call_for_ends(now, &mut events);
+        }
         for journaled in &in_flight {
             self.carry_on(journaled, input, &mut events).await;
         }
@@ -229,6 +239,7 @@ impl Driver {
         let free: Vec<&Incident> = input.incidents.iter().filter(|incident| !busy.contains(&incident.id)).collect();
         self.consider_all(&free, input, &mut events).await;
         self.forget(input);
+        self.is_unsure |= events.iter().any(|event| matches!(event, DriverEvent::JournalTrouble { .. }));
         events
     }
 
@@ -273,6 +284,7 @@ impl Driver {
             self.observed.retain(|plan, _| is_in_flight(plan));
             self.held_up_by.retain(|plan, _| is_in_flight(plan));
             self.again_at.retain(|plan, _| is_in_flight(plan));
+            self.unanswered.retain(|plan, _| is_in_flight(plan));
         }
     }
 

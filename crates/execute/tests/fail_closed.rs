@@ -32,6 +32,9 @@ const READS_NOTHING: u8 = 2;
 /// Intents and their start are written, but the answer to the latter is lost.
 const FORGETS_ITS_ANSWER: u8 = 3;
 
+/// An end is written, but the answer to that is lost.
+const FORGETS_AN_END: u8 = 4;
+
 /// A store that fails in one way until it is told otherwise.
 struct Faulty {
     store: SqliteStore,
@@ -58,7 +61,11 @@ impl Store for Faulty {
         }
         self.store.append(row, after, epoch).await?;
         // As the comment at the constant says.
-        let is_forgotten = self.fault.load(Ordering::SeqCst) == FORGETS_ITS_ANSWER && row.kind == "apply-started";
+        let is_forgotten = match self.fault.load(Ordering::SeqCst) {
+            FORGETS_ITS_ANSWER => row.kind == "apply-started",
+            FORGETS_AN_END => row.kind == "not-applied",
+            _ => false,
+        };
         if is_forgotten { Err(lost()) } else { Ok(()) }
     }
     async fn archive(&self, cut: &Cut, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
@@ -229,4 +236,16 @@ fn the_pause_points_are_on_either_side_of_the_write() {
     world.driver = driver.with_pause(Arc::new(move |point| log.lock().unwrap().push((point, executor.n_writes()))));
     world.tick(0);
     assert_eq!(*seen.lock().unwrap(), [(PausePoint::AfterJournal, 0), (PausePoint::AfterApply, 1)]);
+}
+
+/// I33, found by a fault schedule: the action has ended, the driver doesn't know, and nothing is in flight any more.
+#[test]
+fn an_end_whose_journaling_went_unanswered_calls_a_human_all_the_same() {
+    let mut world = World::new(FORGETS_AN_END);
+    world.executor.0.lock().unwrap().trouble = Some(support::Trouble::Forbidden);
+    let events = world.tick(0);
+    assert!(reasons(&events).is_empty(), "{events:?}");
+    world.fault.store(SOUND, Ordering::SeqCst);
+    assert_eq!(reasons(&world.tick(30)), ["not-applied"]);
+    assert_eq!(world.stages(), [Stage::NotApplied]);
 }

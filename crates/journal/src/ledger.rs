@@ -27,7 +27,7 @@ use pending::Pending;
 /// A row that can't follow the rows before it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct CannotFollow(String);
+pub struct CannotFollow(pub(crate) String);
 
 #[derive(Clone, Debug)]
 struct Call {

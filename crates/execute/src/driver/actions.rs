@@ -46,6 +46,11 @@ const AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// One question about an action in flight. It is asked again in the next cycle, so a hung API server needn't be waited for.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
 
+/// A write that nobody answered may still take effect for so long. The API server is asked to give up on a write after nine
+/// seconds, one that is on its way when the process dies included; the rest is for a slow network and for the look itself,
+/// which takes [`ASK_WITHIN`] at most and shows the object as it was when it began.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+
 /// What follows from an action that surely wrote nothing.
 struct Ending {
     /// A human is called.
@@ -137,7 +142,11 @@ impl Driver {
         let Some(action) = self.action(journaled, events) else { return };
         let may_still_be_applied = match action.stage {
             Stage::Planned => true,
-            Stage::Applying => self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied),
+            Stage::Applying => {
+                // Whoever was here before may have sent it with its last breath.
+                self.unanswered.insert(journaled.plan().id.clone(), self.now());
+                self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied)
+            }
             Stage::Verifying
             | Stage::UndoDue
             | Stage::Undoing
@@ -155,7 +164,8 @@ impl Driver {
         }
     }
 
-    /// After start: calls a human for ends that were journaled by a driver that died before it could call (I33).
+    /// After start, and after trouble with the journal: calls a human for ends that were journaled before anybody could call: the
+    /// driver died in between, or nobody told it that the row was written (I33).
     pub(super) fn call_for_ends(&mut self, now: Timestamp, events: &mut Vec<DriverEvent>) {
         let Ok(history) = self.journal.history(now) else { return };
         for action in history.actions.iter().filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {
@@ -264,7 +274,20 @@ impl Driver {
         self.give_up(plan, &why, Ending::CALLED, self.now(), events);
     }
 
+    /// Ends an action that wrote nothing. While a write of it may still take effect that isn't certain: then it is asked again in
+    /// the next cycle (I6).
     fn give_up(&mut self, plan: &Plan, why: &str, ending: Ending, now: Timestamp, events: &mut Vec<DriverEvent>) {
+        if self.unanswered.get(&plan.id).is_some_and(|sent| now < *sent + ARRIVES_WITHIN) {
+            if now >= plan.deadline {
+                self.end_unknown(
+                    plan,
+                    &format!("a write that nobody answered may have taken effect; {why}"),
+                    now,
+                    events,
+                );
+            }
+            return;
+        }
         let event = JournalEvent::NotApplied { why: why.to_owned(), refused: ending.refused };
         let Some(stage) = self.append(plan, &event, now, events) else { return };
         events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage, why: why.to_owned() });
@@ -294,12 +317,22 @@ impl Driver {
             self.pause_at(PausePoint::AfterJournal);
             // Again: making it durable takes time, and so does a paused machine.
             if !is_in_time(plan, self.now()) {
-                return self.not_in_time(plan, events);
+                // An earlier write of it may have taken effect since the object was looked at.
+                if !self.unanswered.contains_key(&plan.id) {
+                    self.not_in_time(plan, events);
+                }
+                return;
             }
             if !self.may_write(input) {
                 return;
             }
-            match self.apply_unless_stopped(journaled, &version, input).await {
+            let earlier = self.unanswered.insert(plan.id.clone(), self.now());
+            let answer = self.apply_unless_stopped(journaled, &version, input).await;
+            if !matches!(answer, Err(ApplyError::Unknown { .. })) {
+                self.unanswered.remove(&plan.id);
+                self.unanswered.extend(earlier.map(|sent| (plan.id.clone(), sent)));
+            }
+            match answer {
                 // Only the status moved on: nothing was written, and the decision holds as long as it is in time.
                 Err(ApplyError::Conflict { resource_version, why }) => {
                     self.held_up_by.insert(plan.id.clone(), format!("the target's status keeps changing ({why})"));
@@ -308,6 +341,10 @@ impl Driver {
                         return self.give_up(plan, SENT_ONCE, Ending::CALLED, self.now(), events);
                     }
                     tokio::time::sleep(wait).await;
+                }
+                // This one wrote nothing; an earlier one may have, and somebody has overwritten it since.
+                Err(error @ ApplyError::Stale { .. }) if earlier.is_some() => {
+                    return self.end_unknown(plan, &error.to_string(), self.now(), events);
                 }
                 answer => return self.take_answer(plan, answer, events),
             }

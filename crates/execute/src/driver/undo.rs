@@ -34,7 +34,8 @@ impl Driver {
                 events,
             );
         }
-        if stage == Stage::UndoDue && self.append(plan, &JournalEvent::UndoStarted, now, events).is_none() {
+        // Also when it is sent again: whoever isn't the journal's writer any more doesn't get past this (I9).
+        if self.append(plan, &JournalEvent::UndoStarted, now, events).is_none() {
             return;
         }
         // Again: making it durable takes time.

@@ -32,6 +32,8 @@ pub enum Trouble {
     LostRequest,
     /// No answer; it was written.
     LostAnswer,
+    /// No answer; it is written when it [arrives](SimulatedExecutor::arrive).
+    Late,
     /// A clear no.
     Forbidden,
     /// It can't be written now, and nothing was.
@@ -82,6 +84,8 @@ pub struct Cluster {
     pub looks: Vec<Subject>,
     /// So many writes find that only the status moved on.
     pub conflicts: usize,
+    /// The write that is still on its way, with the version it was sent for.
+    pub late: Option<(Plan, String)>,
 }
 
 /// A simulated cluster that keeps the executor's contract.
@@ -123,6 +127,14 @@ impl SimulatedExecutor {
         change(self.0.lock().unwrap().objects.get_mut(subject).unwrap());
     }
 
+    /// The write that is still on its way arrives.
+    pub fn arrive(&self) {
+        let mut cluster = self.0.lock().unwrap();
+        if let Some((plan, version)) = cluster.late.take() {
+            let _ = cluster.write(&plan, &version, false);
+        }
+    }
+
     pub fn n_writes(&self) -> usize {
         self.0.lock().unwrap().writes.len()
     }
@@ -154,6 +166,10 @@ impl Cluster {
         let trouble = self.trouble.take();
         match trouble {
             Some(Trouble::LostRequest) => return Err(ApplyError::Unknown { why: "timed out".into() }),
+            Some(Trouble::Late) => {
+                self.late = Some((plan.clone(), resource_version.to_owned()));
+                return Err(ApplyError::Unknown { why: "timed out".into() });
+            }
             Some(Trouble::Forbidden) => return Err(ApplyError::Rejected { why: "forbidden".into() }),
             Some(Trouble::NotNow) => {
                 return Err(ApplyError::NotNow { why: "an admission webhook is unavailable".into() });
