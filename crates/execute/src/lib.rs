@@ -11,6 +11,7 @@ mod clock;
 mod driver;
 mod effect;
 mod executor;
+mod fence;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
@@ -25,8 +26,9 @@ pub use clock::{Clock, SetClock};
 pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
 pub use effect::{Effect, RollOut};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
+pub use fence::Fence;
 #[cfg(feature = "kubernetes")]
-pub use kubernetes::{ACT_IN_PLACE, Cluster, ConnectSpec, NoConfig};
+pub use kubernetes::{ACT_IN_PLACE, ApiThread, Cluster, ConnectSpec, Election, ElectionSpec, NoConfig};
 pub use patch::{ACTION_ID, CORRELATION_ID, RESTARTED_AT, UNDONE_ID};
 pub use places::Places;
 pub use registry::Registry;

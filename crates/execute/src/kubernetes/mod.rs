@@ -9,12 +9,15 @@
 //! It doesn't decide, retry, wait, or know about incidents.
 
 mod api;
+mod api_thread;
 mod apply;
 mod connect;
 mod effect;
+mod election;
 mod error_chain;
 mod inspect;
 mod marker;
+mod objects;
 mod owner;
 mod ownership;
 mod revisions;
@@ -25,7 +28,9 @@ mod workload;
 #[cfg(test)]
 mod testing;
 
+pub use self::api_thread::ApiThread;
 pub use self::connect::{ConnectSpec, NoConfig};
+pub use self::election::{Election, ElectionSpec};
 pub use self::owner::ACT_IN_PLACE;
 
 use self::api::{ApiServer, CallError};
