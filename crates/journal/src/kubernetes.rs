@@ -5,6 +5,7 @@
 //! no two writers get past it together (docs/decisions/0139).
 
 mod head;
+mod may_write;
 mod rows;
 mod sweep;
 mod views;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use head::HeadObject;
+pub use may_write::MayWrite;
 pub use views::Views;
 
 use crate::error::ReadError;
@@ -39,9 +41,6 @@ const BODY_BYTES_MAX: usize = 512 * 1024;
 
 /// The one journal of a namespace; its rows' names begin so.
 const NAME: &str = "homeostat";
-
-/// Whether this process may write at this moment; the error says why not.
-pub type MayWrite = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A store in a cluster.
 pub struct KubernetesStore {

@@ -11,6 +11,7 @@ mod block_on;
 mod chain;
 mod entry;
 mod error;
+mod export;
 mod formats;
 mod intent;
 mod journal;
@@ -30,8 +31,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Audit, AuditError, audit};
+pub use audit::{Audit, AuditError, SeeRow, audit, audit_rows};
 pub use error::{ChainError, JournalError, OpenError, ReadError};
+pub use export::{Export, ExportError, Exported, Sign, Signature, verify_export};
 pub use intent::{Intent, Journaled};
 pub use journal::{BeginError, Journal, RecordRow};
 pub use kept::KeptIncident;
@@ -41,5 +43,5 @@ pub use note::Note;
 pub use objects::{Collection, ObjectRequest, Objects, RequestError, Verb, get};
 pub use page::{Cursor, LabelledIncident, NotACursor, Page, PageItem, PageRequest};
 pub use row::{About, Epoch, Head, Row};
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, open_to_read};
 pub use store::{AppendError, Cut, READ_ROWS_MAX, Store};

@@ -137,6 +137,14 @@ fn roll_back(connection: &Connection) {
     }
 }
 
+/// Opens the rows at `path` to be read, also while a service writes them. Nothing is changed.
+///
+/// # Errors
+/// [`OpenError`]: there are none, or they can't be read.
+pub fn open_to_read(path: &Path) -> Result<Box<dyn Store>, OpenError> {
+    Ok(Box::new(SqliteStore::open_to_read(path)?))
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn base(&self) -> Result<Option<Head>, ReadError> {

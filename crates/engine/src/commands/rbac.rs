@@ -8,7 +8,7 @@ use homeostat_core::Mode;
 use homeostat_remediate::{Actions, Policy, Right, Scope};
 
 use super::check::problems_of;
-use crate::config;
+use crate::config::{self, Config, JournalPlace};
 use crate::flags::ConfigArgs;
 use crate::outcome::{Outcome, print};
 
@@ -53,6 +53,7 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
         Ok(loaded) => {
             let config = &loaded.config;
             print(&manifests(config.mode, &config.policies, &homeostat_execute::actions(), &args.service_account));
+            print(&own_objects(config, &args.service_account));
             Outcome::Done
         }
         Err(problems) => problems_of(&problems),
@@ -91,23 +92,51 @@ fn manifests(mode: Mode, policies: &[Policy], actions: &Actions, account: &Accou
         text.push_str("# No rights are needed: in this mode no policy looks at the cluster.\n");
     }
     for (namespace, rights) in rights {
-        let _ = write!(
-            text,
-            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: homeostat, namespace: {namespace}}}\nrules:\n"
-        );
+        let mut rules = String::new();
         for ((group, resource), verbs) in by_resource(&rights) {
             let verbs = verbs.join(", ");
-            let _ = writeln!(text, "- {{apiGroups: [{group:?}], resources: [{resource}], verbs: [{verbs}]}}");
+            let _ = writeln!(rules, "- {{apiGroups: [{group:?}], resources: [{resource}], verbs: [{verbs}]}}");
         }
-        let Account { namespace: of, name } = account;
-        let _ = write!(
-            text,
-            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: homeostat, namespace: {namespace}}}\n\
-             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: homeostat}}\n\
-             subjects:\n- {{kind: ServiceAccount, namespace: {of}, name: {name}}}\n"
-        );
+        text.push_str(&role("homeostat", &namespace, &rules, account));
     }
     text
+}
+
+/// The rights on homeostat's own objects, in their namespace only: the lease, the journal in the cluster, and what people see
+/// of it.
+fn own_objects(config: &Config, account: &Account) -> String {
+    let mut rules = String::new();
+    let mut rule = |group: &str, resources: &str, named: Option<&str>, verbs: &str| {
+        let named = named.map(|name| format!("resourceNames: [{name}], ")).unwrap_or_default();
+        let _ = writeln!(rules, "- {{apiGroups: [{group:?}], resources: [{resources}], {named}verbs: [{verbs}]}}");
+    };
+    if let Some(election) = &config.leader_election {
+        // What is created has no name yet that could be asked for.
+        rule("coordination.k8s.io", "leases", None, "create");
+        rule("coordination.k8s.io", "leases", Some(&election.lease_name), "get, update");
+    }
+    if config.journal == JournalPlace::Kubernetes {
+        rule("homeostat.io", "journals", None, "create");
+        rule("homeostat.io", "journals", Some("homeostat"), "get, update");
+        rule("homeostat.io", "journalrows", None, "create, delete, get, list");
+        rule("homeostat.io", "incidents, remediations", None, "create, delete, list, patch");
+    }
+    if rules.is_empty() {
+        return rules;
+    }
+    let own = config.kubernetes.as_ref().and_then(|kubernetes| kubernetes.namespace.as_deref());
+    role("homeostat-state", own.unwrap_or(&account.namespace), &rules, account)
+}
+
+/// A role with its binding.
+fn role(name: &str, namespace: &str, rules: &str, account: &Account) -> String {
+    let Account { namespace: of, name: whom } = account;
+    format!(
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: {name}, namespace: {namespace}}}\nrules:\n{rules}\
+         ---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {name}}}\n\
+         subjects:\n- {{kind: ServiceAccount, namespace: {of}, name: {whom}}}\n"
+    )
 }
 
 fn by_resource(rights: &BTreeSet<Right>) -> BTreeMap<(&str, &str), Vec<&str>> {

@@ -10,8 +10,10 @@ use homeostat_settings::{Findings, Node, Place, Problem, Reader, expand, hide_va
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
 use super::{
-    Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, holidays, queries, remediation, source,
+    Config, Detection, Limits, ListenAddress, Timezone, detection, exclude, holidays, leader_election, queries,
+    remediation, source,
 };
+use crate::config::JournalPlace;
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -132,6 +134,21 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         ));
     }
     let storage = reader.section("storage", Storage::read).unwrap_or_default();
+    let leader_election = leader_election::read(&mut reader);
+    if storage.journal == JournalPlace::Kubernetes && remediation.kubernetes.is_none() {
+        let place = reader.place_of("storage");
+        reader.problem(
+            place,
+            "storage.journal: kubernetes needs the section `kubernetes`, which may be empty: `kubernetes: {}`",
+        );
+    }
+    if leader_election.is_some() && storage.journal == JournalPlace::Sqlite {
+        reader.reject(
+            "leader_election",
+            "needs `storage: {journal: kubernetes}`: with a journal on its own disk a replica that takes over knows nothing of \
+             what the one before it did",
+        );
+    }
     let server = reader.section("server", read_server).unwrap_or_default();
     reader.finish();
     Some(Config {
@@ -155,6 +172,8 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         kubernetes: remediation.kubernetes,
         own_workload: remediation.own_workload,
         storage: base.join(storage.path.as_deref().unwrap_or("homeostat-data")),
+        journal: storage.journal,
+        leader_election,
         journal_retention: storage.journal_retention.unwrap_or(JOURNAL_RETENTION_DEFAULT),
         listen_address: server.listen_address.unwrap_or(LISTEN_DEFAULT),
         probe_address: server.probe_address,

@@ -10,7 +10,7 @@ use homeostat_announce::Announcer;
 use homeostat_core::{Incident, IncidentId, Subject, Timestamp};
 use homeostat_execute::DriverEvent;
 use homeostat_ingest::{Matrix, PrometheusSource, Pull, SourceState};
-use homeostat_journal::{Journal, PageRequest};
+use homeostat_journal::{Head, Journal, PageRequest};
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
@@ -19,7 +19,7 @@ use crate::labels::{Desk, Inbox};
 use crate::serve::archiving::Archiving;
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
-use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::serve::metrics::{ChangeLabels, EventLabel, LeaseLabel, Metrics, ResultLabel};
 use crate::serve::publishing;
 use crate::serve::retraining::Retraining;
 
@@ -29,8 +29,9 @@ use super::live::LiveReader;
 use super::outage::Outage;
 use super::puller::{Pulled, Puller, Seen};
 use super::readiness::{Sight, Sighting, blind_after};
+use super::replica::{Replica, Turn};
 use super::sample_ages::{BlindnessLog, SampleAges};
-use super::snapshot::{Phase, Publisher};
+use super::snapshot::{Phase, Publisher, Role};
 use super::source_log::{SourceLog, series_left_out};
 use super::timeline::{Opinion, Timeline};
 use crate::training::Trained;
@@ -56,6 +57,7 @@ pub(crate) struct Service {
     metrics: Arc<Metrics>,
     labelling: Labelling,
     archiving: Archiving,
+    replica: Replica,
     tracker_file: PathBuf,
     clock: Arc<CorrectedClock>,
     timeline: Timeline,
@@ -68,6 +70,8 @@ pub(crate) struct Service {
     source_log: SourceLog,
     ages: SampleAges,
     blindness: BlindnessLog,
+    /// Up to where the journal's incidents are shown.
+    shown: Option<Head>,
 }
 
 /// What the service works with beside its own parts.
@@ -84,6 +88,8 @@ pub(crate) struct Around {
     pub(crate) switch: Arc<kill_switch::Watch>,
     /// Where labels are taken.
     pub(crate) desk: Arc<Desk>,
+    /// Whether this process acts.
+    pub(crate) replica: Replica,
 }
 
 impl Service {
@@ -97,7 +103,7 @@ impl Service {
         metrics: Arc<Metrics>,
         around: Around,
     ) -> anyhow::Result<Self> {
-        let Around { clock, live, publisher, trainer, switch, desk } = around;
+        let Around { clock, live, publisher, trainer, switch, desk, replica } = around;
         Ok(Self {
             puller: Puller::new(&config, source)?,
             retraining: Retraining::of(&config, trainer, clock.now()),
@@ -108,6 +114,7 @@ impl Service {
             source_log: SourceLog::default(),
             ages: SampleAges::default(),
             blindness: BlindnessLog::default(),
+            shown: None,
             clock,
             live,
             publisher,
@@ -115,6 +122,7 @@ impl Service {
             tracker_file: tracker_file(&config.storage),
             labelling: Labelling::new(desk, Inbox::new(&config.storage), config.step),
             archiving: Archiving::new(config.journal_retention),
+            replica,
             config,
             cycle,
             monitor,
@@ -126,7 +134,19 @@ impl Service {
     /// Finds out what became of actions that were under way when the process before this one ended (I6).
     pub(crate) async fn recover(&mut self) {
         let now = self.clock.now();
-        if let Err(error) = self.cycle.reconcile(now) {
+        match self.replica.turn().await {
+            Turn::Leads | Turn::TakesOver => {
+                let reconciled = self.cycle.reconcile(now);
+                self.take_up(reconciled, now).await;
+            }
+            Turn::Follows => self.cycle.record(false),
+        }
+        self.publish_recorded();
+    }
+
+    /// From here on this process records and acts: goes on with what the journal has.
+    async fn take_up(&mut self, reconciled: anyhow::Result<()>, now: Timestamp) {
+        if let Err(error) = reconciled {
             tracing::error!(error = format!("{error:#}"), "open incidents can't be compared with the journal");
         }
         self.labelling.tick(&self.monitor, &self.metrics, now);
@@ -134,7 +154,38 @@ impl Service {
         let tick = Tick { events, ..Tick::default() };
         event_log::log(&tick);
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
-        self.publish_recorded();
+    }
+
+    /// Who acts in the cycle that begins.
+    async fn take_turn(&mut self, now: Timestamp) {
+        match self.replica.turn().await {
+            Turn::Leads => {}
+            Turn::TakesOver => {
+                self.cycle.record(true);
+                let reconciled = self.cycle.take_over(now);
+                self.take_up(reconciled, now).await;
+                self.publish_recorded();
+            }
+            Turn::Follows => {
+                self.cycle.record(false);
+                if self.shown != Some(self.cycle.driver().journal().head()) {
+                    self.publish_recorded();
+                }
+            }
+        }
+        if let Some((name, leads)) = self.replica.lease() {
+            self.metrics.leader.get_or_create(&LeaseLabel { name: name.to_owned() }).set(i64::from(leads));
+        }
+    }
+
+    /// Whether this process records, acts and tells.
+    fn acts(&self) -> bool {
+        *self.replica.role() == Role::Acts
+    }
+
+    /// The process ends: another replica may take over at once.
+    pub(crate) async fn end(self) {
+        self.replica.end().await;
     }
 
     /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
@@ -174,7 +225,10 @@ impl Service {
         let now = self.read_clock();
         self.renew_models().await;
         self.take_config();
-        self.labelling.tick(&self.monitor, &self.metrics, now);
+        self.take_turn(now).await;
+        if self.acts() {
+            self.labelling.tick(&self.monitor, &self.metrics, now);
+        }
         let at = (now - self.config.offset).align_down(self.config.step);
         if self.puller.go_back(at) {
             self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);
@@ -247,10 +301,13 @@ impl Service {
         // All that the journal keeps in memory, newest first; the list is in the order in which they became known.
         let recorded = journal.page(&PageRequest { limit: usize::MAX, ..PageRequest::default() });
         let rows: Vec<Row> = recorded.items.iter().rev().map(Row::recorded).collect();
+        let role = self.replica.role().clone();
         self.publisher.publish(|snapshot| {
+            snapshot.role = role;
             let list = Arc::make_mut(&mut snapshot.incidents);
             rows.into_iter().for_each(|row| list.put(row));
         });
+        self.shown = Some(journal.head());
     }
 
     /// Shows what a tick did.
@@ -265,8 +322,9 @@ impl Service {
         touched.extend(tick.changes.iter().map(|change| (&change.incident().id, change.incident())));
         let journal = Arc::clone(self.cycle.driver().journal());
         let phase = Phase::Watching(self.sight.clone());
+        let role = self.replica.role().clone();
         self.publisher.publish(|snapshot| {
-            snapshot.phase = phase;
+            (snapshot.phase, snapshot.role) = (phase, role);
             // Not before: a label may come at any time, and what is shown last must have it.
             for incident in touched.into_values() {
                 Arc::make_mut(&mut snapshot.incidents).put(row(&journal, incident));
@@ -298,14 +356,24 @@ impl Service {
         let mut tick = self.cycle.observe(now, &seen.windows, &seen.replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
-        self.cycle.act(now, self.switch.as_ref(), &mut tick).await;
+        let acts = self.acts();
+        if acts {
+            tokio::select! {
+                // Whatever is under way ends where it stands; whoever acts next finds it in the journal (I9).
+                () = self.replica.closed() => tracing::warn!("this replica may not act any more; what it was doing is left to the next one"),
+                () = self.cycle.act(now, self.switch.as_ref(), &mut tick) => {}
+            }
+        }
         event_log::log(&tick);
-        // Now, after acting: a delivery isn't noted as older than what it tells of.
-        publishing::publish(&self.announcer, self.cycle.driver(), &tick, self.clock.now());
-        publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
-        let journal = Arc::clone(self.cycle.driver().journal());
-        self.labelling.look(&tick.changes);
-        self.archiving.tick(&journal, now);
+        if acts {
+            // Now, after acting: a delivery isn't noted as older than what it tells of.
+            publishing::publish(&self.announcer, self.cycle.driver(), &tick, self.clock.now());
+            publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
+            let journal = Arc::clone(self.cycle.driver().journal());
+            self.labelling.look(&tick.changes);
+            self.archiving.tick(&journal, now);
+        }
+        self.metrics.journal_ends_in(&self.replica.note_head(self.clock.elapsed()));
         self.look(&seen, at, &pull);
         self.measure(&tick, &pull, began.elapsed());
         self.publish(&tick);

@@ -134,8 +134,8 @@ impl ApiServer {
         let server_ms = self.timeout.as_millis() * 3 / 4;
         let mark = if request.uri().query().is_some() { '&' } else { '?' };
         let uri = format!("{}{mark}timeout={server_ms}ms", request.uri());
-        *request.uri_mut() = uri.parse().map_err(|error: http::uri::InvalidUri| {
-            CallError::NoAnswer { why: format!("the request can't be built: {error}") }
+        *request.uri_mut() = uri.parse().map_err(|error: http::uri::InvalidUri| CallError::NoAnswer {
+            why: format!("the request can't be built: {error}"),
         })?;
         let client = self.client();
         let written = self.within_time(client.request(request)).await;

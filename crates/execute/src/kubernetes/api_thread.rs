@@ -27,7 +27,8 @@ impl ApiThread {
     /// Starts it. The API server isn't asked.
     pub fn start(spec: &ConnectSpec) -> Result<Self, NoConfig> {
         let no_thread = |why: String| NoConfig { why: format!("no thread for the API server: {why}") };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| no_thread(error.to_string()))?;
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(|error| no_thread(error.to_string()))?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<()>();
         let (loaded, load) = sync_channel(1);

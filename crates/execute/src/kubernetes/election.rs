@@ -42,7 +42,8 @@ impl Election {
         let elector = Elector::new(&spec.namespace, &spec.lease_name, &spec.identity, spec.times);
         let leases =
             Collection { api_version: "coordination.k8s.io/v1", resource: "leases", namespace: spec.namespace.clone() };
-        let candidate = Candidate { api: thread.api().clone(), leases, spec, elector, fence: Arc::clone(&fence), heads };
+        let candidate =
+            Candidate { api: thread.api().clone(), leases, spec, elector, fence: Arc::clone(&fence), heads };
         thread.spawn(candidate.run(released));
         Self { fence, head, release: Some(release) }
     }
@@ -127,7 +128,8 @@ impl Candidate {
         let seen = get(&self.api, &self.leases, &self.spec.lease_name).await?;
         let head = self.heads.borrow().clone();
         let sent = Instant::now();
-        let Some(verb) = self.elector.attempt(seen.as_ref(), since_start(sent), (self.spec.now)(), head.as_ref()) else {
+        let Some(verb) = self.elector.attempt(seen.as_ref(), since_start(sent), (self.spec.now)(), head.as_ref())
+        else {
             self.fence.led_by(self.elector.holder());
             return Ok(());
         };

@@ -26,8 +26,9 @@ fn path(of: &Collection) -> String {
 impl Objects for ApiServer {
     async fn send(&self, request: ObjectRequest) -> Result<Value, RequestError> {
         let requests = Request::new(path(&request.of));
-        let unsendable =
-            |error: kube::core::request::Error| CallError::NoAnswer { why: format!("the request can't be built: {error}") };
+        let unsendable = |error: kube::core::request::Error| CallError::NoAnswer {
+            why: format!("the request can't be built: {error}"),
+        };
         let body = |object: &Value| object.to_string().into_bytes();
         let post = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let built = match &request.verb {
@@ -53,7 +54,9 @@ impl Objects for ApiServer {
         };
         let written = self.write_value(built.map_err(unsendable)?).await;
         match (written, request.verb) {
-            (Err(CallError::Answered { code: 404, reason, .. }), Verb::Delete { .. }) if reason == "NotFound" => Ok(Value::Null),
+            (Err(CallError::Answered { code: 404, reason, .. }), Verb::Delete { .. }) if reason == "NotFound" => {
+                Ok(Value::Null)
+            }
             (written, _) => Ok(written?),
         }
     }

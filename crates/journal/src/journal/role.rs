@@ -41,8 +41,9 @@ impl Journal {
 
     /// Whether this process writes it.
     pub fn is_writer(&self) -> bool {
-        let folded = self.folded();
-        !matches!(folded.trust, Trust::Fenced(_)) && matches!(self.lock_writer().role, Role::Writes(_))
+        // One lock after the other: a write holds the first while it takes the second.
+        let writes = matches!(self.lock_writer().role, Role::Writes(_));
+        writes && !matches!(self.folded().trust, Trust::Fenced(_))
     }
 
     /// Whoever follows reads what was added since.

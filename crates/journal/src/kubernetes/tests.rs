@@ -216,7 +216,7 @@ fn people_see_incidents_and_remediations_and_a_wrong_one_is_made_right() {
     let (_folder, store) = store(&api);
     let journal = leading(&store, None);
     story().iter().for_each(|step| step(&journal).unwrap());
-    let mut views = Views::new(Arc::new(api.clone()), "ops");
+    let mut views = Views::new(Arc::new(api.clone()), "ops", always());
     assert_eq!(block_on(views.sync(&journal, at(10), 1)).unwrap(), 1, "one is left for the next time");
     assert_eq!(block_on(views.sync(&journal, at(10), 20)).unwrap(), 0);
     let incident = api.object("incidents", plan("cart", at(0)).incident.as_str()).unwrap();

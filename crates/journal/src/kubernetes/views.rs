@@ -8,6 +8,7 @@ use homeostat_core::Timestamp;
 use homeostat_remediate::{DecisionOutcome, PastAction, Stage};
 use serde_json::{Value, json};
 
+use super::may_write::MayWrite;
 use super::rows::API_VERSION;
 use crate::journal::Journal;
 use crate::objects::{Collection, Objects, RequestError, Verb, list, write};
@@ -26,14 +27,16 @@ type Place = (&'static str, String);
 pub struct Views {
     objects: Arc<dyn Objects>,
     namespace: String,
+    /// Asked right before each write.
+    may_write: MayWrite,
     /// What is in the cluster; `None` before it was looked at.
     known: Option<BTreeMap<Place, Value>>,
 }
 
 impl Views {
     /// The objects of this namespace. Nothing is asked yet.
-    pub fn new(objects: Arc<dyn Objects>, namespace: &str) -> Self {
-        Self { objects, namespace: namespace.to_owned(), known: None }
+    pub fn new(objects: Arc<dyn Objects>, namespace: &str, may_write: MayWrite) -> Self {
+        Self { objects, namespace: namespace.to_owned(), may_write, known: None }
     }
 
     /// Another process may write from here on: what is in the cluster is looked at anew before the next write.
@@ -56,15 +59,19 @@ impl Views {
         let left = (due.len() + extra.len()).saturating_sub(n_max);
         let n_deletions = n_max.saturating_sub(due.len());
         for (place, object) in due.into_iter().take(n_max) {
-            let verb = Verb::Apply { name: place.1.clone(), object: object.clone() };
-            write(&*self.objects, &self.collection(place.0), verb).await?;
+            self.write(place, Verb::Apply { name: place.1.clone(), object: object.clone() }).await?;
             self.note(place, Some(shown(object)));
         }
         for place in extra.into_iter().take(n_deletions) {
-            write(&*self.objects, &self.collection(place.0), Verb::Delete { name: place.1.clone() }).await?;
+            self.write(place, Verb::Delete { name: place.1.clone() }).await?;
             self.note(place, None);
         }
         Ok(left)
+    }
+
+    async fn write(&self, place: &Place, verb: Verb) -> Result<(), RequestError> {
+        (self.may_write)().map_err(|why| RequestError::NoAnswer { why })?;
+        write(&*self.objects, &self.collection(place.0), verb).await.map(|_| ())
     }
 
     fn note(&mut self, place: &Place, object: Option<Value>) {
