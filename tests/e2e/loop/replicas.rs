@@ -127,7 +127,7 @@ async fn a_leader_that_stood_still_sends_nothing_once_another_one_leads_and_noth
     })
     .await?;
     let shown = kubectl(&scene, &["get", "inc"])?;
-    ensure!(shown.contains("oom-killed") && shown.contains("execute"), "{shown}");
+    ensure!(shown.contains("oom-killed") && shown.contains(VICTIM) && shown.contains("rollout-restart"), "{shown}");
     let journal: Value = serde_json::from_str(&kubectl(&scene, &["get", "journal", "homeostat", "-o", "json"])?)?;
     assert_eq!(journal["spec"]["lease"]["transitions"], 1, "{journal:#}");
     assert_eq!(journal["spec"]["epoch"], 2, "{journal:#}");
