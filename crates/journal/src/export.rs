@@ -19,6 +19,9 @@ const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What makes the signature of a message; the error says why it can't.
 pub type Sign<'a> = dyn Fn(&[u8]) -> Result<Signature, String> + 'a;
 
+/// Whether a signature is one of a message; the error says what is wrong.
+pub type CheckSignature<'a> = dyn Fn(&[u8], &Signature) -> Result<(), String> + 'a;
+
 /// A signature of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -216,10 +219,7 @@ pub enum ExportError {
 ///
 /// # Errors
 /// [`ExportError`] with the first thing that is wrong.
-pub fn verify_export(
-    mut file: impl BufRead,
-    check: &dyn Fn(&[u8], &Signature) -> Result<(), String>,
-) -> Result<Exported, ExportError> {
+pub fn verify_export(mut file: impl BufRead, check: &CheckSignature<'_>) -> Result<Exported, ExportError> {
     let mut n_line = 0;
     let mut next = move || -> Result<Option<(u64, String)>, ExportError> {
         n_line += 1;
@@ -271,7 +271,7 @@ fn end(
     rows: u64,
     gaps: &[(i64, i64)],
     digest: &str,
-    check: &dyn Fn(&[u8], &Signature) -> Result<(), String>,
+    check: &CheckSignature<'_>,
 ) -> Result<Exported, ExportError> {
     let wrong = |why: String| ExportError::WrongEnd { why };
     if gaps != last.missing {

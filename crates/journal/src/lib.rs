@@ -33,7 +33,7 @@ mod tests;
 
 pub use audit::{Audit, AuditError, SeeRow, audit, audit_rows};
 pub use error::{ChainError, JournalError, OpenError, ReadError};
-pub use export::{Export, ExportError, Exported, Sign, Signature, verify_export};
+pub use export::{CheckSignature, Export, ExportError, Exported, Sign, Signature, verify_export};
 pub use intent::{Intent, Journaled};
 pub use journal::{BeginError, Journal, RecordRow};
 pub use kept::KeptIncident;

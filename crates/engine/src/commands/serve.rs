@@ -88,7 +88,11 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let (journal, replica, fence) = journal(&config)?;
     let outbox = Outbox::open(&config.storage.join("outbox.db"))?;
     let time = Arc::new(RealClock::new(clock::now));
-    let announcer = Arc::new(Announcer::new("homeostat", &config.channels, outbox, time)?);
+    let announcer = Announcer::new("homeostat", &config.channels, outbox, time)?;
+    let announcer = Arc::new(match &config.leader_election {
+        Some(_) => announcer.of_a_replica(),
+        None => announcer,
+    });
     let metrics = Arc::new(Metrics::new().with_channels(&announcer));
     // A slow receiver must not hold up detection: deliveries run beside the cycles. What the process before this
     // one left goes out now, however long training takes.

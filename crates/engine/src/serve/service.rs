@@ -168,6 +168,7 @@ impl Service {
             }
             Turn::Follows => {
                 self.cycle.record(false);
+                self.announcer.withdraw();
                 if self.shown != Some(self.cycle.driver().journal().head()) {
                     self.publish_recorded();
                 }
