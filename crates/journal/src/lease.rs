@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_lease_is_taken_kept_and_taken_over_only_when_it_has_not_changed_for_its_whole_duration() {
         let (mut a, mut b) = (elector("a"), elector("b"));
-        let lease = stored(a.attempt(None, 0 * SECOND, at(0), None));
+        let lease = stored(a.attempt(None, Duration::ZERO, at(0), None));
         assert_eq!(lease["spec"]["renewTime"], "1970-01-01T00:00:00.000000Z");
         assert_eq!(a.accepted(&lease, SECOND), Term { lease_uid: "u1".into(), transitions: 0, holder: "a".into() });
         // B's wall clock is years ahead: that says nothing.

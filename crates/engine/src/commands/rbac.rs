@@ -198,6 +198,27 @@ remediation_policies:
     }
 
     #[test]
+    fn its_own_objects_need_rights_in_their_namespace_only() {
+        let of = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config.yaml");
+            let config = format!(
+                "datasources: [{{url: http://127.0.0.1:9090}}]\nqueries: {{m: {{expr: m, signal: memory}}}}\n{text}"
+            );
+            std::fs::write(&path, config).unwrap();
+            own_objects(&config::load(&path).unwrap().config, &account("ops/homeostat").unwrap())
+        };
+        assert_eq!(of("kubernetes: {}"), "");
+        let alone = of("kubernetes: {}\nstorage: {journal: kubernetes}");
+        assert!(alone.contains("{name: homeostat-state, namespace: ops}") && !alone.contains("leases"), "{alone}");
+        assert!(alone.contains("resources: [journals], resourceNames: [homeostat], verbs: [get, update]"), "{alone}");
+        let several = "kubernetes: {namespace: state}\nstorage: {journal: kubernetes}\nleader_election: {enabled: true, lease_name: one}";
+        let several = of(several);
+        assert!(several.contains("{name: homeostat-state, namespace: state}"), "{several}");
+        assert!(several.contains("resources: [leases], resourceNames: [one], verbs: [get, update]"), "{several}");
+    }
+
+    #[test]
     fn a_service_account_is_a_namespace_and_a_name() {
         for wrong in ["homeostat", "/x", "a/b c", "a/}", ""] {
             assert!(account(wrong).is_err(), "{wrong}");

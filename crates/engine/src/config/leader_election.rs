@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use homeostat_core::format_duration;
+use homeostat_execute::Fence;
 use homeostat_journal::LeaseTimes;
 use homeostat_settings::Reader;
 
@@ -22,6 +23,22 @@ pub(crate) struct LeaderElection {
     pub(crate) lease_name: String,
     /// How long it lasts.
     pub(crate) times: LeaseTimes,
+}
+
+impl LeaderElection {
+    /// Whether a leader has time to write at all, if a request may be under way for so long.
+    pub(super) fn fits(&self, request_timeout: Duration) -> Result<(), String> {
+        let open_for = Fence::open_for(self.times, request_timeout);
+        // A renewal that fails once must not stop a leader.
+        if open_for >= self.times.retry_period * 2 {
+            return Ok(());
+        }
+        Err(format!(
+            "a write may be under way for kubernetes.timeout ({}), which leaves a leader too little time before others may take \
+             over: shorten kubernetes.timeout, or lengthen lease_duration",
+            format_duration(request_timeout)
+        ))
+    }
 }
 
 /// Reads the section; `None` where it is missing or off.

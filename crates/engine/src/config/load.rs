@@ -149,6 +149,11 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
              what the one before it did",
         );
     }
+    if let (Some(elected), Some(kubernetes)) = (&leader_election, &remediation.kubernetes)
+        && let Err(why) = elected.fits(kubernetes.timeout)
+    {
+        reader.reject("leader_election", why);
+    }
     let server = reader.section("server", read_server).unwrap_or_default();
     reader.finish();
     Some(Config {

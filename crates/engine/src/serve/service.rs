@@ -72,6 +72,8 @@ pub(crate) struct Service {
     blindness: BlindnessLog,
     /// Up to where the journal's incidents are shown.
     shown: Option<Head>,
+    /// Whether a cycle has begun that hasn't ended: it may have been given up while it was writing.
+    is_in_cycle: bool,
 }
 
 /// What the service works with beside its own parts.
@@ -115,6 +117,7 @@ impl Service {
             ages: SampleAges::default(),
             blindness: BlindnessLog::default(),
             shown: None,
+            is_in_cycle: false,
             clock,
             live,
             publisher,
@@ -184,9 +187,11 @@ impl Service {
         *self.replica.role() == Role::Acts
     }
 
-    /// The process ends: another replica may take over at once.
+    /// The process ends: another replica may take over, at once if surely no write is under way any more.
     pub(crate) async fn end(self) {
-        self.replica.end().await;
+        if !self.is_in_cycle {
+            self.replica.end().await;
+        }
     }
 
     /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
@@ -350,6 +355,7 @@ impl Service {
 
     async fn cycle_once(&mut self, at: Timestamp, pulled: Pulled) {
         let began = tokio::time::Instant::now();
+        self.is_in_cycle = true;
         let (seen, pull) = self.puller.take(pulled);
         // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
         let now = self.clock.now();
@@ -378,6 +384,7 @@ impl Service {
         self.look(&seen, at, &pull);
         self.measure(&tick, &pull, began.elapsed());
         self.publish(&tick);
+        self.is_in_cycle = false;
     }
 
     /// Notes what this cycle could see, and says what changed: the source, its queries, workloads that go blind.

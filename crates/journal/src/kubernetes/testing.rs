@@ -143,7 +143,7 @@ impl Inner {
         let after = token.unwrap_or_default();
         let rest: Vec<_> = all.filter(|((_, name), _)| name.as_str() > after).collect();
         let items: Vec<&Value> = rest.iter().take(limit).map(|(_, object)| *object).collect();
-        let next = (rest.len() > limit).then(|| rest[limit - 1].0.1.clone()).unwrap_or_default();
+        let next = if rest.len() > limit { rest[limit - 1].0.1.as_str() } else { "" };
         json!({"items": items, "metadata": {"continue": next}})
     }
 }
