@@ -43,8 +43,8 @@ pub struct Announcer {
 pub enum Kept {
     /// Nowhere: thousands of escalations wait already, and none of them is given up for it.
     Nowhere,
-    /// In memory only, because the outbox can't be written. It is being delivered, but wouldn't survive the process; see
-    /// [`Announcer::take_safe`].
+    /// In memory only, because the outbox can't be written, or in an outbox that nobody else reads. It is being delivered, but
+    /// wouldn't survive the process, or the replica; see [`Announcer::take_safe`].
     InMemory,
     /// In the outbox, or delivered before: it survives the process.
     Safe,
@@ -69,6 +69,14 @@ impl Announcer {
         };
         announcer.take_up()?;
         Ok(announcer)
+    }
+
+    /// For one of several replicas, none of which reads another one's outbox: an escalation is [`Kept::Safe`] only once a
+    /// receiver has accepted it.
+    #[must_use]
+    pub fn of_a_replica(self) -> Self {
+        self.disk.set_local();
+        self
     }
 
     fn outlets(&self) -> Arc<Outlets> {
@@ -124,13 +132,18 @@ impl Announcer {
         self.publish(lanes.into_iter().map(|lane| (Arc::clone(&event), lane)).collect())
     }
 
+    /// Another replica shows mirrors what is open from here on: this one says nothing to them until it is told again.
+    pub fn withdraw(&self) {
+        self.open.send_if_modified(|shown| shown.take().is_some());
+    }
+
     /// Shows mirrors what is open now.
     pub fn show(&self, open: &[Incident]) {
         if !self.outlets().mirrors.is_empty() {
             self.open.send_if_modified(|shown| {
-                let is_changed = shown.as_slice() != open;
+                let is_changed = shown.as_ref().is_none_or(|shown| shown.as_slice() != open);
                 if is_changed {
-                    *shown = Arc::new(open.to_vec());
+                    *shown = Some(Arc::new(open.to_vec()));
                 }
                 is_changed
             });
@@ -282,7 +295,7 @@ impl Announcer {
             }
             for entry in &unwritten {
                 lane.queue().now_on_disk(&entry.event);
-                if let Payload::Escalation(call) = &entry.event.payload {
+                if let (Payload::Escalation(call), true) = (&entry.event.payload, self.disk.is_safe()) {
                     self.disk.now_safe(&call.escalation);
                 }
             }
@@ -321,6 +334,8 @@ impl Announcer {
             let is_new = inserted.as_ref().is_none_or(|inserted| inserted[idx]);
             if is_new {
                 kept = kept.min(self.push(lane, Entry::new(Arc::clone(event), on_disk, queued_at)));
+            } else if !self.disk.is_safe() && lane.queue().entries().any(|waiting| waiting.event.id == event.id) {
+                kept = kept.min(Kept::InMemory);
             }
         }
         rows.iter().for_each(|(_, lane)| lane.wake());
@@ -350,7 +365,7 @@ impl Announcer {
                 for entry in dropped.iter().filter(|entry| entry.on_disk) {
                     self.disk.noted(self.disk.outbox.forget(&entry.event, &lane.name));
                 }
-                if on_disk { Kept::Safe } else { Kept::InMemory }
+                if on_disk && self.disk.is_safe() { Kept::Safe } else { Kept::InMemory }
             }
             Err(Full) => {
                 tracing::error!(channel = lane.name, event = event.id, subject = %event.subject(), "thousands of escalations wait on this channel; no more are taken until it delivers");

@@ -32,6 +32,8 @@ pub(crate) struct Disk {
     unwritten_ends: Mutex<Vec<UnwrittenEnd>>,
     safe: Mutex<Vec<(IncidentId, String)>>,
     wants_resync: AtomicBool,
+    /// Whether whoever goes on after this process reads another outbox.
+    is_local: AtomicBool,
 }
 
 impl Disk {
@@ -44,7 +46,18 @@ impl Disk {
             safe: Mutex::default(),
             // What happened between the last publication and the end of the process before this one is missing.
             wants_resync: AtomicBool::new(true),
+            is_local: AtomicBool::new(false),
         }
+    }
+
+    /// What waits here is lost to whoever goes on after this process.
+    pub(crate) fn set_local(&self) {
+        self.is_local.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether being in the outbox is being in safe hands.
+    pub(crate) fn is_safe(&self) -> bool {
+        !self.is_local.load(Ordering::Relaxed)
     }
 
     /// Whether the outbox could be written the last time.

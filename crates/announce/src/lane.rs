@@ -154,7 +154,7 @@ impl Lane {
                     tracing::info!(channel = self.name, pending = n_pending, "the channel has recovered");
                 }
                 self.finish(&entry, End::Accepted, disk);
-                if let (Payload::Escalation(call), false) = (&entry.event.payload, entry.on_disk) {
+                if let (Payload::Escalation(call), false) = (&entry.event.payload, entry.on_disk && disk.is_safe()) {
                     disk.now_safe(&call.escalation);
                 }
                 for entry in overtaken {

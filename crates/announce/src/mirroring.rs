@@ -23,8 +23,8 @@ const BATCH_MAX: usize = 500;
 /// Attempts for a batch before it is dropped: some minutes, after which newer events are worth more.
 const BATCH_ATTEMPTS_MAX: u32 = 5;
 
-/// What is open, for mirrors.
-pub(crate) type Open = Arc<Vec<Incident>>;
+/// What is open, for mirrors; nothing while that isn't this process's to say.
+pub(crate) type Open = Option<Arc<Vec<Incident>>>;
 
 /// What both kinds of tasks keep.
 pub(crate) struct Side {
@@ -80,7 +80,12 @@ impl MirrorTask {
     pub(crate) async fn run(self: Arc<Self>, clock: Arc<dyn Clock>, mut open: watch::Receiver<Open>) {
         let mut n_failures = 0;
         loop {
-            let now_open = Arc::clone(&open.borrow_and_update());
+            let Some(now_open) = open.borrow_and_update().clone() else {
+                match open.changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            };
             let attempt = Attempt { limit: TIMEOUT_DEFAULT, now: clock.now() };
             let shown = limited(&*clock, attempt, self.mirror.show(&now_open, attempt)).await;
             match self.side.settle(shown) {

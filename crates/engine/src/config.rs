@@ -4,6 +4,7 @@ mod address;
 pub(crate) mod detection;
 mod exclude;
 mod holidays;
+mod leader_election;
 mod limits;
 mod load;
 mod options;
@@ -25,10 +26,12 @@ use homeostat_remediate::Policy;
 pub(crate) use address::ListenAddress;
 pub(crate) use detection::{Detection, detection_of};
 pub(crate) use exclude::Interval;
+pub(crate) use leader_election::LeaderElection;
 pub(crate) use limits::Limits;
 pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain, load_without_warnings};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
+pub(crate) use storage::JournalPlace;
 
 /// Everything a service is told.
 #[derive(Clone, Debug)]
@@ -75,6 +78,10 @@ pub(crate) struct Config {
     pub(crate) own_workload: Option<Subject>,
     /// Where the journal and the kill switch are.
     pub(crate) storage: PathBuf,
+    /// Where the journal is kept.
+    pub(crate) journal: JournalPlace,
+    /// Which of several replicas acts; without it there is one.
+    pub(crate) leader_election: Option<LeaderElection>,
     /// How long rows stay in the journal before they go to its archive.
     pub(crate) journal_retention: Duration,
     /// Where the API listens; loopback.
@@ -90,6 +97,8 @@ pub(crate) struct KubernetesConfig {
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The context in it.
     pub(crate) context: Option<String>,
+    /// The namespace of homeostat's own objects, if it isn't the pod's.
+    pub(crate) namespace: Option<String>,
     /// Longest wait for one answer.
     pub(crate) timeout: Duration,
     /// What gives the creation time of Deployments, which proves that Prometheus watches this cluster.

@@ -17,6 +17,7 @@ mod publishing;
 pub(crate) mod puller;
 pub(crate) mod readiness;
 mod recording;
+pub(crate) mod replica;
 pub(crate) mod retraining;
 mod rollouts;
 mod sample_ages;

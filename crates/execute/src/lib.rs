@@ -12,6 +12,7 @@ mod clock;
 mod driver;
 mod effect;
 mod executor;
+mod fence;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
@@ -32,8 +33,12 @@ pub use clock::{Clock, SetClock};
 pub use driver::{Driver, DriverEvent, PausePoint, SubjectSignals, TickInput};
 pub use effect::{ClusterAction, ClusterWrite, Effect};
 pub use executor::{Applied, ApplyError, Executor, WriteOutcome};
+pub use fence::Fence;
 #[cfg(feature = "kubernetes")]
-pub use kubernetes::{ACT_IN_PLACE, Cluster, ClusterReadError, ConnectSpec, NoConfig, ObjectChange, ObjectChanges};
+pub use kubernetes::{
+    ACT_IN_PLACE, ApiThread, Cluster, ClusterReadError, ConnectSpec, Election, ElectionSpec, NoConfig, ObjectChange,
+    ObjectChanges,
+};
 pub use patch::{ACTION_ID, CORRELATION_ID, RESTARTED_AT, UNDONE_ID};
 pub use places::Places;
 pub use registry::Registry;

@@ -1,5 +1,7 @@
 //! The executor that is the sum of the registered actions: each call goes to the action that the plan names.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
@@ -8,6 +10,7 @@ use homeostat_remediate::{ActionName, Actions, Args, InspectError, Inspected, In
 use crate::actions::{self, ACTIONS};
 use crate::effect::Effect;
 use crate::executor::{Applied, ApplyError, Executor, WriteOutcome};
+use crate::fence::Fence;
 use crate::places::Places;
 
 /// Acts by the registered actions.
@@ -15,12 +18,19 @@ pub struct Registry {
     effects: &'static [&'static dyn Effect],
     actions: Actions,
     places: Places,
+    fence: Option<Arc<Fence>>,
 }
 
 impl Registry {
     /// All actions, acting at these places.
     pub fn new(places: Places) -> Self {
-        Self { effects: ACTIONS, actions: actions::actions(), places }
+        Self { effects: ACTIONS, actions: actions::actions(), places, fence: None }
+    }
+
+    /// Writes leave only while this fence is open (I9).
+    #[must_use]
+    pub fn behind(self, fence: Arc<Fence>) -> Self {
+        Self { fence: Some(fence), ..self }
     }
 
     fn effect(&self, action: &ActionName) -> Option<&'static dyn Effect> {
@@ -32,6 +42,9 @@ impl Registry {
     }
 
     fn writing(&self, action: &ActionName) -> Result<&'static dyn Effect, ApplyError> {
+        if let Some(fence) = &self.fence {
+            fence.check().map_err(|why| ApplyError::NotNow { why: format!("this replica doesn't lead: {why}") })?;
+        }
         self.effect(action).ok_or_else(|| ApplyError::Rejected { why: unknown(action) })
     }
 }

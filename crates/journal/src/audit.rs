@@ -51,22 +51,37 @@ pub enum AuditError {
 /// # Errors
 /// [`AuditError`] with the first thing that is wrong.
 pub fn audit(path: &Path) -> Result<Audit, AuditError> {
-    let journal = SqliteStore::open_to_read(path).map_err(AuditError::Open)?;
+    audit_rows(path, &SqliteStore::open_to_read(path).map_err(AuditError::Open)?, &mut |_| Ok(()))
+}
+
+/// The same of a journal in any store, whose archives are beside `path`. Each row is given to `seen` as well, in order, once:
+/// the archived ones first, as far as they are here.
+///
+/// # Errors
+/// [`AuditError`] with the first thing that is wrong, or that `seen` says.
+pub fn audit_rows(path: &Path, journal: &dyn Store, seen: &mut SeeRow<'_>) -> Result<Audit, AuditError> {
     let failed = |error| AuditError::Read { path: path.to_owned(), error };
     let base = block_on(journal.base()).map_err(failed)?;
     let archived = match &base {
-        Some(base) => archives(path, base)?,
+        Some(base) => archives(path, base, seen)?,
         None => Archives::new(),
     };
     let mut checker = Checker::new(base);
     let mut n_checked = archived.n_checked;
-    each_row(path, &journal, |row| {
-        n_checked += i64::from(row.seq > archived.head.seq);
-        checker.take(row)
+    each_row(path, journal, |row| {
+        checker.take(row)?;
+        if row.seq > archived.head.seq {
+            n_checked += 1;
+            seen(row).map_err(|why| ChainError { seq: row.seq, why })?;
+        }
+        Ok(())
     })?;
     let head = checker.finish().map_err(|error| AuditError::Broken { path: path.to_owned(), error })?;
     Ok(Audit { head, n_checked, archives: archived.files, missing: archived.missing })
 }
+
+/// Is given rows; the error ends the reading.
+pub type SeeRow<'a> = dyn FnMut(&Row) -> Result<(), String> + 'a;
 
 struct Archives {
     head: Head,
@@ -93,11 +108,17 @@ impl Archives {
 }
 
 /// Checks the archives up to the row that the journal says was the last to go.
-fn archives(path: &Path, base: &Head) -> Result<Archives, AuditError> {
+fn archives(path: &Path, base: &Head, seen: &mut SeeRow<'_>) -> Result<Archives, AuditError> {
     let mut archives = Archives::new();
     for file in archives_of(path) {
         let store = SqliteStore::open_to_read(&file).map_err(AuditError::Open)?;
-        each_row(&file, &store, |row| if row.seq <= base.seq { archives.take(row) } else { Ok(()) })?;
+        each_row(&file, &store, |row| {
+            if row.seq > base.seq {
+                return Ok(());
+            }
+            archives.take(row)?;
+            seen(row).map_err(|why| ChainError { seq: row.seq, why })
+        })?;
         archives.files.push(file);
     }
     if archives.head.seq < base.seq {
@@ -113,7 +134,7 @@ fn archives(path: &Path, base: &Head) -> Result<Archives, AuditError> {
 
 fn each_row(
     path: &Path,
-    store: &SqliteStore,
+    store: &dyn Store,
     mut check: impl FnMut(&Row) -> Result<(), ChainError>,
 ) -> Result<(), AuditError> {
     let mut after = 0;

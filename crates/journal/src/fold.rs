@@ -59,7 +59,7 @@ impl Fold {
     }
 
     fn take(&mut self, entry: Entry, at: Timestamp) -> Result<bool, CannotFollow> {
-        if !self.ledger.accepts(&entry)? {
+        if !self.ledger.accepts(&entry, at)? {
             return Ok(false);
         }
         self.seq += 1;

@@ -2,6 +2,7 @@
 
 mod archive;
 mod ask;
+mod role;
 
 pub use ask::RecordRow;
 
@@ -35,7 +36,25 @@ pub struct Journal {
 
 struct Writer {
     store: Box<dyn Store>,
-    epoch: Epoch,
+    role: Role,
+}
+
+/// Whether this process writes the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    /// With this epoch.
+    Writes(Epoch),
+    /// It only reads, and why.
+    Follows { why: String },
+}
+
+impl Writer {
+    fn epoch(&self) -> Result<Epoch, String> {
+        match &self.role {
+            Role::Writes(epoch) => Ok(*epoch),
+            Role::Follows { why } => Err(why.clone()),
+        }
+    }
 }
 
 struct Folded {
@@ -103,7 +122,7 @@ impl Journal {
             );
         }
         let folded = Folded { ledger: read.ledger, head: read.head, trust: Trust::Sound };
-        Ok(Self { writer: Mutex::new(Writer { store, epoch }), folded: RwLock::new(folded) })
+        Ok(Self { writer: Mutex::new(Writer { store, role: Role::Writes(epoch) }), folded: RwLock::new(folded) })
     }
 
     /// Makes an intent durable. After `Ok` it survives the death of the process and of the machine. An id that is there
@@ -172,16 +191,17 @@ impl Journal {
     fn write(&self, entry: Entry, what: &str, now: Timestamp) -> Result<bool, JournalError> {
         let not_written = |why: String| JournalError::NotWritten { what: what.to_owned(), why };
         let writer = self.lock_writer();
+        let epoch = writer.epoch().map_err(not_written)?;
         self.read_back_if_unsure(&writer).map_err(|error| self.failed(what, error))?;
         let row = {
             let folded = self.folded();
             if !folded.ledger.accepts(&entry, now).map_err(|error| not_written(error.to_string()))? {
                 return Ok(false);
             }
-            row_after(&folded, &entry, writer.epoch, now).map_err(not_written)?
+            row_after(&folded, &entry, epoch, now).map_err(not_written)?
         };
         let head = Head { seq: row.seq - 1, hash: row.prev_hash.clone() };
-        let written = block_on(writer.store.append(&row, &head, writer.epoch));
+        let written = block_on(writer.store.append(&row, &head, epoch));
         self.settle(written, what)?;
         self.take(&row, entry, what)
     }

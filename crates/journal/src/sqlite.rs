@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags};
 
-pub(crate) use archive::archives_of;
+pub(crate) use archive::{ArchiveFiles, archives_of};
 use rows::Layout;
 
 use crate::error::{OpenError, ReadError};
@@ -137,6 +137,14 @@ fn roll_back(connection: &Connection) {
     }
 }
 
+/// Opens the rows at `path` to be read, also while a service writes them. Nothing is changed.
+///
+/// # Errors
+/// [`OpenError`]: there are none, or they can't be read.
+pub fn open_to_read(path: &Path) -> Result<Box<dyn Store>, OpenError> {
+    Ok(Box::new(SqliteStore::open_to_read(path)?))
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn base(&self) -> Result<Option<Head>, ReadError> {
@@ -171,13 +179,10 @@ impl Store for SqliteStore {
     }
 
     async fn rows_of(&self, incident: &str) -> Result<Vec<Row>, ReadError> {
-        let mut found = Vec::new();
-        if let Some(place) = &self.place {
-            for archive in archives_of(place.path()) {
-                let opened = read_only::open(&archive).map_err(|error| ReadError { why: error.to_string() })?;
-                found.extend(rows::of_incident(&opened.connection, opened.layout, incident)?);
-            }
-        }
+        let mut found = match &self.place {
+            Some(place) => ArchiveFiles::beside(place.path().to_owned()).rows_of(incident)?,
+            None => Vec::new(),
+        };
         found.extend(rows::of_incident(&self.lock(), self.layout, incident)?);
         // Rows that still count are in the archive and in the journal.
         found.sort_by_key(|row| row.seq);

@@ -1,5 +1,7 @@
 //! Where rows are kept: the one contract under every journal, with the fence in it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::error::ReadError;
@@ -53,4 +55,27 @@ pub trait Store: Send + Sync {
 
     /// Every row about this incident that is kept or archived, oldest first.
     async fn rows_of(&self, incident: &str) -> Result<Vec<Row>, ReadError>;
+}
+
+#[async_trait]
+impl<S: Store + ?Sized> Store for Arc<S> {
+    async fn base(&self) -> Result<Option<Head>, ReadError> {
+        (**self).base().await
+    }
+
+    async fn read(&self, after: i64) -> Result<Vec<Row>, ReadError> {
+        (**self).read(after).await
+    }
+
+    async fn append(&self, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
+        (**self).append(row, after, epoch).await
+    }
+
+    async fn archive(&self, cut: &Cut, row: &Row, after: &Head, epoch: Epoch) -> Result<(), AppendError> {
+        (**self).archive(cut, row, after, epoch).await
+    }
+
+    async fn rows_of(&self, incident: &str) -> Result<Vec<Row>, ReadError> {
+        (**self).rows_of(incident).await
+    }
 }

@@ -141,7 +141,47 @@ impl Scene {
         Ok(path)
     }
 
+    /// One of several replicas, which runs as this service account; not started.
+    pub(crate) fn serve_replica(&self, identity: &Identity, bundle: &Path) -> Result<Homeostat> {
+        self.serve_with(&self.replica_config(identity, bundle).to_string())
+    }
+
+    /// A replica's config, with a short lease.
+    pub(crate) fn replica_config(&self, identity: &Identity, bundle: &Path) -> Value {
+        let mut config = self.config_value("execute", Some(bundle));
+        config["kubernetes"] = json!({"kubeconfig": identity.kubeconfig, "timeout": "2s", "namespace": self.namespace});
+        config["storage"] = json!({"journal": "kubernetes"});
+        config["leader_election"] =
+            json!({"enabled": true, "lease_duration": "5s", "renew_deadline": "4s", "retry_period": "500ms"});
+        config
+    }
+
+    /// Another service account with exactly the rights that `homeostat rbac` prints for a replica's config.
+    pub(crate) async fn replica_identity(&self, name: &str) -> Result<Identity> {
+        let identity = self.plane.service_account(&self.namespace, name).await?;
+        let folder = Scratch::new(name)?;
+        self.write_policies(folder.path())?;
+        let path = folder.write("homeostat.yml", self.replica_config(&identity, Path::new("none")).to_string())?;
+        let config = format!("--config.file={}", path.display());
+        let account = format!("--service-account={}/{name}", self.namespace);
+        let printed = Homeostat::command(["rbac".to_owned(), config, account])?.run(SOON).await?;
+        ensure!(printed.status.success(), "rbac: {}", printed.output);
+        // The roles are the same for both; each account gets bindings of its own.
+        let printed = printed.output.replace(
+            "kind: RoleBinding\nmetadata: {name: homeostat",
+            &format!("kind: RoleBinding\nmetadata: {{name: {name}"),
+        );
+        manifest::apply(&self.client, &printed).await.with_context(|| printed.clone())?;
+        let may = || may(&self.client, &identity, Some(&self.namespace), "homeostat.io", "journalrows", "create");
+        wait::until_true("the rights are in force", SOON, may).await?;
+        Ok(identity)
+    }
+
     fn config(&self, mode: &str, bundle: Option<&Path>) -> String {
+        self.config_value(mode, bundle).to_string()
+    }
+
+    fn config_value(&self, mode: &str, bundle: Option<&Path>) -> Value {
         let mut config = json!({
             "mode": mode,
             "global": {"step": "2s", "history": "15m", "offset": "2s", "scrape_interval": "2s"},
@@ -154,7 +194,7 @@ impl Scene {
         if let Some(bundle) = bundle {
             config["bundle"] = json!(bundle);
         }
-        config.to_string()
+        config
     }
 
     /// A policy that acts on killed containers, and the outcomes that make it sure: what an organisation has that judged
@@ -186,6 +226,11 @@ impl Scene {
         std::fs::write(folder.join("policies.yml"), policies.to_string())?;
         std::fs::write(folder.join("calibration.json"), calibration.to_string())?;
         Ok(())
+    }
+
+    /// A file of this scene, which nobody has made.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
     }
 
     /// Gives homeostat exactly the rights that `homeostat rbac` prints for its config.

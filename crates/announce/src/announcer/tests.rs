@@ -341,6 +341,22 @@ async fn a_full_disk_stops_no_call_and_what_waits_is_written_later() {
 }
 
 #[tokio::test]
+async fn of_a_replica_a_call_is_safe_only_once_a_receiver_has_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pager, feed) = (FakeReceiver::new([retry("503")]), ok());
+    let mut set = Set::new(directory.path(), &pager, &feed);
+    set.announcer.disk.set_local();
+    set.run().await;
+    assert_eq!(set.announcer.escalate(&to(&["pager"], "a"), None), Kept::InMemory);
+    assert_eq!(set.announcer.escalate(&to(&["pager"], "a"), None), Kept::InMemory, "it still waits");
+    assert!(set.announcer.take_safe().is_empty());
+    set.clock.advance_secs(20).await;
+    assert_eq!(set.announcer.take_safe(), [(incident("payment-api").id, "a".to_owned())]);
+    assert_eq!(set.announcer.escalate(&to(&["pager"], "a"), None), Kept::Safe, "accepted, and not sent again");
+    assert_eq!(ids(&pager).len(), 2, "the attempt that failed, and the one that didn't");
+}
+
+#[tokio::test]
 async fn what_receivers_missed_is_told_once_and_what_they_know_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let (pager, feed) = (ok(), ok());

@@ -48,12 +48,12 @@ impl Stream for Fake {
 #[tokio::test]
 async fn a_mirror_is_shown_what_is_open_when_it_changes_and_again_and_again() {
     let (clock, fake) = (FakeClock::new(), Arc::new(Fake::default()));
-    let (open, shown) = watch::channel(Open::default());
+    let (open, shown) = watch::channel(Some(Arc::default()));
     let task = Arc::new(MirrorTask::new("am", "fake", Arc::clone(&fake) as _));
     let running = tokio::spawn(Arc::clone(&task).run(Arc::clone(&clock) as _, shown));
     settle().await;
     assert_eq!(fake.got(), [0]);
-    open.send_replace(Arc::new(vec![incident("a")]));
+    open.send_replace(Some(Arc::new(vec![incident("a")])));
     settle().await;
     assert_eq!(fake.got(), [0, 1]);
     clock.advance(Duration::from_secs(59)).await;
@@ -61,12 +61,18 @@ async fn a_mirror_is_shown_what_is_open_when_it_changes_and_again_and_again() {
     clock.advance(Duration::from_secs(1)).await;
     assert_eq!(fake.got(), [0, 1, 1]);
     fake.fails.store(true, Ordering::Relaxed);
-    open.send_replace(Arc::default());
+    open.send_replace(Some(Arc::default()));
     settle().await;
     assert!(!task.side.status().up);
     fake.fails.store(false, Ordering::Relaxed);
     clock.advance(Duration::from_secs(10)).await;
     assert_eq!(fake.got(), [0, 1, 1, 0, 0], "what was missed is made good");
+    open.send_replace(None);
+    clock.advance(Duration::from_secs(600)).await;
+    assert_eq!(fake.got(), [0, 1, 1, 0, 0], "another replica shows it now");
+    open.send_replace(Some(Arc::default()));
+    settle().await;
+    assert_eq!(fake.got(), [0, 1, 1, 0, 0, 0]);
     assert!(task.side.status().up);
     running.abort();
 }

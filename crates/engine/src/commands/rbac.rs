@@ -11,7 +11,7 @@ use homeostat_core::{Mode, WorkloadKind};
 use homeostat_remediate::{Actions, Policy, Right, Scope};
 
 use super::check::problems_of;
-use crate::config;
+use crate::config::{self, Config, JournalPlace};
 use crate::flags::ConfigArgs;
 use crate::outcome::{Outcome, print};
 use account::Account;
@@ -44,6 +44,7 @@ pub(crate) fn run(args: &RbacArgs) -> Outcome {
             if let Some(kubernetes) = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.facts) {
                 print(&sight::manifests(&kubernetes.facts_namespaces, &args.service_account));
             }
+            print(&own_objects(config, &args.service_account));
             Outcome::Done
         }
         Err(problems) => problems_of(&problems),
@@ -122,18 +123,9 @@ fn manifests(wanted: &Wanted<'_>, account: &Account) -> String {
         );
     }
     for (namespace, rights) in rights.by_namespace {
-        let _ = write!(
-            text,
-            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: homeostat, namespace: {namespace}}}\nrules:\n"
-        );
-        write_rules(&mut text, &rights);
-        let Account { namespace: of, name } = account;
-        let _ = write!(
-            text,
-            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: homeostat, namespace: {namespace}}}\n\
-             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: homeostat}}\n\
-             subjects:\n- {{kind: ServiceAccount, namespace: {of}, name: {name}}}\n"
-        );
+        let mut rules = String::new();
+        write_rules(&mut rules, &rights);
+        text.push_str(&role("homeostat", &namespace, &rules, account));
     }
     text
 }
@@ -143,6 +135,43 @@ fn write_rules(text: &mut String, rights: &BTreeSet<Right>) {
         let verbs = verbs.join(", ");
         let _ = writeln!(text, "- {{apiGroups: [{group:?}], resources: [{resource}], verbs: [{verbs}]}}");
     }
+}
+
+/// The rights on homeostat's own objects, in their namespace only: the lease, the journal in the cluster, and what people see
+/// of it.
+fn own_objects(config: &Config, account: &Account) -> String {
+    let mut rules = String::new();
+    let mut rule = |group: &str, resources: &str, named: Option<&str>, verbs: &str| {
+        let named = named.map(|name| format!("resourceNames: [{name}], ")).unwrap_or_default();
+        let _ = writeln!(rules, "- {{apiGroups: [{group:?}], resources: [{resources}], {named}verbs: [{verbs}]}}");
+    };
+    if let Some(election) = &config.leader_election {
+        // What is created has no name yet that could be asked for.
+        rule("coordination.k8s.io", "leases", None, "create");
+        rule("coordination.k8s.io", "leases", Some(&election.lease_name), "get, update");
+    }
+    if config.journal == JournalPlace::Kubernetes {
+        rule("homeostat.io", "journals", None, "create");
+        rule("homeostat.io", "journals", Some("homeostat"), "get, update");
+        rule("homeostat.io", "journalrows", None, "create, delete, get, list");
+        rule("homeostat.io", "incidents, remediations", None, "create, delete, list, patch");
+    }
+    if rules.is_empty() {
+        return rules;
+    }
+    let own = config.kubernetes.as_ref().and_then(|kubernetes| kubernetes.namespace.as_deref());
+    role("homeostat-state", own.unwrap_or(&account.namespace), &rules, account)
+}
+
+/// A role with its binding.
+fn role(name: &str, namespace: &str, rules: &str, account: &Account) -> String {
+    let Account { namespace: of, name: whom } = account;
+    format!(
+        "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: {name}, namespace: {namespace}}}\nrules:\n{rules}\
+         ---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {name}}}\n\
+         subjects:\n- {{kind: ServiceAccount, namespace: {of}, name: {whom}}}\n"
+    )
 }
 
 fn by_resource(rights: &BTreeSet<Right>) -> BTreeMap<(&str, &str), Vec<&str>> {
@@ -237,6 +266,27 @@ remediation_policies:
             proposes.contains("resources: [nodes], verbs: [get, list]") && !proposes.contains("eviction"),
             "{proposes}"
         );
+    }
+
+    #[test]
+    fn its_own_objects_need_rights_in_their_namespace_only() {
+        let of = |text: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config.yaml");
+            let config = format!(
+                "datasources: [{{url: http://127.0.0.1:9090}}]\nqueries: {{m: {{expr: m, signal: memory}}}}\n{text}"
+            );
+            std::fs::write(&path, config).unwrap();
+            own_objects(&config::load(&path).unwrap().config, &account::account("ops/homeostat").unwrap())
+        };
+        assert_eq!(of("kubernetes: {}"), "");
+        let alone = of("kubernetes: {}\nstorage: {journal: kubernetes}");
+        assert!(alone.contains("{name: homeostat-state, namespace: ops}") && !alone.contains("leases"), "{alone}");
+        assert!(alone.contains("resources: [journals], resourceNames: [homeostat], verbs: [get, update]"), "{alone}");
+        let several = "kubernetes: {namespace: state}\nstorage: {journal: kubernetes}\nleader_election: {enabled: true, lease_name: one}";
+        let several = of(several);
+        assert!(several.contains("{name: homeostat-state, namespace: state}"), "{several}");
+        assert!(several.contains("resources: [leases], resourceNames: [one], verbs: [get, update]"), "{several}");
     }
 
     #[test]

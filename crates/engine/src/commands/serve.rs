@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use homeostat_announce::{Announcer, Outbox, RealClock};
 use homeostat_core::{Mode, Subject};
 use homeostat_detect::Hysteresis;
-use homeostat_execute::{Driver, Executor, PausePoint, Places, Registry};
+use homeostat_execute::{Driver, Executor, Fence, PausePoint, Places, Registry};
 use homeostat_incidents::{Calibration, ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::PrometheusSource;
 use homeostat_journal::Journal;
@@ -21,7 +21,7 @@ use crate::calibration::calibration_of;
 use crate::clock::{self, CorrectedClock, WallClock};
 #[cfg(feature = "kubernetes")]
 use crate::config::KubernetesConfig;
-use crate::config::{self, Config, ListenAddress};
+use crate::config::{self, Config, JournalPlace, ListenAddress};
 use crate::flags::ConfigArgs;
 use crate::kill_switch;
 use crate::labels::Desk;
@@ -30,6 +30,7 @@ use crate::serve::cycle::Cycle;
 use crate::serve::facts;
 use crate::serve::live::Reloader;
 use crate::serve::metrics::Metrics;
+use crate::serve::replica::Replica;
 use crate::serve::service::{Around, Service, tracker_file};
 use crate::serve::snapshot::Publisher;
 use crate::signals::terminated;
@@ -69,6 +70,9 @@ pub(crate) struct ServeArgs {
     /// For crash tests: wait for a kill at this point of an action.
     #[arg(long = "test.pause-at", hide = true, value_name = "POINT")]
     pub(crate) pause_at: Option<PauseAt>,
+    /// For crash tests: go on from there once this file exists.
+    #[arg(long = "test.pause-until", hide = true, value_name = "FILE")]
+    pub(crate) pause_until: Option<PathBuf>,
 }
 
 /// Points at which a crash test may stop the service.
@@ -84,10 +88,14 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = Arc::new(load(args)?);
     std::fs::create_dir_all(&config.storage)
         .with_context(|| format!("storage.path: making {}", config.storage.display()))?;
-    let journal = Arc::new(Journal::open(&config.storage.join("journal.db"))?);
+    let (journal, replica, fence) = journal(&config)?;
     let outbox = Outbox::open(&config.storage.join("outbox.db"))?;
     let time = Arc::new(RealClock::new(clock::now));
-    let announcer = Arc::new(Announcer::new("homeostat", &config.channels, outbox, time)?);
+    let announcer = Announcer::new("homeostat", &config.channels, outbox, time)?;
+    let announcer = Arc::new(match &config.leader_election {
+        Some(_) => announcer.of_a_replica(),
+        None => announcer,
+    });
     let metrics = Arc::new(Metrics::new().with_channels(&announcer));
     // A slow receiver must not hold up detection: deliveries run beside the cycles. What the process before this
     // one left goes out now, however long training takes.
@@ -108,7 +116,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let end = terminated();
     tokio::pin!(end);
     let _reloading = AbortOnDrop(tokio::spawn(reloader.run()));
-    let executor = executor(&config).await?;
+    let executor = executor(&config, fence).await?;
     let source = PrometheusSource::new(source::config_of_cycles(&config)?)?;
     let tracker = tracker(&config.storage, config.detection.options.opening, calibration);
     // Without models at first: what was under way when the process before this one ended is looked after before training,
@@ -136,7 +144,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     #[cfg(feature = "kubernetes")]
     let (cycle, _watching_objects) = watch_objects(&config, cycle, Arc::clone(&clock) as _, &metrics).await?;
     let trainer: Arc<dyn Trainer> = Arc::new(ChildTrainer::new(&args.config.file, Arc::clone(&config), journal));
-    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch, desk };
+    let around = Around { clock, live, publisher, trainer: Arc::clone(&trainer), switch, desk, replica };
     let mut service = Service::new(
         Arc::clone(&config),
         source,
@@ -165,6 +173,7 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     api.score_with(monitor);
     tracing::info!(mode = %config.mode, "watching");
     service.run(end).await;
+    service.end().await;
     drop(end_deliveries);
     deliveries.await.context("delivering the last events")?;
     tracing::info!("ended");
@@ -308,20 +317,26 @@ fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journa
     let driver = Driver::new(executor, journal, config.policies.clone(), limits);
     match args.pause_at {
         None => driver,
-        Some(wanted) => driver.with_pause(Arc::new(move |point| pause(wanted, point))),
+        Some(wanted) => {
+            let until = args.pause_until.clone();
+            driver.with_pause(Arc::new(move |point| pause(wanted, point, until.as_deref())))
+        }
     }
 }
 
-/// Stands still at the point that a crash test asked for, until it is killed.
-fn pause(wanted: PauseAt, point: PausePoint) {
+/// How often a paused test looks whether it may go on.
+const PAUSE_LOOK: Duration = Duration::from_millis(20);
+
+/// Stands still at the point that a crash test asked for, until it is killed or the file is there.
+fn pause(wanted: PauseAt, point: PausePoint, until: Option<&Path>) {
     let is_here = match point {
         PausePoint::AfterJournal => wanted == PauseAt::AfterJournal,
         PausePoint::AfterApply => wanted == PauseAt::AfterApply,
     };
     if is_here {
         tracing::warn!(?point, "paused for a crash test");
-        loop {
-            std::thread::park();
+        while until.is_none_or(|file| !file.exists()) {
+            std::thread::park_timeout(PAUSE_LOOK);
         }
     }
 }
@@ -345,22 +360,54 @@ async fn watch_objects(
 /// Where the cluster is. It isn't asked yet.
 #[cfg(feature = "kubernetes")]
 async fn cluster(kubernetes: &KubernetesConfig) -> anyhow::Result<homeostat_execute::Cluster> {
-    let spec = homeostat_execute::ConnectSpec {
-        kubeconfig: kubernetes.kubeconfig.clone(),
-        context: kubernetes.context.clone(),
-        timeout: kubernetes.timeout,
-    };
+    let spec = crate::serve::replica::kubernetes::connect_spec(kubernetes);
     homeostat_execute::Cluster::load(&spec).await.context("kubernetes")
+}
+
+/// The journal, who else may write it, and what keeps writes back while another one does.
+#[cfg(feature = "kubernetes")]
+fn journal(config: &Config) -> anyhow::Result<(Arc<Journal>, Replica, Option<Arc<Fence>>)> {
+    use crate::serve::replica::kubernetes::SharedJournal;
+    match (config.journal, &config.kubernetes) {
+        (JournalPlace::Kubernetes, Some(kubernetes)) => {
+            let shared = SharedJournal::open(config, kubernetes, &config.storage).context("storage.journal")?;
+            let fence = shared.fence.clone();
+            let journal = Arc::new(Journal::following(Box::new(Arc::clone(&shared.store)), "this replica is starting"));
+            let replica = Replica::among(Arc::clone(&journal), shared.peers(Arc::clone(&journal)));
+            Ok((journal, replica, fence))
+        }
+        (JournalPlace::Sqlite | JournalPlace::Kubernetes, _) => own_journal(config),
+    }
+}
+
+/// Without a cluster client there is only one's own.
+#[cfg(not(feature = "kubernetes"))]
+fn journal(config: &Config) -> anyhow::Result<(Arc<Journal>, Replica, Option<Arc<Fence>>)> {
+    match config.journal {
+        JournalPlace::Kubernetes => anyhow::bail!("storage.journal: this homeostat was built without Kubernetes"),
+        JournalPlace::Sqlite => own_journal(config),
+    }
+}
+
+fn own_journal(config: &Config) -> anyhow::Result<(Arc<Journal>, Replica, Option<Arc<Fence>>)> {
+    let journal = Arc::new(Journal::open(&config.storage.join("journal.db"))?);
+    Ok((Arc::clone(&journal), Replica::alone(journal), None))
 }
 
 /// What acts. Nothing is asked of the cluster yet: detection doesn't wait for an API server, and [`watch_cluster`] says how it is.
 /// Without a cluster, what acts elsewhere still does.
-async fn executor(config: &Config) -> anyhow::Result<Arc<dyn Executor>> {
+async fn executor(config: &Config, fence: Option<Arc<Fence>>) -> anyhow::Result<Arc<dyn Executor>> {
     let places = Places::default();
     #[cfg(feature = "kubernetes")]
     if let Some(kubernetes) = &config.kubernetes {
-        return Ok(Arc::new(Registry::new(places.with_cluster(cluster(kubernetes).await?))));
+        let registry = Registry::new(places.with_cluster(cluster(kubernetes).await?));
+        return Ok(Arc::new(match fence {
+            Some(fence) => registry.behind(fence),
+            None => registry,
+        }));
     }
+    #[cfg(not(feature = "kubernetes"))]
+    drop(fence);
     if config.mode == Mode::Execute {
         tracing::warn!(
             "mode is execute but the config has no `kubernetes` section: only actions outside the cluster can be executed"

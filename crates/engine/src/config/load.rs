@@ -12,7 +12,11 @@ use homeostat_settings::{Findings, Node, Place, Problem, Reader, Timezone, expan
 use crate::calibration::{calibration, highest_confidence};
 
 use super::storage::{JOURNAL_RETENTION_DEFAULT, Storage};
-use super::{Config, Detection, Limits, ListenAddress, detection, exclude, holidays, queries, remediation, source};
+use super::{
+    Config, Detection, Limits, ListenAddress, detection, exclude, holidays, leader_election, queries, remediation,
+    source,
+};
+use crate::config::JournalPlace;
 
 /// Shortest step. Below a second Prometheus itself hardly scrapes, and a cycle must fit into it.
 const STEP_MIN: Duration = Duration::from_secs(1);
@@ -134,6 +138,26 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
     }
     warnings.extend(policy_warnings(file, &remediation.policies, &detection, queries.as_ref()));
     let storage = reader.section("storage", Storage::read).unwrap_or_default();
+    let leader_election = leader_election::read(&mut reader);
+    if storage.journal == JournalPlace::Kubernetes && remediation.kubernetes.is_none() {
+        let place = reader.place_of("storage");
+        reader.problem(
+            place,
+            "storage.journal: kubernetes needs the section `kubernetes`, which may be empty: `kubernetes: {}`",
+        );
+    }
+    if leader_election.is_some() && storage.journal == JournalPlace::Sqlite {
+        reader.reject(
+            "leader_election",
+            "needs `storage: {journal: kubernetes}`: with a journal on its own disk a replica that takes over knows nothing of \
+             what the one before it did",
+        );
+    }
+    if let (Some(elected), Some(kubernetes)) = (&leader_election, &remediation.kubernetes)
+        && let Err(why) = elected.fits(kubernetes.timeout)
+    {
+        reader.reject("leader_election", why);
+    }
     let server = reader.section("server", read_server).unwrap_or_default();
     reader.finish();
     Some(Config {
@@ -158,6 +182,8 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         kubernetes: remediation.kubernetes,
         own_workload: remediation.own_workload,
         storage: base.join(storage.path.as_deref().unwrap_or("homeostat-data")),
+        journal: storage.journal,
+        leader_election,
         journal_retention: storage.journal_retention.unwrap_or(JOURNAL_RETENTION_DEFAULT),
         listen_address: server.listen_address.unwrap_or(LISTEN_DEFAULT),
         probe_address: server.probe_address,

@@ -28,6 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
         kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
+        namespace: kubernetes.text("namespace"),
         timeout: kubernetes.duration("timeout").unwrap_or(Duration::from_secs(10)),
         identity_query: kubernetes.text("identity_query"),
         assume_same_cluster: kubernetes.flag("assume_same_cluster").unwrap_or(false),

@@ -315,3 +315,31 @@ fn holidays_are_dates_that_are_like_a_weekday_and_a_wrong_one_is_told_with_its_p
         assert!(problems[0].starts_with("7:") && problems[0].contains(why), "{text}: {problems:?}");
     }
 }
+
+#[test]
+fn a_leader_is_elected_only_over_a_journal_that_all_replicas_share_and_with_time_to_write() {
+    let with = |text: &str| load_text(&format!("{GOOD}{text}"));
+    let shared = "kubernetes: {timeout: 10s}\nstorage: {journal: kubernetes}\n";
+    let config = with(&format!("{shared}leader_election: {{enabled: true}}\n")).expect("a config");
+    let elected = config.leader_election.expect("elected");
+    assert_eq!(elected.times, homeostat_journal::LeaseTimes::default());
+    assert_eq!(
+        with(&format!("{shared}leader_election: {{enabled: false}}\n")).expect("a config").leader_election,
+        None
+    );
+    for (text, why) in [
+        ("kubernetes: {}\nleader_election: {enabled: true}\n".to_owned(), "knows nothing of"),
+        ("storage: {journal: kubernetes}\n".to_owned(), "kubernetes: {}"),
+        ("storage: {journal: paper}\n".to_owned(), "use sqlite or kubernetes"),
+        (format!("{shared}leader_election: {{enabled: true, renew_deadline: 15s}}\n"), "shorter than lease_duration"),
+        (format!("{shared}leader_election: {{enabled: true, retry_period: 9s}}\n"), "shorter than renew_deadline"),
+        (format!("{shared}leader_election: {{enabled: true, lease_duration: 10500ms}}\n"), "whole seconds"),
+        (
+            "kubernetes: {timeout: 1m}\nstorage: {journal: kubernetes}\nleader_election: {enabled: true}\n".to_owned(),
+            "shorten kubernetes.timeout",
+        ),
+    ] {
+        let problems = with(&text).expect_err(&text);
+        assert!(problems.iter().any(|problem| problem.contains(why)), "{text}: {problems:?}");
+    }
+}

@@ -110,7 +110,8 @@ impl Watch {
             return Ok(self.engaged(&known, "stopped by SIGUSR1; the file STOP can't be written".to_owned()));
         }
         match self.files.stopped() {
-            Stopped::No if known.engaged => Ok(self.put_back(known)),
+            // Of several replicas only the one that acts keeps the file: in the others it would outlast a resume.
+            Stopped::No if known.engaged && self.journal.is_writer() => Ok(self.put_back(known)),
             Stopped::No => Ok(known),
             Stopped::Yes(note) => Ok(self.engaged(&known, note.reason)),
             Stopped::Unreadable { why } => Ok(self.engaged(&known, why)),

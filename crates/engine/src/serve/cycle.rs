@@ -50,6 +50,8 @@ pub(crate) struct Cycle {
     facts: Option<FactsFeed>,
     /// What happened before the first tick, which tells it.
     found: Vec<IncidentChange>,
+    /// Whether this process writes the journal; another one does where it only follows.
+    records: bool,
     /// Topology, calendar and recent roll-outs.
     pub(crate) context: ClusterContext,
 }
@@ -89,6 +91,7 @@ impl Cycle {
             data_lag: Duration::ZERO,
             facts: None,
             found: Vec::new(),
+            records: true,
             context,
         }
     }
@@ -132,6 +135,32 @@ impl Cycle {
         ended.iter().chain(monitor.open_incidents()).for_each(|incident| self.recording.add(incident));
         drop(monitor);
         Ok(self.recording.write(journal, now)?)
+    }
+
+    /// Whether it records what it finds from now on.
+    pub(crate) fn record(&mut self, records: bool) {
+        self.records = records;
+        if !records {
+            // Whoever takes over later begins with what the journal has then.
+            (self.recording, self.found) = (Recording::default(), Vec::new());
+        }
+    }
+
+    /// As [`reconcile`](Self::reconcile), for a replica that has watched and takes over: what the journal lacks was told by
+    /// nobody, so the next tick tells it.
+    pub(crate) fn take_over(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        let journal = Arc::clone(self.driver.journal());
+        let is_unknown = |incident: &&Incident| matches!(journal.incident(&incident.id), Ok(None));
+        let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let untold: Vec<Incident> = monitor.open_incidents().filter(is_unknown).cloned().collect();
+        drop(monitor);
+        self.reconcile(now)?;
+        let monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = |incident: &&Incident| untold.iter().any(|untold| untold.id == incident.id);
+        // What a look back found to have opened was told by the leader, or is among the untold.
+        self.found.retain(|change| !matches!(change, IncidentChange::Opened(_)));
+        self.found.extend(monitor.open_incidents().filter(goes_on).cloned().map(IncidentChange::Opened));
+        Ok(())
     }
 
     /// Looks at rows of before the start, in their order; `at` is the newest. Nothing is told or done yet.
@@ -234,6 +263,9 @@ impl Cycle {
             open,
             ..Tick::default()
         };
+        if !self.records {
+            return tick;
+        }
         tick.changes.iter().for_each(|change| self.recording.add(change.incident()));
         tick.journal_trouble = self.recording.write(self.driver.journal(), now).err();
         tick

@@ -202,7 +202,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     type Shown = fn(&Config) -> String;
     // By what they print: the parts have no equality of their own, and all of them print all they hold.
     let differs = |of: Shown| of(old) != of(new);
-    let sections: [(&'static str, Shown); 8] = [
+    let sections: [(&'static str, Shown); 9] = [
         ("datasources", |config| format!("{:?}", config.source)),
         ("queries and preset", |config| format!("{:?}", config.queries)),
         ("subjects", |config| format!("{:?}", config.subjects)),
@@ -212,6 +212,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         }),
         ("detectors, detection, incidents and bundle", |config| format!("{:?}", config.detection)),
         ("kubernetes and own_workload", |config| format!("{:?} {:?}", config.kubernetes, config.own_workload)),
+        ("storage and leader_election", |config| {
+            format!("{:?} {:?} {:?}", config.storage, config.journal, config.leader_election)
+        }),
         ("server", |config| format!("{:?} {:?}", config.listen_address, config.probe_address)),
     ];
     sections.into_iter().filter(|(_, of)| differs(*of)).map(|(name, _)| name).collect()

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use homeostat_announce::Announcer;
 use homeostat_core::{IncidentType, Timestamp, Verdict};
 use homeostat_ingest::SourceState;
+use homeostat_journal::Head;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -47,6 +48,13 @@ pub(crate) struct VerdictLabels {
 /// A metric without labels that isn't always there.
 #[derive(Clone, Debug, Default, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct NoLabels {}
+
+/// Which lease.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct LeaseLabel {
+    /// Its name.
+    pub(crate) name: String,
+}
 
 /// A remediation event by its stable name.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -97,6 +105,12 @@ pub(crate) struct Metrics {
     pub(crate) remediation_events: Family<EventLabel, Counter>,
     /// 1 while the kill switch is engaged.
     pub(crate) stopped: Gauge,
+    /// 1 while this replica holds the lease; not there without leader election.
+    pub(crate) leader: Family<LeaseLabel, Gauge>,
+    /// The number of the journal's last row.
+    journal_head_seq: Gauge,
+    /// The beginning of its hash.
+    journal_head_hash: Gauge,
     /// The newest sample of all subjects.
     pub(crate) newest_sample_timestamp_seconds: Gauge,
     /// The oldest of the subjects' newest samples.
@@ -195,6 +209,19 @@ impl Metrics {
             ),
             remediation_events: add(all, "remediation_events", "What remediation did", Family::default()),
             stopped: add(all, "stopped", "1 while the kill switch is engaged", Gauge::default()),
+            leader: add(
+                all,
+                "leader_election_master_status",
+                "1 while this replica holds the lease and may act",
+                Family::default(),
+            ),
+            journal_head_seq: add(all, "journal_head_seq", "Number of the journal's last row", Gauge::default()),
+            journal_head_hash: add(
+                all,
+                "journal_head_hash",
+                "The first 12 hexadecimal digits of the last row's hash as a number: proves later that no row was cut off",
+                Gauge::default(),
+            ),
             newest_sample_timestamp_seconds: add_seconds(
                 all,
                 "subject_newest_sample_timestamp",
@@ -298,6 +325,14 @@ impl Metrics {
         if successful {
             self.policy_last_reload_success_timestamp_seconds.set(now.as_millis() / 1000);
         }
+    }
+
+    /// The journal ends in this row.
+    pub(crate) fn journal_ends_in(&self, head: &Head) {
+        self.journal_head_seq.set(head.seq);
+        // 48 bits, which a sample of Prometheus keeps exactly.
+        let digits = head.hash.get(..12).unwrap_or_default();
+        self.journal_head_hash.set(i64::from_str_radix(digits, 16).unwrap_or(0));
     }
 
     /// The source is in this state.

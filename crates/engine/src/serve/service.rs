@@ -10,7 +10,7 @@ use homeostat_announce::Announcer;
 use homeostat_core::{Incident, IncidentId, Subject, Timestamp};
 use homeostat_execute::DriverEvent;
 use homeostat_ingest::{Matrix, PrometheusSource, Pull, SourceState};
-use homeostat_journal::{Journal, PageRequest};
+use homeostat_journal::{Head, Journal, PageRequest};
 
 use crate::clock::{Clock, CorrectedClock};
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::labels::Desk;
 use crate::serve::archiving::Archiving;
 use crate::serve::cycle::{Cycle, SharedMonitor, Tick};
 use crate::serve::event_log;
-use crate::serve::metrics::{ChangeLabels, EventLabel, Metrics, ResultLabel};
+use crate::serve::metrics::{ChangeLabels, EventLabel, LeaseLabel, Metrics, ResultLabel};
 use crate::serve::publishing;
 use crate::serve::retraining::Retraining;
 
@@ -31,8 +31,9 @@ use super::live::LiveReader;
 use super::outage::Outage;
 use super::puller::{Pulled, Puller, Seen};
 use super::readiness::{Sight, Sighting, blind_after};
+use super::replica::{Replica, Turn};
 use super::sample_ages::{BlindnessLog, SampleAges};
-use super::snapshot::{Phase, Publisher};
+use super::snapshot::{Phase, Publisher, Role};
 use super::source_log::{SourceLog, series_left_out};
 use super::timeline::{Opinion, Timeline};
 use crate::training::Trained;
@@ -59,6 +60,7 @@ pub(crate) struct Service {
     labelling: Labelling,
     approving: Approving,
     archiving: Archiving,
+    replica: Replica,
     tracker_file: PathBuf,
     clock: Arc<CorrectedClock>,
     timeline: Timeline,
@@ -71,6 +73,10 @@ pub(crate) struct Service {
     source_log: SourceLog,
     ages: SampleAges,
     blindness: BlindnessLog,
+    /// Up to where the journal's incidents are shown.
+    shown: Option<Head>,
+    /// Whether a cycle has begun that hasn't ended: it may have been given up while it was writing.
+    is_in_cycle: bool,
 }
 
 /// What the service works with beside its own parts.
@@ -87,6 +93,8 @@ pub(crate) struct Around {
     pub(crate) switch: Arc<kill_switch::Watch>,
     /// Where labels are taken.
     pub(crate) desk: Arc<Desk>,
+    /// Whether this process acts.
+    pub(crate) replica: Replica,
 }
 
 impl Service {
@@ -100,7 +108,7 @@ impl Service {
         metrics: Arc<Metrics>,
         around: Around,
     ) -> anyhow::Result<Self> {
-        let Around { clock, live, publisher, trainer, switch, desk } = around;
+        let Around { clock, live, publisher, trainer, switch, desk, replica } = around;
         Ok(Self {
             puller: Puller::new(&config, source)?,
             retraining: Retraining::of(&config, trainer, clock.now()),
@@ -111,6 +119,8 @@ impl Service {
             source_log: SourceLog::default(),
             ages: SampleAges::default(),
             blindness: BlindnessLog::default(),
+            shown: None,
+            is_in_cycle: false,
             clock,
             live,
             publisher,
@@ -119,6 +129,7 @@ impl Service {
             approving: Approving::new(Inbox::new(&config.storage), Arc::clone(desk.journal())),
             labelling: Labelling::new(desk, Inbox::new(&config.storage), config.step),
             archiving: Archiving::new(config.journal_retention),
+            replica,
             config,
             cycle,
             monitor,
@@ -130,7 +141,19 @@ impl Service {
     /// Finds out what became of actions that were under way when the process before this one ended (I6).
     pub(crate) async fn recover(&mut self) {
         let now = self.clock.now();
-        if let Err(error) = self.cycle.reconcile(now) {
+        match self.replica.turn().await {
+            Turn::Leads | Turn::TakesOver => {
+                let reconciled = self.cycle.reconcile(now);
+                self.take_up(reconciled, now).await;
+            }
+            Turn::Follows => self.cycle.record(false),
+        }
+        self.publish_recorded();
+    }
+
+    /// From here on this process records and acts: goes on with what the journal has.
+    async fn take_up(&mut self, reconciled: anyhow::Result<()>, now: Timestamp) {
+        if let Err(error) = reconciled {
             tracing::error!(error = format!("{error:#}"), "open incidents can't be compared with the journal");
         }
         self.labelling.tick(&self.monitor, &self.metrics, now);
@@ -138,7 +161,41 @@ impl Service {
         let tick = Tick { events, ..Tick::default() };
         event_log::log(&tick);
         publishing::publish(&self.announcer, self.cycle.driver(), &tick, now);
-        self.publish_recorded();
+    }
+
+    /// Who acts in the cycle that begins.
+    async fn take_turn(&mut self, now: Timestamp) {
+        match self.replica.turn().await {
+            Turn::Leads => {}
+            Turn::TakesOver => {
+                self.cycle.record(true);
+                let reconciled = self.cycle.take_over(now);
+                self.take_up(reconciled, now).await;
+                self.publish_recorded();
+            }
+            Turn::Follows => {
+                self.cycle.record(false);
+                self.announcer.withdraw();
+                if self.shown != Some(self.cycle.driver().journal().head()) {
+                    self.publish_recorded();
+                }
+            }
+        }
+        if let Some((name, leads)) = self.replica.lease() {
+            self.metrics.leader.get_or_create(&LeaseLabel { name: name.to_owned() }).set(i64::from(leads));
+        }
+    }
+
+    /// Whether this process records, acts and tells.
+    fn acts(&self) -> bool {
+        *self.replica.role() == Role::Acts
+    }
+
+    /// The process ends: another replica may take over, at once if surely no write is under way any more.
+    pub(crate) async fn end(self) {
+        if !self.is_in_cycle {
+            self.replica.end().await;
+        }
     }
 
     /// Turns at every step until `end` is done. A cycle that takes longer than a step makes the next one late, never two
@@ -178,8 +235,11 @@ impl Service {
         let now = self.read_clock();
         self.renew_models().await;
         self.take_config();
-        self.labelling.tick(&self.monitor, &self.metrics, now);
-        self.approving.tick(now);
+        self.take_turn(now).await;
+        if self.acts() {
+            self.labelling.tick(&self.monitor, &self.metrics, now);
+            self.approving.tick(now);
+        }
         let at = (now - self.config.offset).align_down(self.config.step);
         if self.puller.go_back(at) {
             self.monitor.lock().unwrap_or_else(PoisonError::into_inner).rewind(at);
@@ -252,10 +312,13 @@ impl Service {
         // All that the journal keeps in memory, newest first; the list is in the order in which they became known.
         let recorded = journal.page(&PageRequest { limit: usize::MAX, ..PageRequest::default() });
         let rows: Vec<Row> = recorded.items.iter().rev().map(Row::recorded).collect();
+        let role = self.replica.role().clone();
         self.publisher.publish(|snapshot| {
+            snapshot.role = role;
             let list = Arc::make_mut(&mut snapshot.incidents);
             rows.into_iter().for_each(|row| list.put(row));
         });
+        self.shown = Some(journal.head());
     }
 
     /// Shows what a tick did.
@@ -270,8 +333,9 @@ impl Service {
         touched.extend(tick.changes.iter().map(|change| (&change.incident().id, change.incident())));
         let journal = Arc::clone(self.cycle.driver().journal());
         let phase = Phase::Watching(self.sight.clone());
+        let role = self.replica.role().clone();
         self.publisher.publish(|snapshot| {
-            snapshot.phase = phase;
+            (snapshot.phase, snapshot.role) = (phase, role);
             // Not before: a label may come at any time, and what is shown last must have it.
             for incident in touched.into_values() {
                 Arc::make_mut(&mut snapshot.incidents).put(row(&journal, incident));
@@ -296,6 +360,7 @@ impl Service {
 
     async fn cycle_once(&mut self, at: Timestamp, pulled: Pulled) {
         let began = tokio::time::Instant::now();
+        self.is_in_cycle = true;
         let (seen, pull) = self.puller.take(pulled);
         // Now, not before the pull: a slow Prometheus must not make decisions look fresher than they are.
         let now = self.clock.now();
@@ -303,17 +368,28 @@ impl Service {
         let mut tick = self.cycle.observe(now, &seen.windows, &seen.replicas);
         // Before acting: whoever dies while acting must find the incident open again, or the action under way is given up.
         self.save_tracker();
-        self.cycle.act(now, self.switch.as_ref(), &mut tick).await;
+        let acts = self.acts();
+        if acts {
+            tokio::select! {
+                // Whatever is under way ends where it stands; whoever acts next finds it in the journal (I9).
+                () = self.replica.closed() => tracing::warn!("this replica may not act any more; what it was doing is left to the next one"),
+                () = self.cycle.act(now, self.switch.as_ref(), &mut tick) => {}
+            }
+        }
         event_log::log(&tick);
-        // Now, after acting: a delivery isn't noted as older than what it tells of.
-        publishing::publish(&self.announcer, self.cycle.driver(), &tick, self.clock.now());
-        publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
-        let journal = Arc::clone(self.cycle.driver().journal());
-        self.labelling.look(&tick.changes);
-        self.archiving.tick(&journal, now);
+        if acts {
+            // Now, after acting: a delivery isn't noted as older than what it tells of.
+            publishing::publish(&self.announcer, self.cycle.driver(), &tick, self.clock.now());
+            publishing::reconcile(&self.announcer, self.cycle.driver(), &tick.open);
+            let journal = Arc::clone(self.cycle.driver().journal());
+            self.labelling.look(&tick.changes);
+            self.archiving.tick(&journal, now);
+        }
+        self.metrics.journal_ends_in(&self.replica.note_head(self.clock.elapsed()));
         self.look(&seen, at, &pull);
         self.measure(&tick, &pull, began.elapsed());
         self.publish(&tick);
+        self.is_in_cycle = false;
     }
 
     /// Notes what this cycle could see, and says what changed: the source, its queries, workloads that go blind.

@@ -12,8 +12,23 @@ use super::readiness::Sight;
 pub(crate) struct Snapshot {
     /// Where it stands.
     pub(crate) phase: Phase,
+    /// What this replica is among several.
+    pub(crate) role: Role,
     /// Known incidents.
     pub(crate) incidents: Arc<IncidentList>,
+}
+
+/// What a replica is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It acts, as the only one there is or as the leader.
+    #[default]
+    Acts,
+    /// It only watches.
+    Follows {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Where the service stands.

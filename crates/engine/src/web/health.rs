@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Api;
-use crate::serve::snapshot::Phase;
+use crate::serve::snapshot::{Phase, Role};
 
 pub(super) async fn alive() -> &'static str {
     "homeostat is alive.\n"
@@ -20,8 +20,16 @@ pub(super) async fn ready(State(api): State<Api>) -> Response {
         Phase::Starting { waits_for: Some(what) } => not_ready(format!("it has no models yet: {what}")),
         Phase::Watching(sight) => match sight.blindness(api.elapsed()) {
             Some(blindness) => not_ready(blindness.to_string()),
-            None => (StatusCode::OK, "homeostat is ready.\n").into_response(),
+            None => (StatusCode::OK, ready_text(&api.snapshot().role)).into_response(),
         },
+    }
+}
+
+/// A replica that follows is as ready as one that acts: it takes over at any moment.
+fn ready_text(role: &Role) -> String {
+    match role {
+        Role::Acts => "homeostat is ready.\n".to_owned(),
+        Role::Follows { why } => format!("homeostat is ready, and doesn't act: {why}.\n"),
     }
 }
 

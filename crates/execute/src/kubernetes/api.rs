@@ -60,6 +60,7 @@ pub(super) struct ApiServer {
     client: Arc<RwLock<Client>>,
     spec: ConnectSpec,
     timeout: Duration,
+    namespace: Arc<str>,
 }
 
 /// Changes of objects, in the JSON of the API.
@@ -89,13 +90,15 @@ impl CallError {
 impl ApiServer {
     /// Loads the configuration and builds a client. Nothing is asked yet.
     pub(super) async fn load(spec: &ConnectSpec) -> Result<Self, NoConfig> {
-        let (client, url) = connect::client(spec).await?;
+        let connect::Connection { client, url, namespace } = connect::client(spec).await?;
         tracing::info!(url, "the Kubernetes API server to act on");
-        Ok(Self::new(client, spec))
+        let client = Arc::new(RwLock::new(client));
+        Ok(Self { client, spec: spec.clone(), timeout: spec.timeout, namespace: namespace.into() })
     }
 
-    pub(super) fn new(client: Client, spec: &ConnectSpec) -> Self {
-        Self { client: Arc::new(RwLock::new(client)), spec: spec.clone(), timeout: spec.timeout }
+    /// The pod's namespace, or that of the kubeconfig's context.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     fn client(&self) -> Client {
@@ -105,7 +108,7 @@ impl ApiServer {
     /// Reads the configuration and its tokens again: they are rotated while we run.
     async fn reload(&self) {
         match connect::client(&self.spec).await {
-            Ok((client, _)) => {
+            Ok(connect::Connection { client, .. }) => {
                 tracing::info!("the API server rejected the credentials; reloading them");
                 *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
             }
@@ -184,22 +187,39 @@ impl ApiServer {
         let unsendable =
             |error: &dyn Error| CallError::NoAnswer { why: format!("the request can't be built: {}", chain(error)) };
         let mut request = request.map_err(|error| unsendable(&error))?;
-        // The server gives up before we do, so that a slow write can't land after somebody looked for its marker in vain.
-        let server_ms = self.timeout.as_millis() * 3 / 4;
-        let uri = format!("{}&timeout={server_ms}ms", request.uri());
-        *request.uri_mut() = uri.parse().map_err(|error| unsendable(&error))?;
         // The journaled text itself, byte by byte, not what a serialiser would make of it.
         *request.body_mut() = body.as_bytes().to_vec();
         if let Some(audit_id) = audit_id {
             // What a request deletes carries no marker; the API server's audit log does, under the id that we name.
             request.headers_mut().insert(AUDIT_ID, audit_id.parse().map_err(|error| unsendable(&error))?);
         }
+        self.write_value(request).await
+    }
+
+    /// Sends one write, once.
+    pub(super) async fn write_value(&self, mut request: http::Request<Vec<u8>>) -> Result<Value, CallError> {
+        // The server gives up before we do, so that a slow write can't land after somebody looked for its marker in vain.
+        let server_ms = self.timeout.as_millis() * 3 / 4;
+        let mark = if request.uri().query().is_some() { '&' } else { '?' };
+        let uri = format!("{}{mark}timeout={server_ms}ms", request.uri());
+        *request.uri_mut() = uri.parse().map_err(|error: http::uri::InvalidUri| CallError::NoAnswer {
+            why: format!("the request can't be built: {error}"),
+        })?;
         let client = self.client();
         let written = self.within_time(client.request(request)).await;
         if let Err(CallError::Answered { code: 401, .. }) = written {
             self.reload().await;
         }
         written
+    }
+
+    /// Reads anything as JSON.
+    pub(super) async fn read_value(&self, request: &http::Request<Vec<u8>>) -> Result<Value, CallError> {
+        let read = |client: Client| {
+            let request = request.clone();
+            async move { client.request(request).await }
+        };
+        self.read(read).await
     }
 
     /// All objects of a kind in a namespace, page by page.

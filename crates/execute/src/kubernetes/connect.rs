@@ -38,12 +38,21 @@ pub struct NoConfig {
     pub why: String,
 }
 
-/// A client from the configuration as it is now, and the URL that it asks.
-pub(super) async fn client(spec: &ConnectSpec) -> Result<(Client, String), NoConfig> {
+/// A client, and what its configuration says.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    /// The URL that it asks.
+    pub(super) url: String,
+    /// The pod's namespace, or that of the kubeconfig's context.
+    pub(super) namespace: String,
+}
+
+/// A client from the configuration as it is now.
+pub(super) async fn client(spec: &ConnectSpec) -> Result<Connection, NoConfig> {
     let config = tuned(load(spec).await?, spec.timeout);
-    let url = config.cluster_url.to_string();
+    let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let client = Client::try_from(config).map_err(|error| NoConfig { why: chain(&error) })?;
-    Ok((client, url))
+    Ok(Connection { client, url, namespace })
 }
 
 async fn load(spec: &ConnectSpec) -> Result<Config, NoConfig> {

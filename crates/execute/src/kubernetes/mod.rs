@@ -10,16 +10,19 @@
 
 mod acting;
 mod api;
+mod api_thread;
 mod apply;
 mod beside;
 mod connect;
 mod drain;
 mod effect;
+mod election;
 mod error_chain;
 mod inspect;
 mod inspect_error;
 mod marker;
 mod object;
+mod objects;
 mod owner;
 mod ownership;
 mod patching;
@@ -34,7 +37,9 @@ mod workload;
 #[cfg(test)]
 mod testing;
 
+pub use self::api_thread::ApiThread;
 pub use self::connect::{ConnectSpec, NoConfig};
+pub use self::election::{Election, ElectionSpec};
 pub use self::owner::ACT_IN_PLACE;
 pub use self::read::{ClusterReadError, ObjectChange, ObjectChanges};
 

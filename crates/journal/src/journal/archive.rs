@@ -25,6 +25,7 @@ impl Journal {
         const WHAT: &str = "the archive";
         let not_written = |why: String| JournalError::NotWritten { what: WHAT.to_owned(), why };
         let writer = self.lock_writer();
+        let epoch = writer.epoch().map_err(not_written)?;
         self.read_back_if_unsure(&writer).map_err(|error| self.failed(WHAT, error))?;
         let base = block_on(writer.store.base()).map_err(|error| not_written(error.why))?;
         let old = block_on(old_rows(&*writer.store, base.as_ref(), before, now)).map_err(not_written)?;
@@ -33,10 +34,10 @@ impl Journal {
             old.carried.iter().chain(&old.going).filter(|row| old.ledger.still_counts(row, before)).collect();
         let hashes: Vec<String> = still_counts.iter().map(|row| row.hash.clone()).collect();
         let entry = Entry::Archived(Archived { through: last.head(), carried_sha256: chain::digest(&hashes) });
-        let row = row_after(&self.folded(), &entry, writer.epoch, now).map_err(not_written)?;
+        let row = row_after(&self.folded(), &entry, epoch, now).map_err(not_written)?;
         let cut = Cut { through: last.head(), carried: still_counts.iter().map(|row| row.seq).collect() };
         let head = Head { seq: row.seq - 1, hash: row.prev_hash.clone() };
-        let written = block_on(writer.store.archive(&cut, &row, &head, writer.epoch));
+        let written = block_on(writer.store.archive(&cut, &row, &head, epoch));
         self.settle(written, WHAT)?;
         self.take(&row, entry, WHAT)?;
         Ok(old.going.len())

@@ -5,31 +5,53 @@ use std::path::{Path, PathBuf};
 use homeostat_core::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::{rows, schema, transact, unusable};
+use super::{read_only, rows, schema, transact, unusable};
+use crate::error::ReadError;
+use crate::row::Row;
 use crate::store::{AppendError, Cut};
 
-/// Copies the rows that go to the archive. Done again after a crash it changes nothing.
-pub(super) fn copy(journal: &Connection, path: &Path, cut: &Cut) -> Result<(), String> {
-    let text = |error: rusqlite::Error| error.to_string();
-    let at: i64 = journal
-        .query_row("SELECT at_ms FROM journal WHERE seq = ?1", [cut.through.seq], |row| row.get(0))
-        .map_err(text)?;
-    let file = file_of(path, Timestamp::from_millis(at));
-    let archive = Connection::open(&file).map_err(|error| unusable(&file, &error).to_string())?;
-    schema::prepare(&archive, &file).map_err(|error| error.to_string())?;
-    let from = rows::base(journal, rows::Layout::Today).map_err(text)?.map_or(0, |base| base.seq);
-    let going = rows::read(journal, rows::Layout::Today, from, usize::MAX).map_err(|error| error.why)?;
-    let written = transact(&archive, |archive| {
-        for row in going.iter().take_while(|row| row.seq <= cut.through.seq) {
-            put(archive, row).map_err(AppendError::NotWritten)?;
+/// The archives beside a journal, whichever store the journal itself is in.
+pub(crate) struct ArchiveFiles(PathBuf);
+
+impl ArchiveFiles {
+    /// Beside this file, which needn't exist.
+    pub(crate) fn beside(journal: PathBuf) -> Self {
+        Self(journal)
+    }
+
+    /// Adds rows that leave the journal, oldest first. Done again after a crash it changes nothing.
+    pub(crate) fn add(&self, going: &[Row]) -> Result<(), String> {
+        let Some(last) = going.last() else { return Ok(()) };
+        let file = file_of(&self.0, last.at);
+        let archive = Connection::open(&file).map_err(|error| unusable(&file, &error).to_string())?;
+        schema::prepare(&archive, &file).map_err(|error| error.to_string())?;
+        let written = transact(&archive, |archive| {
+            going.iter().try_for_each(|row| put(archive, row)).map_err(AppendError::NotWritten)
+        });
+        written.map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// Every archived row about an incident.
+    pub(crate) fn rows_of(&self, incident: &str) -> Result<Vec<Row>, ReadError> {
+        let mut found = Vec::new();
+        for archive in archives_of(&self.0) {
+            let opened = read_only::open(&archive).map_err(|error| ReadError { why: error.to_string() })?;
+            found.extend(rows::of_incident(&opened.connection, opened.layout, incident)?);
         }
-        Ok(())
-    });
-    written.map_err(|error| format!("{}: {error}", file.display()))
+        Ok(found)
+    }
+}
+
+/// Copies the rows that go to the archive.
+pub(super) fn copy(journal: &Connection, path: &Path, cut: &Cut) -> Result<(), String> {
+    let from = rows::base(journal, rows::Layout::Today).map_err(|error| error.to_string())?.map_or(0, |base| base.seq);
+    let mut going = rows::read(journal, rows::Layout::Today, from, usize::MAX).map_err(|error| error.why)?;
+    going.retain(|row| row.seq <= cut.through.seq);
+    ArchiveFiles::beside(path.to_owned()).add(&going)
 }
 
 /// Puts a row in that may be there already, and must be the same then.
-fn put(archive: &Connection, row: &crate::row::Row) -> Result<(), String> {
+fn put(archive: &Connection, row: &Row) -> Result<(), String> {
     let known = archive.query_row("SELECT hash FROM journal WHERE seq = ?1", [row.seq], |row| row.get::<_, String>(0));
     match known {
         Ok(hash) if hash == row.hash => Ok(()),

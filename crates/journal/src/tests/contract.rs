@@ -76,6 +76,10 @@ fn every_store_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let (store, epoch) = SqliteStore::open(&folder.path().join("journal.db")).unwrap();
     block_on(store_keeps_the_contract(&store, epoch));
+    let folder = tempfile::tempdir().unwrap();
+    let store = crate::kubernetes::testing::store(folder.path());
+    let epoch = block_on(store.claim(None)).unwrap();
+    block_on(store_keeps_the_contract(&store, epoch));
 }
 
 /// What a journal must do over any store.
@@ -143,6 +147,9 @@ fn a_journal_keeps_the_contract_over_every_store() {
     keeps_the_contract(&Journal::in_memory().unwrap());
     keeps_the_contract(&Journal::over(Box::new(MemoryStore::default()), Epoch(1)).unwrap());
     let folder = tempfile::tempdir().unwrap();
+    let store = crate::kubernetes::testing::store(folder.path());
+    let epoch = block_on(store.claim(None)).unwrap();
+    keeps_the_contract(&Journal::over(Box::new(store), epoch).unwrap());
     let path = folder.path().join("journal.db");
     let journal = Journal::open(&path).unwrap();
     keeps_the_contract(&journal);

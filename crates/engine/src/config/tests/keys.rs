@@ -369,6 +369,11 @@ pub(super) const KEYS: &[Described] = &[
         "The kubeconfig, relative to the config's directory.",
     ),
     key("kubernetes.context", "the kubeconfig's current context", "The context in it."),
+    key(
+        "kubernetes.namespace",
+        "the pod's, or that of the kubeconfig's context",
+        "The namespace of homeostat's own objects: its Lease and its journal.",
+    ),
     key("kubernetes.timeout", "`10s`", "Longest wait for one answer of the API server."),
     key(
         "kubernetes.identity_query",
@@ -391,11 +396,23 @@ pub(super) const KEYS: &[Described] = &[
         "Journal, outbox and kill switch, relative to the config's directory.",
     ),
     of_kind(
+        "storage.journal",
+        "`sqlite` or `kubernetes`",
+        "`sqlite`",
+        "Where the journal is kept: a file in `storage.path`, or custom resources of the cluster (`deploy/crds`).",
+    ),
+    of_kind(
         "storage.journal_retention",
         "duration, 8d to 3650d",
         "`90d`",
         "How long rows stay in the journal; older ones are archived.",
     ),
+    key("leader_election", "none: there is one replica", "Several replicas, of which one acts."),
+    key("leader_election.enabled", "`false`", "Whether a leader is elected. Needs `storage.journal: kubernetes`."),
+    key("leader_election.lease_name", "`homeostat`", "The name of the Lease."),
+    key("leader_election.lease_duration", "`15s`", "How long other replicas wait for a renewal before one takes over."),
+    key("leader_election.renew_deadline", "`10s`", "After so long without a renewal the leader stops acting."),
+    key("leader_election.retry_period", "`2s`", "Time between two attempts to take or renew the lease."),
     key("server", "", "The HTTP server."),
     of_kind(
         "server.listen_address",

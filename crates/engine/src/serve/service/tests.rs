@@ -25,6 +25,7 @@ use crate::training::child::testing::OwnProcess;
 
 mod gone;
 mod labels;
+mod replicas;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -227,12 +228,13 @@ fn service(
     let switch = kill_switch::Watch::new(kill_switch::Files::new(&data), Arc::clone(&journal), crate::clock::now);
     let (publisher, snapshot) = Publisher::new();
     let desk = Arc::new(Desk::new(Arc::clone(&journal), publisher.clone()));
+    let replica = Replica::alone(Arc::clone(&journal));
     let driver = Driver::new(Arc::new(NoExecutor::default()), journal, Vec::new(), SafetyLimits::default());
     let cycle = Cycle::new(Arc::clone(&monitor), driver, Mode::Observe, ClusterContext::default());
     let (sender, live) = watch::channel(Arc::new(Live::of(config)));
     let clock = Arc::new(CorrectedClock::new(Arc::clone(clock) as _));
     let trainer = Arc::new(OwnProcess { config: Arc::clone(config), source: source(config) });
-    let around = Around { clock, live, publisher, trainer, switch: Arc::new(switch), desk };
+    let around = Around { clock, live, publisher, trainer, switch: Arc::new(switch), desk, replica };
     let announcer = Arc::new(announcer.expect("an outbox"));
     let metrics = Arc::new(Metrics::new());
     let mut service = Service::new(Arc::clone(config), source(config), cycle, monitor, announcer, metrics, around)

@@ -286,3 +286,27 @@ async fn a_dry_run_that_meets_a_new_status_asks_again_at_that_version() {
     let answer = fake.executor().await.dry_run(&plan()).await;
     assert!(matches!(answer, Err(ApplyError::Rejected { .. })), "{answer:?}");
 }
+
+#[tokio::test]
+async fn nothing_leaves_while_the_fence_is_closed() {
+    let fake = FakeApi::start(|_| Reply::Json(200, deployment_json(written(&plan())))).await;
+    let times = homeostat_journal::LeaseTimes::default();
+    let fence = std::sync::Arc::new(crate::Fence::new(times, std::time::Duration::from_secs(10)));
+    let cluster = fake.cluster("token").await;
+    let executor = Registry::new(Places::default().with_cluster(cluster)).behind(std::sync::Arc::clone(&fence));
+    fence.led_by(Some("another one"));
+    for refused in [
+        executor.apply(&journaled(), "2741").await.unwrap_err(),
+        executor.dry_run(&plan()).await.unwrap_err(),
+        executor.undo(&journal(Plan { inverse: Inverse::Step(plan().step), ..plan() })).await.unwrap_err(),
+    ] {
+        assert!(matches!(&refused, ApplyError::NotNow { why } if why.contains("another one leads")), "{refused}");
+    }
+    assert_eq!(fake.requests().len(), 0);
+    // Looking is no harm: whoever follows wants to know, too.
+    assert!(executor.outcome_of_write(&plan()).await.is_ok());
+    let term = homeostat_journal::Term { lease_uid: "u".into(), transitions: 1, holder: "us".into() };
+    fence.renewed(term, tokio::time::Instant::now());
+    executor.apply(&journaled(), "2741").await.unwrap();
+    assert_eq!(fake.requests().iter().filter(|request| request.method == "PATCH").count(), 1);
+}
