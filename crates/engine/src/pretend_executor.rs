@@ -84,6 +84,7 @@ impl Executor for PretendExecutor {
         Ok(Inspected {
             revision: Some("2".to_owned()),
             revision_previous: Known::Is(PreviousRevision { revision: "1".to_owned(), change: None }),
+            quotas: Known::NotApplicable,
             ..Inspected::at_rest(format!("replay-{subject}"), subject.kind, now)
         })
     }

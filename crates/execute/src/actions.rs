@@ -11,18 +11,21 @@ mod fake;
 mod node_choice;
 mod patch_fields;
 mod pause_rollout;
+mod paused;
 mod pod_choice;
 mod quarantine;
 mod raise_memory_limit;
 mod restart;
 mod resume_rollout;
 mod scale;
+mod template;
 mod traffic_weight;
 mod uncordon;
 mod undo;
 mod unschedulable;
 mod update_strategy;
 mod webhook;
+mod workload_rights;
 
 use homeostat_remediate::{Action, Actions};
 

@@ -7,11 +7,20 @@ use homeostat_remediate::{
 };
 use serde_json::{Value, json};
 
+use super::workload_rights;
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::patch;
 use crate::sight::Sight;
 
 const NAME: ActionName = ActionName::new("configmap-flag");
+
+static RIGHTS: [Right; 5] = workload_rights::and(
+    &workload_rights::LOOK,
+    &[
+        Right { verb: "get", resource: "configmaps", group: "" },
+        Right { verb: "patch", resource: "configmaps", group: "" },
+    ],
+);
 
 static SPEC: ActionSpec = ActionSpec {
     name: NAME,
@@ -19,13 +28,7 @@ static SPEC: ActionSpec = ActionSpec {
     default_for: &[],
     repeat: Repeat::Idempotent,
     recovery: Recovery::SignalsOnly,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "get", resource: "configmaps", group: "" },
-        Right { verb: "patch", resource: "configmaps", group: "" },
-    ],
+    rights: &RIGHTS,
 };
 
 pub(super) struct ConfigMapFlag;

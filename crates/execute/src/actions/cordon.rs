@@ -6,7 +6,7 @@ use homeostat_remediate::{
     Recovery, Repeat, Right, Step, WorksWhile,
 };
 
-use super::{node_choice, unschedulable};
+use super::{node_choice, unschedulable, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::sight::Sight;
 
@@ -18,13 +18,7 @@ static SPEC: ActionSpec = ActionSpec {
     default_for: &[],
     repeat: Repeat::Idempotent,
     recovery: Recovery::SignalsOnly,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "list", resource: "replicasets", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "list", resource: "pods", group: "" },
-    ],
+    rights: &workload_rights::LOOK_AT_PODS,
 };
 
 pub(super) struct Cordon;

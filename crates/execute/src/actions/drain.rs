@@ -132,3 +132,6 @@ fn name(pod: &Value) -> String {
     let text = |key: &str| pod["metadata"][key].as_str().unwrap_or_default().to_owned();
     format!("{}/{}", text("namespace"), text("name"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,20 @@ use homeostat_remediate::{
     Recovery, Repeat, Right, Step,
 };
 
-use super::pod_choice;
+use super::{pod_choice, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::removal;
 use crate::sight::Sight;
 
 const NAME: ActionName = ActionName::new("evict-pod");
+
+static RIGHTS: [Right; 7] = workload_rights::and(
+    &workload_rights::LOOK_AT_PODS,
+    &[
+        Right { verb: "get", resource: "pods", group: "" },
+        Right { verb: "create", resource: "pods/eviction", group: "" },
+    ],
+);
 
 static SPEC: ActionSpec = ActionSpec {
     name: NAME,
@@ -20,15 +28,7 @@ static SPEC: ActionSpec = ActionSpec {
     // A pod of one UID goes once.
     repeat: Repeat::Idempotent,
     recovery: Recovery::RollOut,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "list", resource: "replicasets", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "get", resource: "pods", group: "" },
-        Right { verb: "list", resource: "pods", group: "" },
-        Right { verb: "create", resource: "pods/eviction", group: "" },
-    ],
+    rights: &RIGHTS,
 };
 
 pub(super) struct EvictPod;

@@ -3,11 +3,11 @@
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Reader,
-    Recovery, Repeat, Right, Step, read_json,
+    Recovery, Repeat, Step, read_json,
 };
 use serde_json::{Value, json};
 
-use super::update_strategy;
+use super::{update_strategy, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::{merge_patch, patch};
 
@@ -27,14 +27,7 @@ static SPEC: ActionSpec = ActionSpec {
     default_for: &[],
     repeat: Repeat::Idempotent,
     recovery: Recovery::RollOut,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "patch", resource: "deployments", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "patch", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "patch", resource: "daemonsets", group: "apps" },
-    ],
+    rights: &workload_rights::CHANGE,
 };
 
 pub(super) struct PatchFields;

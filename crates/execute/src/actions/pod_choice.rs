@@ -90,3 +90,6 @@ pub(super) fn disruption(step: &Step, seen: &Inspected) -> Disruption {
     }
     Disruption { is_recreate: false, unavailable_max: 1, budget: seen.disruption.budget.clone() }
 }
+
+#[cfg(test)]
+mod tests;

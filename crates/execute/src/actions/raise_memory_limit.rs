@@ -3,13 +3,13 @@
 use homeostat_core::{IncidentType, WorkloadKind};
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Reader,
-    Recovery, Repeat, Right, Step,
+    Recovery, Repeat, Step,
 };
 use serde_json::{Value, json};
 
-use super::update_strategy;
+use super::{template, update_strategy, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
-use crate::{merge_patch, patch, quantity};
+use crate::{merge_patch, quantity};
 
 const NAME: ActionName = ActionName::new("raise-memory-limit");
 
@@ -24,14 +24,7 @@ static SPEC: ActionSpec = ActionSpec {
     default_for: &[],
     repeat: Repeat::Idempotent,
     recovery: Recovery::RollOut,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "patch", resource: "deployments", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "patch", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "patch", resource: "daemonsets", group: "apps" },
-    ],
+    rights: &workload_rights::CHANGE,
 };
 
 pub(super) struct RaiseMemoryLimit;
@@ -76,16 +69,14 @@ impl Action for RaiseMemoryLimit {
         changed["spec"]["containers"][idx]["resources"]["limits"]["memory"] = json!(raised);
         let step = |template: Value, memory: &str| {
             let args = Args::default().with("container", container["name"].clone()).with("memory", memory);
-            Step { action: NAME, args: args.with("template", template) }
+            Step { action: NAME, args: args.with(template::TEMPLATE, template) }
         };
         let back = step(merge_patch::between(&changed, template), limit);
         Ok((step(merge_patch::between(template, &changed), &raised), Inverse::Step(back)))
     }
 
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError> {
-        let template = step.args.get("template").filter(|template| template.is_object());
-        let template = template.ok_or_else(|| PayloadError("it doesn't have the template to write".to_owned()))?;
-        patch::of_template(plan, step, template)
+        template::payload(plan, step)
     }
 
     fn lint(&self, policy: &Policy) -> Vec<String> {
@@ -100,12 +91,8 @@ impl Action for RaiseMemoryLimit {
 
 impl ClusterAction for RaiseMemoryLimit {
     fn write(&self) -> ClusterWrite {
-        ClusterWrite::Patch { holds: has_template }
+        ClusterWrite::Patch { holds: template::holds }
     }
-}
-
-fn has_template(object: &Value, step: &Step) -> bool {
-    step.args.get("template").is_some_and(|patch| merge_patch::holds(&object["spec"]["template"], patch))
 }
 
 /// The container that the policy names, or the only one.

@@ -3,11 +3,11 @@
 use homeostat_core::{IncidentType, Remedy, WorkloadKind};
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Recovery,
-    Repeat, Right, Step,
+    Repeat, Step,
 };
 use serde_json::{Value, json};
 
-use super::update_strategy;
+use super::{update_strategy, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::patch::{self, RESTARTED_AT};
 
@@ -20,14 +20,7 @@ static SPEC: ActionSpec = ActionSpec {
     // The annotation's value is fixed in the plan: written twice it is written once.
     repeat: Repeat::Idempotent,
     recovery: Recovery::RollOut,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "patch", resource: "deployments", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "patch", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "patch", resource: "daemonsets", group: "apps" },
-    ],
+    rights: &workload_rights::CHANGE,
 };
 
 pub(crate) struct Restart;

@@ -2,13 +2,12 @@
 
 use homeostat_core::WorkloadKind;
 use homeostat_remediate::{
-    Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Recovery,
-    Repeat, Right, Step, WorksWhile,
+    Action, ActionName, ActionSpec, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Recovery, Repeat,
+    Right, Step, WorksWhile,
 };
-use serde_json::{Value, json};
 
+use super::paused;
 use crate::effect::{ClusterAction, ClusterWrite};
-use crate::patch;
 
 const NAME: ActionName = ActionName::new("resume-rollout");
 
@@ -27,10 +26,6 @@ static SPEC: ActionSpec = ActionSpec {
 
 pub(super) struct ResumeRollout;
 
-fn paused(is_paused: bool) -> Step {
-    Step { action: NAME, args: Args::default().with("paused", is_paused) }
-}
-
 impl Action for ResumeRollout {
     fn spec(&self) -> &'static ActionSpec {
         &SPEC
@@ -40,13 +35,11 @@ impl Action for ResumeRollout {
         if !seen.paused {
             return Err(Objection::escalate("not-paused", "its rollouts aren't paused"));
         }
-        Ok((paused(false), Inverse::Step(paused(true))))
+        Ok((paused::step(NAME, false), Inverse::Step(paused::step(NAME, true))))
     }
 
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError> {
-        let is_paused = step.args.get("paused").and_then(Value::as_bool);
-        let is_paused = is_paused.ok_or_else(|| PayloadError("it doesn't say whether to resume".to_owned()))?;
-        patch::of(plan, step, json!({ "spec": { "paused": is_paused } }))
+        paused::payload(plan, step)
     }
 
     fn lint(&self, _: &Policy) -> Vec<String> {
@@ -60,12 +53,6 @@ impl Action for ResumeRollout {
 
 impl ClusterAction for ResumeRollout {
     fn write(&self) -> ClusterWrite {
-        ClusterWrite::Patch { holds: is_so }
+        ClusterWrite::Patch { holds: paused::holds }
     }
-}
-
-fn is_so(object: &Value, step: &Step) -> bool {
-    // An absent field means that it isn't paused.
-    let is_paused = object["spec"]["paused"].as_bool().unwrap_or(false);
-    step.args.get("paused").and_then(Value::as_bool) == Some(is_paused)
 }

@@ -11,6 +11,7 @@ use homeostat_remediate::{
 };
 use serde_json::{Map, Value, json};
 
+use super::workload_rights;
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::patch;
 use crate::sight::Sight;
@@ -20,21 +21,23 @@ const NAME: ActionName = ActionName::new("traffic-weight");
 /// The Gateway API's bound; Istio's weights are percentages.
 const WEIGHT_MAX: u64 = 1_000_000;
 
+static RIGHTS: [Right; 7] = workload_rights::and(
+    &workload_rights::LOOK,
+    &[
+        Right { verb: "get", resource: "httproutes", group: "gateway.networking.k8s.io" },
+        Right { verb: "patch", resource: "httproutes", group: "gateway.networking.k8s.io" },
+        Right { verb: "get", resource: "virtualservices", group: "networking.istio.io" },
+        Right { verb: "patch", resource: "virtualservices", group: "networking.istio.io" },
+    ],
+);
+
 static SPEC: ActionSpec = ActionSpec {
     name: NAME,
     targets: &[WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet],
     default_for: &[],
     repeat: Repeat::Idempotent,
     recovery: Recovery::SignalsOnly,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "get", resource: "httproutes", group: "gateway.networking.k8s.io" },
-        Right { verb: "patch", resource: "httproutes", group: "gateway.networking.k8s.io" },
-        Right { verb: "get", resource: "virtualservices", group: "networking.istio.io" },
-        Right { verb: "patch", resource: "virtualservices", group: "networking.istio.io" },
-    ],
+    rights: &RIGHTS,
 };
 
 pub(super) struct TrafficWeight;

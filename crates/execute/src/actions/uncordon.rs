@@ -6,7 +6,7 @@ use homeostat_remediate::{
     Plan, Recovery, Repeat, Right, Step, WorksWhile,
 };
 
-use super::{node_choice, unschedulable};
+use super::{node_choice, unschedulable, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
 use crate::patch::ACTION_ID;
 use crate::sight::Sight;
@@ -19,11 +19,7 @@ static SPEC: ActionSpec = ActionSpec {
     default_for: &[],
     repeat: Repeat::Idempotent,
     recovery: Recovery::SignalsOnly,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-    ],
+    rights: &workload_rights::LOOK,
 };
 
 pub(super) struct Uncordon;

@@ -11,11 +11,19 @@ use homeostat_remediate::{
 };
 use serde_json::Value;
 
-use super::update_strategy;
+use super::{template, update_strategy, workload_rights};
 use crate::effect::{ClusterAction, ClusterWrite};
-use crate::{merge_patch, patch};
 
 const NAME: ActionName = ActionName::new("rollout-undo");
+
+/// And the revisions: a Deployment's are ReplicaSets, those of the others ControllerRevisions.
+static RIGHTS: [Right; 8] = workload_rights::and(
+    &workload_rights::CHANGE,
+    &[
+        Right { verb: "list", resource: "replicasets", group: "apps" },
+        Right { verb: "list", resource: "controllerrevisions", group: "apps" },
+    ],
+);
 
 static SPEC: ActionSpec = ActionSpec {
     name: NAME,
@@ -24,16 +32,7 @@ static SPEC: ActionSpec = ActionSpec {
     // The same template written twice is one template.
     repeat: Repeat::Idempotent,
     recovery: Recovery::RollOut,
-    rights: &[
-        Right { verb: "get", resource: "deployments", group: "apps" },
-        Right { verb: "patch", resource: "deployments", group: "apps" },
-        Right { verb: "list", resource: "replicasets", group: "apps" },
-        Right { verb: "get", resource: "statefulsets", group: "apps" },
-        Right { verb: "patch", resource: "statefulsets", group: "apps" },
-        Right { verb: "get", resource: "daemonsets", group: "apps" },
-        Right { verb: "patch", resource: "daemonsets", group: "apps" },
-        Right { verb: "list", resource: "controllerrevisions", group: "apps" },
-    ],
+    rights: &RIGHTS,
 };
 
 pub(super) struct Undo;
@@ -88,9 +87,7 @@ impl Action for Undo {
     }
 
     fn payload(&self, plan: &Plan, step: &Step) -> Result<String, PayloadError> {
-        let template = step.args.get("template").filter(|template| template.is_object());
-        let template = template.ok_or_else(|| PayloadError("it doesn't have the template to go back to".to_owned()))?;
-        patch::of_template(plan, step, template)
+        template::payload(plan, step)
     }
 
     fn lint(&self, policy: &Policy) -> Vec<String> {
@@ -102,10 +99,6 @@ impl Action for Undo {
 
 impl ClusterAction for Undo {
     fn write(&self) -> ClusterWrite {
-        ClusterWrite::Patch { holds: has_template }
+        ClusterWrite::Patch { holds: template::holds }
     }
-}
-
-fn has_template(object: &Value, step: &Step) -> bool {
-    step.args.get("template").is_some_and(|patch| merge_patch::holds(&object["spec"]["template"], patch))
 }
