@@ -1,8 +1,10 @@
 //! The actions, one file each. To add one: its file, its `mod` line, and its line in [`ACTIONS`].
 
+mod cache_purge;
 mod command;
 #[cfg(test)]
 mod fake;
+mod feature_flag;
 mod restart;
 mod undo;
 mod webhook;
@@ -20,6 +22,8 @@ pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &undo::Undo,
     &webhook::Webhook,
     &command::Command,
+    &cache_purge::CachePurge,
+    &feature_flag::FeatureFlag,
     #[cfg(test)]
     &fake::Fake,
 ];

@@ -12,12 +12,14 @@ mod clock;
 mod driver;
 mod effect;
 mod executor;
+mod flagd;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
 mod outside;
 mod patch;
 mod places;
+mod redis;
 mod registry;
 mod stop_switch;
 mod witness;
