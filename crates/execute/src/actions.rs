@@ -1,5 +1,6 @@
 //! The actions, one file each. To add one: its file, its `mod` line, and its line in [`ACTIONS`].
 
+mod cache_purge;
 mod command;
 mod configmap_flag;
 mod cordon;
@@ -8,6 +9,7 @@ mod drain;
 mod evict_pod;
 #[cfg(test)]
 mod fake;
+mod feature_flag;
 mod node_choice;
 mod patch_fields;
 mod pause_rollout;
@@ -50,6 +52,8 @@ pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &traffic_weight::TrafficWeight,
     &webhook::Webhook,
     &command::Command,
+    &cache_purge::CachePurge,
+    &feature_flag::FeatureFlag,
     #[cfg(test)]
     &fake::Fake,
 ];

@@ -13,6 +13,7 @@ mod driver;
 mod effect;
 mod executor;
 mod fence;
+mod flagd;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;
@@ -22,6 +23,7 @@ mod patch;
 mod places;
 mod quantity;
 mod quarantine;
+mod redis;
 mod registry;
 mod removal;
 mod sight;

@@ -9,14 +9,17 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use homeostat_core::{Calendar, Incident, IncidentType, Mode, Subject, Timestamp, Topology, hmac_sha256_hex};
-use homeostat_execute::{Driver, DriverEvent, Executor, Places, Registry, StopSwitch, TickInput};
+use homeostat_execute::{
+    ApplyError, Driver, DriverEvent, Executor, Places, Registry, StopSwitch, TickInput, WriteOutcome,
+};
 use homeostat_journal::Journal;
 use homeostat_remediate::{KillSwitch, SafetyLimits, Stage, load_policies};
-use listener::{Listener, Reply};
+use listener::{Answer, Listener, Reply, ok};
 use support::incident;
 
 const START: Timestamp = Timestamp::from_secs(36_000);
@@ -303,6 +306,20 @@ fn what_could_be_misread_in_a_policy_is_refused() {
         ("webhook", "{url: 'https://x/', timeout: 5m}", "must lie between"),
         ("webhook", "{url: 'https://x/', data: {a: 1}}", "with.data.a: must be a text"),
         ("webhook", "{url: 'https://x/', secret: abc}", "unknown key remediation_policy.with.secret"),
+        ("cache-purge", "{}", "with.http is missing"),
+        ("cache-purge", "{redis: {address: 'r:6379', pattern: '*', max_keys: 5}}", "at least 3 literal characters"),
+        ("cache-purge", "{redis: {address: 'r:6379', pattern: 'ab*', max_keys: 5}}", "at least 3 literal characters"),
+        ("cache-purge", "{redis: {address: 'r:6379', pattern: 'cart:*'}}", "max_keys is missing"),
+        ("cache-purge", "{redis: {address: redis, pattern: 'cart:*', max_keys: 5}}", "must be HOST:PORT"),
+        ("cache-purge", "{http: {url: 'http://x/', method: DELETE}}", "must be PURGE or BAN"),
+        ("feature-flag", "{}", "with.flagd is missing"),
+        ("feature-flag", "{http: {url: 'http://x/'}, flagd: {file: a, flag: b}}", "exclude each other"),
+        (
+            "feature-flag",
+            "{unleash: {url: 'http://x', flag: '../../users', environment: p, token_file: t}}",
+            "must be letters",
+        ),
+        ("feature-flag", "{unleash: {url: 'http://x', flag: f, environment: p}}", "token_file is missing"),
         ("command", "{}", "remediation_policy.with.argv is missing"),
         ("command", "{argv: []}", "must name a program"),
         ("command", "{argv: [rm, -rf]}", "must be the whole path"),
@@ -314,6 +331,221 @@ fn what_could_be_misread_in_a_policy_is_refused() {
         assert!(found.iter().any(|problem| problem.contains(expected)), "{with}: {found:?}");
         assert!(!found.iter().any(|problem| problem.contains("pass@")), "{found:?}");
     }
+}
+
+const FLAGS: &str =
+    r#"{"flags":{"new-checkout":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on"}}}"#;
+
+fn served(file: &Path) -> String {
+    let root: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    root["flags"]["new-checkout"]["defaultVariant"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_flag_in_a_file_of_flagd_goes_off_and_on_again_unless_somebody_changed_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("flags.json");
+    let with = format!("{{flagd: {{file: {}, flag: new-checkout}}}}", file.display());
+    let registry = Registry::new(Places::default());
+    for edited in [false, true] {
+        std::fs::write(&file, FLAGS).unwrap();
+        let mut world = World::new("feature-flag", &with);
+        world.tick(0).await;
+        assert_eq!((world.last().0, served(&file).as_str()), (Stage::Verifying, "off"));
+        let journaled = world.journal.in_flight().unwrap().remove(0);
+        let outcome = registry.outcome_of_write(journaled.plan()).await.unwrap();
+        assert_eq!(outcome, WriteOutcome::AppliedByUs, "the mark is in the same write");
+        assert!(registry.apply(&journaled, "").await.is_ok(), "again it is the same");
+        if edited {
+            let text = std::fs::read_to_string(&file).unwrap().replace(journaled.plan().id.as_str(), "somebody");
+            std::fs::write(&file, text).unwrap();
+            assert!(matches!(registry.undo(&journaled).await, Err(ApplyError::Stale { .. })));
+            assert_eq!(served(&file), "off");
+        } else {
+            for _ in 0..2 {
+                registry.undo(&journaled).await.unwrap();
+                assert_eq!(served(&file), "on");
+            }
+        }
+    }
+    std::fs::write(&file, FLAGS.replace(r#"t":"on""#, r#"t":"off""#)).unwrap();
+    let mut world = World::new("feature-flag", &with);
+    let events = world.tick(0).await;
+    assert_eq!(
+        (world.n_actions(), called_for(&events)),
+        (0, vec!["dry-run-refused"]),
+        "what is off already isn't ours"
+    );
+}
+
+/// As Unleash's admin API, and a plain resource, have it.
+#[tokio::test]
+async fn a_remote_flag_goes_off_and_on_again_and_a_lost_answer_is_found_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, "t0ken-of-flags\n").unwrap();
+    for is_unleash in [true, false] {
+        let (on, loses) = (Arc::new(Mutex::new(true)), Arc::new(AtomicBool::new(true)));
+        let (state, loses_next) = (Arc::clone(&on), Arc::clone(&loses));
+        let listener = Listener::answering(Arc::new(move |head, body| {
+            assert!(head.contains("authorization: t0ken-of-flags"), "{head}");
+            let mut on = state.lock().unwrap();
+            let path = head.split_whitespace().nth(1).unwrap();
+            let wanted = match (head.split_whitespace().next().unwrap(), is_unleash) {
+                ("get", true) => {
+                    assert_eq!(path, "/hook/s3cret77/api/admin/projects/default/features/new-checkout");
+                    let all = format!(
+                        r#"{{"environments":[{{"name":"dev","enabled":true}},{{"name":"prod","enabled":{on}}}]}}"#
+                    );
+                    return Answer::Text(ok(200, &all));
+                }
+                ("get", false) => return Answer::Text(ok(200, &format!(r#"{{"enabled":{on}}}"#))),
+                ("post", true) => path.ends_with("/environments/prod/on"),
+                ("put", false) => {
+                    serde_json::from_str::<serde_json::Value>(body).unwrap()["enabled"].as_bool().unwrap()
+                }
+                other => panic!("{other:?}"),
+            };
+            *on = wanted;
+            if loses_next.swap(false, Ordering::SeqCst) { Answer::HangUp } else { Answer::Text(ok(200, "")) }
+        }))
+        .await;
+        let (url, token) = (listener.url(), token.display());
+        let with = if is_unleash {
+            format!("{{unleash: {{url: {url}, flag: new-checkout, environment: prod, token_file: {token}}}}}")
+        } else {
+            format!("{{http: {{url: {url}, token_file: {token}}}}}")
+        };
+        let mut world = World::new("feature-flag", &with);
+        world.tick(0).await;
+        assert_eq!(world.last().0, Stage::Applying, "the answer was lost");
+        world.tick(5).await;
+        assert_eq!((world.last().0, *on.lock().unwrap()), (Stage::Verifying, false), "{:?}", world.last());
+        let writes =
+            |listener: &Listener| listener.requests().iter().filter(|(head, _)| !head.starts_with("get")).count();
+        assert_eq!(writes(&listener), 1, "it was looked at, not sent again");
+        let journaled = world.journal.in_flight().unwrap().remove(0);
+        let registry = Registry::new(Places::default());
+        registry.undo(&journaled).await.unwrap();
+        assert!(*on.lock().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn an_http_cache_is_purged_with_the_plans_id() {
+    let listener = Listener::start(Reply::Status(200)).await;
+    let mut world = World::new(
+        "cache-purge",
+        &format!("{{http: {{method: BAN, url: {}, headers: {{X-Tag: cart}}}}}}", listener.url()),
+    );
+    world.tick(0).await;
+    assert_eq!(world.last().0, Stage::Verifying);
+    let (head, _) = listener.requests().remove(0);
+    let plan = format!("x-homeostat-plan: {}", world.journal.history(START).unwrap().actions[0].plan.id);
+    assert!(head.starts_with("ban /hook/s3cret77") && head.contains("x-tag: cart") && head.contains(&plan), "{head}");
+}
+
+/// What isn't a Redis, or breaks off, ends with nothing removed, and without more being read than was asked for.
+#[tokio::test]
+async fn what_answers_no_redis_protocol_is_left_alone() {
+    for text in [
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "$100\r\nhalf",
+        "$99999999999\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
+        "*99999999\r\n",
+        "-NOAUTH no\r\n",
+        "",
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = [0; 1024];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(text.as_bytes()).await;
+            }
+        });
+        let with = format!("{{redis: {{address: '{address}', pattern: 'cart:*', max_keys: 10}}, timeout: 500ms}}");
+        let mut world = World::new("cache-purge", &with);
+        let events = world.tick(0).await;
+        assert_eq!(world.n_actions(), 0, "{text:?}: {events:?}");
+    }
+}
+
+/// A Redis as Debian has it.
+struct RedisServer {
+    child: std::process::Child,
+    address: String,
+}
+
+impl RedisServer {
+    async fn start(password: &str) -> Option<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let mut command = std::process::Command::new("redis-server");
+        command.args(["--port", &port, "--save", "", "--appendonly", "no", "--requirepass", password]);
+        command.stdout(std::process::Stdio::null());
+        let child = command.spawn().ok()?;
+        let address = format!("127.0.0.1:{port}");
+        let until = Instant::now() + Duration::from_secs(20);
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            assert!(Instant::now() < until, "redis-server doesn't listen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Some(Self { child, address })
+    }
+
+    /// Sends commands, one a line, and gives the last answer's text.
+    async fn ask(&self, lines: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(format!("{lines}\r\nQUIT\r\n").as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_real_redis_loses_the_keys_of_the_pattern_and_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let password = directory.path().join("password");
+    std::fs::write(&password, "r3dis-pass\n").unwrap();
+    let Some(redis) = RedisServer::start("r3dis-pass").await else {
+        eprintln!("not run: no redis-server in PATH (apt-get install redis-server)");
+        return;
+    };
+    let fill: String = (0..1300).map(|n| format!("SET cart:{n} x\r\n")).collect();
+    redis.ask(&format!("AUTH r3dis-pass\r\n{fill}SET order:1 x\r\nSET cartoon x")).await;
+    let with = |max: u32| {
+        format!(
+            "{{redis: {{address: '{}', pattern: 'cart:*', max_keys: {max}, password_file: {}}}}}",
+            redis.address,
+            password.display()
+        )
+    };
+    let size = async || redis.ask("AUTH r3dis-pass\r\nDBSIZE").await;
+    let mut few = World::new("cache-purge", &with(1000));
+    let events = few.tick(0).await;
+    assert_eq!((few.n_actions(), called_for(&events)), (0, vec!["dry-run-refused"]), "more keys than allowed");
+    assert!(size().await.contains(":1302"));
+    let mut world = World::new("cache-purge", &with(2000));
+    world.tick(0).await;
+    assert_eq!(world.last().0, Stage::Verifying, "{:?}", world.last());
+    assert!(size().await.contains(":2\r\n"), "{}", size().await);
+    let wrong = directory.path().join("wrong");
+    std::fs::write(&wrong, "guess").unwrap();
+    let mut world =
+        World::new("cache-purge", &with(2000).replace(&password.display().to_string(), &wrong.display().to_string()));
+    assert_eq!(called_for(&world.tick(0).await), ["dry-run-refused"]);
 }
 
 /// An executable shell script.
