@@ -5,6 +5,7 @@ use crate::kubernetes::testing::{deployment, items};
 
 const AUTOSCALERS: &str = include_str!("../fixtures/autoscalers.json");
 
+/// I21.
 #[test]
 fn the_autoscaler_is_the_one_of_this_kind_and_name() {
     let autoscalers: Vec<HorizontalPodAutoscaler> = items(AUTOSCALERS);
