@@ -45,6 +45,18 @@ figures:
 crates:
     for one in crates/*/; do (cd $one && cargo check --quiet) || exit 1; done
 
+# The remediation protocol as a model: every state within three minutes with any two faults; some minutes.
+model *args:
+    cargo run --release --quiet -p homeostat-proofs --bin model -- {{args}}
+
+# A hundred thousand fault schedules, each twice; some ten minutes.
+schedules *args:
+    cargo run --release --quiet -p homeostat-proofs --bin schedules -- {{args}}
+
+# How long deciding takes, what a storm comes to, how soon the kill switch holds.
+deciding:
+    cargo run --release --quiet -p homeostat-proofs --bin deciding
+
 # What a first build costs, in CPU seconds; some ten minutes.
 build-cost:
     benches/build_cost

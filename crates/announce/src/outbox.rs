@@ -1,4 +1,4 @@
-//! What was published, in one SQLite table that survives the process.
+//! What was published, in one SQLite table that survives the process: each event once a channel, however often it comes (I36).
 //!
 //! A row is one event for one channel: `pending` until its receiver accepts it or it is given up (`failed`). The queues in memory
 //! decide what is tried when; the outbox remembers it for the next process, and what was delivered, so that the same event

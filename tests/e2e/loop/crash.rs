@@ -52,6 +52,7 @@ async fn killed_between_write_and_verification_it_is_not_written_again() -> Resu
     killed_at(&scene, "after-apply", 2).await
 }
 
+/// I2, I8.
 #[tokio::test]
 async fn what_was_made_anew_under_the_same_name_meanwhile_is_left_alone() -> Result<()> {
     let parts = need_parts!("what_was_made_anew_under_the_same_name_meanwhile_is_left_alone");

@@ -24,6 +24,7 @@ fn pending(outbox: &Outbox) -> Vec<(String, String)> {
     outbox.pending(noon()).unwrap().into_iter().map(|stored| (stored.event.id, stored.channel)).collect()
 }
 
+/// I36.
 #[test]
 fn the_same_event_is_new_once_for_each_channel_even_after_it_was_accepted() {
     let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::{files_below, root};
+use crate::text::without_tests;
+use crate::{EDGES, files_below, is_test_file, root, sources};
 
 fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -68,6 +69,56 @@ fn safety_names_tests_that_exist() {
             other => panic!("docs/safety.md, {number}: unknown state {other:?}; use one of held, partly, open"),
         }
     }
+}
+
+/// The numbers of invariants that a text cites, such as "I5" and "I9–I11".
+fn cited(text: &str) -> BTreeSet<u32> {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let number = |word: &str| word.strip_prefix('I').and_then(|rest| rest.parse::<u32>().ok());
+    let mut cited = BTreeSet::new();
+    let mut from = None;
+    // Each word with the character after it.
+    for piece in text.split_inclusive(|character| !is_word(character)) {
+        let found = number(piece.trim_end_matches(|character| !is_word(character)));
+        cited.extend(found.map(|to| from.unwrap_or(to)..=to).into_iter().flatten());
+        from = found.filter(|_| piece.ends_with('–'));
+    }
+    cited
+}
+
+/// A small checker beside the page: what is held is held somewhere in the code, which says so, and by a test, which says so.
+#[test]
+fn every_invariant_has_a_code_place_and_a_test_that_cites_it() {
+    assert_eq!(cited("(I5, I9–I11) and I300x, not BI7, I 8 or I"), BTreeSet::from([5, 9, 10, 11]));
+    let all = EDGES.iter().flat_map(|(member, _)| sources(member));
+    let code: BTreeSet<u32> =
+        all.filter(|(name, _)| !is_test_file(name)).flat_map(|(_, text)| cited(&without_tests(&text))).collect();
+    let mut files = Vec::new();
+    for dir in ["crates", "tests"] {
+        files_below(&root().join(dir), ".rs", &mut files);
+    }
+    let texts: Vec<String> = files.iter().map(|path| fs::read_to_string(path).expect("readable")).collect();
+    let page = page("docs/safety.md");
+    let mut wrong = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| I")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (name, state, tests) = (cells[1], cells[3], cells[4]);
+        if state.starts_with("open") {
+            continue;
+        }
+        let number: u32 = name[1..].parse().expect("a number");
+        if !code.contains(&number) {
+            wrong.push(format!("{name}: no code outside tests cites it: name it in a comment where it is held"));
+        }
+        let is_cited = |test: &str| {
+            let defined = format!("fn {}(", test.rsplit("::").next().unwrap_or(test));
+            texts.iter().any(|text| text.contains(&defined) && cited(text).contains(&number))
+        };
+        if !quoted(tests).any(is_cited) {
+            wrong.push(format!("{name}: no file with one of its tests cites it: name it in a comment above the test"));
+        }
+    }
+    assert!(wrong.is_empty(), "docs/safety.md:\n{}", wrong.join("\n"));
 }
 
 #[test]

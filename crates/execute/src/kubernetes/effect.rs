@@ -130,6 +130,7 @@ mod tests {
         json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": unavailable, "maxSurge": surge } })
     }
 
+    /// I19.
     #[test]
     fn what_a_roll_out_takes_down_follows_from_the_strategy() {
         let recreate = json!({ "type": "Recreate", "rollingUpdate": null });

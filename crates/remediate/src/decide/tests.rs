@@ -214,6 +214,8 @@ fn an_undo_names_both_revisions() {
 }
 
 /// One reason each: what is changed, the code that must come out, and nothing else.
+///
+/// I1, I18, I24, I26, I27, I29.
 #[test]
 fn every_guardrail_objects_alone_and_with_its_own_code() {
     type Change = fn(&mut Case);
@@ -483,6 +485,7 @@ fn our_own_mark_and_an_old_one_of_another_instance_dont_count() {
     assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
 }
 
+/// I31.
 #[test]
 fn a_confidence_equal_to_the_threshold_passes() {
     let mut case = case();

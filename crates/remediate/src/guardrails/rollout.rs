@@ -1,4 +1,4 @@
-//! Somebody else's rollout is going on; it ends, or it fails.
+//! Somebody else's rollout is going on; it ends, or it fails (I23).
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::WAIT_MAX;

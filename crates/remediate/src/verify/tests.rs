@@ -107,6 +107,7 @@ fn a_roll_out_that_the_action_began_and_that_fails_made_it_worse_unless_the_one_
     }
 }
 
+/// I14.
 #[test]
 fn fewer_replicas_or_no_traffic_is_no_recovery() {
     assert!(matches!(judged(&well(), Some(Progress::Complete { wanted: 2 }), 360), Verdict::Unknown { .. }));

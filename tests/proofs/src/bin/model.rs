@@ -12,7 +12,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    let (mut faults, mut horizon, mut threads, mut seconds, mut one) = (2u8, 5u8, 2usize, 300u64, None);
+    let (mut faults, mut horizon, mut threads, mut seconds, mut one) = (2u8, 3u8, 2usize, 1800u64, None);
     while let Some(name) = args.next() {
         let value = args.next().unwrap_or_default();
         let read = match name.as_str() {

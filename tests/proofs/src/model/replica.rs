@@ -234,7 +234,7 @@ impl Protocol {
                 if !self.may_write(state, me) {
                     return false;
                 }
-                if stage == Stage::UndoDue && !self.append(state, me, planned, &JournalEvent::UndoStarted) {
+                if !self.append(state, me, planned, &JournalEvent::UndoStarted) {
                     return false;
                 }
                 state.replica(me).doing = Doing::Started(planned.clone(), What::Undo);

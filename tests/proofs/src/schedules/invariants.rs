@@ -313,3 +313,6 @@ fn whoever_is_needed_is_called(record: &Record) -> Vec<String> {
     let uncalled = record.actions.iter().filter(needs).filter(|action| !is_called(action));
     uncalled.map(|action| format!("nobody was called for {}, which ended {}", action.plan.id, action.stage)).collect()
 }
+
+#[cfg(test)]
+mod tests;

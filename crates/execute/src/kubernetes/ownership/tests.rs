@@ -6,6 +6,7 @@ use crate::kubernetes::testing::{deployment, items, other_workload};
 
 const AUTOSCALERS: &str = include_str!("../fixtures/autoscalers.json");
 
+/// I21.
 #[test]
 fn the_autoscaler_is_the_one_of_this_kind_and_name() {
     let autoscalers: Vec<HorizontalPodAutoscaler> = items(AUTOSCALERS);

@@ -12,6 +12,7 @@ fn seen(observed: i64, updated: u32, replicas: u32, available: u32, reason: &str
     } })
 }
 
+/// I23.
 #[test]
 fn judged_as_kubectl_rollout_status_does() {
     let rolling = |updated_available| Progress::Rolling { updated_available, wanted: 6 };
