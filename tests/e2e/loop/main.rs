@@ -2,6 +2,7 @@
 
 mod acting;
 mod crash;
+mod journal;
 mod replicas;
 mod scene;
 mod trouble;
