@@ -4,6 +4,7 @@ mod acting;
 mod approving;
 mod crash;
 mod facts;
+mod journal;
 mod replicas;
 mod scene;
 mod trouble;

@@ -164,7 +164,7 @@ mod tests {
         let sent: Vec<String> = fake.requests().iter().map(|one| format!("{} {}", one.method, one.path)).collect();
         let expected = [
             format!("GET {base}/homeostat"),
-            format!("GET {base}?&limit=5&continue=next&labelSelector=a%3Db"),
+            format!("GET {base}?&labelSelector=a%3Db&limit=5&continue=next"),
             format!("POST {base}?&fieldManager=homeostat&timeout=1125ms"),
             format!("PUT {base}/homeostat?&fieldManager=homeostat&timeout=1125ms"),
             format!("PATCH {base}/homeostat?&force=true&fieldManager=homeostat&timeout=1125ms"),
