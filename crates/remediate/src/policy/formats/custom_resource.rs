@@ -6,9 +6,7 @@ use homeostat_settings::{Node, Place, Reader, Value};
 use super::PolicyFormat;
 use crate::action::{Action, Actions};
 use crate::history::LOOK_BACK_MAX;
-use crate::policy::{
-    ATTEMPTS_WINDOW_MIN, ActionBudget, Approval, MAX_ATTEMPTS_MAX, Policy, PolicyAction, PolicyCalendar, Scope, read,
-};
+use crate::policy::{ATTEMPTS_WINDOW_MIN, ActionBudget, Approval, MAX_ATTEMPTS_MAX, Policy, PolicyAction, Scope, read};
 use crate::step::ActionName;
 
 mod calendar;
@@ -86,7 +84,7 @@ fn read_spec(spec: &mut Reader<'_>, name: Option<&str>, namespace: Option<&str>,
     let approval = spec.section("approval", |approval| read_approval(approval, actions)).unwrap_or_default();
     let with_budget = spec.section("budget", |budget| read_budget(budget, &defaults));
     let defaults = with_budget.unwrap_or(defaults);
-    let calendar = spec.section("calendar", calendar::read).unwrap_or_else(PolicyCalendar::default);
+    let calendar = spec.section("calendar", calendar::read).unwrap_or_default();
     let defaults = spec.section("verification", |reader| read_verification(reader, &defaults)).unwrap_or(defaults);
     let channel = spec.section("escalation", |escalation| {
         let channel = escalation.text("channel");
