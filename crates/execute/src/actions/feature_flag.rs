@@ -135,10 +135,17 @@ fn http_args(http: &mut Reader<'_>) -> Value {
     json!({ "url": url, "token_file": token_file })
 }
 
+/// The request that turns it on or off.
+struct RemoteWrite {
+    method: &'static str,
+    url: String,
+    body: String,
+}
+
 /// A flag that is reached by HTTP.
 struct Remote {
     look: SecretUrl,
-    write: fn(&Self, bool) -> (&'static str, Result<SecretUrl, String>, String),
+    write: fn(&Self, bool) -> RemoteWrite,
     state: fn(&Self, &Value) -> Option<bool>,
     base: String,
     environment: String,
@@ -158,7 +165,7 @@ impl Remote {
                 write: |remote, on| {
                     let turn = if on { "on" } else { "off" };
                     let url = format!("{}/environments/{}/{turn}", remote.base, remote.environment);
-                    ("POST", SecretUrl::parse(&url), String::new())
+                    RemoteWrite { method: "POST", url, body: String::new() }
                 },
                 state: |remote, body| {
                     let all = body["environments"].as_array()?;
@@ -174,7 +181,11 @@ impl Remote {
         let base = of["url"].as_str().ok_or("it has no url")?.to_owned();
         Ok(Self {
             look: SecretUrl::parse(&base)?,
-            write: |remote, on| ("PUT", SecretUrl::parse(&remote.base), json!({ "enabled": on }).to_string()),
+            write: |remote, on| RemoteWrite {
+                method: "PUT",
+                url: remote.base.clone(),
+                body: json!({ "enabled": on }).to_string(),
+            },
             state: |_, body| body["enabled"].as_bool(),
             base,
             environment: String::new(),
@@ -205,8 +216,8 @@ impl Remote {
     }
 
     async fn turn(&self, at: &Places, on: bool, plan: &Plan) -> Result<Applied, ApplyError> {
-        let (method, url, body) = (self.write)(self, on);
-        let url = url.map_err(|why| ApplyError::Rejected { why })?;
+        let RemoteWrite { method, url, body } = (self.write)(self, on);
+        let url = SecretUrl::parse(&url).map_err(|why| ApplyError::Rejected { why })?;
         outside::judged(self.send(at, method, &url, body, plan).await)
     }
 }

@@ -7,8 +7,7 @@ use super::PolicyFormat;
 use crate::action::{Action, Actions};
 use crate::history::LOOK_BACK_MAX;
 use crate::policy::{
-    ATTEMPTS_WINDOW_MIN, ActionBudget, ApprovalRule, MAX_ATTEMPTS_MAX, Policy, PolicyAction, PolicyCalendar, Scope,
-    read,
+    ATTEMPTS_WINDOW_MIN, ActionBudget, ApprovalRule, MAX_ATTEMPTS_MAX, Policy, PolicyAction, Scope, read,
 };
 use crate::step::ActionName;
 
@@ -87,7 +86,7 @@ fn read_spec(spec: &mut Reader<'_>, name: Option<&str>, namespace: Option<&str>,
     let approval = spec.section("approval", |approval| read_approval(approval, actions)).unwrap_or_default();
     let with_budget = spec.section("budget", |budget| read_budget(budget, &defaults));
     let defaults = with_budget.unwrap_or(defaults);
-    let calendar = spec.section("calendar", calendar::read).unwrap_or_else(PolicyCalendar::default);
+    let calendar = spec.section("calendar", calendar::read).unwrap_or_default();
     let defaults = spec.section("verification", |reader| read_verification(reader, &defaults)).unwrap_or(defaults);
     let channel = spec.section("escalation", |escalation| {
         let channel = escalation.text("channel");
