@@ -29,6 +29,10 @@ pub(crate) enum Turn {
 }
 
 /// Whether this replica is the one that acts.
+#[cfg_attr(
+    not(any(feature = "kubernetes", test)),
+    expect(dead_code, reason = "without a cluster there is one replica")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mandate {
     /// It is, as it was.
@@ -76,6 +80,10 @@ impl Replica {
     }
 
     /// One of several. It follows until it has its turn.
+    #[cfg_attr(
+        not(any(feature = "kubernetes", test)),
+        expect(dead_code, reason = "without a cluster there is one replica")
+    )]
     pub(crate) fn among(journal: Arc<Journal>, peers: Box<dyn Peers>) -> Self {
         let role = Role::Follows { why: "it is starting".to_owned() };
         Self { journal, peers: Some(peers), role, head_logged: None }

@@ -78,7 +78,7 @@ impl SharedJournal {
         let Self { store, objects, namespace, may_write, fence: _, election } = self;
         let views = Views::new(Arc::clone(&objects) as _, &namespace, may_write);
         let upkeep = tokio::spawn(upkeep(journal, Arc::clone(&store), views));
-        Box::new(KubernetesPeers { store, election, held: None, upkeep, _objects: objects })
+        Box::new(KubernetesPeers { store, election, held: None, follows: true, upkeep, _objects: objects })
     }
 }
 
@@ -107,6 +107,8 @@ struct KubernetesPeers {
     store: Arc<KubernetesStore>,
     election: Option<(LeaderElection, Election)>,
     held: Option<Held>,
+    /// Whether the journal is only read.
+    follows: bool,
     upkeep: JoinHandle<()>,
     /// Answers come through it.
     _objects: Arc<ApiThread>,
@@ -128,7 +130,7 @@ impl KubernetesPeers {
         let epoch =
             self.store.claim(term).await.map_err(|error| format!("the journal can't be taken over: {error}"))?;
         journal.lead(epoch).map_err(|error| error.to_string())?;
-        self.held = Some(due);
+        (self.held, self.follows) = (Some(due), false);
         Ok(())
     }
 }
@@ -148,7 +150,8 @@ impl Peers for KubernetesPeers {
             },
             Err(why) => why,
         };
-        if self.held.is_some() && journal.is_writer() {
+        // Also what was fenced off follows from here on: it may read again.
+        if !std::mem::replace(&mut self.follows, true) {
             journal.follow(&why);
         }
         if self.election.is_some() {
