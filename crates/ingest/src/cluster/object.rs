@@ -32,6 +32,7 @@ pub(super) enum Kind {
 
 /// What came of a JSON value.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it was read, and never kept")]
 pub enum Read {
     /// An object that facts are made of.
     Object(ClusterObject),
