@@ -64,7 +64,7 @@ impl Moment {
         };
         let seen = Inspected::at_rest("uid", WorkloadKind::Deployment, now);
         let history = fold.history(now);
-        decide(&Proposal::new(open, &self.policies), Ok(&seen), &history, &environment, &self.limits, now)
+        decide(&Proposal::new(open, &self.policies, &history), Ok(&seen), &history, &environment, &self.limits, now)
     }
 }
 

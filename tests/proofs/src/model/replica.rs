@@ -115,7 +115,7 @@ impl Protocol {
             calendar: &inputs.calendar,
             actions: &inputs.actions,
         };
-        let proposal = Proposal::new(&open[target], &inputs.policies);
+        let proposal = Proposal::new(&open[target], &inputs.policies, &history);
         let seen = inspected(seen, clock);
         let planned = match decide(&proposal, Ok(&seen), &history, &environment, &inputs.limits, clock) {
             Decision::Execute(plan) => Planned::new(plan),

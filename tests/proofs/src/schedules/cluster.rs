@@ -90,7 +90,7 @@ impl Cluster {
         let was_there = seen.as_ref().is_some_and(|object| object.marker.as_deref() == Some(marker.as_str()));
         let (version, step) = match (what, &plan.inverse) {
             (What::Apply, _) => (version.to_owned(), Some(&plan.step)),
-            (What::Undo, Inverse::Step(step)) => {
+            (What::Undo, Inverse::Step(step) | Inverse::Temporary { step, .. }) => {
                 let is_as_left = |object: &&homeostat_simulate::ShopObject| {
                     object.uid == target.uid && (object.marker.as_deref() == Some(plan.id.as_str()) || was_there)
                 };

@@ -133,9 +133,9 @@ fn pods_that_no_node_takes() {
     let objects = |message: &str| cart([unscheduled(1, message), unscheduled(2, message), unscheduled(3, message)]);
     says(&objects(memory), "resource-starvation", "3 of 3 pods can't be scheduled: insufficient memory (needs 4Gi)");
     let mut small = objects(memory);
-    let mut node = node("node-0");
-    node["status"]["allocatable"]["memory"] = json!("2Gi");
-    small.push(node);
+    let mut smallest = node("node-0");
+    smallest["status"]["allocatable"]["memory"] = json!("2Gi");
+    small.push(smallest);
     says(
         &small,
         "resource-starvation",
