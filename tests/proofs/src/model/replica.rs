@@ -118,7 +118,7 @@ impl Protocol {
         let proposal = Proposal::new(&open[target], &inputs.policies, &history);
         let seen = inspected(seen, clock);
         let planned = match decide(&proposal, Ok(&seen), &history, &environment, &inputs.limits, clock) {
-            Decision::Execute(plan) => Planned::new(plan),
+            Decision::Execute(plan) | Decision::Approved { plan, .. } => Planned::new(plan),
             Decision::Propose { plan, .. } if target == 1 => match self.approved(state, Planned::new(plan), me) {
                 Ok(planned) => planned,
                 Err(is_new) => return is_new,
