@@ -64,7 +64,7 @@ fn an_approval_overrules_what_a_person_may_overrule_and_names_who_did() {
         (approval.digest.clone(), "anna", "99")
     );
     assert_eq!(overruled[0].code, "low-confidence");
-    let record = decision.record(&Proposal::new(&case.incident, &case.policies));
+    let record = decision.record(&Proposal::new(&case.incident, &case.policies, &case.history));
     assert_eq!((record.outcome, record.approved_by.as_deref()), (DecisionOutcome::Execute, Some("anna")));
 }
 
