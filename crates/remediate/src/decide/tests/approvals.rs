@@ -68,9 +68,12 @@ fn an_approval_overrules_what_a_person_may_overrule_and_names_who_did() {
     assert_eq!((record.outcome, record.approved_by.as_deref()), (DecisionOutcome::Execute, Some("anna")));
 }
 
+/// A reason's code, and what brings it about.
+type Against = (&'static str, fn(&mut Case));
+
 #[test]
 fn nothing_that_no_person_can_overrule_is_overruled() {
-    let against: [(&str, fn(&mut Case)); 6] = [
+    let against: [Against; 6] = [
         ("kill-switch", |case| case.kill_switch = KillSwitch { engaged: true, why: "test".into() }),
         ("rollout-in-progress", |case| case.see().rollout_in_progress = true),
         ("max-attempts", |case| {
