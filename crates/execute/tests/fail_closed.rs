@@ -35,6 +35,9 @@ const FORGETS_ITS_ANSWER: u8 = 3;
 /// An end is written, but the answer to that is lost.
 const FORGETS_AN_END: u8 = 4;
 
+/// Somebody else writes the journal now.
+const FENCED: u8 = 5;
+
 /// A store that fails in one way until it is told otherwise.
 struct Faulty {
     store: SqliteStore,
@@ -57,6 +60,7 @@ impl Store for Faulty {
         match self.fault.load(Ordering::SeqCst) {
             WRITES_NOTHING => return Err(AppendError::NotWritten("disk full".into())),
             READS_NOTHING => return Err(lost()),
+            FENCED => return Err(AppendError::Fenced("another process writes here".into())),
             _ => {}
         }
         self.store.append(row, after, epoch).await?;
@@ -87,6 +91,10 @@ struct World {
 
 impl World {
     fn new(fault: u8) -> Self {
+        Self::with(POLICY, IncidentType::OomKilled, fault)
+    }
+
+    fn with(policy: &str, kind: IncidentType, fault: u8) -> Self {
         let subject = Subject::deployment("shop", "cart");
         let executor = Arc::new(SimulatedExecutor::with(&[&subject]));
         let faults = Arc::new(AtomicU8::new(SOUND));
@@ -94,9 +102,9 @@ impl World {
         let store = Faulty { store, fault: faults.clone() };
         let journal = Arc::new(Journal::over(Box::new(store), epoch).unwrap());
         faults.store(fault, Ordering::SeqCst);
-        let policies = load_policies(POLICY, "p", &homeostat_execute::actions()).unwrap();
+        let policies = load_policies(policy, "p", &homeostat_execute::actions()).unwrap();
         let driver = Driver::new(executor.clone(), journal.clone(), policies, SafetyLimits::default());
-        let open = vec![incident(IncidentType::OomKilled, &subject, START)];
+        let open = vec![incident(kind, &subject, START)];
         Self { executor, journal, fault: faults, driver, open, kill_switch: KillSwitch::default() }
     }
 
@@ -248,4 +256,24 @@ fn an_end_whose_journaling_went_unanswered_calls_a_human_all_the_same() {
     world.fault.store(SOUND, Ordering::SeqCst);
     assert_eq!(reasons(&world.tick(30)), ["not-applied"]);
     assert_eq!(world.stages(), [Stage::NotApplied]);
+}
+
+/// I9: sending an undo again passes the journal's fence, as sending it did.
+#[test]
+fn who_doesnt_write_the_journal_any_more_takes_nothing_back() {
+    let policy = "
+remediation_policy: {incident_type: bad-deployment, auto_execute: true, confidence_threshold: 0.9, rollback_if_failed: true,
+  scope: {namespaces: [shop]}}
+";
+    let mut world = World::with(policy, IncidentType::BadDeployment, SOUND);
+    world.tick(0);
+    world.executor.change(&Subject::deployment("shop", "cart"), |object| object.rollout_breaks = true);
+    world.executor.0.lock().unwrap().trouble = Some(support::Trouble::LostRequest);
+    world.tick(30);
+    let requests = world.executor.0.lock().unwrap().requests;
+    assert_eq!((requests, world.stages()), (2, vec![Stage::Undoing]));
+    world.fault.store(FENCED, Ordering::SeqCst);
+    world.tick(60);
+    let requests = world.executor.0.lock().unwrap().requests;
+    assert_eq!((requests, world.executor.n_undos()), (2, 0));
 }

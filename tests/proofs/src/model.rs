@@ -134,6 +134,17 @@ pub enum Step {
     Approve,
 }
 
+impl Doing {
+    /// How a replica that is in the middle of this gets further.
+    fn next(&self, me: u8) -> Option<Step> {
+        match self {
+            Self::Nothing => None,
+            Self::Waiting(..) => Some(Step::TimeOut(me)),
+            Self::Decided(_) | Self::Started(..) | Self::Answered(..) => Some(Step::GoOn(me)),
+        }
+    }
+}
+
 impl Protocol {
     /// The model with every guard whole, or with one broken.
     pub fn new(bounds: Bounds, broken: Option<Mutation>) -> Self {
@@ -153,11 +164,7 @@ impl Protocol {
         if !replica.runs() {
             return;
         }
-        match &replica.doing {
-            Doing::Nothing => {}
-            Doing::Waiting(..) => steps.push(Step::TimeOut(me)),
-            Doing::Decided(_) | Doing::Started(..) | Doing::Answered(..) => steps.push(Step::GoOn(me)),
-        }
+        steps.extend(replica.doing.next(me));
         if !self.leads(state, me) {
             if replica.epoch > 0 {
                 steps.push(Step::Lose(me));

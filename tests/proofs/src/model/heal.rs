@@ -66,11 +66,7 @@ impl Protocol {
         }
         for me in 0..2 {
             let replica = &state.replicas[usize::from(me)];
-            match &replica.doing {
-                Doing::Nothing => {}
-                Doing::Waiting(..) => steps.push(Step::TimeOut(me)),
-                Doing::Decided(_) | Doing::Started(..) | Doing::Answered(..) => steps.push(Step::GoOn(me)),
-            }
+            steps.extend(replica.doing.next(me));
             if !self.leads(state, me) {
                 if replica.epoch > 0 {
                     steps.push(Step::Lose(me));
