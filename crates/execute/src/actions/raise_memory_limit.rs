@@ -1,6 +1,6 @@
 //! `raise-memory-limit`: gives a container more memory, up to a maximum: a new revision of the template, taken back by the old one.
 
-use homeostat_core::{IncidentType, WorkloadKind};
+use homeostat_core::{IncidentType, WorkloadKind, parse_quantity};
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Inspected, Inverse, Objection, PayloadError, Plan, Policy, Reader,
     Recovery, Repeat, Step,
@@ -37,7 +37,7 @@ impl Action for RaiseMemoryLimit {
     fn args(&self, with: &mut Reader<'_>) -> Args {
         let container = with.text("container");
         let times = with.number("times", 1.1..=TIMES_MAX).unwrap_or(TIMES_DEFAULT);
-        let max = with.parsed_by("max", |text| match quantity::parse(text) {
+        let max = with.parsed_by("max", |text| match parse_quantity(text) {
             Some(_) => Ok(text.to_owned()),
             None => Err(format!("{text:?} isn't an amount of memory such as 1Gi")),
         });
@@ -52,11 +52,11 @@ impl Action for RaiseMemoryLimit {
         let template = &seen.manifest["spec"]["template"];
         let (idx, container) = container(ask, template)?;
         let limit = container["resources"]["limits"]["memory"].as_str();
-        let Some((limit, bytes)) = limit.and_then(|limit| Some((limit, quantity::parse(limit)?))) else {
+        let Some((limit, bytes)) = limit.and_then(|limit| Some((limit, parse_quantity(limit)?))) else {
             let text = format!("the container {} has no memory limit that could be raised", container["name"]);
             return Err(Objection::escalate("no-memory-limit", text));
         };
-        let max = ask.args.text("max").and_then(quantity::parse);
+        let max = ask.args.text("max").and_then(parse_quantity);
         let max = max.ok_or_else(|| Objection::escalate("no-arguments", "the policy says no maximum"))?;
         let times = ask.args.get("times").and_then(Value::as_f64).unwrap_or(TIMES_DEFAULT);
         let raised = (bytes * times.clamp(1.0, TIMES_MAX)).min(max);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_core::{IncidentType, WorkloadKind, format_duration, parse_duration};
+use homeostat_core::{IncidentType, WorkloadKind, format_duration, parse_duration, parse_quantity};
 use homeostat_remediate::{
     Action, ActionName, ActionSpec, Args, Ask, Autoscaler, Disruption, Inspected, Inverse, Known, ObjectKind,
     ObjectRef, Objection, PayloadError, Plan, Policy, QuotaLimit, Reader, Recovery, Repeat, Right, Step,
@@ -10,8 +10,8 @@ use homeostat_remediate::{
 use serde_json::{Value, json};
 
 use crate::effect::{ClusterAction, ClusterWrite};
+use crate::patch;
 use crate::sight::Sight;
-use crate::{patch, quantity};
 
 const NAME: ActionName = ActionName::new("scale");
 
@@ -318,7 +318,7 @@ fn pod_uses(manifest: &Value, resource: &str) -> Option<f64> {
         let resources = &container["resources"];
         // Without a request the limit counts as one.
         let text = resources[section][name].as_str().or_else(|| resources["limits"][name].as_str());
-        text.and_then(quantity::parse).unwrap_or(0.0)
+        text.and_then(parse_quantity).unwrap_or(0.0)
     };
     Some(containers.iter().map(uses).sum())
 }

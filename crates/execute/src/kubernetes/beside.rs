@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_core::Subject;
+use homeostat_core::{Subject, parse_quantity};
 use homeostat_remediate::{InspectError, Known, ObjectKind, ObjectRef, QuotaLimit, SeenObject, SeenPod};
 use k8s_openapi::api::core::v1::{Node, Pod, ResourceQuota};
 use kube::Api;
@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::api::{ApiServer, CallError, Place};
 use super::inspect_error::{inspect_error, visible};
 use super::{object, owner};
-use crate::quantity;
 use crate::sight::Sight;
 
 /// Nodes whose pods are looked at.
@@ -42,8 +41,8 @@ fn limits(quota: &ResourceQuota) -> Vec<QuotaLimit> {
     let name = quota.metadata.name.clone().unwrap_or_default();
     let used = quota.status.as_ref().and_then(|status| status.used.clone()).unwrap_or_default();
     let limit = |(resource, hard): (&String, &_)| {
-        let used = used.get(resource).and_then(|used| quantity::parse(&quantity_text(used))).unwrap_or(0.0);
-        let hard = quantity::parse(&quantity_text(hard))?;
+        let used = used.get(resource).and_then(|used| parse_quantity(&quantity_text(used))).unwrap_or(0.0);
+        let hard = parse_quantity(&quantity_text(hard))?;
         Some(QuotaLimit { quota: name.clone(), resource: resource.clone(), hard, used })
     };
     spec.hard.iter().flatten().filter_map(limit).collect()

@@ -1,9 +1,8 @@
 //! A container of a pod: what it is meant to be, and where it stands.
 
-use homeostat_core::Timestamp;
+use homeostat_core::{Timestamp, parse_quantity};
 
 use super::json::Json;
-use super::quantity;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Container {
@@ -72,8 +71,8 @@ impl Container {
     fn read(spec: Json<'_>, status: Option<Json<'_>>, is_init: bool) -> Self {
         let (requests, limits) = (spec.at("resources").at("requests"), spec.at("resources").at("limits"));
         let quantity = |of: Json<'_>, name: &str| {
-            let whole = || of.int(name).and_then(|number| quantity::parse(&number.to_string()));
-            quantity::parse(&of.text(name)).or_else(whole)
+            let whole = || of.int(name).and_then(|number| parse_quantity(&number.to_string()));
+            parse_quantity(&of.text(name)).or_else(whole)
         };
         let port = |port: Json<'_>| Some(Port { name: port.text("name"), number: port.int("containerPort")? });
         let mut container = Self {

@@ -1,10 +1,9 @@
 //! Nodes: whether they are well, and what they have.
 
-use homeostat_core::Timestamp;
+use homeostat_core::{Timestamp, parse_quantity};
 
 use super::json::Json;
 use super::meta::{Condition, Meta, conditions};
-use super::quantity;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
@@ -35,8 +34,8 @@ impl Node {
                 .map(|taint| (taint.text("key"), taint.text("value")))
                 .collect(),
             conditions: conditions(object),
-            memory: quantity::parse(&has.text("memory")),
-            cpu: quantity::parse(&has.text("cpu")),
+            memory: parse_quantity(&has.text("memory")),
+            cpu: parse_quantity(&has.text("cpu")),
         }
     }
 }
