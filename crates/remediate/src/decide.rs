@@ -158,8 +158,9 @@ fn propose(context: &DecisionContext<'_>, plan: Plan, objections: Vec<Objection>
     let pending = context.history.pending.get(&plan.incident);
     let Some(pending) = pending.filter(|pending| pending.is_in_time(context.now) && is_as_shown(context, pending))
     else {
-        let waits = context.limits.approve_within;
-        let (apply_before, deadline) = (context.now + waits, plan.deadline + waits);
+        let apply_before = context.now + context.limits.approve_within;
+        // It takes as long as ever, once it is applied.
+        let deadline = apply_before + plan.deadline.since(plan.apply_before);
         return Decision::Propose { plan: Plan { apply_before, deadline, ..plan }, held_back_by: objections };
     };
     let shown = pending.plan().clone();

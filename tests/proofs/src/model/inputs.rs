@@ -74,6 +74,7 @@ impl Inputs {
         }
         let limits = SafetyLimits {
             apply_within: 2 * TICK,
+            approve_within: 2 * TICK,
             undo_within: TICK,
             fresh_points_min: 1,
             // The policies' own budget is what holds.
