@@ -4,4 +4,5 @@
 pub(crate) const LABEL: &str = "homeostat.io/quarantine";
 
 /// The NetworkPolicy that lets nothing through to them, one in each namespace that ever had one.
+#[cfg(feature = "kubernetes")]
 pub(crate) const POLICY_NAME: &str = "homeostat-quarantine";
