@@ -2,6 +2,7 @@
 //! down, acts, in that order. Everything that must not be lost is in the journal; what is kept here only saves work.
 
 mod actions;
+mod answers;
 mod call;
 mod consider;
 mod event;

@@ -30,6 +30,7 @@ async fn the_pod_that_fails_is_evicted_or_deleted_once_and_no_other() -> Result<
     Ok(())
 }
 
+/// I20: a disruption that isn't urgent asks the budget, and has no way around it.
 #[tokio::test]
 async fn an_eviction_waits_for_its_disruption_budget_and_never_deletes_instead() -> Result<()> {
     let parts = need_parts!("an_eviction_waits_for_its_disruption_budget_and_never_deletes_instead");

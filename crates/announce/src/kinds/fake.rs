@@ -32,6 +32,7 @@ impl Deliver for Fake {
     async fn deliver(&self, event: &Event, attempt: Attempt) -> Delivery {
         let body = format!("{} {:?}", event.kind().name(), event.subject().to_string());
         let headers = [("idempotency-key", event.id.as_str())];
-        post(&self.http, Post { url: &self.address, content_type: "text/plain", headers: &headers, body }, attempt).await
+        post(&self.http, Post { url: &self.address, content_type: "text/plain", headers: &headers, body }, attempt)
+            .await
     }
 }

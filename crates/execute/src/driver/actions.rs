@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::consider::newest_rows;
 use super::{Driver, DriverEvent, OBSERVATIONS_MAX, PausePoint, TickInput};
-use crate::executor::{Applied, ApplyError, WriteOutcome};
+use crate::executor::{ApplyError, WriteOutcome};
 
 /// Why an action is cancelled that nobody needs to be called for.
 const NOT_OPEN: &str = "the incident isn't open any more";
@@ -36,13 +36,6 @@ const CONFLICT_WAITS: [Duration; 8] = [
     Duration::from_millis(1600),
 ];
 
-/// How often the kill switch is looked at while something is done that may take long. It must stop within five seconds.
-const LOOK_AT_SWITCH_EVERY: Duration = Duration::from_millis(200);
-
-/// How soon a write is sent again that can't be accepted now: a few times within the two minutes for applying, however short a
-/// cycle is.
-const AGAIN_AFTER: Duration = Duration::from_secs(20);
-
 /// One question about an action in flight. It is asked again in the next cycle, so a hung API server needn't be waited for.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -52,7 +45,7 @@ const ASK_WITHIN: Duration = Duration::from_secs(10);
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What follows from an action that surely wrote nothing.
-struct Ending {
+pub(super) struct Ending {
     /// A human is called.
     call: bool,
     /// The same write would be refused again.
@@ -61,8 +54,8 @@ struct Ending {
 
 impl Ending {
     const QUIET: Self = Self { call: false, refused: false };
-    const CALLED: Self = Self { call: true, refused: false };
-    const REFUSED: Self = Self { call: true, refused: true };
+    pub(super) const CALLED: Self = Self { call: true, refused: false };
+    pub(super) const REFUSED: Self = Self { call: true, refused: true };
 }
 
 /// How far back a restart looks for ended actions that nobody was called for. Dying between an end and its call is a
@@ -276,7 +269,14 @@ impl Driver {
 
     /// Ends an action that wrote nothing. While a write of it may still take effect that isn't certain: then it is asked again in
     /// the next cycle (I6).
-    fn give_up(&mut self, plan: &Plan, why: &str, ending: Ending, now: Timestamp, events: &mut Vec<DriverEvent>) {
+    pub(super) fn give_up(
+        &mut self,
+        plan: &Plan,
+        why: &str,
+        ending: Ending,
+        now: Timestamp,
+        events: &mut Vec<DriverEvent>,
+    ) {
         if self.unanswered.get(&plan.id).is_some_and(|sent| now < *sent + ARRIVES_WITHIN) {
             if now >= plan.deadline {
                 self.end_unknown(
@@ -347,67 +347,6 @@ impl Driver {
                     return self.end_unknown(plan, &error.to_string(), self.now(), events);
                 }
                 answer => return self.take_answer(plan, answer, events),
-            }
-        }
-    }
-
-    /// Sends the write. What is never sent twice may take long, such as a command, and is cut off when automation is stopped;
-    /// what came of it is then not known. A write to a cluster is short, and is left to its answer.
-    async fn apply_unless_stopped(
-        &self,
-        journaled: &Journaled,
-        version: &str,
-        input: &TickInput<'_>,
-    ) -> Result<Applied, ApplyError> {
-        let applying = self.executor.apply(journaled, version);
-        if journaled.plan().repeat == Repeat::Idempotent {
-            return applying.await;
-        }
-        let stopped = async {
-            while self.may_write(input) {
-                tokio::time::sleep(LOOK_AT_SWITCH_EVERY).await;
-            }
-        };
-        tokio::select! {
-            answer = applying => answer,
-            () = stopped => Err(ApplyError::Unknown { why: "automation was stopped while it was done".to_owned() }),
-        }
-    }
-
-    fn take_answer(&mut self, plan: &Plan, answer: Result<Applied, ApplyError>, events: &mut Vec<DriverEvent>) {
-        let now = self.now();
-        match answer {
-            Ok(applied) => {
-                self.pause_at(PausePoint::AfterApply);
-                if let Some(altered) = &applied.altered {
-                    tracing::warn!(plan = %plan.id, altered, "the write took effect, but not as it was sent");
-                }
-                let Applied { resource_version, altered } = applied;
-                // If this can't be journaled, the next cycle finds the marker and tries again.
-                if self.append(plan, &JournalEvent::Applied { resource_version, altered }, now, events).is_some() {
-                    events.push(DriverEvent::Applied { plan: plan.clone() });
-                }
-            }
-            Err(error @ ApplyError::Stale { .. }) => {
-                self.give_up(plan, &error.to_string(), Ending::CALLED, now, events)
-            }
-            Err(error @ ApplyError::Rejected { .. }) => {
-                self.give_up(plan, &error.to_string(), Ending::REFUSED, now, events);
-            }
-            // Nothing was done; as it is never sent twice, the next attempt is another plan.
-            Err(error @ ApplyError::NotNow { .. }) if plan.repeat == Repeat::AtMostOnce => {
-                self.give_up(plan, &error.to_string(), Ending::CALLED, now, events);
-            }
-            Err(error @ (ApplyError::NotNow { .. } | ApplyError::Conflict { .. })) => {
-                let why = error.to_string();
-                self.again_at.insert(plan.id.clone(), now + AGAIN_AFTER);
-                self.held_up_by.insert(plan.id.clone(), why.clone());
-                events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
-            }
-            Err(error @ ApplyError::Unknown { .. }) => {
-                let why = error.to_string();
-                self.held_up_by.insert(plan.id.clone(), why.clone());
-                events.push(DriverEvent::ApplyFailed { plan: plan.clone(), stage: Stage::Applying, why });
             }
         }
     }
