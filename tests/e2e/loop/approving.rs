@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use homeostat_tests::need_parts;
 
-use crate::scene::{SOON, Scene, VICTIM, incidents, is_decided, least_rights, on_storage};
+use crate::scene::{SOON, Scene, VICTIM, is_decided, least_rights, on_storage};
 
 #[tokio::test]
 async fn what_a_person_approves_is_done_once_and_nothing_before() -> Result<()> {
@@ -37,7 +37,7 @@ async fn what_a_person_approves_is_done_once_and_nothing_before() -> Result<()> 
     ensure!(shown.output.contains("recovered"), "{}", shown.output);
     let audit = on_storage(&homeostat, &["audit"]).await?;
     ensure!(audit.status.success() && audit.output.contains("unbroken"), "audit: {}", audit.output);
-    assert_eq!(incidents(&homeostat).await?.len(), 1);
+    assert_eq!(scene.changes().await?.len(), 1, "and nothing after it");
     ensure!(homeostat.stop().await?.success(), "SIGTERM must end it well");
     Ok(())
 }
