@@ -109,7 +109,7 @@ impl Announcer {
         for change in changes {
             let event = Arc::new(Event::of_change(change, &self.source, self.next_sequence()));
             outlets.streams.iter().for_each(|stream| stream.push(&event));
-            rows.extend(outlets.for_changes.iter().map(|lane| (Arc::clone(&event), Arc::clone(lane))));
+            rows.extend(outlets.told_of(&event).map(|lane| (Arc::clone(&event), Arc::clone(lane))));
         }
         self.publish(rows)
     }
@@ -157,19 +157,21 @@ impl Announcer {
     }
 
     /// Tells each channel that gets changes what it can't know: incidents that are open and of which it never heard, and
-    /// the end of those that it takes for open and `ended` knows to be over. What it knows isn't told again.
+    /// the end of those that it takes for open and `ended` knows to be over. Channels that get ends only are told those. What they
+    /// know isn't told again.
     pub fn resync(&self, open: &[Incident], ended: impl Fn(&IncidentId) -> Option<Incident>) -> Kept {
+        let outlets = self.outlets();
         let mut rows = Vec::new();
-        for lane in &self.outlets().for_changes {
+        for (lane, only_ends) in outlets.told_of_changes() {
             let name = &lane.name;
             // Without knowing what was told everything would be told again; the wish for it stays.
-            let Ok(mut known) = self.disk.outbox.known_incidents(name) else { return Kept::InMemory };
+            let Ok(mut known) = self.disk.outbox.known_incidents(name, only_ends) else { return Kept::InMemory };
             for entry in lane.queue().entries().filter(|entry| !entry.on_disk) {
-                if entry.event.kind() == EventKind::Change {
+                if only_ends || entry.event.kind() == EventKind::Change {
                     known.insert(entry.event.incident_id().clone(), entry.event.closes());
                 }
             }
-            let unheard = open.iter().filter(|incident| known.get(&incident.id) != Some(&false));
+            let unheard = open.iter().filter(|incident| !only_ends && known.get(&incident.id) != Some(&false));
             let unheard = unheard.map(|incident| IncidentChange::Opened(incident.clone()));
             let taken_for_open =
                 known.iter().filter(|(id, closed)| !**closed && !open.iter().any(|incident| incident.id == **id));

@@ -27,7 +27,10 @@ macro_rules! kinds {
 }
 
 kinds! {
+    alertmanager,
     log,
+    pagerduty,
+    slack,
     webhook,
     #[cfg(test)]
     fake,

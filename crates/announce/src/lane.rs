@@ -58,6 +58,11 @@ impl Lane {
         self.leads_to.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it is told the ends of incidents in any case.
+    pub(crate) fn wants_ends(&self) -> bool {
+        self.leads_to().1.wants_ends()
+    }
+
     /// Lets its task end, once what was never tried was tried.
     pub(crate) fn end(&self) {
         self.ending.send_replace(true);

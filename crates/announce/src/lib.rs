@@ -13,6 +13,7 @@ mod channels;
 mod clock;
 mod cloudevent;
 mod disk;
+mod endpoint;
 mod event;
 mod http;
 mod kinds;
@@ -24,6 +25,7 @@ mod outlets;
 mod pause;
 mod queue;
 mod status;
+mod wording;
 
 #[cfg(test)]
 mod testing;

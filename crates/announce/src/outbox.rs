@@ -242,18 +242,23 @@ impl Outbox {
         })
     }
 
-    /// What a channel knows of incidents from changes that were delivered or wait: whether each is over.
-    pub(crate) fn known_incidents(&self, channel: &str) -> Result<BTreeMap<IncidentId, bool>, OutboxError> {
+    /// What a channel knows of incidents from changes that were delivered or wait, and from calls if `also_calls`: whether each
+    /// is over.
+    pub(crate) fn known_incidents(
+        &self,
+        channel: &str,
+        also_calls: bool,
+    ) -> Result<BTreeMap<IncidentId, bool>, OutboxError> {
         let connection = self.lock();
         let mut statement = connection
             .prepare(
                 "SELECT incident, closes, max(sequence) FROM outbox
-                 WHERE channel = ?1 AND kind = 'change' AND state IN ('pending', 'accepted') AND incident <> ''
+                 WHERE channel = ?1 AND (kind = 'change' OR ?2) AND state IN ('pending', 'accepted') AND incident <> ''
                  GROUP BY incident",
             )
             .map_err(disk)?;
         let rows = statement
-            .query_map([channel], |row| {
+            .query_map(params![channel, also_calls], |row| {
                 let incident: String = row.get(0)?;
                 Ok((incident, row.get::<_, bool>(1)?))
             })

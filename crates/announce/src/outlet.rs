@@ -57,6 +57,12 @@ pub trait Deliver: Send + Sync {
     fn timeout(&self) -> Duration {
         TIMEOUT_DEFAULT
     }
+
+    /// Whether it is told the ends of incidents also where it doesn't get all changes: for receivers that keep a call open
+    /// until they hear that it is over.
+    fn wants_ends(&self) -> bool {
+        false
+    }
 }
 
 /// Is shown what is open.

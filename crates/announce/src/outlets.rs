@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::channels::Channels;
+use crate::event::Event;
 use crate::lane::Lane;
 use crate::mirroring::{MirrorTask, StreamTask};
 use crate::outlet::Outlet;
@@ -45,6 +46,19 @@ impl Outlets {
             }
         }
         outlets
+    }
+
+    /// The lanes that are told of changes, and whether only of incidents' ends.
+    pub(crate) fn told_of_changes(&self) -> impl Iterator<Item = (&Arc<Lane>, bool)> {
+        let gets_all = |lane: &Arc<Lane>| self.for_changes.iter().any(|other| Arc::ptr_eq(other, lane));
+        let only_ends = self.lanes.iter().filter(move |lane| lane.wants_ends() && !gets_all(lane));
+        self.for_changes.iter().map(|lane| (lane, false)).chain(only_ends.map(|lane| (lane, true)))
+    }
+
+    /// The lanes that are told of this one.
+    pub(crate) fn told_of(&self, event: &Event) -> impl Iterator<Item = &Arc<Lane>> {
+        let closes = event.closes();
+        self.told_of_changes().filter(move |(_, only_ends)| closes || !only_ends).map(|(lane, _)| lane)
     }
 
     /// The lane of this name.

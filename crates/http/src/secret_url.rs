@@ -43,6 +43,24 @@ impl SecretUrl {
         self.0.origin().ascii_serialization()
     }
 
+    /// The URL of a path below this one, as `api/v2/alerts` below the address of a server; or why there is none.
+    ///
+    /// ```
+    /// use homeostat_http::SecretUrl;
+    ///
+    /// let below = SecretUrl::parse("http://127.0.0.1:9093/prefix")?.join("api/v2/alerts")?;
+    /// assert_eq!(below.redact("at /prefix/api/v2/alerts"), "at <secret>");
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn join(&self, path: &str) -> Result<Self, String> {
+        let mut url = self.0.clone();
+        match url.path_segments_mut() {
+            Ok(mut segments) => segments.pop_if_empty().extend(path.split('/')),
+            Err(()) => return Err("has no path that could be extended".to_owned()),
+        };
+        Ok(Self(url))
+    }
+
     pub(crate) fn url(&self) -> Url {
         self.0.clone()
     }

@@ -467,3 +467,5 @@ async fn a_call_that_waits_for_minutes_is_told_in_the_log_once() {
     set.clock.advance_secs(900).await;
     assert_eq!(told(), 1);
 }
+
+mod ends;

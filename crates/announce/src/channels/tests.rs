@@ -30,7 +30,7 @@ fn every_problem_is_shown_with_its_place_and_no_secret() {
     let text = "channels:
   a: {type: webhook, url: 'secret-token', timeout: 2m}
   b: {type: webhok, url: https://hooks.example/}
-  c: {type: pagerduty, routing_key: secret-token}
+  c: {type: pagerdutty, routing_key: secret-token}
   d: {url: https://hooks.example/secret-token}
   e: {type: webhook, url: https://hooks.example/, retries: 3, changes: maybe}
   f: {type: webhook}
@@ -42,9 +42,9 @@ fn every_problem_is_shown_with_its_place_and_no_secret() {
     for expected in [
         "config.yaml:2:27: channels.a.url: must begin with http:// or https://",
         "config.yaml:2:52: channels.a.timeout: must lie between 100ms and 1m, not 2m",
-        "config.yaml:3:13: channels.b.type: unknown kind of channel \"webhok\"; known are: log, webhook",
+        "config.yaml:3:13: channels.b.type: unknown kind of channel \"webhok\"; known are: alertmanager, log, pagerduty, slack, webhook",
         "did you mean webhook?",
-        "config.yaml:4:13: channels.c.type: unknown kind of channel \"pagerduty\"; known are: log, webhook",
+        "config.yaml:4:13: channels.c.type: unknown kind of channel \"pagerdutty\"; known are: alertmanager, log, pagerduty, slack, webhook",
         "channels.d.type is missing; for instance `type: webhook`",
         "config.yaml:6:51: unknown key channels.e.retries",
         "channels.e.changes: must be true or false",
@@ -62,6 +62,9 @@ fn a_policy_can_ask_for_a_channel_before_it_needs_it() {
     let (channels, _) = read("channels: {pager: {type: log}}");
     assert_eq!(channels.objection_to_escalations("pager"), None);
     assert_eq!(channels.objection_to_escalations(Channels::DEFAULT), None);
+    let (mirror, _) = read("channels: {am: {type: alertmanager, url: 'http://127.0.0.1:9093'}}");
+    let objection = mirror.objection_to_escalations("am").unwrap();
+    assert!(objection.contains("doesn't deliver single events"), "{objection}");
     let objection = channels.objection_to_escalations("slack").unwrap();
     assert!(objection.contains("\"slack\"") && objection.contains("{type: log}"), "{objection}");
 }

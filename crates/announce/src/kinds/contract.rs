@@ -1,10 +1,10 @@
 //! What every kind of channel must keep. A kind in the list is tested; there is nothing to register here.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use homeostat_core::Subject;
-use homeostat_settings::{Findings, Reader, parse_documents};
+use homeostat_settings::{Findings, Problem, Reader, parse_documents};
 
 use super::{ChannelKind, KINDS};
 use crate::event::Event;
@@ -16,20 +16,51 @@ use crate::testing::{Lines, Receiver, Reply, TIMEOUT, change, escalation, incide
 /// Part of every receiver's URL, which nobody may see.
 const SECRET: &str = "s3cret-token";
 
-/// A channel of the kind, as its example says, that leads to the receiver.
-fn channel(kind: &ChannelKind, receiver: &Receiver) -> Arc<dyn Deliver> {
-    let receiver = format!("http://{}/{SECRET}", receiver.address);
-    let text = kind.example.replace("https://receiver.example", &receiver);
-    let documents = parse_documents("config.yaml", &text).unwrap();
+/// A config in a directory with the files that the examples name, each of which holds a secret.
+fn config_file() -> String {
+    static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| tempfile::tempdir().unwrap()).path();
+    for kind in KINDS {
+        for name in kind.example.split([' ', ',', '}']).filter(|word| word.ends_with(".key")) {
+            std::fs::write(directory.join(name), format!("{SECRET}\n")).unwrap();
+        }
+    }
+    directory.join("config.yaml").display().to_string()
+}
+
+/// A channel of the kind, as this section says.
+fn open(kind: &ChannelKind, section: &str) -> (Option<Outlet>, Vec<Problem>) {
+    let file = config_file();
+    let documents = parse_documents(&file, section).unwrap();
     let mut problems = Findings::new();
-    let mut reader = Reader::new("config.yaml", "channels.it", &documents[0], &mut problems);
+    let mut reader = Reader::new(&file, "channels.it", &documents[0], &mut problems);
     let _ = reader.text("type");
     let outlet = (kind.open)(&mut reader, &Http::default());
     reader.finish();
+    (outlet, problems.into_problems())
+}
+
+/// A channel of the kind, as its example says, that leads to the receiver.
+fn outlet(kind: &ChannelKind, receiver: &Receiver) -> Outlet {
+    let receiver = format!("http://{}/{SECRET}", receiver.address);
+    let (outlet, problems) = open(kind, &kind.example.replace("https://receiver.example", &receiver));
     assert!(problems.is_empty(), "{}: the example has problems: {problems:?}", kind.name);
-    match outlet.unwrap() {
+    outlet.unwrap()
+}
+
+/// The kinds that take single events; [`mirrors`] has the contract of those that are shown what is open.
+fn delivering() -> impl Iterator<Item = &'static &'static ChannelKind> {
+    KINDS.iter().filter(|kind| match open(kind, kind.example).0.unwrap() {
+        Outlet::Deliver(_) => true,
+        Outlet::Mirror(_) => false,
+        Outlet::Stream(_) => panic!("{}: the contract of streams isn't written yet", kind.name),
+    })
+}
+
+fn channel(kind: &ChannelKind, receiver: &Receiver) -> Arc<dyn Deliver> {
+    match outlet(kind, receiver) {
         Outlet::Deliver(deliver) => deliver,
-        other => panic!("{}: the contract of {other:?} isn't written yet", kind.name),
+        other => panic!("{}: {other:?}", kind.name),
     }
 }
 
@@ -51,7 +82,7 @@ fn events() -> [Event; 3] {
 
 #[tokio::test]
 async fn every_kind_delivers_changes_and_escalations_with_a_key_that_stays() {
-    for kind in KINDS {
+    for kind in delivering() {
         let receiver = Receiver::start(&[Reply::Status(200)]).await;
         let channel = channel(kind, &receiver);
         for event in events() {
@@ -73,7 +104,7 @@ async fn every_kind_delivers_changes_and_escalations_with_a_key_that_stays() {
 
 #[tokio::test]
 async fn every_kind_returns_in_time_from_a_receiver_that_says_nothing() {
-    for kind in KINDS.iter().filter(|kind| has_receiver(kind)) {
+    for kind in delivering().filter(|kind| has_receiver(kind)) {
         for reply in [Reply::Silence, Reply::HangUp] {
             let receiver = Receiver::start(&[reply]).await;
             let attempt = Attempt { limit: Duration::from_millis(300), now: noon() };
@@ -85,7 +116,7 @@ async fn every_kind_returns_in_time_from_a_receiver_that_says_nothing() {
 
 #[tokio::test]
 async fn every_kind_tells_a_refused_message_from_a_receiver_that_isnt_ready() {
-    for kind in KINDS.iter().filter(|kind| has_receiver(kind)) {
+    for kind in delivering().filter(|kind| has_receiver(kind)) {
         for status in [301, 302, 401, 403, 404, 405, 408, 410, 425, 429, 500, 502, 503, 504] {
             let receiver = Receiver::start(&[Reply::Status(status)]).await;
             let delivery = channel(kind, &receiver).deliver(&events()[0], attempt()).await;
@@ -125,7 +156,7 @@ fn queue_of(event: Event) -> Queue {
 
 #[tokio::test]
 async fn through_every_kind_nothing_is_lost_while_the_receiver_is_404_401_or_410_for_minutes() {
-    for kind in KINDS.iter().filter(|kind| has_receiver(kind)) {
+    for kind in delivering().filter(|kind| has_receiver(kind)) {
         for status in [404, 401, 410] {
             let mut replies = [Reply::Status(status); 6];
             replies[5] = Reply::Status(200);
@@ -141,7 +172,7 @@ async fn through_every_kind_nothing_is_lost_while_the_receiver_is_404_401_or_410
 
 #[tokio::test]
 async fn through_every_kind_retry_after_is_honoured_in_both_forms() {
-    for kind in KINDS.iter().filter(|kind| has_receiver(kind)) {
+    for kind in delivering().filter(|kind| has_receiver(kind)) {
         for wish in ["90", "Sat, 31 Jan 2026 12:01:30 GMT"] {
             let receiver = Receiver::start(&[Reply::RetryAfter(429, wish), Reply::Status(200)]).await;
             let began = drain(&mut queue_of(events()[1].clone()), &*channel(kind, &receiver)).await;
@@ -163,7 +194,7 @@ async fn through_no_kind_a_label_forges_anything() {
         Event::of_escalation(&told, Some(&changed), "/a", 1),
         Event::of_change(&homeostat_core::IncidentChange::Opened(changed), "/a", 2),
     ];
-    for kind in KINDS {
+    for kind in delivering() {
         let receiver = Receiver::start(&[Reply::Status(200)]).await;
         let lines = Arc::new(Mutex::new(Vec::new()));
         let _guard = tracing::subscriber::set_default(Lines(Arc::clone(&lines)));
@@ -180,7 +211,7 @@ async fn through_no_kind_a_label_forges_anything() {
 
 #[tokio::test]
 async fn no_kind_shows_its_secrets() {
-    for kind in KINDS.iter().filter(|kind| has_receiver(kind)) {
+    for kind in delivering().filter(|kind| has_receiver(kind)) {
         for reply in [Reply::Status(404), Reply::EchoesPath(400), Reply::EchoesPath(500), Reply::HangUp] {
             let receiver = Receiver::start(&[reply]).await;
             let channel = channel(kind, &receiver);
@@ -205,10 +236,8 @@ fn no_kind_repeats_what_was_written_where_a_secret_belongs() {
             [format!("user:{SECRET}@host"), format!("ftp://{SECRET}/"), format!("http://[{SECRET}"), "5".to_owned()]
         {
             let text = kind.example.replace("https://receiver.example/hook", &format!("'{wrong}'"));
-            let documents = parse_documents("config.yaml", &text).unwrap();
-            let mut problems = Findings::new();
-            let mut reader = Reader::new("config.yaml", "channels.it", &documents[0], &mut problems);
-            assert!((kind.open)(&mut reader, &Http::default()).is_none(), "{}: {wrong} was taken", kind.name);
+            let (outlet, problems) = open(kind, &text);
+            assert!(outlet.is_none(), "{}: {wrong} was taken", kind.name);
             assert_eq!(problems.len(), 1, "{}: {problems:?}", kind.name);
             assert!(!problems[0].to_string().contains(SECRET), "{}: {problems:?}", kind.name);
         }
@@ -245,3 +274,5 @@ fn adding_a_kind_takes_one_file_and_one_line() {
     assert!(places[0].ends_with("kinds.rs: webhook,"), "{places:?}");
     assert!(ChannelKind::named("fake").is_some(), "the fake is registered by its line alone");
 }
+
+mod mirrors;

@@ -9,6 +9,7 @@ use super::ChannelKind;
 use crate::event::{Event, Payload};
 use crate::http::Http;
 use crate::outlet::{Attempt, Deliver, Delivery, Outlet};
+use crate::wording::one_line;
 
 pub(super) static KIND: ChannelKind = ChannelKind { name: "log", example: "{type: log}", open };
 
@@ -63,17 +64,6 @@ impl Deliver for Log {
         }
         Delivery::Accepted
     }
-}
-
-/// Labels are hostile text: a line break or an escape sequence in one must not forge a line or move the cursor, and a mark that
-/// turns the direction of writing must not hide a part.
-fn one_line(text: impl ToString) -> String {
-    let text = text.to_string();
-    let hides = |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(hides) {
-        return text;
-    }
-    text.chars().flat_map(|char| if hides(char) { char.escape_default().collect() } else { vec![char] }).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! `type: webhook`: a receiver on HTTP that takes CloudEvents in structured mode.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use homeostat_settings::{Reader, Value};
+use homeostat_settings::Reader;
 
 use super::ChannelKind;
 use crate::cloudevent;
+use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::http::{Http, Post, SecretUrl, post};
+use crate::http::{Http, Post, post};
 use crate::outlet::{Attempt, Deliver, Delivery, Outlet, TIMEOUT_DEFAULT, TIMEOUT_MAX};
 
 pub(super) static KIND: ChannelKind =
@@ -21,55 +21,14 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 struct Webhook {
     http: Http,
-    url: WhereTo,
+    url: Endpoint,
     timeout: Duration,
-}
-
-/// Where the URL is written.
-enum WhereTo {
-    Config(SecretUrl),
-    /// Read at each attempt: a token that is renewed in it counts at once.
-    File(PathBuf),
-}
-
-impl WhereTo {
-    fn url(&self) -> Result<SecretUrl, String> {
-        match self {
-            Self::Config(url) => Ok(url.clone()),
-            Self::File(path) => read(path),
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<SecretUrl, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{} can't be read: {error}", path.display()))?;
-    SecretUrl::parse(text.trim()).map_err(|why| format!("the URL in {} {why}", path.display()))
 }
 
 fn open(reader: &mut Reader<'_>, http: &Http) -> Option<Outlet> {
     let timeout = reader.duration_in("timeout", TIMEOUT_MIN..=TIMEOUT_MAX).unwrap_or(TIMEOUT_DEFAULT);
-    let url = where_to(reader)?;
+    let url = Endpoint::read(reader)?;
     Some(Outlet::Deliver(Arc::new(Webhook { http: http.clone(), url, timeout })))
-}
-
-fn where_to(reader: &mut Reader<'_>) -> Option<WhereTo> {
-    let beside_config = Path::new(reader.file()).parent().map(Path::to_owned).unwrap_or_default();
-    if let Some(path) = reader.text("url_file").map(|path| beside_config.join(path)) {
-        if reader.node("url").is_some() {
-            reader.reject("url_file", "either url or url_file, not both");
-            return None;
-        }
-        if let Err(why) = read(&path) {
-            reader.reject("url_file", why);
-            return None;
-        }
-        return Some(WhereTo::File(path));
-    }
-    let url = reader.get("url", |value| match value {
-        Value::Text(text) => SecretUrl::parse(text),
-        other => Err(format!("must be a URL, not {}", other.kind())),
-    });
-    reader.require_such_as("url", url, "https://receiver.example/hook").map(WhereTo::Config)
 }
 
 #[async_trait]

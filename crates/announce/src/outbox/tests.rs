@@ -85,10 +85,10 @@ fn what_a_channel_knows_of_incidents_is_the_newest_that_was_delivered_or_waits()
     outbox.insert(&events.iter().map(|event| new(event, "x")).collect::<Vec<_>>()).unwrap();
     outbox.finish(new(&events[0], "x"), End::Accepted, noon()).unwrap();
     outbox.finish(new(&events[3], "x"), End::Failed { why: "400" }, noon()).unwrap();
-    let known = outbox.known_incidents("x").unwrap();
+    let known = outbox.known_incidents("x", false).unwrap();
     let expected = [("a", true), ("b", false)].map(|(name, closed)| (incident(name).id, closed));
     assert_eq!(known, BTreeMap::from(expected), "c was given up, so the channel doesn't know it");
-    assert!(outbox.known_incidents("y").unwrap().is_empty());
+    assert!(outbox.known_incidents("y", false).unwrap().is_empty());
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn old_rows_are_forgotten_and_what_waits_or_is_open_is_not() {
     outbox.finish(new(&over, "x"), End::Accepted, noon()).unwrap();
     outbox.finish(new(&open, "x"), End::Accepted, noon()).unwrap();
     outbox.prune(noon() + FINISHED_KEPT).unwrap();
-    assert_eq!(outbox.known_incidents("x").unwrap().len(), 2);
+    assert_eq!(outbox.known_incidents("x", false).unwrap().len(), 2);
     outbox.prune(noon() + FINISHED_KEPT + Duration::from_secs(1)).unwrap();
-    assert_eq!(outbox.known_incidents("x").unwrap().keys().collect::<Vec<_>>(), [&incident("b").id]);
+    assert_eq!(outbox.known_incidents("x", false).unwrap().keys().collect::<Vec<_>>(), [&incident("b").id]);
     outbox.prune(noon() + FAILED_KEPT + Duration::from_secs(1)).unwrap();
-    assert!(outbox.known_incidents("x").unwrap().is_empty());
+    assert!(outbox.known_incidents("x", false).unwrap().is_empty());
     assert_eq!(pending(&outbox).len(), 1);
 }
 

@@ -109,7 +109,7 @@ calendar:
   - {name: sale, start: 2026-12-02T00:00:00Z, end: 2026-12-01T00:00:00Z}
   - {name: freeze, start: 2026-12-01T00:00:00Z, end: 2026-12-02T00:00:00Z, namespaces: ['shop-.*']}
 channels:
-  slack: {type: slack}
+  slack: {type: slak}
 detectors: [forrest]
 ";
     let problems = load_text(text).expect_err("nothing but problems");
@@ -122,7 +122,10 @@ detectors: [forrest]
         ("11:19:", "isn't loopback"),
         ("13:52:", "must be after the start"),
         ("14:88:", "\"shop-.*\" matches no name: it is a regular expression"),
-        ("16:17:", "unknown kind of channel \"slack\"; known are: log, webhook"),
+        (
+            "16:17:",
+            "unknown kind of channel \"slak\"; known are: alertmanager, log, pagerduty, slack, webhook; did you mean slack?",
+        ),
         ("17:12:", "unknown \"forrest\""),
     ] {
         assert!(

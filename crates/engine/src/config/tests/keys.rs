@@ -342,11 +342,16 @@ pub(super) const KEYS: &[Described] = &[
         "Policy files, relative to the config's directory.",
     ),
     key("channels", "a channel `log` is always there", "Where calls for a human go, by name."),
-    of_kind("channels.<name>.type", "`log` or `webhook`", "required", "What kind of channel it is."),
+    of_kind(
+        "channels.<name>.type",
+        "`alertmanager`, `log`, `pagerduty`, `slack` or `webhook`",
+        "required",
+        "What kind of channel it is.",
+    ),
     of_kind(
         "channels.<name>.url",
         "URL, `http://` or `https://`",
-        "required for a webhook, or `url_file`",
+        "required, or `url_file`; for `pagerduty` its public address",
         "Where to post. Never printed.",
     ),
     of_kind(
@@ -356,6 +361,14 @@ pub(super) const KEYS: &[Described] = &[
         "A file with the URL, read at each attempt, so that it can be rotated.",
     ),
     key("channels.<name>.timeout", "`10s`", "Longest wait for one attempt at a webhook."),
+    of_kind(
+        "channels.<name>.routing_key_file",
+        "file",
+        "required for `pagerduty`",
+        "A file with the integration key of a PagerDuty service, read at each attempt.",
+    ),
+    key("channels.<name>.resend_delay", "one minute", "How often an Alertmanager is shown what is open."),
+    key("channels.<name>.labels", "none", "Labels that each alert of an Alertmanager gets."),
     key(
         "channels.<name>.changes",
         "`false`",
