@@ -87,8 +87,8 @@ impl World {
     }
 
     /// Moments of intents that may have written something, by type: those that surely didn't cost nothing.
-    fn intents(&self, now: Timestamp) -> Vec<(Timestamp, IncidentType)> {
-        let history = self.journal.history(now).unwrap();
+    fn intents(&self) -> Vec<(Timestamp, IncidentType)> {
+        let history = self.journal.history().unwrap();
         let may_have_written = history.actions.iter().filter(|action| action.stage != Stage::NotApplied);
         may_have_written.map(|action| (action.intended_at, action.plan.incident_type)).collect()
     }
@@ -138,7 +138,7 @@ proptest! {
         // The widest limits that are allowed at all, so that the policies' own are what holds.
         let limits = SafetyLimits { target_attempts_max: 10, starts_max: 25, ..SafetyLimits::default() }.checked().unwrap();
         let world = run(&steps, &limits);
-        let intents = world.intents(Timestamp::from_secs(100_000));
+        let intents = world.intents();
         let hour = Duration::from_secs(3600);
         for (kind, max_attempts) in [(IncidentType::OomKilled, 10), (IncidentType::CpuSpike, 3)] {
             let moments = intents.iter().filter(|(_, of)| *of == kind).map(|(at, _)| *at).collect();

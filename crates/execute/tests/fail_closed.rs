@@ -125,7 +125,7 @@ impl World {
     }
 
     fn stages(&self) -> Vec<Stage> {
-        let history = self.journal.history(START + Duration::from_secs(3000)).unwrap();
+        let history = self.journal.history().unwrap();
         history.actions.iter().map(|action| action.stage).collect()
     }
 }

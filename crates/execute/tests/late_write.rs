@@ -75,7 +75,7 @@ impl World {
     }
 
     fn stage(&self) -> Stage {
-        self.journal.history(self.clock.now()).unwrap().actions.last().unwrap().stage
+        self.journal.history().unwrap().actions.last().unwrap().stage
     }
 
     /// Does this when the start of the next write is journaled and nothing is sent.
@@ -139,7 +139,7 @@ fn what_was_put_back_after_an_unanswered_write_counts_as_an_attempt() {
     });
     world.tick(30);
     assert_eq!((world.stage(), world.executor.n_writes()), (Stage::Unknown, 1));
-    let history = world.journal.history(world.clock.now()).unwrap();
+    let history = world.journal.history().unwrap();
     let hour = Duration::from_secs(3600);
     assert_eq!(history.attempts(&subject(), IncidentType::OomKilled, hour, world.clock.now()), 1);
 }

@@ -67,8 +67,8 @@ impl Fold {
     }
 
     /// What was done before, as deciding needs it.
-    pub fn history(&self, now: Timestamp) -> History {
-        self.ledger.history(now)
+    pub fn history(&self) -> History {
+        self.ledger.history()
     }
 
     /// One action.

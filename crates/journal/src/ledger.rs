@@ -1,6 +1,5 @@
 //! The journal's rows folded into what is asked of it. The rows are the only truth: opening a journal folds them all again.
 
-mod actions;
 mod carried;
 pub(crate) mod incidents;
 mod labels;
@@ -10,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use homeostat_core::{Escalation, IncidentId, IncidentLabel, Timestamp};
-use homeostat_remediate::{DecisionRecord, History, KillSwitch, PastAction, PendingPlan, Plan, PlanId, Storm};
+use homeostat_remediate::{
+    DecisionRecord, History, KillSwitch, PastAction, PastActions, PendingPlan, Plan, PlanId, Storm,
+};
 
 use crate::entry::Entry;
 use crate::error::FoldError;
@@ -19,10 +20,12 @@ use crate::kept::KeptIncident;
 use crate::page::{LabelledIncident, Page, PageItem, PageRequest};
 use crate::row::Row;
 
-use actions::Actions;
 use incidents::Incidents;
 use labels::Labels;
 use pending::Pending;
+
+/// Ended actions kept in memory. The limit of starts (25 an hour at most, see `SafetyLimits`) over seven days gives 4200.
+const ACTIONS_ENDED_MAX: usize = 5000;
 
 /// A row that can't follow the rows before it.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,8 @@ struct Call {
 /// Everything the rows say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    actions: Actions,
+    /// Shared with the histories that are given out: who holds one keeps it as it was.
+    actions: Arc<PastActions>,
     incidents: Incidents,
     labels: Labels,
     decisions: BTreeMap<IncidentId, (i64, Arc<DecisionRecord>)>,
@@ -101,7 +105,7 @@ impl Ledger {
             return Err(CannotFollow(format!("{} is in the journal already", plan.id)));
         }
         let subject = &plan.target.subject;
-        match self.actions.on(subject) {
+        match self.actions.on(subject).rfind(|action| !action.stage.is_end()) {
             Some(other) => Err(CannotFollow(format!("{} is still {} on {subject}", other.plan.id, other.stage))),
             None => Ok(()),
         }
@@ -124,12 +128,12 @@ impl Ledger {
                 self.accepts_intent(&intent)?;
                 self.pending.remove(&intent.plan.incident);
                 let Intent { plan, traffic_before, levels_before, .. } = *intent;
-                self.actions.push(PastAction { traffic_before, levels_before, ..PastAction::intended(plan, at) });
-                let incidents = &self.incidents;
-                self.actions.drop_old(|incident| incidents.is_open(incident));
+                let (actions, incidents) = (Arc::make_mut(&mut self.actions), &self.incidents);
+                actions.push(PastAction { traffic_before, levels_before, ..PastAction::intended(plan, at) });
+                actions.drop_old(ACTIONS_ENDED_MAX, |incident| incidents.is_open(incident));
             }
             Entry::Step { plan, event } => {
-                self.actions.step(&plan, &event, at).map_err(CannotFollow)?;
+                Arc::make_mut(&mut self.actions).step(&plan, &event, at).map_err(CannotFollow)?;
             }
             Entry::Incident(incident) => {
                 if incident.is_over() {
@@ -215,14 +219,9 @@ impl Ledger {
         self.actions.iter()
     }
 
-    pub(crate) fn history(&self, now: Timestamp) -> History {
+    pub(crate) fn history(&self) -> History {
         let frozen = self.frozen.iter().map(|(policy, (_, why))| (policy.clone(), why.clone())).collect();
-        History {
-            actions: self.actions.since(now, |incident| self.incidents.is_open(incident)),
-            frozen,
-            storm: self.storm.1.clone(),
-            pending: self.pending.all(),
-        }
+        History { actions: Arc::clone(&self.actions), frozen, storm: self.storm.1.clone(), pending: self.pending.all() }
     }
 
     /// Oldest first.

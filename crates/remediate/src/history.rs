@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::PendingPlan;
 use crate::levels::Levels;
+use crate::past_actions::PastActions;
 use crate::plan::Plan;
 use crate::stage::{JournalEvent, Stage};
 use crate::step::Inverse;
@@ -112,6 +113,11 @@ impl PastAction {
         Ok(())
     }
 
+    /// Whether budgets, cooldowns, or carrying it on may still ask for it at `now`.
+    pub fn counts_at(&self, now: Timestamp) -> bool {
+        !self.stage.is_end() || self.intended_at + LOOK_BACK_MAX > now || self.stage_at + LOOK_BACK_MAX > now
+    }
+
     /// Whether what it lent is to be given back at `now`: it may be in force, and its time is over.
     pub fn is_to_restore(&self, now: Timestamp) -> bool {
         let may_be_in_force = match self.stage {
@@ -179,9 +185,8 @@ pub struct Storm {
 /// What was done before.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct History {
-    /// Actions in flight, those that began or ended within [`LOOK_BACK_MAX`], and those of open incidents; oldest intent first.
-    /// Shared: giving out thousands copies no plan.
-    pub actions: Vec<Arc<PastAction>>,
+    /// Actions in flight, those that began or ended within [`LOOK_BACK_MAX`], those of open incidents, and perhaps some older ones.
+    pub actions: Arc<PastActions>,
     /// Policies that were stopped because they made something worse, and why (I17).
     pub frozen: BTreeMap<String, String>,
     /// The storm that hadn't cleared yet, if there is one.
@@ -193,22 +198,22 @@ pub struct History {
 impl History {
     /// Actions that haven't ended.
     pub fn in_flight(&self) -> impl Iterator<Item = &PastAction> {
-        self.actions.iter().map(Arc::as_ref).filter(|action| !action.stage.is_end())
+        self.actions.in_flight().map(Arc::as_ref)
     }
 
     /// Attempts on this subject for this type of incident in the window that ends now (I3).
     pub fn attempts(&self, subject: &Subject, kind: IncidentType, window: Duration, now: Timestamp) -> u32 {
-        self.count(window, now, |action| &action.plan.target.subject == subject && action.plan.incident_type == kind)
+        self.count_on(subject, window, now, |action| action.plan.incident_type == kind)
     }
 
     /// Attempts on this subject, whatever for (I3).
     pub fn attempts_on(&self, subject: &Subject, window: Duration, now: Timestamp) -> u32 {
-        self.count(window, now, |action| &action.plan.target.subject == subject)
+        self.count_on(subject, window, now, |_| true)
     }
 
     /// Attempts of this policy, on whatever workload (I3).
     pub fn attempts_of_policy(&self, policy: &str, window: Duration, now: Timestamp) -> u32 {
-        self.count(window, now, |action| action.plan.policy == policy)
+        self.actions.attempts_of_policy(policy, window, now)
     }
 
     /// How often this policy tried for this incident; what surely wrote nothing was no try.
@@ -219,7 +224,7 @@ impl History {
 
     /// Attempts on anything (I18).
     pub fn starts(&self, window: Duration, now: Timestamp) -> u32 {
-        self.count(window, now, |_| true)
+        self.actions.attempts(window, now)
     }
 
     /// Attempts for this incident of which it is certain that they wrote nothing. They cost no budget, but aren't made
@@ -231,23 +236,27 @@ impl History {
 
     /// A clock that steps back makes `now` earlier and the count larger, never smaller: stricter (I28). An intent in the
     /// future counts. What surely wrote nothing doesn't.
-    fn count(&self, window: Duration, now: Timestamp, counts: impl Fn(&PastAction) -> bool) -> u32 {
-        let in_window = |action: &&PastAction| action.stage != Stage::NotApplied && action.intended_at + window > now;
-        let n = self.actions.iter().map(Arc::as_ref).filter(in_window).filter(|action| counts(action)).count();
+    fn count_on(
+        &self,
+        subject: &Subject,
+        window: Duration,
+        now: Timestamp,
+        counts: impl Fn(&PastAction) -> bool,
+    ) -> u32 {
+        let in_window =
+            |action: &&Arc<PastAction>| action.stage != Stage::NotApplied && action.intended_at + window > now;
+        let n = self.actions.on(subject).filter(in_window).filter(|action| counts(action)).count();
         u32::try_from(n).unwrap_or(u32::MAX)
     }
 
     /// Actions on this subject that have ended.
     pub fn ended<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a PastAction> {
-        self.actions
-            .iter()
-            .map(Arc::as_ref)
-            .filter(move |action| action.stage.is_end() && &action.plan.target.subject == subject)
+        self.actions.on(subject).map(Arc::as_ref).filter(|action| action.stage.is_end())
     }
 
     /// Everything that was tried for this incident, oldest first.
     pub fn of_incident<'a>(&'a self, incident: &'a IncidentId) -> impl Iterator<Item = &'a PastAction> {
-        self.actions.iter().map(Arc::as_ref).filter(move |action| &action.plan.incident == incident)
+        self.actions.of_incident(incident).map(Arc::as_ref)
     }
 
     /// The number of the next attempt for this incident, from 1.

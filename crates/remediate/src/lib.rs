@@ -23,6 +23,7 @@ mod newest_rows;
 mod object_ref;
 mod objection;
 mod observation;
+mod past_actions;
 mod payload_error;
 mod plan;
 mod policy;
@@ -64,6 +65,7 @@ pub use newest_rows::NewestRows;
 pub use object_ref::{OBJECT, ObjectKind, ObjectRef, desired_state};
 pub use objection::{NextStep, Objection, Then};
 pub use observation::{Observation, RowScore};
+pub use past_actions::PastActions;
 pub use payload_error::PayloadError;
 pub use plan::{Plan, PlanId, Target, VerifySpec};
 pub use policy::{

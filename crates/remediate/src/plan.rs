@@ -2,6 +2,7 @@
 
 mod form;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::time::Duration;
 
@@ -35,6 +36,12 @@ impl PlanId {
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for PlanId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -63,7 +63,7 @@ impl Moment {
             actions: &self.actions,
         };
         let seen = Inspected::at_rest("uid", WorkloadKind::Deployment, now);
-        let history = fold.history(now);
+        let history = fold.history();
         decide(&Proposal::new(open, &self.policies, &history), Ok(&seen), &history, &environment, &self.limits, now)
     }
 }
@@ -110,7 +110,7 @@ pub fn decide_often(n_incidents: u32, n: u32) -> Result<Decided, CannotFollow> {
     }
     // An hour later, when the budgets of the last hour are free again.
     let now = at(n_incidents) + Duration::from_secs(3600);
-    let n_actions = fold.history(now).actions.len();
+    let n_actions = fold.history().actions.len();
     let (mut took, mut n_executed) = (Vec::new(), 0);
     for idx in 0..n {
         let open = incident(IncidentType::OomKilled, &Subject::deployment("shop", format!("cart-{}", idx % 500)), now);

@@ -212,8 +212,8 @@ impl Cycle {
     /// Takes the roll-outs that homeostat made from the journal, so that what they stir up opens no incident (I35), also
     /// after a restart, and those of others. Where ours can't be read the journal's own trouble is told by the driver.
     pub(crate) fn recall_rollouts(&mut self, now: Timestamp, watch: Option<&RolloutWatch>) {
-        let Ok(history) = self.driver.journal().history(now) else { return };
-        let ours = history.actions.iter().filter_map(|action| {
+        let Ok(history) = self.driver.journal().history() else { return };
+        let ours = history.actions.counting(now).filter_map(|action| {
             let (plan, at) = (&action.plan, action.applied_at?);
             // The journal knows the write, not the revision that the cluster made of it.
             Some(Rollout { subject: plan.target.subject.clone(), at, revision: plan.id.to_string(), by_us: true })

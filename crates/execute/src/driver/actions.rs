@@ -160,8 +160,8 @@ impl Driver {
     /// After start, and after trouble with the journal: calls a human for ends that were journaled before anybody could call: the
     /// driver died in between, or nobody told it that the row was written (I33).
     pub(super) fn call_for_ends(&mut self, now: Timestamp, events: &mut Vec<DriverEvent>) {
-        let Ok(history) = self.journal.history(now) else { return };
-        for action in history.actions.iter().filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {
+        let Ok(history) = self.journal.history() else { return };
+        for action in history.actions.counting(now).filter(|action| now.since(action.stage_at) < CALL_LATE_MAX) {
             let why = action.why.clone().unwrap_or_default();
             let calls = match action.stage {
                 Stage::NotRecovered | Stage::Unknown | Stage::Overridden | Stage::Undone | Stage::Stuck => true,

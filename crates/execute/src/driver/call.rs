@@ -70,7 +70,7 @@ impl Driver {
             channels,
             reason: reason.to_owned(),
             message,
-            history: self.history_lines(about.incident, now),
+            history: self.history_lines(about.incident),
             at: now,
         };
         match self.journal.note(&Note::Escalated(escalation.clone()), now) {
@@ -84,8 +84,8 @@ impl Driver {
         }
     }
 
-    fn history_lines(&self, incident: &IncidentId, now: Timestamp) -> Vec<String> {
-        match self.journal.history(now) {
+    fn history_lines(&self, incident: &IncidentId) -> Vec<String> {
+        match self.journal.history() {
             Ok(history) => {
                 let lines: Vec<String> = history.of_incident(incident).map(|action| action.summary()).collect();
                 lines[lines.len().saturating_sub(HISTORY_LINES_MAX)..].to_vec()
@@ -96,7 +96,7 @@ impl Driver {
 
     /// Whether the policy's ladder has a step left for the plan's incident, and an attempt for it.
     fn has_next_step(&self, plan: &Plan, now: Timestamp) -> bool {
-        let Ok(history) = self.journal.history(now) else { return false };
+        let Ok(history) = self.journal.history() else { return false };
         let Some(policy) = self.policies.iter().find(|policy| policy.name == plan.policy) else { return false };
         let Some(first) = &policy.action else { return false };
         let subject = &plan.target.subject;

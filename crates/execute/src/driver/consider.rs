@@ -36,7 +36,7 @@ impl Driver {
         events: &mut Vec<DriverEvent>,
     ) {
         let now = self.now();
-        let history = match self.journal.history(now) {
+        let history = match self.journal.history() {
             Ok(history) => history,
             Err(error) => {
                 for incident in incidents {
@@ -67,7 +67,7 @@ impl Driver {
         for proposal in to_look_at {
             let Some(look) = target_of(&proposal).and_then(|target| looks.get(&target)) else { continue };
             // Read again: the one before may have acted.
-            match self.journal.history(self.now()) {
+            match self.journal.history() {
                 Ok(history) => {
                     let mut decision = self.decide_on(&proposal, look, &history, &DryRun::Passed, input);
                     let dry_run = self.dry_run(&decision, dry_runs_until, input).await;

@@ -36,7 +36,7 @@ impl Driver {
     /// After start: a storm that the journal knows goes on until it has cleared anew, for nobody watched meanwhile. Whom it
     /// has called it doesn't call again.
     pub(super) fn recall_storm(&mut self, now: Timestamp) {
-        let storm = self.journal.history(now).ok().and_then(|history| history.storm);
+        let storm = self.journal.history().ok().and_then(|history| history.storm);
         self.storm = storm.map(|storm| StormWatch { storm, until: now + self.limits.storm_clear });
     }
 

@@ -44,8 +44,8 @@ impl Journal {
     }
 
     /// What was done before, as deciding needs it. It copies pointers, no plans.
-    pub fn history(&self, now: Timestamp) -> Result<History, ReadError> {
-        Ok(self.readable()?.ledger.history(now))
+    pub fn history(&self) -> Result<History, ReadError> {
+        Ok(self.readable()?.ledger.history())
     }
 
     /// One action.

@@ -59,7 +59,7 @@ fn whichever_request_fails_rows_are_there_once_and_in_order() {
     let journal = leading(&sound_store, None);
     let n_before = sound.n_changes();
     story().iter().for_each(|step| step(&journal).unwrap());
-    let expected = journal.history(at(20)).unwrap();
+    let expected = journal.history().unwrap();
     let rows = block_on(sound_store.read(0)).unwrap();
     let n_requests = sound.n_changes() - n_before;
     assert_eq!(n_requests, 2 * story().len() - 1, "two requests a row");
@@ -80,7 +80,7 @@ fn whichever_request_fails_rows_are_there_once_and_in_order() {
                 }
             }
             assert_eq!(block_on(store.read(0)).unwrap(), rows, "{fault:?} at {n}");
-            assert_eq!(journal.history(at(20)).unwrap(), expected, "{fault:?} at {n}");
+            assert_eq!(journal.history().unwrap(), expected, "{fault:?} at {n}");
             journal.verify_chain().unwrap();
         }
     }
@@ -217,8 +217,8 @@ fn people_see_incidents_and_remediations_and_a_wrong_one_is_made_right() {
     let journal = leading(&store, None);
     story().iter().for_each(|step| step(&journal).unwrap());
     let mut views = Views::new(Arc::new(api.clone()), "ops", always());
-    assert_eq!(block_on(views.sync(&journal, at(10), 1)).unwrap(), 1, "one is left for the next time");
-    assert_eq!(block_on(views.sync(&journal, at(10), 20)).unwrap(), 0);
+    assert_eq!(block_on(views.sync(&journal, 1)).unwrap(), 1, "one is left for the next time");
+    assert_eq!(block_on(views.sync(&journal, 20)).unwrap(), 0);
     let incident = api.object("incidents", plan("cart", at(0)).incident.as_str()).unwrap();
     assert_eq!(incident["spec"]["type"], "oom-killed");
     assert_eq!(incident["status"]["conditions"][0]["status"], "True");
@@ -228,11 +228,11 @@ fn people_see_incidents_and_remediations_and_a_wrong_one_is_made_right() {
     assert_eq!(action["status"]["stage"], "recovered");
     assert_eq!(action["status"]["conditions"][1]["status"], "True");
     let n_before = api.n_changes();
-    assert_eq!(block_on(views.sync(&journal, at(11), 20)).unwrap(), 0);
+    assert_eq!(block_on(views.sync(&journal, 20)).unwrap(), 0);
     assert_eq!(api.n_changes(), n_before, "what is right isn't written again");
     // Whoever leads next puts right what others changed, and what isn't the journal's goes.
     api.change("remediations", &name, |action| action["status"]["stage"] = json!("stuck"));
     views.forget();
-    assert_eq!(block_on(views.sync(&journal, at(12), 20)).unwrap(), 0);
+    assert_eq!(block_on(views.sync(&journal, 20)).unwrap(), 0);
     assert_eq!(api.object("remediations", &name).unwrap()["status"]["stage"], "recovered");
 }

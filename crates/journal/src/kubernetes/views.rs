@@ -45,8 +45,8 @@ impl Views {
     }
 
     /// Brings at most `n_max` objects up to date, and says how many were left. Call it again later.
-    pub async fn sync(&mut self, journal: &Journal, now: Timestamp, n_max: usize) -> Result<usize, RequestError> {
-        let wanted = self.wanted(journal, now);
+    pub async fn sync(&mut self, journal: &Journal, n_max: usize) -> Result<usize, RequestError> {
+        let wanted = self.wanted(journal);
         if self.known.is_none() {
             let mut known = self.list("incidents").await?;
             known.extend(self.list("remediations").await?);
@@ -101,7 +101,7 @@ impl Views {
         }
     }
 
-    fn wanted(&self, journal: &Journal, now: Timestamp) -> BTreeMap<Place, Value> {
+    fn wanted(&self, journal: &Journal) -> BTreeMap<Place, Value> {
         let request = PageRequest { limit: OBJECTS_MAX, ..PageRequest::default() };
         let newest = journal.page(&request).items;
         let open = journal.page(&PageRequest { open_only: true, ..request }).items;
@@ -111,7 +111,7 @@ impl Views {
             wanted.insert(("incidents", name), incident(item, &self.namespace));
         }
         // Unreadable now means: as it was.
-        let actions = journal.history(now).map(|history| history.actions).unwrap_or_default();
+        let actions = journal.history().map(|history| history.actions).unwrap_or_default();
         let newest_first = actions.iter().rev().take(OBJECTS_MAX);
         wanted.extend(
             newest_first

@@ -39,9 +39,8 @@ impl Ledger {
     }
 
     fn action_counts(&self, plan: &homeostat_remediate::PlanId, at: Timestamp) -> bool {
-        let counts = |action: &homeostat_remediate::PastAction| {
-            super::actions::counts(action, at) || self.is_wanted(&action.plan.incident)
-        };
+        let counts =
+            |action: &homeostat_remediate::PastAction| action.counts_at(at) || self.is_wanted(&action.plan.incident);
         self.action(plan).is_some_and(|action| counts(action))
     }
 

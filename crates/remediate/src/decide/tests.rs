@@ -22,6 +22,7 @@ use crate::kill_switch::KillSwitch;
 use crate::known::Known;
 use crate::newest_rows::NewestRows;
 use crate::observation::{Observation, RowScore};
+use crate::past_actions::PastActions;
 use crate::policy::{ActionBudget, AllowedHours, Freeze, IfFailed, Scope, load_policies};
 use crate::same_cluster::SameCluster;
 use crate::stage::{JournalEvent, Stage};
@@ -160,8 +161,8 @@ fn normal_row(incident: &Incident) -> NewestRows {
     NewestRows::of(&features, at, &observations, &[RowScore { at, is_calm: true, opens_at_once: false }])
 }
 
-fn shared(actions: impl IntoIterator<Item = PastAction>) -> Vec<Arc<PastAction>> {
-    actions.into_iter().map(Arc::new).collect()
+fn shared(actions: impl IntoIterator<Item = PastAction>) -> Arc<PastActions> {
+    Arc::new(actions.into_iter().collect())
 }
 
 /// An action of this workload that ended `ago_s` seconds before [`NOW`].
@@ -386,7 +387,7 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
     let mut recovered =
         ended_by("cart", IncidentType::OomKilled, 30, &[JournalEvent::ApplyStarted, applied, JournalEvent::Recovered]);
     recovered.plan.incident = case.incident.id.clone();
-    case.history.actions = vec![Arc::new(recovered)];
+    case.history.actions = shared([recovered]);
     let codes: Vec<String> = case.decide().objections().iter().map(|objection| objection.code.to_string()).collect();
     assert_eq!(codes, ["cooldown-active", "just-recovered"]);
     let all: BTreeSet<String> =
@@ -448,7 +449,7 @@ fn what_wrote_nothing_costs_no_attempt_but_isnt_tried_without_end() {
     let mut case = case();
     case.history.actions = shared([not_applied(1000, false), not_applied(61, false)]);
     assert!(matches!(case.decide(), Decision::Execute(_)), "{:?}", case.decide());
-    case.history.actions.push(Arc::new(not_applied(59, false)));
+    Arc::make_mut(&mut case.history.actions).push(not_applied(59, false));
     let codes: Vec<String> = case.decide().objections().iter().map(|objection| objection.code.to_string()).collect();
     assert_eq!(codes, ["cooldown-active", "max-attempts"]);
 }

@@ -25,7 +25,7 @@ impl Guardrail for AnotherInstance {
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
         let Ok(seen) = context.seen else { return Vec::new() };
         let Some(marker) = &seen.marker else { return Vec::new() };
-        let is_ours = context.history.actions.iter().any(|action| action.plan.id.as_str() == marker.action);
+        let is_ours = context.history.actions.has(&marker.action);
         // Without a time it may be of just now.
         let is_fresh = marker.at.is_none_or(|at| at + FRESH > context.now);
         if is_ours || !is_fresh {

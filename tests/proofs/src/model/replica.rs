@@ -1,6 +1,8 @@
 //! One replica's steps: what the driver does between two answers that it waits for, in the driver's order. Deciding, judging,
 //! the stages and the ledger are the product's own functions.
 
+use std::sync::Arc;
+
 use homeostat_core::Signal;
 use homeostat_remediate::{
     Decision, Environment, JournalEvent, Level, Observation, PastAction, Progress, Proposal, Stage, Verdict,
@@ -91,13 +93,18 @@ impl Protocol {
         let open = [0, 1].map(|target| inputs.incident(target, state.open[target], clock));
         let going_on: Vec<_> =
             open.iter().enumerate().filter(|(idx, _)| state.open[*idx]).map(|(_, it)| it.clone()).collect();
-        let mut history = log.fold().history(clock);
+        let mut history = log.fold().history();
         match self.broken {
-            Some(Mutation::InFlight) => history.actions.retain(|action| action.stage.is_end()),
+            Some(Mutation::InFlight) => {
+                let ended = history.actions.iter().filter(|action| action.stage.is_end()).cloned();
+                history.actions = Arc::new(ended.collect());
+            }
             Some(Mutation::Overridden) => {
-                for action in history.actions.iter_mut().filter(|action| action.stage == Stage::Overridden) {
-                    std::sync::Arc::make_mut(action).stage = Stage::NotRecovered;
-                }
+                let forgetful = history.actions.iter().map(|action| match action.stage {
+                    Stage::Overridden => PastAction { stage: Stage::NotRecovered, ..PastAction::clone(action) },
+                    _ => PastAction::clone(action),
+                });
+                history.actions = Arc::new(forgetful.collect());
             }
             Some(_) | None => {}
         }

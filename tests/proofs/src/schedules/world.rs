@@ -362,7 +362,7 @@ impl World {
         let epoch = self.rows.open();
         if let Ok(journal) = Journal::over(Box::new(self.rows.clone()), epoch) {
             self.record.is_chain_whole = journal.verify_chain().is_ok();
-            let history = journal.history(self.clock.now()).map(|history| history.actions).unwrap_or_default();
+            let history = journal.history().map(|history| history.actions).unwrap_or_default();
             self.record.actions = history.iter().map(|action| action.as_ref().clone()).collect();
         }
         let mut cluster = self.cluster.lock();

@@ -9,7 +9,6 @@ use homeostat_journal::Journal;
 use serde_json::{Value, json};
 
 use super::recorded::Recorded;
-use crate::clock;
 
 /// A person waits for it.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -48,7 +47,7 @@ impl PlaceArgs {
 
 fn of_journal(path: &Path) -> anyhow::Result<Vec<Recorded>> {
     let journal = open_at(path)?;
-    let history = journal.history(clock::now())?;
+    let history = journal.history()?;
     let mut incidents = journal.incidents()?;
     incidents.reverse();
     incidents

@@ -198,7 +198,7 @@ async fn upkeep(journal: Arc<Journal>, store: Arc<KubernetesStore>, mut views: V
             views.forget();
             continue;
         }
-        let failed = match views.sync(&journal, clock::now(), VIEWS_MAX).await {
+        let failed = match views.sync(&journal, VIEWS_MAX).await {
             Ok(_) => store.sweep(SWEPT_MAX).await.err().map(|error| error.to_string()),
             Err(error) => Some(error.to_string()),
         };
