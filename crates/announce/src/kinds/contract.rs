@@ -19,12 +19,17 @@ const SECRET: &str = "s3cret-token";
 /// A config in a directory with the files that the examples name, each of which holds a secret.
 fn config_file() -> String {
     static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(|| tempfile::tempdir().unwrap()).path();
-    for kind in KINDS {
-        for name in kind.example.split([' ', ',', '}']).filter(|word| word.ends_with(".key")) {
-            std::fs::write(directory.join(name), format!("{SECRET}\n")).unwrap();
+    // Once: whoever reads one while it is written again sees an empty file.
+    let directory = DIRECTORY.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        for kind in KINDS {
+            for name in kind.example.split([' ', ',', '}']).filter(|word| word.ends_with(".key")) {
+                std::fs::write(directory.path().join(name), format!("{SECRET}\n")).unwrap();
+            }
         }
-    }
+        directory
+    });
+    let directory = directory.path();
     directory.join("config.yaml").display().to_string()
 }
 
