@@ -23,6 +23,7 @@ mod newest_rows;
 mod object_ref;
 mod objection;
 mod observation;
+mod past_action;
 mod past_actions;
 mod payload_error;
 mod plan;
@@ -51,7 +52,7 @@ pub use decision_record::{DecisionOutcome, DecisionRecord, Reason};
 pub use dry_run::DryRun;
 pub use escalation::Escalation;
 pub use guardrails::{GUARDRAILS, Guardrail, Needs};
-pub use history::{History, LOOK_BACK_MAX, PastAction, Restore, Storm};
+pub use history::{History, Storm};
 pub use inspect_error::InspectError;
 pub use inspected::{
     Autoscaler, Disruption, DisruptionBudget, Fact, Inspected, Marker, Owner, PreviousRevision, SeenObject,
@@ -65,6 +66,7 @@ pub use newest_rows::NewestRows;
 pub use object_ref::{OBJECT, ObjectKind, ObjectRef, desired_state};
 pub use objection::{NextStep, Objection, Then};
 pub use observation::{Observation, RowScore};
+pub use past_action::{LOOK_BACK_MAX, PastAction, Restore};
 pub use past_actions::PastActions;
 pub use payload_error::PayloadError;
 pub use plan::{Plan, PlanId, Target, VerifySpec};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use homeostat_core::{IncidentId, Subject, Timestamp};
 
-use crate::history::PastAction;
+use crate::past_action::PastAction;
 use crate::plan::PlanId;
 use crate::stage::{JournalEvent, Stage};
 

@@ -1,10 +1,11 @@
-//! `homeostat check cluster` on what a real API server lists, with twenty faults in it: each is named, with its object and its cause.
+//! `homeostat check cluster` on what a real API server lists, with some thirty faults in it: each is named, with its object and its cause.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use homeostat_tests::control_plane::ControlPlane;
+use homeostat_tests::faults::{self, Fault};
 use homeostat_tests::homeostat::Homeostat;
 use homeostat_tests::need_parts;
 use homeostat_tests::scratch::Scratch;
@@ -13,8 +14,6 @@ use kube::Client;
 use kube::api::ListParams;
 use kube::core::Request;
 use serde_json::Value;
-
-use crate::faults::{self, Fault};
 
 /// Controllers need seconds; the autoscaler looks every fifteen.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -65,14 +64,14 @@ fn is_said(fault: &Fault, facts: &[Value]) -> bool {
 }
 
 #[tokio::test]
-async fn of_twenty_faults_on_a_real_control_plane_each_is_named_with_its_cause() -> Result<()> {
-    let parts = need_parts!("of_twenty_faults_on_a_real_control_plane_each_is_named_with_its_cause");
+async fn of_thirty_faults_on_a_real_control_plane_each_is_named_with_its_cause() -> Result<()> {
+    let parts = need_parts!("of_thirty_faults_on_a_real_control_plane_each_is_named_with_its_cause");
     let plane = ControlPlane::shared(&parts).await?;
     let client = plane.client().await?;
     let scratch = Scratch::new("facts")?;
     faults::prepare_nodes(&client).await?;
     let faults = faults::all();
-    ensure!(faults.len() >= 20);
+    ensure!(faults.len() >= 30);
     for fault in &faults {
         fault.put(&client).await?;
     }

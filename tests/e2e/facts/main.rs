@@ -1,4 +1,3 @@
 //! What homeostat says of faults that were put on a real control plane: the object and the cause.
 
-mod faults;
 mod files;

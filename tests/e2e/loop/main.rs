@@ -5,6 +5,7 @@ mod approving;
 mod crash;
 mod facts;
 mod journal;
+mod problems;
 mod replicas;
 mod scene;
 mod trouble;

@@ -7,8 +7,8 @@ use homeostat_core::format_duration;
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
-use crate::history::PastAction;
 use crate::objection::Objection;
+use crate::past_action::PastAction;
 use crate::stage::Stage;
 
 /// The cooldown after an attempt that surely wrote nothing: two usual cycles, so that what was in its way has changed.

@@ -2,8 +2,8 @@
 
 use crate::decision_context::DecisionContext;
 use crate::guardrails::{Guardrail, Needs};
-use crate::history::PastAction;
 use crate::objection::Objection;
+use crate::past_action::PastAction;
 use crate::stage::Stage;
 
 pub(super) struct Overridden;

@@ -11,7 +11,7 @@ use homeostat_settings::{Node, Reader, Value, nearest};
 
 use super::{ATTEMPTS_WINDOW_MIN, Scope};
 use crate::action::{Action, Actions};
-use crate::history::LOOK_BACK_MAX;
+use crate::past_action::LOOK_BACK_MAX;
 use crate::step::Args;
 
 /// Longer windows would hold the target's lock for most of a shift.

@@ -5,7 +5,7 @@ use homeostat_settings::{Node, Place, Reader, Value};
 
 use super::PolicyFormat;
 use crate::action::{Action, Actions};
-use crate::history::LOOK_BACK_MAX;
+use crate::past_action::LOOK_BACK_MAX;
 use crate::policy::{
     ATTEMPTS_WINDOW_MIN, ActionBudget, ApprovalRule, MAX_ATTEMPTS_MAX, Policy, PolicyAction, Scope, read,
 };

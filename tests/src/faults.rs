@@ -1,23 +1,30 @@
 //! Faults to be put on a control plane, each in a namespace of its own, and what must be said of it.
 
 use anyhow::{Context, Result};
-use homeostat_tests::manifest::apply_one;
-use homeostat_tests::{wait, workload};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::manifest::apply_one;
+use crate::{wait, workload};
+
+use played::{Played, crashes, runs, waits};
+
+mod played;
+
 /// A fault.
-pub(crate) struct Fault {
+pub struct Fault {
     /// Its namespace is called so, too.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What makes it.
     objects: Vec<Value>,
-    /// What is patched into the status of its pods, where a kubelet would write it.
-    status: Option<Value>,
+    /// What a kubelet would write of its pods.
+    played: Played,
     /// The incident's type, and a part of the sentence.
-    pub(crate) wanted: (&'static str, &'static str),
+    pub wanted: (&'static str, &'static str),
+    /// Whether it lasts for so long before anybody is called that a test can't wait for it: a quarter of an hour and more.
+    pub is_slow: bool,
 }
 
 /// A Deployment `cart` whose pods differ from ordinary ones in this part of their specification.
@@ -56,30 +63,25 @@ fn service(selector: &str, target_port: &str) -> Value {
     })
 }
 
-fn waits(reason: &str, message: &str) -> Value {
-    json!({"name": "app", "image": "shop/cart:1.4.9", "imageID": "", "ready": false, "restartCount": 0,
-           "state": {"waiting": {"reason": reason, "message": message}}})
-}
-
-fn crashes(reason: &str, exit_code: i32) -> Value {
-    let now = jiff_now();
-    json!({"name": "app", "image": "shop/cart:1.4.9", "imageID": "", "ready": false, "restartCount": 6,
-           "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 2m40s restarting failed container=app"}},
-           "lastState": {"terminated": {"exitCode": exit_code, "reason": reason, "startedAt": now, "finishedAt": now}}})
-}
-
-fn jiff_now() -> String {
-    homeostat_tests::shop_feed::now().align_down(std::time::Duration::from_secs(1)).to_string()
-}
-
 /// All of them. Nodes: `node-0` is left alone, `node-1` gets a taint, `node-2` is cordoned once the pods are on it.
-pub(crate) fn all() -> Vec<Fault> {
-    let fault = |name, objects: Vec<Value>, wanted| Fault { name, objects, status: None, wanted };
-    let played = |name, status: Value, wanted| Fault {
+#[must_use]
+pub fn all() -> Vec<Fault> {
+    let fault = |name, objects: Vec<Value>, wanted| Fault {
         name,
-        objects: vec![deployment(json!({}))],
-        status: Some(status),
+        objects,
+        played: Played::default(),
         wanted,
+        is_slow: ["budget", "autoscaler", "finalizer"].contains(&name),
+    };
+    let of_kubelet = |name, pod: Value, played: Played, wanted| Fault {
+        name,
+        objects: vec![deployment(pod)],
+        played,
+        wanted,
+        is_slow: false,
+    };
+    let played = |name, status: Value, wanted| {
+        of_kubelet(name, json!({}), Played { containers: vec![status], ..Played::default() }, wanted)
     };
     vec![
         fault(
@@ -262,12 +264,127 @@ pub(crate) fn all() -> Vec<Fault> {
                 "the container `app` is killed for memory again and again (OOMKilled): it has no memory limit",
             ),
         ),
+        fault(
+            "cpu",
+            vec![deployment(json!({"containers": [{
+                "name": "app", "image": "shop/cart:1.4.9", "resources": {"requests": {"cpu": "4000"}},
+            }]}))],
+            (
+                "resource-starvation",
+                "2 of 2 pods can't be scheduled: insufficient CPU (needs 4000; the largest node has",
+            ),
+        ),
+        fault(
+            "anti-affinity",
+            vec![{
+                let mut spread = deployment(json!({"affinity": {"podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [{
+                        "labelSelector": {"matchLabels": {"app": "cart"}}, "topologyKey": "kubernetes.io/hostname",
+                    }],
+                }}}));
+                spread["spec"]["replicas"] = json!(5);
+                spread
+            }],
+            ("unschedulable", "its pod anti-affinity leaves no node"),
+        ),
+        played(
+            "secret",
+            waits("CreateContainerConfigError", r#"secret "db" not found"#),
+            ("config-drift", "Secret `db` doesn't exist"),
+        ),
+        played(
+            "secret-key",
+            waits("CreateContainerConfigError", "couldn't find key password in Secret secret-key/db"),
+            ("config-drift", "Secret `db` has no key `password`"),
+        ),
+        of_kubelet(
+            "mount",
+            json!({"volumes": [{"name": "certs", "secret": {"secretName": "tls"}}]}),
+            Played {
+                containers: vec![waits("ContainerCreating", "")],
+                event: Some(("FailedMount", r#"MountVolume.SetUp failed for volume "certs" : secret "tls" not found"#)),
+                ..Played::default()
+            },
+            ("config-drift", "Secret `tls` doesn't exist"),
+        ),
+        played(
+            "image-name",
+            waits("InvalidImageName", "Failed to apply default image tag \"shop/cart:1:4\": couldn't parse image name"),
+            ("image-pull", "the image `shop/cart:1.4.9` can't be pulled: the name isn't valid"),
+        ),
+        of_kubelet(
+            "sidecar",
+            json!({"containers": [
+                {"name": "app", "image": "shop/cart:1.4.9"}, {"name": "proxy", "image": "mesh/proxy:9"},
+            ]}),
+            Played {
+                containers: vec![
+                    runs("app", "shop/cart:1.4.9"),
+                    json!({"name": "proxy", "image": "mesh/proxy:9", "imageID": "", "ready": false, "restartCount": 0,
+                           "state": {"waiting": {"reason": "ErrImagePull", "message": "pull access denied"}}}),
+                ],
+                ..Played::default()
+            },
+            ("image-pull", "the image `mesh/proxy:9` can't be pulled: the registry denies access"),
+        ),
+        played(
+            "command",
+            waits(
+                "RunContainerError",
+                r#"failed to create containerd task: exec: "serve": executable file not found in $PATH: unknown"#,
+            ),
+            ("crash-loop", r#"exec: "serve": executable file not found in $PATH"#),
+        ),
+        of_kubelet(
+            "init-container",
+            json!({"initContainers": [{"name": "migrate", "image": "shop/migrate:3"}]}),
+            Played {
+                containers: vec![waits("PodInitializing", "")],
+                init_containers: vec![{
+                    let mut status = crashes("Error", 2);
+                    status["name"] = json!("migrate");
+                    status
+                }],
+                ..Played::default()
+            },
+            ("crash-loop", "the init container `migrate` crashes again and again: exit code 2"),
+        ),
+        of_kubelet(
+            "probe",
+            json!({}),
+            Played {
+                containers: vec![{
+                    let mut status = runs("app", "shop/cart:1.4.9");
+                    status["ready"] = json!(false);
+                    status
+                }],
+                event: Some((
+                    "Unhealthy",
+                    r#"Readiness probe failed: Get "http://10.1.2.3:8081/": dial tcp 10.1.2.3:8081: connect: connection refused"#,
+                )),
+                ..Played::default()
+            },
+            ("probe-failing", "its readiness probe fails: nothing listens on port 8081"),
+        ),
+        of_kubelet(
+            "revision",
+            json!({}),
+            Played {
+                containers: vec![crashes("Error", 1)],
+                second_revision: Some("shop/cart:1.5.0"),
+                ..Played::default()
+            },
+            ("bad-deployment", "crashes again and again: exit code 1; since revision 2"),
+        ),
     ]
 }
 
 impl Fault {
     /// Puts it there. What needs time (controllers, the scheduler) is waited for by whoever looks at it.
-    pub(crate) async fn put(&self, client: &Client) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the API server refuses a part of it.
+    pub async fn put(&self, client: &Client) -> Result<()> {
         workload::create_namespace(client, self.name).await?;
         for object in &self.objects {
             let mut object = object.clone();
@@ -277,9 +394,7 @@ impl Fault {
             }
             apply_one(client, object).await.with_context(|| format!("the fault {}", self.name))?;
         }
-        if let Some(status) = &self.status {
-            play(client, self.name, status).await?;
-        }
+        self.played.play(client, self.name).await?;
         if self.name == "finalizer" {
             let deployments: Api<k8s_openapi::api::apps::v1::Deployment> = Api::namespaced(client.clone(), self.name);
             deployments.delete("cart", &DeleteParams::default()).await?;
@@ -288,34 +403,22 @@ impl Fault {
     }
 }
 
-/// Waits for the Deployment's pods and writes into their status what a kubelet would.
-async fn play(client: &Client, namespace: &str, container: &Value) -> Result<()> {
-    workload::wait_rolled_out(client, namespace, "cart").await?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let since = jiff_now();
-    for pod in workload::pods_of(client, namespace, "cart").await? {
-        let mut conditions = serde_json::to_value(pod.status.as_ref().and_then(|status| status.conditions.clone()))?;
-        for condition in conditions.as_array_mut().into_iter().flatten() {
-            if matches!(condition["type"].as_str(), Some("Ready" | "ContainersReady")) {
-                condition["status"] = json!("False");
-                condition["lastTransitionTime"] = json!(since);
-            }
-        }
-        let status = json!({"status": {"containerStatuses": [container], "conditions": conditions}});
-        pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
-    }
-    Ok(())
-}
-
-/// Taints one node; cordons another once the pods of the budget are on it.
-pub(crate) async fn prepare_nodes(client: &Client) -> Result<()> {
+/// Taints `node-1`.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn prepare_nodes(client: &Client) -> Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let taint = json!({"spec": {"taints": [{"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}]}});
     nodes.patch("node-1", &PatchParams::default(), &Patch::Merge(taint)).await?;
     Ok(())
 }
 
-pub(crate) async fn cordon(client: &Client) -> Result<()> {
+/// Cordons `node-2` once the pods of the budget are on it.
+///
+/// # Errors
+/// When they don't come, or the API server refuses it.
+pub async fn cordon(client: &Client) -> Result<()> {
     wait::until_true("the pods of the budget are on their node", std::time::Duration::from_secs(60), || async {
         let pods = workload::pods_of(client, "budget", "cart").await?;
         let on_node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some("node-2");
