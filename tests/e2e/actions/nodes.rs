@@ -8,7 +8,8 @@ use homeostat_tests::control_plane::ControlPlane;
 use homeostat_tests::{need_parts, wait, workload};
 use serde_json::json;
 
-use crate::stage::{ACTION_ID, SOON, Stage, is_rolled_out, manifest_of};
+use crate::objects::manifest_of;
+use crate::stage::{ACTION_ID, SOON, Stage, is_rolled_out};
 
 const DEPLOYMENT: WorkloadKind = WorkloadKind::Deployment;
 
