@@ -61,11 +61,10 @@ pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, 
                 // Nobody looked at the write: the credentials are loaded anew, and may be good then.
                 401 => Err(ApplyError::NotNow { why: format!("the credentials aren't accepted ({answer})") }),
                 403 if is_denial(&message) => Err(rejected(denied(&answer))),
-                403 => Err(rejected(format!(
-                    "not allowed to patch {} in namespace {}, or an admission check forbids it ({answer}): \
-                     grant the right (see `homeostat rbac`) or take the policy out",
-                    object::resource_name(place.kind),
-                    subject.namespace
+                403 => Err(rejected(not_allowed(
+                    &format!("patch {}", object::resource_name(place.kind)),
+                    &subject.namespace,
+                    &answer,
                 ))),
                 400..=499 if code != 408 && code != 429 => Err(rejected(answer)),
                 // 5xx may come after the write. 408 and 429 may come from a proxy that knows nothing of it. And what has
@@ -98,6 +97,14 @@ fn is_denial(message: &str) -> bool {
 /// the write itself.
 pub(super) fn cannot_be_tried(why: &str) -> bool {
     why.contains("does not support dry run")
+}
+
+/// What a 403 means that no admission check explains. `what` is the verb and the resource.
+pub(super) fn not_allowed(what: &str, namespace: &str, answer: &str) -> String {
+    format!(
+        "not allowed to {what} in namespace {namespace}, or an admission check forbids it ({answer}): \
+         grant the right (see `homeostat rbac`) or take the policy out"
+    )
 }
 
 fn denied(answer: &str) -> String {

@@ -16,6 +16,19 @@ pub(super) enum How {
     Delete,
 }
 
+impl How {
+    /// What it takes.
+    const fn right(self) -> &'static str {
+        match self {
+            Self::Evict => EVICT,
+            Self::Delete => "delete pods",
+        }
+    }
+}
+
+/// The right to evict.
+pub(super) const EVICT: &str = "create pods/eviction";
+
 /// What the API server says when a disruption budget forbids an eviction now.
 const BUDGET: &str = "disruption budget";
 /// What it says when several budgets cover the pod: nobody can evict it until somebody takes one away.
@@ -124,11 +137,7 @@ async fn send(
                     Err(ApplyError::NotNow { why: format!("an admission webhook is unavailable ({answer})") })
                 }
                 401 => Err(ApplyError::NotNow { why: format!("the credentials aren't accepted ({answer})") }),
-                403 => Err(rejected(format!(
-                    "not allowed to take pods away in namespace {}, or an admission check forbids it ({answer}): grant the \
-                     right (see `homeostat rbac`) or take the policy out",
-                    subject.namespace
-                ))),
+                403 => Err(rejected(apply::not_allowed(how.right(), &subject.namespace, &answer))),
                 400..=499 if code != 408 && code != 429 => Err(rejected(answer)),
                 _ => Err(ApplyError::Unknown { why: answer }),
             }
