@@ -1,6 +1,7 @@
 //! The process dies and the API server lies: the real driver in a process of its own acts on a real control plane through every fault, and the
 //! API server's audit log says what came of it.
 
+mod authority;
 mod case;
 mod child;
 mod k9;

@@ -382,7 +382,8 @@ impl Stage {
     }
 }
 
-async fn executor_of(identity: &Identity) -> Result<Registry> {
+/// An executor that asks as this identity.
+pub(crate) async fn executor_of(identity: &Identity) -> Result<Registry> {
     let spec =
         ConnectSpec { kubeconfig: Some(identity.kubeconfig.clone()), context: None, timeout: Duration::from_secs(10) };
     let cluster = homeostat_execute::Cluster::load(&spec).await?;

@@ -17,6 +17,8 @@ pub(super) struct Write<'a> {
     pub(super) object: &'a ObjectRef,
     /// The bytes to send, with their preconditions.
     pub(super) patch: String,
+    /// The version among those.
+    pub(super) version: String,
     /// The generation of the object that was decided on, if it is known.
     pub(super) generation: Option<i64>,
     /// Whether this object is as the write leaves it.
@@ -88,6 +90,11 @@ pub(super) fn is_webhook_down(message: &str) -> bool {
     message.contains("failed calling webhook")
 }
 
+/// What a conflict means at the very version that a read shows.
+pub(super) fn outdated(answer: &str) -> String {
+    format!("{answer}; but it shows itself unchanged, so what is read is older than what is stored")
+}
+
 /// What webhooks and admission policies say when they deny, in their two wordings.
 fn is_denial(message: &str) -> bool {
     message.contains("denied the request") || message.contains("denied request")
@@ -152,6 +159,9 @@ async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: St
         });
     }
     if (write.is_marked)(&metadata) {
+        if write.is_dry_run {
+            return Err(ApplyError::Stale { why: format!("it is written already ({answer})") });
+        }
         if (write.is_in_effect)(&object) {
             return Ok(Applied { resource_version, altered: None });
         }
@@ -159,9 +169,13 @@ async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: St
             why: format!("{answer}; it was written before and has been overwritten since"),
         });
     }
-    if code != 409 {
+    if code != 409 || is_denial(&answer) {
         let why = if is_denial(&answer) { denied(&answer) } else { answer };
         return Err(ApplyError::Rejected { why });
+    }
+    // Writes are compared with what is stored, reads may come from a cache: then what is read says nothing of earlier writes either.
+    if resource_version == write.version {
+        return Err(ApplyError::Unknown { why: outdated(&answer) });
     }
     if object::is_as_decided(&object, target, write.generation, write.plan) && !resource_version.is_empty() {
         return Err(ApplyError::Conflict { resource_version, why: answer });

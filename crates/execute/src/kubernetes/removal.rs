@@ -131,7 +131,7 @@ async fn send(
                     Err(ApplyError::NotNow { why: format!("a disruption budget forbids it ({answer})") })
                 }
                 500 if message.contains(SEVERAL_BUDGETS) => Err(rejected(answer)),
-                409 => after_conflict(api, plan, pod, answer, is_dry_run).await,
+                409 => after_conflict(api, plan, pod, how, request, answer, is_dry_run).await,
                 404 => Err(ApplyError::Stale { why: format!("pod {} is gone", pod.name) }),
                 _ if apply::is_webhook_down(&message) => {
                     Err(ApplyError::NotNow { why: format!("an admission webhook is unavailable ({answer})") })
@@ -150,6 +150,8 @@ async fn after_conflict(
     api: &ApiServer,
     plan: &Plan,
     pod: &ObjectRef,
+    how: How,
+    request: &Removal,
     answer: String,
     is_dry_run: bool,
 ) -> Result<Applied, ApplyError> {
@@ -164,6 +166,14 @@ async fn after_conflict(
     }
     if !is_there(&found, pod) && !is_dry_run {
         return Ok(Applied { resource_version: version, altered: None });
+    }
+    // Removals are compared with what is stored, reads may come from a cache.
+    let options = match how {
+        How::Evict => &request.body["deleteOptions"],
+        How::Delete => &request.body,
+    };
+    if is_there(&found, pod) && options["preconditions"]["resourceVersion"] == version {
+        return Err(ApplyError::Unknown { why: apply::outdated(&answer) });
     }
     let failed_before = plan.step.args.get("serves") == Some(&json!(false));
     if failed_before && is_ready(&found) {

@@ -99,7 +99,7 @@ fn number(name: &str, default: usize) -> Result<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_api_server_says_nothing_is_done_twice_forgotten_or_done_elsewhere() -> Result<()> {
     let parts = need_parts!("whatever_the_api_server_says_nothing_is_done_twice_forgotten_or_done_elsewhere");
-    // A prime, so that the sample goes through all faults and all actions.
+    // A prime, so that the sample goes through all faults and all actions; the seed has the last fault of the first action in it, which once was forgotten.
     let every = number("HOMEOSTAT_FAULTS_EVERY", 67)?.max(1);
-    sift(parts, every, number("HOMEOSTAT_FAULTS_SEED", 0)?).await?.conclude("sieve")
+    sift(parts, every, number("HOMEOSTAT_FAULTS_SEED", 42)?).await?.conclude("sieve")
 }
