@@ -87,7 +87,7 @@ async fn kill_everywhere(parts: Parts, every: usize) -> Result<Tally> {
     Ok(tally)
 }
 
-/// I5, I6, I7, I16.
+/// I5, I6, I7, I10, I16.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_rows_of_the_journal_nothing_is_done_twice_forgotten_or_done_elsewhere() -> Result<()> {
     let parts = need_parts!("killed_at_rows_of_the_journal_nothing_is_done_twice_forgotten_or_done_elsewhere");
