@@ -4,13 +4,14 @@ use anyhow::{Context, Result};
 use homeostat_core::WorkloadKind;
 use homeostat_tests::control_plane::ControlPlane;
 use homeostat_tests::parts::Parts;
-use homeostat_tests::{manifest, wait, workload};
+use homeostat_tests::{manifest, wait};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::nodes::crash_loop;
 use crate::objects::definition;
-use crate::stage::{ACTION_ID, SOON, Stage, is_rolled_out};
+use crate::stage::{ACTION_ID, SOON, Stage};
 
 /// One action on one kind of object.
 #[derive(Debug)]
@@ -194,13 +195,4 @@ async fn keda(stage: &Stage) -> Result<()> {
     let owners =
         json!([{ "apiVersion": version, "kind": "ScaledObject", "name": "cart", "controller": true, "uid": uid }]);
     stage.apply_manifest(autoscaler("keda-hpa-cart", 8, &owners)).await
-}
-
-/// Lets the first pod fail, and returns its node.
-async fn crash_loop(stage: &Stage) -> Result<String> {
-    let name = workload::crash_loop(&stage.client, &stage.subject.namespace, "cart").await?;
-    let is_seen = || async { Ok(!is_rolled_out(&stage.object().await?)) };
-    wait::until_true("the workload knows that a pod fails", SOON, is_seen).await?;
-    let pod = stage.get("v1", "Pod", &name).await?;
-    Ok(pod["spec"]["nodeName"].as_str().context("a node")?.to_owned())
 }
