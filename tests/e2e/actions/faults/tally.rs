@@ -34,8 +34,8 @@ impl Tally {
                 if std::env::var_os("HOMEOSTAT_TESTS_KEEP").is_some() { outcome.log.as_str() } else { "…" }
             )
         };
-        self.double.extend(double(outcome).iter().map(|what| told(what)));
-        self.forgotten.extend(forgotten(outcome).iter().map(|what| told(what)));
+        let double: Vec<String> = double(outcome).iter().map(|what| told(what)).collect();
+        let forgotten: Vec<String> = forgotten(outcome).iter().map(|what| told(what)).collect();
         let mut elsewhere = Vec::new();
         for change in &outcome.changes {
             let mut is_planned = false;
@@ -46,6 +46,12 @@ impl Tally {
                 elsewhere.push(told(&format!("no plan names {}", self::told(change))));
             }
         }
+        // At once: all of them take hours.
+        for what in double.iter().chain(&forgotten).chain(&elsewhere) {
+            println!("{what}");
+        }
+        self.double.extend(double);
+        self.forgotten.extend(forgotten);
         self.out_of_scope.extend(elsewhere);
         Ok(())
     }
