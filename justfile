@@ -53,6 +53,14 @@ model *args:
 schedules *args:
     cargo run --release --quiet -p homeostat-proofs --bin schedules -- {{args}}
 
+# Kills the process at every row of the journal of every action, on a real API server; an hour or more.
+k9:
+    HOMEOSTAT_FAULTS_EVERY=1 cargo test --release -p homeostat-tests --test actions -- --exact faults::k9::killed_at_rows_of_the_journal_nothing_is_done_twice_forgotten_or_done_elsewhere --nocapture
+
+# Every action through a proxy that does everything wrong, on a real API server; some hours.
+sieve:
+    HOMEOSTAT_FAULTS_EVERY=1 cargo test --release -p homeostat-tests --test actions -- --exact faults::sieve::whatever_the_api_server_says_nothing_is_done_twice_forgotten_or_done_elsewhere --nocapture
+
 # How long deciding takes, what a storm comes to, how soon the kill switch holds.
 deciding:
     cargo run --release --quiet -p homeostat-proofs --bin deciding

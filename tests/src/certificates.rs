@@ -30,6 +30,39 @@ impl Certificates {
     /// # Errors
     /// When a key can't be made or a file not written.
     pub fn make(scratch: &Scratch) -> Result<Self> {
+        let service_account_key = KeyPair::generate()?;
+        let server = Server::make()?;
+        Ok(Self {
+            authority: scratch.write("ca.crt", server.authority)?,
+            server: scratch.write("apiserver.crt", server.certificate)?,
+            server_key: scratch.write("apiserver.key", server.key)?,
+            service_account_key: scratch.write("service-account.key", service_account_key.serialize_pem())?,
+            service_account_public_key: scratch.write("service-account.pub", service_account_key.public_key_pem())?,
+        })
+    }
+
+    /// Puts another authority in the place of this one, with another certificate of the server. Tokens stay good.
+    ///
+    /// # Errors
+    /// As [`Certificates::make`].
+    pub(crate) fn rotate(&self) -> Result<()> {
+        let server = Server::make()?;
+        std::fs::write(&self.authority, server.authority)?;
+        std::fs::write(&self.server, server.certificate)?;
+        std::fs::write(&self.server_key, server.key)?;
+        Ok(())
+    }
+}
+
+/// A server's certificate with its authority, as PEM.
+struct Server {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+impl Server {
+    fn make() -> Result<Self> {
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.distinguished_name.push(DnType::CommonName, "homeostat tests");
@@ -45,14 +78,10 @@ impl Certificates {
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let server_key = KeyPair::generate()?;
         let server_certificate = server.signed_by(&server_key, &issuer)?;
-
-        let service_account_key = KeyPair::generate()?;
         Ok(Self {
-            authority: scratch.write("ca.crt", authority_certificate.pem())?,
-            server: scratch.write("apiserver.crt", server_certificate.pem())?,
-            server_key: scratch.write("apiserver.key", server_key.serialize_pem())?,
-            service_account_key: scratch.write("service-account.key", service_account_key.serialize_pem())?,
-            service_account_public_key: scratch.write("service-account.pub", service_account_key.public_key_pem())?,
+            authority: authority_certificate.pem(),
+            certificate: server_certificate.pem(),
+            key: server_key.serialize_pem(),
         })
     }
 }

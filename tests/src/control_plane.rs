@@ -244,6 +244,16 @@ impl ControlPlane {
         wait_ready(&mut self.api_server, &self.admin.client().await?).await
     }
 
+    /// Puts another certificate authority in the place of the present one, in the same files, and starts the API server anew with a certificate
+    /// of that one. Who has read the old one doesn't trust the server any more; tokens stay good.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::restart_api_server`].
+    pub async fn rotate_authority(&mut self) -> Result<()> {
+        self.launch.certificates.rotate()?;
+        self.restart_api_server().await
+    }
+
     async fn add_nodes(&mut self, client: &Client, n_nodes: usize) -> Result<()> {
         let nodes: Api<Node> = Api::all(client.clone());
         for index in 0..n_nodes {

@@ -112,6 +112,21 @@ fn a_write_that_never_arrives_is_given_up_half_a_minute_later() {
     assert_eq!((world.stage(), world.executor.n_writes()), (Stage::NotApplied, 0));
 }
 
+/// I6: an API server that shows the past is found out by the write itself.
+#[test]
+fn a_write_that_arrived_behind_stale_reads_isnt_called_not_applied() {
+    let mut world = World::new();
+    world.restart(121);
+    world.executor.stand_still();
+    world.executor.arrive();
+    for after_s in [130, 151, 200] {
+        world.tick(after_s);
+        assert_eq!((world.stage(), world.executor.n_writes()), (Stage::Applying, 1));
+    }
+    world.tick(4 * 3600);
+    assert_eq!((world.stage(), world.executor.n_writes()), (Stage::Unknown, 1));
+}
+
 #[test]
 fn what_waited_too_long_after_an_unanswered_write_is_looked_at_again() {
     let mut world = World::new();

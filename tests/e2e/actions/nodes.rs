@@ -8,7 +8,8 @@ use homeostat_tests::control_plane::ControlPlane;
 use homeostat_tests::{need_parts, wait, workload};
 use serde_json::json;
 
-use crate::stage::{ACTION_ID, SOON, Stage, is_rolled_out, manifest_of};
+use crate::objects::manifest_of;
+use crate::stage::{ACTION_ID, SOON, Stage, is_rolled_out};
 
 const DEPLOYMENT: WorkloadKind = WorkloadKind::Deployment;
 
@@ -110,7 +111,7 @@ async fn drained(plane: &'static ControlPlane) -> Result<()> {
 }
 
 /// Lets the first pod fail, and returns its node.
-async fn crash_loop(stage: &Stage) -> Result<String> {
+pub(crate) async fn crash_loop(stage: &Stage) -> Result<String> {
     let name = workload::crash_loop(&stage.client, &stage.subject.namespace, "cart").await?;
     // The workload's own status follows that of its pods.
     let is_seen = || async { Ok(!is_rolled_out(&stage.object().await?)) };

@@ -7,7 +7,8 @@ use homeostat_remediate::{Inverse, ObjectKind, ObjectRef};
 use homeostat_tests::{manifest, need_parts, wait};
 use serde_json::json;
 
-use crate::stage::{ACTION_ID, SOON, Stage, definition, journal};
+use crate::objects::definition;
+use crate::stage::{ACTION_ID, SOON, Stage, journal};
 
 #[tokio::test]
 async fn a_workload_is_scaled_once_and_back() -> Result<()> {

@@ -1,6 +1,7 @@
 //! A namespace with a workload, an executor with exactly one action's rights, and the walk that every action must pass.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,6 +22,8 @@ use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::objects::{manifest_of, resources};
+
 /// A roll-out takes a second here, an autoscaler looks every 15 s; this leaves room for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 
@@ -37,7 +40,7 @@ pub(crate) struct Stage {
     identity: Identity,
     action: &'static dyn Action,
     args: Args,
-    n_plans: std::cell::Cell<u32>,
+    n_plans: AtomicU32,
 }
 
 impl Stage {
@@ -73,17 +76,16 @@ impl Stage {
         if !action.cluster_rights().is_empty() {
             plane.grant_everywhere(&identity, &rules(action.cluster_rights())).await?;
         }
-        let spec = ConnectSpec {
-            kubeconfig: Some(identity.kubeconfig.clone()),
-            context: None,
-            timeout: Duration::from_secs(10),
-        };
-        let cluster = homeostat_execute::Cluster::load(&spec).await?;
-        let executor = Registry::new(Places::default().with_cluster(cluster));
+        let executor = executor_of(&identity).await?;
         let args = args_of(action, with)?;
-        let stage = Self { plane, client, subject, executor, identity, action, args, n_plans: std::cell::Cell::new(0) };
+        let stage = Self { plane, client, subject, executor, identity, action, args, n_plans: AtomicU32::new(0) };
         stage.wait_rolled_out().await?;
         Ok(stage)
+    }
+
+    /// Who acts.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The workload as the API server has it.
@@ -168,13 +170,44 @@ impl Stage {
         }
     }
 
+    /// Another identity and its executor, which may do all that the action needs but this.
+    pub(crate) async fn acting_without(&self, dropped: Right) -> Result<(Identity, Registry)> {
+        let namespace = &self.subject.namespace;
+        let identity = self.plane.service_account(namespace, "restricted").await?;
+        let but = |rights: &mut dyn Iterator<Item = Right>| {
+            let rights: Vec<Right> = rights.filter(|right| *right != dropped).collect();
+            rules(&rights)
+        };
+        let in_namespace = but(&mut self.action.spec().rights_for(self.subject.kind));
+        self.plane.grant_in(&identity, namespace, &in_namespace).await?;
+        let in_cluster = but(&mut self.action.cluster_rights().iter().copied());
+        if !in_cluster.is_empty() {
+            self.plane.grant_everywhere(&identity, &in_cluster).await?;
+        }
+        let executor = executor_of(&identity).await?;
+        Ok((identity, executor))
+    }
+
+    /// Takes the namespace away, without waiting for it.
+    pub(crate) async fn leave(&self) -> Result<()> {
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.subject.namespace, &Default::default()).await?;
+        Ok(())
+    }
+
     /// A plan for the workload as it is now.
     pub(crate) async fn plan(&self) -> Result<Plan> {
-        let (seen, now) = (self.look().await?, shop_feed::now());
+        self.plan_by(&self.executor).await
+    }
+
+    /// The same, by another executor.
+    pub(crate) async fn plan_by(&self, executor: &Registry) -> Result<Plan> {
+        let (name, now) = (&self.action.spec().name, shop_feed::now());
+        let seen = executor.inspect_for(name, &self.subject, &self.args, now).await?;
         let step = self.action.step(&Ask { args: &self.args, now }, &seen);
         let (step, inverse) = step.map_err(|objection| anyhow::anyhow!("{}: {objection}", objection.code))?;
-        self.n_plans.set(self.n_plans.get() + 1);
-        let incident = IncidentId::of(&self.subject, Timestamp::from_secs(i64::from(self.n_plans.get())));
+        let plan_no = self.n_plans.fetch_add(1, Ordering::SeqCst) + 1;
+        let incident = IncidentId::of(&self.subject, Timestamp::from_secs(i64::from(plan_no)));
         let minute = Duration::from_secs(60);
         Ok(Plan {
             id: PlanId::of(&incident, 1),
@@ -335,7 +368,7 @@ impl Stage {
         };
         // What raises the version of a workload and not its generation is only its status.
         let touched = if matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet") {
-            json!({ "spec": { "revisionHistoryLimit": 10 + self.n_plans.get() } })
+            json!({ "spec": { "revisionHistoryLimit": 10 + self.n_plans.load(Ordering::SeqCst) } })
         } else {
             touched
         };
@@ -347,6 +380,14 @@ impl Stage {
         // Elsewhere a pod fails, or a rollout hangs, on purpose.
         if was_rolled_out { self.wait_rolled_out().await } else { Ok(()) }
     }
+}
+
+/// An executor that asks as this identity.
+pub(crate) async fn executor_of(identity: &Identity) -> Result<Registry> {
+    let spec =
+        ConnectSpec { kubeconfig: Some(identity.kubeconfig.clone()), context: None, timeout: Duration::from_secs(10) };
+    let cluster = homeostat_execute::Cluster::load(&spec).await?;
+    Ok(Registry::new(Places::default().with_cluster(cluster)))
 }
 
 fn takes_pods_away(plan: &Plan) -> bool {
@@ -394,40 +435,6 @@ pub(crate) fn kind_name(kind: WorkloadKind) -> &'static str {
     }
 }
 
-fn resources() -> Value {
-    json!({ "requests": { "cpu": "10m", "memory": "64Mi" }, "limits": { "memory": "128Mi" } })
-}
-
-/// Pods of a workload on nodes of their own, as far as there are enough.
-fn apart(labels: &Value) -> Value {
-    let term = json!({ "labelSelector": { "matchLabels": labels }, "topologyKey": "kubernetes.io/hostname" });
-    json!({ "weight": 100, "podAffinityTerm": term })
-}
-
-pub(crate) fn manifest_of(subject: &Subject, n_replicas: u32) -> Value {
-    let labels = json!({ "app": subject.name });
-    let mut spec = json!({
-        "selector": { "matchLabels": labels },
-        "template": {
-            "metadata": { "labels": labels },
-            "spec": {
-                "affinity": { "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [apart(&labels)] } },
-                "containers": [{ "name": subject.name, "image": "registry.example/cart:1", "resources": resources() }],
-            },
-        },
-    });
-    match subject.kind {
-        WorkloadKind::Deployment => spec["replicas"] = json!(n_replicas),
-        WorkloadKind::StatefulSet => {
-            spec["replicas"] = json!(n_replicas);
-            spec["serviceName"] = json!(subject.name);
-        }
-        WorkloadKind::DaemonSet | WorkloadKind::External => {}
-    }
-    let metadata = json!({ "name": subject.name, "namespace": subject.namespace });
-    json!({ "apiVersion": "apps/v1", "kind": kind_name(subject.kind), "metadata": metadata, "spec": spec })
-}
-
 /// By the workload's own status, as `kubectl rollout status` reads it.
 pub(crate) fn is_rolled_out(object: &Value) -> bool {
     let status = &object["status"];
@@ -448,25 +455,4 @@ pub(crate) fn is_rolled_out(object: &Value) -> bool {
             }
             Some(_) | None => false,
         }
-}
-
-/// The definition of a kind of object, which keeps whatever is in the spec.
-pub(crate) fn definition(group: &str, version: &str, kind: &str, plural: &str) -> Value {
-    let schema = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{plural}.{group}"),
-            // The API server wants it of whoever defines a kind of its own groups.
-            "annotations": { "api-approved.kubernetes.io": "unapproved, for a test" },
-        },
-        "spec": {
-            "group": group,
-            "names": { "kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List") },
-            "scope": "Namespaced",
-            "versions": [{ "name": version, "served": true, "storage": true,
-                "schema": { "openAPIV3Schema": { "type": "object", "properties": { "spec": schema } } } }],
-        },
-    })
 }

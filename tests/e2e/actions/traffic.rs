@@ -5,7 +5,8 @@ use homeostat_core::WorkloadKind;
 use homeostat_tests::{manifest, need_parts};
 use serde_json::json;
 
-use crate::stage::{ACTION_ID, Stage, definition};
+use crate::objects::definition;
+use crate::stage::{ACTION_ID, Stage};
 
 #[tokio::test]
 async fn traffic_is_shifted_from_a_canary_and_back() -> Result<()> {

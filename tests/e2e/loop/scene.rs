@@ -35,6 +35,9 @@ const HISTORY_LEAD_MS: i64 = 20_000;
 /// verified within some ten.
 pub(crate) const SOON: Duration = Duration::from_secs(45);
 
+/// The rows of so many seconds, one every two seconds, are what an incident is opened by.
+const QUIET_S: u32 = 20;
+
 /// Everything around homeostat.
 pub(crate) struct Scene {
     pub(crate) plane: &'static ControlPlane,
@@ -243,6 +246,30 @@ impl Scene {
         manifest::apply(&self.client, &printed.output).await.with_context(|| printed.output.clone())?;
         let may = || may(&self.client, &self.identity, Some(&self.namespace), "apps", "deployments", "patch");
         wait::until_true("the rights are in force", SOON, may).await
+    }
+
+    /// Waits until a homeostat that has just started has looked at ten whole rows and has nothing open about the victim. On a busy machine its
+    /// start alone makes scrapes late, which looks like a drop in traffic, and what befalls a workload with an open incident joins that one.
+    pub(crate) async fn quiet(&self, homeostat: &Homeostat) -> Result<()> {
+        let since = format!("min(count_over_time(up[{QUIET_S}s]))");
+        let all_but_one = f64::from(QUIET_S) - 1.0;
+        let n_cycles = || async {
+            let text = homeostat_tests::http::get(&format!("{}/metrics", homeostat.base_url())).await?;
+            let ok = text.lines().find_map(|line| line.strip_prefix(r#"homeostat_cycles_total{result="ok"}"#));
+            Ok::<f64, anyhow::Error>(ok.and_then(|n| n.trim().parse().ok()).unwrap_or(0.0))
+        };
+        let victim = &format!("{}/deployment/{VICTIM}", self.namespace);
+        let is_quiet = || async {
+            if n_cycles().await? < f64::from(QUIET_S) / 2.0 {
+                return Ok(false);
+            }
+            // Scrapes first: a row with a gap that is still to come isn't followed by the kill.
+            self.prometheus.wait_for(&since, SOON, |n_scrapes| n_scrapes >= all_but_one).await?;
+            let rows = incidents(homeostat).await?;
+            Ok(!rows.iter().any(|row| row["incident"]["subject"] == **victim && row["incident"]["state"] != "resolved"))
+        };
+        // An incident resolves minutes after its last unusual row.
+        wait::until_true("nothing is open about the victim", 6 * SOON, is_quiet).await
     }
 
     /// The victim's containers are killed three times for lack of memory.

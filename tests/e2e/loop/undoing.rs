@@ -42,6 +42,7 @@ async fn a_bad_revision_is_gone_back_from_once_verified_and_closed() -> Result<(
 
     let mut homeostat = scene.serve("execute", &bundle)?;
     homeostat.start().await?;
+    scene.quiet(&homeostat).await?;
     scene.oom_kill().await?;
     let row = scene.incident(&homeostat, "the incident is executed", |row| is_decided(row, "execute")).await?;
     assert_eq!(row["decision"]["action"], "rollout-undo", "{row:#}");

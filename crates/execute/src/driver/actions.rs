@@ -37,12 +37,12 @@ const CONFLICT_WAITS: [Duration; 8] = [
 ];
 
 /// One question about an action in flight. It is asked again in the next cycle, so a hung API server needn't be waited for.
-const ASK_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ASK_WITHIN: Duration = Duration::from_secs(10);
 
 /// A write that nobody answered may still take effect for so long. The API server is asked to give up on a write after nine
 /// seconds, one that is on its way when the process dies included; the rest is for a slow network and for the look itself,
 /// which takes [`ASK_WITHIN`] at most and shows the object as it was when it began.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What follows from an action that surely wrote nothing.
 pub(super) struct Ending {
@@ -74,7 +74,9 @@ impl Driver {
         match action.stage {
             Stage::Planned => self.apply_if_still_right(journaled, input, events).await,
             Stage::Applying => {
-                if self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied) {
+                if self.find_out(journaled, events).await == Some(WriteOutcome::NotApplied)
+                    && self.is_shown_as_it_is(journaled.plan(), input, events).await
+                {
                     match journaled.plan().repeat {
                         Repeat::Idempotent => self.apply_if_still_right(journaled, input, events).await,
                         Repeat::AtMostOnce => {
@@ -216,7 +218,7 @@ impl Driver {
     }
 
     /// Asked again in the next cycle, up to the deadline (I15).
-    fn not_found_out(
+    pub(super) fn not_found_out(
         &mut self,
         plan: &Plan,
         why: &str,

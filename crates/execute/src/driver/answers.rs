@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use homeostat_journal::Journaled;
 use homeostat_remediate::{JournalEvent, Plan, Repeat, Stage};
+use tokio::time::timeout;
 
-use super::actions::Ending;
+use super::actions::{ARRIVES_WITHIN, ASK_WITHIN, Ending};
 use super::{Driver, DriverEvent, PausePoint, TickInput};
 use crate::executor::{Applied, ApplyError};
 
@@ -38,6 +39,31 @@ impl Driver {
             answer = applying => answer,
             () = stopped => Err(ApplyError::Unknown { why: "automation was stopped while it was done".to_owned() }),
         }
+    }
+
+    /// Whether an object without the marker of a write that nobody answered is shown as it is. What is read may be older than what is stored; what
+    /// is written never is, so the write is tried at the version that was read, once it can't arrive any more. While nothing may be
+    /// written nothing is tried either, and what is read counts.
+    pub(super) async fn is_shown_as_it_is(
+        &mut self,
+        plan: &Plan,
+        input: &TickInput<'_>,
+        events: &mut Vec<DriverEvent>,
+    ) -> bool {
+        let may_have_arrived = self.unanswered.get(&plan.id).is_some_and(|sent| self.now() >= *sent + ARRIVES_WITHIN);
+        if !may_have_arrived || !self.may_write(input) {
+            return true;
+        }
+        let why = match timeout(ASK_WITHIN, self.executor.dry_run(plan)).await {
+            // What refuses it without looking at the object says nothing of it.
+            Ok(Ok(()) | Err(ApplyError::Rejected { .. } | ApplyError::NotNow { .. })) => return true,
+            Ok(Err(error @ (ApplyError::Stale { .. } | ApplyError::Conflict { .. } | ApplyError::Unknown { .. }))) => {
+                error.to_string()
+            }
+            Err(_) => format!("no answer within {ASK_WITHIN:?}"),
+        };
+        self.not_found_out(plan, &why, self.now(), events);
+        false
     }
 
     pub(super) fn take_answer(

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use homeostat_core::{Subject, Timestamp};
 use homeostat_journal::Journaled;
-use homeostat_remediate::{Args, InspectError, Inspected, Plan, Progress, Step};
+use homeostat_remediate::{Args, InspectError, Inspected, ObjectRef, Plan, Progress, Step};
 
 use super::api::ApiServer;
+use super::inspect_error::unless_forbidden;
 use super::removal::How;
 use super::{drain, inspect, patching, quarantine, removal};
 use crate::effect::{ClusterAction, ClusterWrite, Effect};
@@ -40,8 +41,18 @@ impl<A: ClusterAction> Effect for A {
 
     async fn dry_run(&self, at: &Places, plan: &Plan) -> Result<(), ApplyError> {
         let api = api(at)?;
+        // What is written beside the workload was chosen from a list; recognising the write needs the right to look at the object itself.
+        if !ObjectRef::in_step(&plan.step).is_ok_and(|object| object.is_none()) {
+            unless_forbidden(self.outcome_of_write(at, plan).await)?;
+        }
         match self.write() {
-            ClusterWrite::Patch { holds } | ClusterWrite::Drain { holds } | ClusterWrite::Quarantine { holds } => {
+            ClusterWrite::Patch { holds } => patching::dry_run(self, holds, api, plan).await,
+            ClusterWrite::Drain { holds } => {
+                drain::dry_run(api, plan).await?;
+                patching::dry_run(self, holds, api, plan).await
+            }
+            ClusterWrite::Quarantine { holds } => {
+                quarantine::dry_run(api, plan).await?;
                 patching::dry_run(self, holds, api, plan).await
             }
             ClusterWrite::Evict => removal::dry_run(api, plan, How::Evict).await,

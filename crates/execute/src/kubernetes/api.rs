@@ -77,7 +77,18 @@ pub(super) enum CallError {
     NoAnswer { why: String },
 }
 
+/// What the TLS library says of a certificate that no authority we know has signed.
+const UNTRUSTED: &str = "invalid peer certificate";
+
 impl CallError {
+    /// Whether the configuration may have changed since it was loaded: a token that has expired, an authority that was replaced.
+    fn may_be_outdated(&self) -> bool {
+        match self {
+            Self::Answered { code, .. } => *code == 401,
+            Self::NoAnswer { why } => why.contains(UNTRUSTED),
+        }
+    }
+
     /// Whether the same read may well be answered a moment later.
     fn may_pass(&self) -> bool {
         match self {
@@ -105,15 +116,17 @@ impl ApiServer {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the configuration and its tokens again: they are rotated while we run.
+    /// Reads the configuration, its tokens and authorities again: they are rotated while we run.
     async fn reload(&self) {
         match connect::client(&self.spec).await {
             Ok(connect::Connection { client, .. }) => {
-                tracing::info!("the API server rejected the credentials; reloading them");
+                tracing::info!(
+                    "the API server rejected the credentials, or its certificate isn't trusted; reloaded them"
+                );
                 *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
             }
             Err(error) => {
-                tracing::warn!(%error, "the API server rejected the credentials, and they can't be reloaded")
+                tracing::warn!(%error, "the API server rejected the credentials, or its certificate isn't trusted, and they can't be reloaded")
             }
         }
     }
@@ -207,7 +220,7 @@ impl ApiServer {
         })?;
         let client = self.client();
         let written = self.within_time(client.request(request)).await;
-        if let Err(CallError::Answered { code: 401, .. }) = written {
+        if written.as_ref().is_err_and(CallError::may_be_outdated) {
             self.reload().await;
         }
         written
@@ -277,9 +290,7 @@ impl ApiServer {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if let CallError::Answered { code: 401, .. } = error
-                && !is_reloaded
-            {
+            if error.may_be_outdated() && !is_reloaded {
                 is_reloaded = true;
                 self.reload().await;
                 continue;

@@ -17,6 +17,8 @@ pub(super) struct Write<'a> {
     pub(super) object: &'a ObjectRef,
     /// The bytes to send, with their preconditions.
     pub(super) patch: String,
+    /// The version among those.
+    pub(super) version: String,
     /// The generation of the object that was decided on, if it is known.
     pub(super) generation: Option<i64>,
     /// Whether this object is as the write leaves it.
@@ -61,11 +63,10 @@ pub(super) async fn send(api: &ApiServer, write: &Write<'_>) -> Result<Applied, 
                 // Nobody looked at the write: the credentials are loaded anew, and may be good then.
                 401 => Err(ApplyError::NotNow { why: format!("the credentials aren't accepted ({answer})") }),
                 403 if is_denial(&message) => Err(rejected(denied(&answer))),
-                403 => Err(rejected(format!(
-                    "not allowed to patch {} in namespace {}, or an admission check forbids it ({answer}): \
-                     grant the right (see `homeostat rbac`) or take the policy out",
-                    object::resource_name(place.kind),
-                    subject.namespace
+                403 => Err(rejected(not_allowed(
+                    &format!("patch {}", object::resource_name(place.kind)),
+                    &subject.namespace,
+                    &answer,
                 ))),
                 400..=499 if code != 408 && code != 429 => Err(rejected(answer)),
                 // 5xx may come after the write. 408 and 429 may come from a proxy that knows nothing of it. And what has
@@ -89,6 +90,11 @@ pub(super) fn is_webhook_down(message: &str) -> bool {
     message.contains("failed calling webhook")
 }
 
+/// What a conflict means at the very version that a read shows.
+pub(super) fn outdated(answer: &str) -> String {
+    format!("{answer}; but it shows itself unchanged, so what is read is older than what is stored")
+}
+
 /// What webhooks and admission policies say when they deny, in their two wordings.
 fn is_denial(message: &str) -> bool {
     message.contains("denied the request") || message.contains("denied request")
@@ -98,6 +104,14 @@ fn is_denial(message: &str) -> bool {
 /// the write itself.
 pub(super) fn cannot_be_tried(why: &str) -> bool {
     why.contains("does not support dry run")
+}
+
+/// What a 403 means that no admission check explains. `what` is the verb and the resource.
+pub(super) fn not_allowed(what: &str, namespace: &str, answer: &str) -> String {
+    format!(
+        "not allowed to {what} in namespace {namespace}, or an admission check forbids it ({answer}): \
+         grant the right (see `homeostat rbac`) or take the policy out"
+    )
 }
 
 fn denied(answer: &str) -> String {
@@ -145,6 +159,9 @@ async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: St
         });
     }
     if (write.is_marked)(&metadata) {
+        if write.is_dry_run {
+            return Err(ApplyError::Stale { why: format!("it is written already ({answer})") });
+        }
         if (write.is_in_effect)(&object) {
             return Ok(Applied { resource_version, altered: None });
         }
@@ -152,9 +169,13 @@ async fn after_refusal(api: &ApiServer, write: &Write<'_>, code: u16, answer: St
             why: format!("{answer}; it was written before and has been overwritten since"),
         });
     }
-    if code != 409 {
+    if code != 409 || is_denial(&answer) {
         let why = if is_denial(&answer) { denied(&answer) } else { answer };
         return Err(ApplyError::Rejected { why });
+    }
+    // Writes are compared with what is stored, reads may come from a cache: then what is read says nothing of earlier writes either.
+    if resource_version == write.version {
+        return Err(ApplyError::Unknown { why: outdated(&answer) });
     }
     if object::is_as_decided(&object, target, write.generation, write.plan) && !resource_version.is_empty() {
         return Err(ApplyError::Conflict { resource_version, why: answer });

@@ -4,6 +4,7 @@ use homeostat_core::Subject;
 use homeostat_remediate::{InspectError, Known};
 
 use super::api::CallError;
+use crate::executor::ApplyError;
 
 /// Sorts a failed read by what to do next.
 pub(super) fn inspect_error(error: CallError, subject: &Subject, verb: &str, resource: &str) -> InspectError {
@@ -17,6 +18,14 @@ pub(super) fn inspect_error(error: CallError, subject: &Subject, verb: &str, res
         error @ (CallError::Answered { .. } | CallError::NoAnswer { .. }) => {
             InspectError::Unavailable { why: format!("{verb} {resource} in namespace {}: {error}", subject.namespace) }
         }
+    }
+}
+
+/// A right that is missing is a sure no; whatever else keeps from looking may be over when it is written.
+pub(super) fn unless_forbidden<T>(looked: Result<T, InspectError>) -> Result<(), ApplyError> {
+    match looked {
+        Err(error @ InspectError::Forbidden { .. }) => Err(ApplyError::Rejected { why: error.to_string() }),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

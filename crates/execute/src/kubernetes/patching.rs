@@ -38,6 +38,7 @@ pub(super) async fn dry_run<A: ClusterAction + ?Sized>(
         plan,
         object: &object,
         patch: action.payload(plan, &plan.step).map_err(unsendable)?,
+        version: object.resource_version.clone(),
         generation: plan.target.generation,
         is_in_effect: &|object| holds(object, &plan.step),
         is_dry_run: true,
@@ -48,6 +49,7 @@ pub(super) async fn dry_run<A: ClusterAction + ?Sized>(
     for _ in 0..DRY_RUNS_AGAIN {
         let Err(ApplyError::Conflict { resource_version, .. }) = &answer else { break };
         write.patch = patch::at_version(&write.patch, resource_version).map_err(unsendable)?;
+        write.version.clone_from(resource_version);
         answer = send(api, &write).await;
     }
     match answer {
@@ -69,18 +71,17 @@ pub(super) async fn apply<A: ClusterAction + ?Sized>(
     resource_version: &str,
 ) -> Result<Applied, ApplyError> {
     let object = patch::written_by(plan, &plan.step).map_err(unsendable)?;
+    let is_first = resource_version == plan.target.resource_version;
+    let version = if is_first { object.resource_version.clone() } else { resource_version.to_owned() };
     let patch = action.payload(plan, &plan.step).and_then(|patch| {
         // The journaled text itself, byte by byte, where the version is the plan's own.
-        if resource_version == plan.target.resource_version {
-            Ok(patch)
-        } else {
-            patch::at_version(&patch, resource_version)
-        }
+        if is_first { Ok(patch) } else { patch::at_version(&patch, resource_version) }
     });
     let write = Write {
         plan,
         object: &object,
         patch: patch.map_err(unsendable)?,
+        version,
         generation: plan.target.generation,
         is_in_effect: &|object| holds(object, &plan.step),
         is_dry_run: false,
@@ -125,6 +126,7 @@ pub(super) async fn undo<A: ClusterAction + ?Sized>(
         plan,
         object: &current,
         patch: patch.map_err(unsendable)?,
+        version: resource_version.clone(),
         generation: metadata.generation,
         is_in_effect: &|object| holds(object, inverse),
         is_dry_run: false,

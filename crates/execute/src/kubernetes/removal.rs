@@ -16,6 +16,19 @@ pub(super) enum How {
     Delete,
 }
 
+impl How {
+    /// What it takes.
+    const fn right(self) -> &'static str {
+        match self {
+            Self::Evict => EVICT,
+            Self::Delete => "delete pods",
+        }
+    }
+}
+
+/// The right to evict.
+pub(super) const EVICT: &str = "create pods/eviction";
+
 /// What the API server says when a disruption budget forbids an eviction now.
 const BUDGET: &str = "disruption budget";
 /// What it says when several budgets cover the pod: nobody can evict it until somebody takes one away.
@@ -118,17 +131,13 @@ async fn send(
                     Err(ApplyError::NotNow { why: format!("a disruption budget forbids it ({answer})") })
                 }
                 500 if message.contains(SEVERAL_BUDGETS) => Err(rejected(answer)),
-                409 => after_conflict(api, plan, pod, answer, is_dry_run).await,
+                409 => after_conflict(api, plan, pod, how, request, answer, is_dry_run).await,
                 404 => Err(ApplyError::Stale { why: format!("pod {} is gone", pod.name) }),
                 _ if apply::is_webhook_down(&message) => {
                     Err(ApplyError::NotNow { why: format!("an admission webhook is unavailable ({answer})") })
                 }
                 401 => Err(ApplyError::NotNow { why: format!("the credentials aren't accepted ({answer})") }),
-                403 => Err(rejected(format!(
-                    "not allowed to take pods away in namespace {}, or an admission check forbids it ({answer}): grant the \
-                     right (see `homeostat rbac`) or take the policy out",
-                    subject.namespace
-                ))),
+                403 => Err(rejected(apply::not_allowed(how.right(), &subject.namespace, &answer))),
                 400..=499 if code != 408 && code != 429 => Err(rejected(answer)),
                 _ => Err(ApplyError::Unknown { why: answer }),
             }
@@ -141,6 +150,8 @@ async fn after_conflict(
     api: &ApiServer,
     plan: &Plan,
     pod: &ObjectRef,
+    how: How,
+    request: &Removal,
     answer: String,
     is_dry_run: bool,
 ) -> Result<Applied, ApplyError> {
@@ -155,6 +166,14 @@ async fn after_conflict(
     }
     if !is_there(&found, pod) && !is_dry_run {
         return Ok(Applied { resource_version: version, altered: None });
+    }
+    // Removals are compared with what is stored, reads may come from a cache.
+    let options = match how {
+        How::Evict => &request.body["deleteOptions"],
+        How::Delete => &request.body,
+    };
+    if is_there(&found, pod) && options["preconditions"]["resourceVersion"] == version {
+        return Err(ApplyError::Unknown { why: apply::outdated(&answer) });
     }
     let failed_before = plan.step.args.get("serves") == Some(&json!(false));
     if failed_before && is_ready(&found) {

@@ -84,6 +84,8 @@ pub struct Cluster {
     pub looks: Vec<Subject>,
     /// So many writes find that only the status moved on.
     pub conflicts: usize,
+    /// Whether a written object shows its marker is read from these instead of what is stored.
+    pub past: Option<BTreeMap<Subject, Object>>,
     /// The write that is still on its way, with the version it was sent for.
     pub late: Option<(Plan, String)>,
 }
@@ -128,6 +130,12 @@ impl SimulatedExecutor {
     }
 
     /// The write that is still on its way arrives.
+    /// From now on reads show what is there now.
+    pub fn stand_still(&self) {
+        let mut cluster = self.0.lock().unwrap();
+        cluster.past = Some(cluster.objects.clone());
+    }
+
     pub fn arrive(&self) {
         let mut cluster = self.0.lock().unwrap();
         if let Some((plan, version)) = cluster.late.take() {
@@ -268,7 +276,7 @@ impl Executor for SimulatedExecutor {
     async fn outcome_of_write(&self, plan: &Plan) -> Result<WriteOutcome, InspectError> {
         let cluster = self.0.lock().unwrap();
         cluster.reach()?;
-        Ok(match cluster.objects.get(&plan.target.subject) {
+        Ok(match cluster.past.as_ref().unwrap_or(&cluster.objects).get(&plan.target.subject) {
             None => WriteOutcome::Gone,
             Some(object) if object.uid != plan.target.uid => WriteOutcome::Gone,
             Some(object) if object.marker.as_ref() == Some(&plan.id) => WriteOutcome::AppliedByUs,
@@ -277,10 +285,14 @@ impl Executor for SimulatedExecutor {
         })
     }
 
-    async fn dry_run(&self, _: &Plan) -> Result<(), ApplyError> {
+    async fn dry_run(&self, plan: &Plan) -> Result<(), ApplyError> {
         self.wait().await;
         let mut cluster = self.0.lock().unwrap();
         cluster.n_dry_runs += 1;
+        let version = |objects: &BTreeMap<Subject, Object>| objects.get(&plan.target.subject).map(|one| one.version);
+        if cluster.past.as_ref().is_some_and(|past| version(past) != version(&cluster.objects)) {
+            return Err(ApplyError::Unknown { why: "what is read is older than what is stored".into() });
+        }
         match cluster.dry_run.clone() {
             DryRun::Passed => Ok(()),
             DryRun::Refused { why } => Err(ApplyError::Rejected { why }),
