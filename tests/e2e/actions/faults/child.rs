@@ -209,7 +209,7 @@ async fn live(orders: &Orders) -> Result<()> {
         let now = clock.now();
         let mut open = incident.clone();
         open.updated_at = now;
-        let signals = signals(&open, cured_at(&journal, orders, now)?, now);
+        let signals = signals(&open, cured_at(&journal, orders)?, now);
         let input = TickInput {
             incidents: &[open],
             signals: &BTreeMap::from([(orders.subject.clone(), signals)]),
@@ -240,14 +240,14 @@ fn hand_over(driver: &mut Driver, events: Vec<DriverEvent>, orders: &Orders, now
 }
 
 /// From when on the signals are normal.
-fn cured_at(journal: &Journal, orders: &Orders, now: Timestamp) -> Result<Option<Timestamp>> {
-    let history = journal.history(now)?;
+fn cured_at(journal: &Journal, orders: &Orders) -> Result<Option<Timestamp>> {
+    let history = journal.history()?;
     Ok(history.actions.first().and_then(|action| action.applied_at).filter(|_| orders.recovers))
 }
 
 /// Whether there is nothing left to do: every action has ended and what was lent is back, or a person was called without any.
 fn is_over(journal: &Journal, orders: &Orders, now: Timestamp) -> Result<bool> {
-    let history = journal.history(now)?;
+    let history = journal.history()?;
     if history.actions.is_empty() {
         return Ok(calls(&orders.folder).iter().any(|call| !call.is_empty()));
     }
