@@ -21,7 +21,7 @@ use std::time::Duration;
 use homeostat_announce::Channels;
 use homeostat_core::{Calendar, Mode, Subject, Topology};
 use homeostat_ingest::{QuerySet, SubjectRule};
-use homeostat_remediate::Policy;
+use homeostat_remediate::{Policy, RegoRules};
 
 pub(crate) use address::ListenAddress;
 pub(crate) use detection::{Detection, detection_of};
@@ -29,6 +29,7 @@ pub(crate) use exclude::Interval;
 pub(crate) use leader_election::LeaderElection;
 pub(crate) use limits::Limits;
 pub(crate) use load::{HISTORY_ROWS_MAX, load, load_or_explain, load_without_warnings};
+pub(crate) use policies::{PoliciesError, PoliciesRead, read as read_policy_files};
 pub(crate) use queries::Replicas;
 pub(crate) use source::DataSource;
 pub(crate) use storage::JournalPlace;
@@ -68,7 +69,9 @@ pub(crate) struct Config {
     pub(crate) calendar: Calendar,
     /// What may be done.
     pub(crate) policies: Vec<Policy>,
-    /// The files that they are read from.
+    /// The rules in Rego, where there are some.
+    pub(crate) rego: Option<RegoRules>,
+    /// The files that both are read from.
     pub(crate) policy_files: Vec<PathBuf>,
     /// Where changes and escalations go.
     pub(crate) channels: Channels,

@@ -14,12 +14,15 @@ mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use event::{DriverEvent, PausePoint};
 
 use homeostat_core::{Calendar, Incident, IncidentId, Mode, Subject, Timestamp, Topology};
 use homeostat_journal::{Journal, JournalError, Note};
-use homeostat_remediate::{KillSwitch, Observation, PlanId, Policy, RowScore, SafetyLimits};
+use homeostat_remediate::{KillSwitch, Observation, PlanId, Policy, RegoRules, RowScore, SafetyLimits};
+
+use tokio::time::Instant;
 
 use crate::clock::{Clock, SetClock};
 use crate::executor::Executor;
@@ -78,6 +81,7 @@ pub struct Driver {
     executor: Arc<dyn Executor>,
     journal: Arc<Journal>,
     policies: Vec<Policy>,
+    rego: Option<RegoRules>,
     limits: SafetyLimits,
     pause: Option<Pause>,
     witness: Option<Arc<dyn Witness>>,
@@ -91,6 +95,8 @@ pub struct Driver {
     held_up_by: BTreeMap<PlanId, String>,
     /// Not before this moment a write under way is sent again that couldn't be accepted.
     again_at: BTreeMap<PlanId, Timestamp>,
+    /// How much time each plan under way had left to be applied, and since when.
+    spare: BTreeMap<PlanId, (Instant, Duration)>,
     /// When a write left last whose answer isn't known: it may still take effect.
     unanswered: BTreeMap<PlanId, Timestamp>,
     /// Whether a write to the journal failed that may have been written all the same: an end that nobody was called for, say.
@@ -112,6 +118,7 @@ impl Driver {
             executor,
             journal,
             policies,
+            rego: None,
             limits,
             pause: None,
             witness: None,
@@ -122,6 +129,7 @@ impl Driver {
             storm: None,
             held_up_by: BTreeMap::new(),
             again_at: BTreeMap::new(),
+            spare: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             is_unsure: false,
             called_unjournaled: BTreeSet::new(),
@@ -153,6 +161,12 @@ impl Driver {
     /// anew.
     pub fn set_policies(&mut self, policies: Vec<Policy>) {
         self.policies = policies;
+        self.considered.clear();
+    }
+
+    /// Takes new rules in Rego, or none: then nothing is refused by any.
+    pub fn set_rego(&mut self, rego: Option<RegoRules>) {
+        self.rego = rego;
         self.considered.clear();
     }
 
@@ -284,6 +298,7 @@ impl Driver {
                 |plan: &PlanId| in_flight.iter().chain(&due).any(|journaled| &journaled.plan().id == plan);
             self.observed.retain(|plan, _| is_in_flight(plan));
             self.held_up_by.retain(|plan, _| is_in_flight(plan));
+            self.spare.retain(|plan, _| is_in_flight(plan));
             self.again_at.retain(|plan, _| is_in_flight(plan));
             self.unanswered.retain(|plan, _| is_in_flight(plan));
         }

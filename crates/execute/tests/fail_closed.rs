@@ -109,6 +109,10 @@ impl World {
     }
 
     fn tick(&mut self, after_s: u64) -> Vec<DriverEvent> {
+        block_on(self.go_on(after_s))
+    }
+
+    async fn go_on(&mut self, after_s: u64) -> Vec<DriverEvent> {
         let now = START + Duration::from_secs(after_s);
         for incident in &mut self.open {
             incident.updated_at = now;
@@ -121,7 +125,7 @@ impl World {
             topology: &Topology::new(),
             calendar: &Calendar::default(),
         };
-        block_on(self.driver.tick(now, &input))
+        self.driver.tick(now, &input).await
     }
 
     fn stages(&self) -> Vec<Stage> {
@@ -188,6 +192,19 @@ fn a_plan_that_waited_too_long_is_not_applied() {
     let events = world.tick(121);
     assert_eq!((world.executor.n_writes(), world.stages()), (0, vec![Stage::NotApplied]));
     assert_eq!(reasons(&events), ["not-applied"]);
+}
+
+/// I8: a plan is as old as a clock says that never steps. By the time of day, which was set back, it is one second old.
+#[tokio::test(start_paused = true)]
+async fn a_plan_doesnt_get_younger_by_setting_the_clock_back() {
+    for (passed_s, n_writes, stage) in [(119, 1, Stage::Verifying), (121, 0, Stage::NotApplied)] {
+        let mut world = World::new(FORGETS_ITS_ANSWER);
+        world.go_on(0).await;
+        world.fault.store(SOUND, Ordering::SeqCst);
+        tokio::time::advance(Duration::from_secs(passed_s)).await;
+        world.go_on(1).await;
+        assert_eq!((world.executor.n_writes(), world.stages()), (n_writes, vec![stage]), "after {passed_s} s");
+    }
 }
 
 /// I11: whatever was decided before, an engaged switch sends nothing more.

@@ -14,6 +14,7 @@ use crate::limits::SafetyLimits;
 use crate::newest_rows::NewestRows;
 use crate::objection::Objection;
 use crate::policy::{Policy, PolicyAction, policy_elsewhere, policy_for};
+use crate::rego::RegoRules;
 use crate::same_cluster::SameCluster;
 use crate::step::{ActionName, Inverse, Step};
 
@@ -72,6 +73,8 @@ pub struct Environment<'a> {
     pub calendar: &'a Calendar,
     /// What the executor can do.
     pub actions: &'a Actions,
+    /// The organisation's own rules, where there are some.
+    pub rego: Option<&'a RegoRules>,
 }
 
 /// Everything that guardrails look at.

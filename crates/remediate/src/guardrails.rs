@@ -5,6 +5,7 @@ mod another_instance;
 mod approval;
 mod attempts;
 mod auto_execute;
+mod autoscaler_paused;
 mod cluster_identity;
 mod confidence;
 mod cooldown;
@@ -29,6 +30,7 @@ mod policy_calendar;
 mod policy_frozen;
 mod policy_match;
 mod policy_scope;
+mod rego;
 mod rejected;
 mod rollout;
 mod scaled_to_zero;
@@ -115,10 +117,12 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &scaled_to_zero::ScaledToZero,
     &rollout::RolloutInProgress,
     &paused::Paused,
+    &autoscaler_paused::AutoscalerPaused,
     &owner::ManagedByOther,
     &step::NoStep,
     &overridden::Overridden,
     &write_refused::WriteRefused,
+    &rego::DeniedByRego,
     &dry_run::DryRunFailed,
     &another_instance::AnotherInstance,
     &disruption::TakesTooMuchDown,

@@ -31,6 +31,7 @@ mod policy;
 mod progress;
 mod quota;
 mod read_json;
+mod rego;
 mod same_cluster;
 mod seen_pod;
 mod stage;
@@ -78,6 +79,7 @@ pub use policy::{
 pub use progress::Progress;
 pub use quota::QuotaLimit;
 pub use read_json::read_json;
+pub use rego::{RegoFile, RegoRules};
 pub use same_cluster::SameCluster;
 pub use seen_pod::{Failing, SeenPod, worst_failing};
 pub use stage::{IllegalEvent, JournalEvent, Stage};

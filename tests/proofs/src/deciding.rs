@@ -13,8 +13,11 @@ use homeostat_execute::{Applied, ApplyError, Driver, DriverEvent, Executor, Subj
 use homeostat_journal::{CannotFollow, Fold, Intent, Journal, Journaled, Note};
 use homeostat_remediate::{
     ActionName, Actions, Decision, DryRun, Environment, InspectError, Inspected, JournalEvent, KillSwitch, Level,
-    NewestRows, PayloadError, Plan, Policy, Progress, Proposal, SafetyLimits, SameCluster, decide, load_policies,
+    NewestRows, PayloadError, Plan, Policy, Progress, Proposal, RegoFile, RegoRules, SafetyLimits, SameCluster, decide,
+    load_policies,
 };
+
+use homeostat_settings::Findings;
 
 use crate::fixture::incident;
 
@@ -29,6 +32,27 @@ fn policies() -> Vec<Policy> {
     load_policies(POLICIES, "deciding", &homeostat_execute::actions()).expect("a good policy")
 }
 
+const RULES: &str = r#"
+package homeostat
+
+deny contains msg if {
+    input.target.labels.tier == "payment"
+    input.now.weekday in ["saturday", "sunday"]
+    msg := sprintf("%s is a payment workload", [input.incident.name])
+}
+
+deny contains "too much is going on" if input.history.n_actions_1h > 20
+
+deny contains "a second attempt is for a person" if input.action.attempt > 1
+"#;
+
+/// Rules as an organisation might have them, none of which objects to what is decided here.
+#[expect(clippy::expect_used, reason = "the rules above are constant")]
+pub fn rules() -> RegoRules {
+    let file = RegoFile { name: "deciding.rego".into(), text: RULES.into() };
+    RegoRules::read(&[file], &mut Findings::new()).expect("good rules")
+}
+
 /// What one moment of a decision knows beside the history.
 struct Moment {
     policies: Vec<Policy>,
@@ -36,6 +60,7 @@ struct Moment {
     topology: Topology,
     calendar: Calendar,
     limits: SafetyLimits,
+    rego: Option<RegoRules>,
 }
 
 impl Moment {
@@ -46,6 +71,7 @@ impl Moment {
             topology: Topology::new(),
             calendar: Calendar::default(),
             limits: SafetyLimits::default(),
+            rego: None,
         }
     }
 
@@ -61,6 +87,7 @@ impl Moment {
             topology: &self.topology,
             calendar: &self.calendar,
             actions: &self.actions,
+            rego: self.rego.as_ref(),
         };
         let seen = Inspected::at_rest("uid", WorkloadKind::Deployment, now);
         let history = fold.history();
@@ -90,8 +117,8 @@ pub struct Decided {
 ///
 /// # Errors
 /// [`CannotFollow`]: the history can't be made.
-pub fn decide_often(n_incidents: u32, n: u32) -> Result<Decided, CannotFollow> {
-    let moment = Moment::new();
+pub fn decide_often(n_incidents: u32, n: u32, rego: Option<RegoRules>) -> Result<Decided, CannotFollow> {
+    let moment = Moment { rego, ..Moment::new() };
     let mut fold = Fold::default();
     // A minute apart: the newest seven days count.
     let at = |idx: u32| START + Duration::from_secs(60) * idx;

@@ -1,12 +1,14 @@
 //! Deciding with a long history, and in a storm; `deciding` has the figures.
 #![allow(clippy::unwrap_used, reason = "a test program")]
 
-use homeostat_proofs::deciding::{decide_often, storm};
+use homeostat_proofs::deciding::{decide_often, rules, storm};
 
 #[test]
 fn a_long_history_is_gone_by_and_holds_nothing_up() {
-    let decided = decide_often(2_000, 20).unwrap();
-    assert_eq!((decided.n_actions, decided.n_executed), (2_000, 20));
+    for rego in [None, Some(rules())] {
+        let decided = decide_often(2_000, 20, rego).unwrap();
+        assert_eq!((decided.n_actions, decided.n_executed), (2_000, 20));
+    }
 }
 
 /// I18.

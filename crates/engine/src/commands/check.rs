@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use homeostat_detect::{Bundle, BundleManifest, LoadOptions};
-use homeostat_remediate::{PolicySet, explain, lint, lint_confidence};
-use homeostat_settings::{Findings, Problem};
+use homeostat_remediate::{explain, lint_confidence};
+use homeostat_settings::Problem;
 
 pub(super) use memory::bytes_text;
 
 use crate::calibration::{calibration, highest_confidence};
-use crate::config;
+use crate::config::{self, PoliciesError, PoliciesRead};
 use crate::outcome::{Outcome, print};
 use crate::source;
 
@@ -95,30 +95,24 @@ pub(crate) async fn config(args: &CheckConfigArgs) -> Outcome {
 
 pub(crate) fn policy(paths: &[PathBuf]) -> Outcome {
     let actions = homeostat_execute::actions();
-    let (mut set, mut findings) = (PolicySet::default(), Findings::new());
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    for (path, file) in paths.iter().zip(&names) {
-        match std::fs::read_to_string(path) {
-            Ok(text) => set.read(&text, file, &actions, &mut findings),
-            Err(error) => return Outcome::Failed(anyhow::Error::new(error).context(file.clone())),
-        }
-    }
-    if !findings.is_empty() {
-        return problems_of(&findings.into_problems());
-    }
-    let policies = set.into_policies();
-    let mut warnings = lint(&policies, &actions);
+    let PoliciesRead { policies, rego, mut warnings } = match config::read_policy_files(paths) {
+        Ok(read) => read,
+        Err(PoliciesError::Problems(problems)) => return problems_of(&problems),
+        Err(error @ (PoliciesError::Unreadable(_) | PoliciesError::Unfit(_))) => return Outcome::Failed(error.into()),
+    };
     match calibration() {
         Ok(calibration) => {
             warnings.extend(lint_confidence(&policies, |incident_type| highest_confidence(&calibration, incident_type)))
         }
         Err(error) => return Outcome::Failed(error),
     }
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     let files = names.join(", ");
     for warning in warnings {
         print(&format!("{files}: {warning} [warning]\n"));
     }
-    print(&format!("{files}: OK: {} policies\n", policies.len()));
+    let rules = rego.map(|rego| format!(", and rules in Rego of {} files", rego.n_files())).unwrap_or_default();
+    print(&format!("{files}: OK: {} policies{rules}\n", policies.len()));
     for policy in &policies {
         print(&format!("\n{}\n", policy.name));
         for sentence in explain(policy, &actions) {

@@ -69,8 +69,9 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     let journal = Arc::new(Journal::in_memory()?);
-    let driver =
+    let mut driver =
         Driver::new(Arc::new(PretendExecutor::new()), journal, config.policies.clone(), SafetyLimits::default());
+    driver.set_rego(config.rego.clone());
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
     let mode = config.mode.min(homeostat_core::Mode::Recommend);

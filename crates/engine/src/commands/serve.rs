@@ -314,7 +314,8 @@ fn driver(args: &ServeArgs, config: &Config, executor: Arc<dyn Executor>, journa
     let own_subjects = config.own_workload.iter().cloned().collect::<std::collections::BTreeSet<Subject>>();
     let own_namespaces = own_subjects.iter().map(|subject| subject.namespace.clone()).collect();
     let limits = SafetyLimits { own_subjects, own_namespaces, ..SafetyLimits::default() };
-    let driver = Driver::new(executor, journal, config.policies.clone(), limits);
+    let mut driver = Driver::new(executor, journal, config.policies.clone(), limits);
+    driver.set_rego(config.rego.clone());
     match args.pause_at {
         None => driver,
         Some(wanted) => {

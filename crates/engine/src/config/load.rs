@@ -177,6 +177,7 @@ fn read(file: &str, root: &Node, base: &Path, findings: &mut Findings, warnings:
         topology,
         calendar,
         policies: remediation.policies,
+        rego: remediation.rego,
         policy_files: remediation.policy_files,
         channels: remediation.channels,
         kubernetes: remediation.kubernetes,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use homeostat_announce::Channels;
 use homeostat_core::Mode;
-use homeostat_remediate::{Actions, Policy, PolicyAction, PolicySet, lint};
+use homeostat_remediate::{Actions, Policy, PolicyAction, PolicySet, RegoFile, RegoRules, lint};
 use homeostat_settings::{Findings, Problem};
 
 use super::{Config, KubernetesConfig};
@@ -12,7 +12,9 @@ use super::{Config, KubernetesConfig};
 /// Policies as their files have them.
 pub(crate) struct PoliciesRead {
     pub(crate) policies: Vec<Policy>,
-    /// What is legal but unwise.
+    /// The rules in Rego, where there are some.
+    pub(crate) rego: Option<RegoRules>,
+    /// What is legal but unwise, each with its policy's name.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -34,23 +36,30 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// How the name of a file with rules in Rego ends; every other file has policies.
+const REGO_EXTENSION: &str = "rego";
+
 /// Reads all of these files.
-pub(super) fn read(files: &[PathBuf]) -> Result<PoliciesRead, PoliciesError> {
+pub(crate) fn read(files: &[PathBuf]) -> Result<PoliciesRead, PoliciesError> {
     let actions = homeostat_execute::actions();
     let (mut set, mut findings) = (PolicySet::default(), Findings::new());
+    let mut rules = Vec::new();
     for path in files {
-        let file = path.display().to_string();
-        match text_of(path) {
-            Ok(text) => set.read(&text, &file, &actions, &mut findings),
-            Err(why) => return Err(PoliciesError::Unreadable(why)),
+        let name = path.display().to_string();
+        let text = text_of(path).map_err(PoliciesError::Unreadable)?;
+        if path.extension().is_some_and(|extension| extension == REGO_EXTENSION) {
+            rules.push(RegoFile { name, text });
+        } else {
+            set.read(&text, &name, &actions, &mut findings);
         }
     }
+    let rego = RegoRules::read(&rules, &mut findings);
     if !findings.is_empty() {
         return Err(PoliciesError::Problems(findings.into_problems()));
     }
     let policies = set.into_policies();
-    let warnings = lint(&policies, &actions).into_iter().map(|warning| format!("policy {warning}")).collect();
-    Ok(PoliciesRead { policies, warnings })
+    let warnings = lint(&policies, &actions);
+    Ok(PoliciesRead { policies, rego, warnings })
 }
 
 fn text_of(path: &Path) -> Result<String, String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use homeostat_announce::Channels;
 use homeostat_core::{Mode, Subject};
-use homeostat_remediate::Policy;
+use homeostat_remediate::{Policy, RegoRules};
 use homeostat_settings::Reader;
 
 use super::KubernetesConfig;
@@ -14,6 +14,7 @@ use super::policies::{self, PoliciesError};
 /// What the config says about remediation.
 pub(super) struct Remediation {
     pub(super) policies: Vec<Policy>,
+    pub(super) rego: Option<RegoRules>,
     pub(super) policy_files: Vec<PathBuf>,
     pub(super) channels: Channels,
     pub(super) kubernetes: Option<KubernetesConfig>,
@@ -24,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     let channels = Channels::read(reader);
     let names = reader.texts("policies").unwrap_or_default();
     let policy_files: Vec<PathBuf> = names.iter().map(|name| base.join(name)).collect();
-    let policies = read_policies(reader, &policy_files, warnings);
+    let (policies, rego) = read_policies(reader, &policy_files, warnings);
     let kubernetes = reader.section("kubernetes", |kubernetes| KubernetesConfig {
         kubeconfig: kubernetes.text("kubeconfig").map(|path| base.join(path)),
         context: kubernetes.text("context"),
@@ -42,7 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, base: &Path, mode: Mode, warnings: &
     if kubernetes.is_some() && !cfg!(feature = "kubernetes") {
         reader.reject("kubernetes", "this homeostat was built without the Kubernetes executor");
     }
-    Remediation { policies, policy_files, channels, kubernetes, own_workload: reader.parsed("own_workload") }
+    Remediation { policies, rego, policy_files, channels, kubernetes, own_workload: reader.parsed("own_workload") }
 }
 
 /// Names that can be part of a path of the API.
@@ -58,14 +59,18 @@ fn facts_namespaces(kubernetes: &mut Reader<'_>) -> Vec<String> {
     namespaces
 }
 
-fn read_policies(reader: &mut Reader<'_>, files: &[PathBuf], warnings: &mut Vec<String>) -> Vec<Policy> {
+fn read_policies(
+    reader: &mut Reader<'_>,
+    files: &[PathBuf],
+    warnings: &mut Vec<String>,
+) -> (Vec<Policy>, Option<RegoRules>) {
     match policies::read(files) {
         Ok(read) => {
-            warnings.extend(read.warnings);
-            return read.policies;
+            warnings.extend(read.warnings.iter().map(|warning| format!("policy {warning}")));
+            return (read.policies, read.rego);
         }
         Err(PoliciesError::Problems(problems)) => reader.problems().extend(problems),
         Err(error @ (PoliciesError::Unreadable(_) | PoliciesError::Unfit(_))) => reader.reject("policies", error),
     }
-    Vec::new()
+    (Vec::new(), None)
 }

@@ -203,6 +203,7 @@ impl Cycle {
     pub(crate) fn go_by(&mut self, live: &Live, now: Timestamp) {
         self.mode = live.mode;
         self.driver.set_policies(live.policies.clone());
+        self.driver.set_rego(live.rego.clone());
         let ended = self.rules.set_rules(rules_of(&live.policies), now);
         self.found.extend(ended);
         self.context.topology = live.topology.clone();

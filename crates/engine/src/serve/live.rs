@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use homeostat_announce::Channels;
 use homeostat_core::{Calendar, Mode, Topology};
-use homeostat_remediate::Policy;
+use homeostat_remediate::{Policy, RegoRules};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::metrics::Metrics;
@@ -29,6 +29,8 @@ pub(crate) struct Live {
     pub(crate) mode: Mode,
     /// What may be done.
     pub(crate) policies: Vec<Policy>,
+    /// The rules in Rego, where there are some.
+    pub(crate) rego: Option<RegoRules>,
     /// Planned events.
     pub(crate) calendar: Calendar,
     /// Who depends on whom.
@@ -43,6 +45,7 @@ impl Live {
         Self {
             mode: config.mode,
             policies: config.policies.clone(),
+            rego: config.rego.clone(),
             calendar: config.calendar.clone(),
             topology: config.topology.clone(),
             channels: config.channels.clone(),
@@ -154,10 +157,10 @@ impl Reloader {
         match read {
             Ok(read) => {
                 for warning in &read.warnings {
-                    tracing::warn!("{warning}");
+                    tracing::warn!("policy {warning}");
                 }
                 tracing::info!(policies = read.policies.len(), "the policy files changed and are in force");
-                self.sender.send_replace(Arc::new(Live { policies: read.policies, ..live }));
+                self.sender.send_replace(Arc::new(Live { policies: read.policies, rego: read.rego, ..live }));
             }
             Err(error) => {
                 tracing::error!(why = %error, "the policy files changed and are invalid; the previous policies stay in force");
@@ -293,6 +296,34 @@ queries:
         std::fs::remove_file(&policies).expect("removed");
         reloader.look_at_policies();
         assert!(names() == ["four"] && shows(&reloader, 0), "a file that is gone is no empty file");
+    }
+
+    /// Rules that are taken away by a bad file would permit what they forbade.
+    #[cfg(feature = "rego")]
+    #[test]
+    fn rules_that_change_are_in_force_and_bad_ones_keep_what_was() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rules = dir.path().join("deny.rego");
+        let rule = |message: &str| format!("package homeostat\n\ndeny contains \"{message}\" if input.n == 1\n");
+        std::fs::write(&rules, rule("one")).expect("written");
+        let (mut reloader, _handle, reader) = reloader(&dir, &format!("policies: [deny.rego]\n{GOOD}"));
+        let told = || {
+            let rego = reader.borrow().rego.clone();
+            rego.map(|rego| rego.denials(serde_json::json!({"n": 1})).expect("an answer"))
+        };
+        assert_eq!(told(), Some(vec!["one".to_owned()]));
+        std::fs::write(&rules, rule("two")).expect("written");
+        reloader.look_at_policies();
+        assert_eq!(told(), Some(vec!["two".to_owned()]));
+        for bad in ["package homeostat\n\ndeny contains", "package homeostat\n\ndeny := true\n", ""] {
+            std::fs::write(&rules, bad).expect("written");
+            reloader.look_at_policies();
+            assert_eq!(told(), Some(vec!["two".to_owned()]), "{bad}");
+            assert!(reloader.metrics.text().contains("homeostat_policy_last_reload_successful 0"), "{bad}");
+        }
+        std::fs::remove_file(&rules).expect("removed");
+        reloader.look_at_policies();
+        assert_eq!(told(), Some(vec!["two".to_owned()]), "a file that is gone is no empty file");
     }
 
     #[test]

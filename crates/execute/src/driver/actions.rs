@@ -154,7 +154,7 @@ impl Driver {
             | Stage::Undone
             | Stage::Stuck => false,
         };
-        if may_still_be_applied && !is_in_time(journaled.plan(), self.now()) {
+        if may_still_be_applied && !self.is_in_time(journaled.plan(), self.now()) {
             self.not_in_time(journaled.plan(), events);
         }
     }
@@ -251,7 +251,7 @@ impl Driver {
         let Some(incident) = input.incidents.iter().find(is_open) else {
             return self.give_up(plan, NOT_OPEN, Ending::QUIET, now, events);
         };
-        if !is_in_time(plan, now) {
+        if !self.is_in_time(plan, now) {
             self.not_in_time(plan, events);
         } else if newest_rows(&plan.verify.features, incident, input).are_normal() {
             self.give_up(plan, NORMAL_AGAIN, Ending::QUIET, now, events);
@@ -259,6 +259,14 @@ impl Driver {
             // Held while automation is stopped, until it is too late or automation is resumed.
             self.apply(journaled, &plan.target.resource_version, input, events).await;
         }
+    }
+
+    /// Whether the plan may still be applied. A clock that stepped back before the decision says nothing about its age: no. One that
+    /// stepped back by less makes the plan look younger than it is; what has passed since the intent, by a clock that never steps, counts
+    /// as well. A plan of an earlier process has only the time of day.
+    fn is_in_time(&self, plan: &Plan, now: Timestamp) -> bool {
+        let has_time = self.spare.get(&plan.id).is_none_or(|(since, spare)| since.elapsed() < *spare);
+        has_time && plan.decided_at <= now && now < plan.apply_before
     }
 
     fn not_in_time(&mut self, plan: &Plan, events: &mut Vec<DriverEvent>) {
@@ -318,7 +326,7 @@ impl Driver {
             }
             self.pause_at(PausePoint::AfterJournal);
             // Again: making it durable takes time, and so does a paused machine.
-            if !is_in_time(plan, self.now()) {
+            if !self.is_in_time(plan, self.now()) {
                 // An earlier write of it may have taken effect since the object was looked at.
                 if !self.unanswered.contains_key(&plan.id) {
                     self.not_in_time(plan, events);
@@ -451,9 +459,4 @@ impl Driver {
             }
         }
     }
-}
-
-/// Whether the plan may still be applied. A clock that stepped back before the decision says nothing about its age: no.
-fn is_in_time(plan: &Plan, now: Timestamp) -> bool {
-    plan.decided_at <= now && now < plan.apply_before
 }

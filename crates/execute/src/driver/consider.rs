@@ -168,6 +168,7 @@ impl Driver {
             topology: input.topology,
             calendar: input.calendar,
             actions: self.executor.actions(),
+            rego: self.rego.as_ref(),
         };
         decide(proposal, look.seen.as_ref(), history, &environment, &self.limits, self.now())
     }

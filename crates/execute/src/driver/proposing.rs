@@ -6,6 +6,8 @@ use homeostat_remediate::{
     Answer, DIGEST_DIGITS_MIN, Objection, PayloadError, PendingPlan, Plan, ProposedPlan, levels,
 };
 
+use tokio::time::Instant;
+
 use super::{Driver, DriverEvent, TickInput};
 
 /// Why a plan wasn't shown.
@@ -42,7 +44,10 @@ impl Driver {
                 .unwrap_or_default(),
         };
         match self.journal.record(&intent, now) {
-            Ok(journaled) => self.apply(&journaled, resource_version, input, events).await,
+            Ok(journaled) => {
+                self.spare.insert(plan.id.clone(), (Instant::now(), plan.apply_before.since(now)));
+                self.apply(&journaled, resource_version, input, events).await;
+            }
             Err(error) => self.refuse(incident, &error.to_string(), now, events),
         }
     }

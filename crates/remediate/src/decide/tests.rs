@@ -1,4 +1,5 @@
 mod approvals;
+mod rego;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use crate::observation::{Observation, RowScore};
 use crate::past_action::PastAction;
 use crate::past_actions::PastActions;
 use crate::policy::{ActionBudget, AllowedHours, Freeze, IfFailed, Scope, load_policies};
+use crate::rego::{RegoFile, RegoRules};
 use crate::same_cluster::SameCluster;
 use crate::stage::{JournalEvent, Stage};
 use crate::step::{Args, Inverse};
@@ -48,6 +50,7 @@ struct Case {
     topology: Topology,
     calendar: Calendar,
     actions: Actions,
+    rego: Option<RegoRules>,
     limits: SafetyLimits,
     now: Timestamp,
 }
@@ -116,6 +119,7 @@ remediation_policies:
         topology: Topology::new(),
         calendar: Calendar::default(),
         actions: actions(),
+        rego: None,
         limits: SafetyLimits::default(),
         now: NOW,
     }
@@ -125,10 +129,16 @@ impl Case {
     fn decide(&self) -> Decision {
         let mut open = self.others.clone();
         open.push(self.incident.clone());
-        let environment = Environment {
+        let environment = self.environment(&open);
+        let proposal = Proposal::new(&self.incident, &self.policies, &self.history);
+        decide(&proposal, self.seen.as_ref(), &self.history, &environment, &self.limits, self.now)
+    }
+
+    fn environment<'a>(&'a self, open: &'a [Incident]) -> Environment<'a> {
+        Environment {
             mode: self.mode,
             kill_switch: &self.kill_switch,
-            open: &open,
+            open,
             is_storm: self.is_storm,
             newest_rows: &self.newest_rows,
             dry_run: &self.dry_run,
@@ -136,9 +146,8 @@ impl Case {
             topology: &self.topology,
             calendar: &self.calendar,
             actions: &self.actions,
-        };
-        let proposal = Proposal::new(&self.incident, &self.policies, &self.history);
-        decide(&proposal, self.seen.as_ref(), &self.history, &environment, &self.limits, self.now)
+            rego: self.rego.as_ref(),
+        }
     }
 
     fn see(&mut self) -> &mut Inspected {
@@ -334,6 +343,7 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
         ("rollout-in-progress", |case| case.see().rollout_in_progress = true),
         ("rollout-failed", |case| case.see().rollout_failed = Some("ProgressDeadlineExceeded".into())),
         ("paused", |case| case.see().paused = true),
+        ("autoscaler-paused", |case| *case = steps::scaled_by_keda("autoscaling.keda.sh/paused", "true")),
         ("gitops-managed", |case| {
             case.see().owner = Some(Owner { name: "Flux".into(), seen_by: "a label".into() });
         }),
@@ -355,8 +365,22 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
             case.see().marker = Some(Marker { action: "act-theirs".into(), at: Some(Timestamp::from_secs(99_000)) });
         }),
         ("another-instance", |case| case.see().marker = Some(Marker { action: "act-theirs".into(), at: None })),
+        ("admission-denied", |case| {
+            let why = "403 Forbidden: admission webhook \"validation.gatekeeper.sh\" denied the request: [owner] no owner label";
+            case.dry_run = DryRun::Refused { why: why.into() };
+        }),
+        ("admission-denied", |case| {
+            let why = "deployments.apps \"cart\" is forbidden: ValidatingAdmissionPolicy 'owners' with binding 'all' denied request: no owner";
+            case.dry_run = DryRun::Refused { why: why.into() };
+        }),
         ("dry-run-refused", |case| case.dry_run = DryRun::Refused { why: "403 Forbidden: exceeded quota".into() }),
         ("not-writable-now", |case| case.dry_run = DryRun::NotNow { why: "a webhook is down".into() }),
+        ("rego-denied", |case| {
+            case.rego = rego::rules("package homeostat\n\ndeny contains \"not now\" if input.action.attempt == 1")
+        }),
+        ("rego-failed", |case| {
+            case.rego = rego::rules("package homeostat\n\ndeny contains 7 if input.mode == \"execute\"")
+        }),
         ("takes-all-down", |case| case.see().disruption.is_recreate = true),
         ("takes-all-down", |case| case.see().disruption.unavailable_max = 3),
         ("disruption-budget", |case| {

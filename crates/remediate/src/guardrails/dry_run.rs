@@ -15,7 +15,7 @@ pub(super) struct DryRunFailed;
 
 impl Guardrail for DryRunFailed {
     fn codes(&self) -> &'static [&'static str] {
-        &["dry-run-refused", "not-writable-now"]
+        &["admission-denied", "dry-run-refused", "not-writable-now"]
     }
 
     fn needs(&self) -> Needs {
@@ -25,12 +25,48 @@ impl Guardrail for DryRunFailed {
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
         match context.environment.dry_run {
             DryRun::Passed => Vec::new(),
-            DryRun::Refused { why } => {
-                vec![Objection::escalate("dry-run-refused", format!("the write would fail: {why}"))]
-            }
+            DryRun::Refused { why } => match denier(why) {
+                Some(denier) => vec![denied(&denier)],
+                None => vec![Objection::escalate("dry-run-refused", format!("the write would fail: {why}"))],
+            },
             DryRun::NotNow { why } => {
                 vec![Objection::expect("not-writable-now", NOT_NOW_MAX, format!("nothing can be written now: {why}"))]
             }
         }
     }
+}
+
+/// Who denied a write, and what it said.
+struct Denier<'a> {
+    kind: &'static str,
+    name: &'a str,
+    said: &'a str,
+}
+
+/// The API server tells a denial in one of these forms (`apiserver/pkg/admission/plugin/webhook/errors` and `…/policy/validating`).
+fn denier(why: &str) -> Option<Denier<'_>> {
+    let webhook = || {
+        let (name, said) = after(why, "admission webhook \"")?.split_once("\" denied the request")?;
+        Some(Denier { kind: "the admission webhook", name, said })
+    };
+    let policy = || {
+        let (name, rest) = after(why, "ValidatingAdmissionPolicy '")?.split_once('\'')?;
+        let (_, said) = rest.split_once(" denied request")?;
+        Some(Denier { kind: "the ValidatingAdmissionPolicy", name, said })
+    };
+    webhook().or_else(policy)
+}
+
+fn after<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    text.split_once(start).map(|(_, rest)| rest)
+}
+
+/// Word for word, so that whoever wrote the rule knows it again.
+fn denied(Denier { kind, name, said }: &Denier<'_>) -> Objection {
+    let said = said.trim_start_matches(':').trim();
+    let said = if said.is_empty() { "without an explanation" } else { said };
+    let text = format!(
+        "{kind} {name:?} would deny the write: {said}. It isn't tried: change the rule, or exempt the workload"
+    );
+    Objection::escalate("admission-denied", text).with("by", *name).with("said", said)
 }

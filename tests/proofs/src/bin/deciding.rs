@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fs;
 use std::time::Duration;
 
-use homeostat_proofs::deciding::{decide_often, storm};
+use homeostat_proofs::deciding::{decide_often, rules, storm};
 use homeostat_proofs::schedules::drill;
 
 const INCIDENTS: u32 = 10_000;
@@ -15,17 +15,19 @@ const INCIDENTS: u32 = 10_000;
 const DRILLS: u64 = 100;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let decided = decide_often(INCIDENTS, INCIDENTS)?;
-    let at = |share: f64| {
-        let idx = (decided.took.len() as f64 * share) as usize;
-        decided.took.get(idx).or(decided.took.last()).copied().unwrap_or_default().as_secs_f64() * 1e3
-    };
-    println!(
-        "# {} actions of the history count; {} of {INCIDENTS} decisions were to act",
-        decided.n_actions, decided.n_executed
-    );
-    println!("figure decide.p50_ms {:.3} ms", at(0.5));
-    println!("figure decide.p99_ms {:.3} ms", at(0.99));
+    for (name, rego) in [("decide", None), ("decide.rego", Some(rules()))] {
+        let decided = decide_often(INCIDENTS, INCIDENTS, rego)?;
+        let at = |share: f64| {
+            let idx = (decided.took.len() as f64 * share) as usize;
+            decided.took.get(idx).or(decided.took.last()).copied().unwrap_or_default().as_secs_f64() * 1e3
+        };
+        println!(
+            "# {} actions of the history count; {} of {INCIDENTS} decisions were to act",
+            decided.n_actions, decided.n_executed
+        );
+        println!("figure {name}.p50_ms {:.3} ms", at(0.5));
+        println!("figure {name}.p99_ms {:.3} ms", at(0.99));
+    }
 
     let before_kib = memory_kib()?;
     let storm = storm(INCIDENTS, 10)?;

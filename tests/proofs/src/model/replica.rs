@@ -121,6 +121,7 @@ impl Protocol {
             topology: &inputs.topology,
             calendar: &inputs.calendar,
             actions: &inputs.actions,
+            rego: None,
         };
         let proposal = Proposal::new(&open[target], &inputs.policies, &history);
         let seen = inspected(seen, clock);

@@ -339,7 +339,7 @@ pub(super) const KEYS: &[Described] = &[
         "policies",
         "list of files, or one",
         "none: nothing is proposed or executed",
-        "Policy files, relative to the config's directory.",
+        "Policy files, relative to the config's directory. Files that end in `.rego` have [rules that refuse](../guides/policies.md#rules-in-rego).",
     ),
     key("channels", "a channel `log` is always there", "Where calls for a human go, by name."),
     of_kind(

@@ -62,6 +62,23 @@ fn flag_case() -> Case {
     case
 }
 
+/// What would be written is a ScaledObject with this annotation.
+pub(super) fn scaled_by_keda(key: &str, value: &str) -> Case {
+    let mut case = flag_case();
+    let metadata = json!({ "name": "cart", "uid": "k", "resourceVersion": "5", "annotations": { key: value } });
+    let manifest = json!({ "metadata": metadata });
+    let object = ObjectRef::of(ObjectKind::ScaledObject, &manifest).unwrap();
+    case.see().others = vec![SeenObject { object, manifest, owner: None }];
+    case
+}
+
+#[test]
+fn what_keda_doesnt_scale_now_is_not_written() {
+    assert_eq!(codes(&scaled_by_keda("autoscaling.keda.sh/paused", "false")), Vec::<String>::new());
+    assert_eq!(codes(&scaled_by_keda("autoscaling.keda.sh/paused-replicas", "0")), ["autoscaler-paused"]);
+    assert_eq!(codes(&scaled_by_keda("autoscaling.keda.sh/paused-scale-out", "true")), ["autoscaler-paused"]);
+}
+
 fn codes(case: &Case) -> Vec<String> {
     case.decide().objections().iter().map(|objection| objection.code.clone().into_owned()).collect()
 }
