@@ -2,6 +2,8 @@
 //! and taken back, each judged by asking the API server. On a control plane of its own, because some act on nodes.
 
 mod fields;
+mod git;
+mod helm;
 mod nodes;
 mod pods;
 mod rollouts;

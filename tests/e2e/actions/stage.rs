@@ -34,6 +34,8 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) subject: Subject,
     pub(crate) executor: Registry,
+    /// What it acts on, with its rights.
+    pub(crate) cluster: homeostat_execute::Cluster,
     identity: Identity,
     action: &'static dyn Action,
     args: Args,
@@ -79,9 +81,19 @@ impl Stage {
             timeout: Duration::from_secs(10),
         };
         let cluster = homeostat_execute::Cluster::load(&spec).await?;
-        let executor = Registry::new(Places::default().with_cluster(cluster));
+        let executor = Registry::new(Places::default().with_cluster(cluster.clone()));
         let args = args_of(action, with)?;
-        let stage = Self { plane, client, subject, executor, identity, action, args, n_plans: std::cell::Cell::new(0) };
+        let stage = Self {
+            plane,
+            client,
+            subject,
+            executor,
+            cluster,
+            identity,
+            action,
+            args,
+            n_plans: std::cell::Cell::new(0),
+        };
         stage.wait_rolled_out().await?;
         Ok(stage)
     }
@@ -157,7 +169,7 @@ impl Stage {
     /// What it would do now, or why not.
     pub(crate) async fn step(&self) -> Result<std::result::Result<(Step, Inverse), Objection>> {
         let seen = self.look().await?;
-        Ok(self.action.step(&Ask { args: &self.args, now: shop_feed::now() }, &seen))
+        Ok(self.action.step(&Ask { args: &self.args, now: shop_feed::now(), trouble_at: &[] }, &seen))
     }
 
     /// The code of its objection.
@@ -171,7 +183,7 @@ impl Stage {
     /// A plan for the workload as it is now.
     pub(crate) async fn plan(&self) -> Result<Plan> {
         let (seen, now) = (self.look().await?, shop_feed::now());
-        let step = self.action.step(&Ask { args: &self.args, now }, &seen);
+        let step = self.action.step(&Ask { args: &self.args, now, trouble_at: &[] }, &seen);
         let (step, inverse) = step.map_err(|objection| anyhow::anyhow!("{}: {objection}", objection.code))?;
         self.n_plans.set(self.n_plans.get() + 1);
         let incident = IncidentId::of(&self.subject, Timestamp::from_secs(i64::from(self.n_plans.get())));
