@@ -25,6 +25,8 @@ pub struct Parts {
     pub prometheus: PathBuf,
     /// Its tool, for back-filling and for checking rules.
     pub promtool: PathBuf,
+    /// Helm.
+    pub helm: Option<PathBuf>,
     /// ONNX Runtime's shared library; goes into `ORT_DYLIB_PATH`.
     pub onnxruntime: Option<PathBuf>,
     /// A directory for `PYTHONPATH` in which `import onnx` works.
@@ -61,6 +63,7 @@ impl Parts {
             kwok_stages: need(go.join("kwok/stages.yaml")),
             prometheus: need(debian("prometheus")),
             promtool: need(debian("promtool")),
+            helm: Some(root.join(hash_of(&manifests.join("helm/go.sum"))?).join("helm")).filter(|helm| helm.is_file()),
             onnxruntime: onnxruntime(&python),
             onnx_python: python.join("onnx").is_dir().then_some(python),
         };

@@ -10,6 +10,8 @@ mod evict_pod;
 #[cfg(test)]
 mod fake;
 mod feature_flag;
+mod git_change;
+mod helm_rollback;
 mod node_choice;
 mod patch_fields;
 mod pause_rollout;
@@ -50,6 +52,8 @@ pub(crate) static ACTIONS: &[&dyn Effect] = &[
     &drain::Drain,
     &quarantine::Quarantine,
     &traffic_weight::TrafficWeight,
+    &helm_rollback::HelmRollback,
+    &git_change::GitChange,
     &webhook::Webhook,
     &command::Command,
     &cache_purge::CachePurge,

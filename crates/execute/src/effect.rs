@@ -84,6 +84,10 @@ pub enum ClusterWrite {
         /// Whether the pod is as the step leaves it.
         holds: fn(&Value, &Step) -> bool,
     },
+    /// By letting Helm roll the workload's release back.
+    HelmRollback,
+    /// By a commit on a branch of a git remote.
+    GitChange,
 }
 
 /// Without a cluster client there is nothing to act on.

@@ -14,6 +14,14 @@ mod effect;
 mod executor;
 mod fence;
 mod flagd;
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "it's done about workloads of a cluster"))]
+mod forge;
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "it's done about workloads of a cluster"))]
+mod git;
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "it's done about workloads of a cluster"))]
+mod git_proposal;
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "it's done about workloads of a cluster"))]
+mod helm;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod merge_patch;

@@ -55,6 +55,11 @@ pub trait Action: Send + Sync {
         WorksWhile::default()
     }
 
+    /// Whether it changes the target itself, which whoever keeps the target would put back (I22).
+    fn changes_in_place(&self) -> bool {
+        true
+    }
+
     /// How many replicas are wanted after the step, where it changes that.
     fn replicas_after(&self, _step: &Step) -> Option<u32> {
         None
@@ -146,6 +151,8 @@ pub struct Ask<'a> {
     pub args: &'a Args,
     /// When.
     pub now: Timestamp,
+    /// When the target was in trouble, as far as is known: homeostat acted on it, or an incident that is still open began.
+    pub trouble_at: &'a [Timestamp],
 }
 
 /// The actions that are there, in the order of their registration.

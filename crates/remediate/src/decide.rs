@@ -5,7 +5,7 @@ mod tests;
 
 use homeostat_core::Timestamp;
 
-use crate::action::{Actions, Ask};
+use crate::action::Ask;
 use crate::approval::{Approval, PendingPlan};
 use crate::decision_context::{Asked, DecisionContext, Environment, Proposal, ends_within, features};
 use crate::decision_record::{DecisionOutcome, DecisionRecord, Reason};
@@ -125,8 +125,9 @@ pub fn decide(
     limits: &SafetyLimits,
     now: Timestamp,
 ) -> Decision {
-    let asked = ask(proposal, seen, environment.actions, now);
-    let context = DecisionContext { proposal, seen, asked: asked.as_ref(), history, environment, limits, now };
+    let context = DecisionContext { proposal, seen, asked: None, history, environment, limits, now };
+    let asked = ask(&context);
+    let context = DecisionContext { asked: asked.as_ref(), ..context };
     let objections = guardrails::objections(&context);
     let plan = match (proposal.policy, seen, &asked) {
         (Some(policy), Ok(seen), Some(asked)) => plan(&context, policy, seen, asked),
@@ -139,17 +140,17 @@ pub fn decide(
     }
 }
 
-fn ask(
-    proposal: &Proposal<'_>,
-    seen: Result<&Inspected, &InspectError>,
-    actions: &Actions,
-    now: Timestamp,
-) -> Option<Asked> {
+fn ask(context: &DecisionContext<'_>) -> Option<Asked> {
+    let DecisionContext { proposal, history, environment, now, .. } = *context;
     proposal.policy?;
     let wanted = proposal.wanted?;
-    let action = actions.get(&wanted.name)?;
-    let step = action.step(&Ask { args: &wanted.args, now }, seen.ok()?);
-    Some(Asked { action, step })
+    let action = environment.actions.get(&wanted.name)?;
+    let subject = &proposal.incident.subject;
+    let acted_at = history.actions.on(subject).map(|action| action.plan.decided_at);
+    let opened_at = environment.open.iter().filter(|open| &open.subject == subject).map(|open| open.opened_at);
+    let trouble_at: Vec<Timestamp> = acted_at.chain(opened_at).collect();
+    let ask = Ask { args: &wanted.args, now, trouble_at: &trouble_at };
+    Some(Asked { action, step: action.step(&ask, context.seen.ok()?) })
 }
 
 /// Shows a plan to people, who may overrule what speaks against it. While what was shown is what would be done, it stays that
@@ -182,7 +183,7 @@ fn is_as_shown(context: &DecisionContext<'_>, pending: &PendingPlan) -> bool {
     let then = pending.plan().decided_at;
     let context = DecisionContext { now: then, ..*context };
     let (Some(policy), Ok(seen)) = (context.proposal.policy, context.seen) else { return false };
-    let asked = ask(context.proposal, context.seen, context.environment.actions, then);
+    let asked = ask(&context);
     asked.and_then(|asked| plan(&context, policy, seen, &asked)).is_some_and(|plan| pending.offers(&plan))
 }
 

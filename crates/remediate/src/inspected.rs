@@ -3,9 +3,11 @@
 use homeostat_core::{Timestamp, WorkloadKind};
 use serde_json::Value;
 
+use crate::git_file::GitFile;
 use crate::known::Known;
 use crate::object_ref::ObjectRef;
 use crate::quota::QuotaLimit;
+use crate::release::Release;
 use crate::seen_pod::SeenPod;
 
 /// What an executor saw when it looked at a target. Only facts; judging them is the guardrails' work.
@@ -55,6 +57,10 @@ pub struct Inspected {
     pub pods: Known<Vec<SeenPod>>,
     /// What quotas of its namespace limit, where the action asks for it.
     pub quotas: Known<Vec<QuotaLimit>>,
+    /// The Helm release that it is of, where the action asks for it.
+    pub release: Known<Release>,
+    /// The file in git that it is kept from, where the action asks for it.
+    pub git_file: Known<GitFile>,
     /// What else the action asked to see, such as a ConfigMap that it names.
     pub others: Vec<SeenObject>,
 }
@@ -99,6 +105,8 @@ impl Inspected {
             manifest: Value::Null,
             pods: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
             quotas: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
+            release: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
+            git_file: Known::NotVisible { why: NOT_LOOKED_AT.to_owned() },
             others: Vec::new(),
         }
     }

@@ -13,7 +13,8 @@ pub fn read_json(reader: &mut Reader<'_>, key: &'static str) -> Option<Value> {
     json
 }
 
-fn json(node: &Node) -> Option<Value> {
+/// A node as JSON; nothing where a number in it isn't one of JSON.
+pub(crate) fn json(node: &Node) -> Option<Value> {
     Some(match &node.value {
         Yaml::Null => Value::Null,
         Yaml::Bool(value) => Value::Bool(*value),

@@ -3,6 +3,8 @@
 
 mod faults;
 mod fields;
+mod git;
+mod helm;
 mod nodes;
 mod objects;
 mod pods;

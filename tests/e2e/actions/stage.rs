@@ -37,6 +37,8 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) subject: Subject,
     pub(crate) executor: Registry,
+    /// What it acts on, with its rights.
+    pub(crate) cluster: homeostat_execute::Cluster,
     identity: Identity,
     action: &'static dyn Action,
     args: Args,
@@ -76,9 +78,11 @@ impl Stage {
         if !action.cluster_rights().is_empty() {
             plane.grant_everywhere(&identity, &rules(action.cluster_rights())).await?;
         }
-        let executor = executor_of(&identity).await?;
+        let cluster = cluster_of(&identity).await?;
+        let executor = Registry::new(Places::default().with_cluster(cluster.clone()));
         let args = args_of(action, with)?;
-        let stage = Self { plane, client, subject, executor, identity, action, args, n_plans: AtomicU32::new(0) };
+        let n_plans = AtomicU32::new(0);
+        let stage = Self { plane, client, subject, executor, cluster, identity, action, args, n_plans };
         stage.wait_rolled_out().await?;
         Ok(stage)
     }
@@ -159,7 +163,7 @@ impl Stage {
     /// What it would do now, or why not.
     pub(crate) async fn step(&self) -> Result<std::result::Result<(Step, Inverse), Objection>> {
         let seen = self.look().await?;
-        Ok(self.action.step(&Ask { args: &self.args, now: shop_feed::now() }, &seen))
+        Ok(self.action.step(&Ask { args: &self.args, now: shop_feed::now(), trouble_at: &[] }, &seen))
     }
 
     /// The code of its objection.
@@ -204,7 +208,7 @@ impl Stage {
     pub(crate) async fn plan_by(&self, executor: &Registry) -> Result<Plan> {
         let (name, now) = (&self.action.spec().name, shop_feed::now());
         let seen = executor.inspect_for(name, &self.subject, &self.args, now).await?;
-        let step = self.action.step(&Ask { args: &self.args, now }, &seen);
+        let step = self.action.step(&Ask { args: &self.args, now, trouble_at: &[] }, &seen);
         let (step, inverse) = step.map_err(|objection| anyhow::anyhow!("{}: {objection}", objection.code))?;
         let plan_no = self.n_plans.fetch_add(1, Ordering::SeqCst) + 1;
         let incident = IncidentId::of(&self.subject, Timestamp::from_secs(i64::from(plan_no)));
@@ -384,10 +388,13 @@ impl Stage {
 
 /// An executor that asks as this identity.
 pub(crate) async fn executor_of(identity: &Identity) -> Result<Registry> {
+    Ok(Registry::new(Places::default().with_cluster(cluster_of(identity).await?)))
+}
+
+async fn cluster_of(identity: &Identity) -> Result<homeostat_execute::Cluster> {
     let spec =
         ConnectSpec { kubeconfig: Some(identity.kubeconfig.clone()), context: None, timeout: Duration::from_secs(10) };
-    let cluster = homeostat_execute::Cluster::load(&spec).await?;
-    Ok(Registry::new(Places::default().with_cluster(cluster)))
+    Ok(homeostat_execute::Cluster::load(&spec).await?)
 }
 
 fn takes_pods_away(plan: &Plan) -> bool {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use homeostat_core::{IncidentType, Subject, Timestamp, WorkloadKind};
 use homeostat_journal::{Intent, Journal};
 use homeostat_remediate::{
-    ActionName, Args, Ask, Failing, Inspected, Inverse, Known, Levels, ObjectKind, ObjectRef, Plan, PlanId,
-    PreviousRevision, SeenObject, SeenPod, Target, TemplateChange, VerifySpec, load_policies,
+    ActionName, Args, Ask, Failing, GitFile, Inspected, Inverse, Known, Levels, ObjectKind, ObjectRef, Owner, Plan,
+    PlanId, PreviousRevision, Release, ReleaseRevision, SeenObject, SeenPod, Target, TemplateChange, VerifySpec,
+    load_policies,
 };
 use serde_json::json;
 
@@ -65,12 +66,34 @@ fn pods() -> Vec<SeenPod> {
     ]
 }
 
+fn git_file() -> GitFile {
+    let text = "kind: Deployment\nmetadata: {name: cart}\nspec: {replicas: 3}\n".to_owned();
+    GitFile { commit: "c".into(), mode: "100644".into(), blob: "b".into(), text }
+}
+
+/// A Helm release with a revision that was good for a day.
+fn release() -> Release {
+    let revision = |revision: u32, status: &str, days: i64| ReleaseRevision {
+        revision,
+        status: status.into(),
+        deployed_at: Some(at(days * 86_400)),
+        description: String::new(),
+        manifest_digest: revision.to_string(),
+        has_rollback_hooks: false,
+    };
+    let revisions = vec![revision(1, "superseded", -2), revision(2, "deployed", -1)];
+    Release { name: "cart".into(), namespace: "shop".into(), revisions }
+}
+
 /// A Deployment as the action wants it: at rest, with a revision to go back to, or in the middle of a rollout where that is its work.
 fn seen_by(action: &dyn Action) -> Inspected {
     let works_while = action.works_while();
     let mut seen = seen();
     // Only who gives a cordoned node back finds one.
     seen.others.retain(|other| other.object.name != "node-2" || action.spec().name.as_str() == "uncordon");
+    if !action.changes_in_place() {
+        seen.owner = Some(Owner { name: "Argo CD".into(), seen_by: "a label".into() });
+    }
     Inspected { rollout_in_progress: works_while.rolling_out, paused: works_while.paused, ..seen }
 }
 
@@ -80,11 +103,13 @@ fn seen() -> Inspected {
     Inspected {
         generation: Some(1),
         revision: Some("2".into()),
-        manifest: json!({ "metadata": {}, "spec": { "replicas": 3, "template": { "spec": { "containers": [
+        manifest: json!({ "metadata": { "name": "cart" }, "spec": { "replicas": 3, "template": { "spec": { "containers": [
             { "name": "cart", "resources": { "requests": { "memory": "256Mi" }, "limits": { "memory": "512Mi" } } }] } } } }),
         quotas: Known::Is(vec![]),
         pods: Known::Is(pods()),
         others: nodes().into_iter().chain([flags(), cart_route()]).collect(),
+        release: Known::Is(release()),
+        git_file: Known::Is(git_file()),
         revision_previous: Known::Is(PreviousRevision { revision: "1".into(), change: Some(change) }),
         replicas_wanted: 3,
         replicas_available: 3,
@@ -111,7 +136,8 @@ fn plan(action: &dyn Action) -> Plan {
     let subject = Subject::deployment("shop", "cart");
     let incident = homeostat_core::IncidentId::of(&subject, at(0));
     let minute = std::time::Duration::from_secs(60);
-    let (step, inverse) = action.step(&Ask { args: &args(action), now: at(0) }, &seen_by(action)).unwrap();
+    let (step, inverse) =
+        action.step(&Ask { args: &args(action), now: at(0), trouble_at: &[] }, &seen_by(action)).unwrap();
     Plan {
         id: PlanId::of(&incident, 1),
         correlation: homeostat_core::CorrelationId::of(&subject, at(0)),
@@ -241,7 +267,7 @@ fn a_failed_rollout_is_gone_back_from_and_never_restarted() {
     let failed = Inspected { rollout_failed: Some("ProgressDeadlineExceeded".into()), ..seen() };
     let step = |name: &'static str, seen: &Inspected| {
         let action = actions().get(&ActionName::new(name)).unwrap();
-        action.step(&Ask { args: &Args::default(), now: at(0) }, seen)
+        action.step(&Ask { args: &Args::default(), now: at(0), trouble_at: &[] }, seen)
     };
     assert!(step("rollout-restart", &failed).is_err());
     assert!(step("rollout-undo", &failed).is_ok());

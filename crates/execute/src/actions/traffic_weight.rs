@@ -191,7 +191,9 @@ mod tests {
         let manifest = json!({ "metadata": { "name": "cart", "uid": "r", "resourceVersion": "5" }, "spec": spec });
         let seen_object = SeenObject { object: ObjectRef::of(kind, &manifest).unwrap(), manifest, owner: None };
         let seen = Inspected { others: vec![seen_object], ..Inspected::at_rest("u", WorkloadKind::Deployment, NOW) };
-        TrafficWeight.step(&Ask { args, now: NOW }, &seen).map_err(|objection| objection.code.into_owned())
+        TrafficWeight
+            .step(&Ask { args, now: NOW, trouble_at: &[] }, &seen)
+            .map_err(|objection| objection.code.into_owned())
     }
 
     fn args(key: &str, weights: Value) -> Args {

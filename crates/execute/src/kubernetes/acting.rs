@@ -8,7 +8,7 @@ use homeostat_remediate::{Args, InspectError, Inspected, ObjectRef, Plan, Progre
 use super::api::ApiServer;
 use super::inspect_error::unless_forbidden;
 use super::removal::How;
-use super::{drain, inspect, patching, quarantine, removal};
+use super::{drain, git_change, helm, inspect, patching, quarantine, removal};
 use crate::effect::{ClusterAction, ClusterWrite, Effect};
 use crate::executor::{Applied, ApplyError, WriteOutcome};
 use crate::places::Places;
@@ -36,6 +36,8 @@ impl<A: ClusterAction> Effect for A {
                 patching::outcome_of_write(api, plan).await
             }
             ClusterWrite::Evict | ClusterWrite::Delete => removal::outcome_of_write(api, plan).await,
+            ClusterWrite::HelmRollback => helm::outcome_of_write(api, plan).await,
+            ClusterWrite::GitChange => git_change::outcome_of_write(plan).await,
         }
     }
 
@@ -57,6 +59,8 @@ impl<A: ClusterAction> Effect for A {
             }
             ClusterWrite::Evict => removal::dry_run(api, plan, How::Evict).await,
             ClusterWrite::Delete => removal::dry_run(api, plan, How::Delete).await,
+            ClusterWrite::HelmRollback => helm::dry_run(api, plan).await,
+            ClusterWrite::GitChange => git_change::dry_run(plan).await,
         }
     }
 
@@ -68,6 +72,8 @@ impl<A: ClusterAction> Effect for A {
             }
             ClusterWrite::Evict => removal::apply(api, plan, How::Evict, resource_version).await,
             ClusterWrite::Delete => removal::apply(api, plan, How::Delete, resource_version).await,
+            ClusterWrite::HelmRollback => helm::apply(api, plan).await,
+            ClusterWrite::GitChange => git_change::apply(api, plan).await,
         }
     }
 
@@ -75,7 +81,10 @@ impl<A: ClusterAction> Effect for A {
         match self.write() {
             ClusterWrite::Drain { holds } => drain::go_on(api(at)?, holds, plan.plan()).await,
             ClusterWrite::Quarantine { .. } => quarantine::go_on(api(at)?, plan.plan()).await,
-            ClusterWrite::Patch { .. } | ClusterWrite::Evict | ClusterWrite::Delete => Ok(()),
+            ClusterWrite::GitChange => git_change::go_on(at.http(), plan.plan()).await,
+            ClusterWrite::Patch { .. } | ClusterWrite::Evict | ClusterWrite::Delete | ClusterWrite::HelmRollback => {
+                Ok(())
+            }
         }
     }
 
@@ -88,6 +97,10 @@ impl<A: ClusterAction> Effect for A {
             ClusterWrite::Evict | ClusterWrite::Delete => {
                 Err(ApplyError::Rejected { why: "a pod that is gone can't be put back".to_owned() })
             }
+            ClusterWrite::HelmRollback => helm::undo(api, plan, inverse).await,
+            ClusterWrite::GitChange => Err(ApplyError::Rejected {
+                why: "a proposal changes nothing that could be put back: close it".to_owned(),
+            }),
         }
     }
 
@@ -96,6 +109,8 @@ impl<A: ClusterAction> Effect for A {
         match self.write() {
             ClusterWrite::Patch { holds } => patching::progress(self, holds, api, plan).await,
             ClusterWrite::Evict | ClusterWrite::Delete => removal::progress(api, plan).await,
+            ClusterWrite::HelmRollback => helm::progress(api, plan).await,
+            ClusterWrite::GitChange => git_change::progress(api, plan).await,
             ClusterWrite::Drain { holds } => match patching::progress(self, holds, api, plan).await? {
                 Progress::Complete { wanted } => drain::progress(api, plan, wanted).await,
                 progress => Ok(progress),

@@ -131,6 +131,11 @@ impl ApiServer {
         }
     }
 
+    /// What a program of the Kubernetes family needs in its environment to find the same cluster with the same credentials.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        connect::environment(&self.spec)
+    }
+
     /// The server's version, as it calls it.
     pub(super) async fn version(&self) -> Result<String, CallError> {
         let version = |client: Client| async move { client.apiserver_version().await };

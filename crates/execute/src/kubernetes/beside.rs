@@ -68,7 +68,12 @@ pub(super) async fn objects(
                 }
             }
             Sight::Nodes => seen.extend(nodes(api, subject).await?),
-            Sight::Pods | Sight::Quotas | Sight::ScaledObject | Sight::PodsOfNodes => {}
+            Sight::Pods
+            | Sight::Quotas
+            | Sight::ScaledObject
+            | Sight::PodsOfNodes
+            | Sight::HelmRelease
+            | Sight::GitFile(_) => {}
         }
     }
     Ok(seen)

@@ -73,6 +73,24 @@ async fn load(spec: &ConnectSpec) -> Result<Config, NoConfig> {
     }
 }
 
+/// The same choice for programs that use client-go, which prefer a kubeconfig where there is one.
+pub(super) fn environment(spec: &ConnectSpec) -> Vec<(String, String)> {
+    let own = |name: &str| std::env::var(name).ok().map(|value| (name.to_owned(), value));
+    let is_in_pod = spec.kubeconfig.is_none() && spec.context.is_none() && own(IN_POD[0]).is_some();
+    let mut environment = Vec::new();
+    match &spec.kubeconfig {
+        Some(path) => environment.push(("KUBECONFIG".to_owned(), path.display().to_string())),
+        None if is_in_pod => environment.extend(IN_POD.into_iter().filter_map(own)),
+        // And what a plug-in for credentials needs.
+        None => environment.extend(["KUBECONFIG", "HOME", "PATH"].into_iter().filter_map(own)),
+    }
+    environment.extend(spec.context.iter().map(|context| ("HELM_KUBECONTEXT".to_owned(), context.clone())));
+    environment
+}
+
+/// How a pod knows its API server.
+const IN_POD: [&str; 2] = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"];
+
 /// The configuration with our own habits.
 fn tuned(mut config: Config, timeout: Duration) -> Config {
     // The client would repeat a write on 429, 503 and 504 by itself. An executor makes one attempt a call, and what

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::api::{ApiServer, CallError, Place};
 use super::inspect_error::{inspect_error, visible};
 use super::workload::{Typed, Workload};
-use super::{beside, effect, marker, object, owner, ownership, pods, revisions, rollout};
+use super::{beside, effect, git_change, helm, marker, object, owner, ownership, pods, revisions, rollout};
 use crate::executor::WriteOutcome;
 use crate::sight::Sight;
 
@@ -66,13 +66,16 @@ pub(super) async fn inspect(
             why: format!("{subject}: the answer names no UID or no resourceVersion"),
         });
     };
+    let looks_at_release = sights.contains(&Sight::HelmRelease);
     // At once: on a slow API server one after the other would take three times as long.
-    let (revisions, autoscaler, budgets, quotas, mut others) = tokio::try_join!(
+    let (revisions, autoscaler, budgets, quotas, mut others, release, git_file) = tokio::try_join!(
         kept_revisions(api, subject, &workload),
         autoscaler(api, subject, sights.contains(&Sight::ScaledObject)),
         budgets(api, subject),
         beside::quotas(api, subject, sights.contains(&Sight::Quotas)),
         beside::objects(api, subject, sights),
+        helm::release(api, subject, workload.object(), looks_at_release),
+        async { Ok(git_change::file(sights).await) },
     )?;
     // Whose pods are whose is known by the revisions.
     let pods = pods::pods(api, subject, &workload, &revisions, sights.contains(&Sight::Pods)).await?;
@@ -101,6 +104,8 @@ pub(super) async fn inspect(
         manifest: workload.object().clone(),
         pods,
         quotas,
+        release,
+        git_file,
         others,
     })
 }

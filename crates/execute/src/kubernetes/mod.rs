@@ -18,6 +18,8 @@ mod drain;
 mod effect;
 mod election;
 mod error_chain;
+mod git_change;
+mod helm;
 mod inspect;
 mod inspect_error;
 mod marker;

@@ -19,6 +19,10 @@ impl Guardrail for ManagedByOther {
 
     fn objections(&self, context: &DecisionContext<'_>) -> Vec<Objection> {
         let (Some(_), Ok(seen)) = (context.proposal.policy, context.seen) else { return Vec::new() };
+        // What goes the owner's own way isn't put back.
+        if context.asked.is_some_and(|asked| !asked.action.changes_in_place()) {
+            return Vec::new();
+        }
         let step = context.asked.and_then(|asked| Some(&asked.step.as_ref().ok()?.0));
         let written = step.and_then(|step| ObjectRef::in_step(step).ok().flatten());
         let written = written.and_then(|written| seen.object(&written)).and_then(|written| written.owner.as_ref());
@@ -29,7 +33,7 @@ impl Guardrail for ManagedByOther {
 
 fn objection(what: &str, owner: &Owner) -> Objection {
     let text = format!(
-        "{} manages {what} ({}) and would put it back: act there, or set the annotation \
+        "{} manages {what} ({}) and would put it back: change it there (the action git-change proposes that), or set the annotation \
          homeostat.io/act-in-place: \"true\" if changes in place are accepted",
         owner.name, owner.seen_by
     );

@@ -52,7 +52,7 @@ fn seen() -> Inspected {
 }
 
 fn step(seen: &Inspected, args: &Args) -> Result<Vec<String>, String> {
-    let step = Drain.step(&Ask { args, now: NOW }, seen);
+    let step = Drain.step(&Ask { args, now: NOW, trouble_at: &[] }, seen);
     let pods = |step: &Step| {
         let pods = step.args.get("pods").and_then(Value::as_array).cloned().unwrap_or_default();
         pods.iter().map(|pod| pod["name"].as_str().unwrap().to_owned()).collect()

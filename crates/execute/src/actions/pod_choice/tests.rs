@@ -24,7 +24,7 @@ fn pod(name: &str, failing_s: Option<i64>, restarts: u32) -> SeenPod {
 fn chosen(which: &str, pods: Vec<SeenPod>) -> Result<String, String> {
     let args = Args::default().with("pod", which);
     let seen = Inspected { pods: Known::Is(pods), ..Inspected::at_rest("u", WorkloadKind::Deployment, NOW) };
-    let chosen = choose(&Ask { args: &args, now: NOW }, &seen);
+    let chosen = choose(&Ask { args: &args, now: NOW, trouble_at: &[] }, &seen);
     chosen.map(|(_, pod)| pod.object.name).map_err(|objection| objection.code.into_owned())
 }
 
@@ -43,7 +43,7 @@ fn the_pod_that_failed_first_is_chosen_and_none_where_all_fail_or_none_does() {
     );
     let unseen = Inspected::at_rest("u", WorkloadKind::Deployment, NOW);
     let args = Args::default();
-    assert_eq!(choose(&Ask { args: &args, now: NOW }, &unseen).unwrap_err().code, "pods-not-visible");
+    assert_eq!(choose(&Ask { args: &args, now: NOW, trouble_at: &[] }, &unseen).unwrap_err().code, "pods-not-visible");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn only_a_pod_that_serves_is_missed() {
     let of = |pods: Vec<SeenPod>, which: &str| {
         let args = Args::default().with("pod", which);
         let seen = Inspected { pods: Known::Is(pods), ..Inspected::at_rest("u", WorkloadKind::Deployment, NOW) };
-        let (args, _) = choose(&Ask { args: &args, now: NOW }, &seen).unwrap();
+        let (args, _) = choose(&Ask { args: &args, now: NOW, trouble_at: &[] }, &seen).unwrap();
         let step = Step { action: homeostat_remediate::ActionName::new("evict-pod"), args };
         disruption(&step, &seen).unavailable_max
     };

@@ -36,7 +36,7 @@ fn autoscaled(replicas: u32, kind: ObjectKind, annotations: Value) -> Inspected 
 
 fn step(with: &str, seen: &Inspected) -> Result<(Step, Inverse), String> {
     let args = args(with).unwrap();
-    Scale.step(&Ask { args: &args, now: NOW }, seen).map_err(|objection| objection.code.into_owned())
+    Scale.step(&Ask { args: &args, now: NOW, trouble_at: &[] }, seen).map_err(|objection| objection.code.into_owned())
 }
 
 fn replicas_of(with: &str, seen: &Inspected) -> Result<u32, String> {

@@ -41,7 +41,8 @@ impl World {
         let plan = plan();
         let seen = self.executor.inspect(&UNDO, &plan.target.subject, plan.decided_at).await.unwrap();
         let undo = self.executor.actions().get(&UNDO).unwrap();
-        let (step, inverse) = undo.step(&Ask { args: &Args::default(), now: plan.decided_at }, &seen).unwrap();
+        let (step, inverse) =
+            undo.step(&Ask { args: &Args::default(), now: plan.decided_at, trouble_at: &[] }, &seen).unwrap();
         Plan { step, inverse, repeat: Repeat::Idempotent, ..plan }
     }
 }
