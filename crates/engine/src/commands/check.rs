@@ -111,7 +111,7 @@ pub(crate) fn policy(paths: &[PathBuf]) -> Outcome {
     for warning in warnings {
         print(&format!("{files}: {warning} [warning]\n"));
     }
-    let rules = rego.map(|rego| format!(", and rules in Rego of {} files", rego.n_files())).unwrap_or_default();
+    let rules = rego.map(|rego| format!(", files with Rego rules: {}", rego.n_files())).unwrap_or_default();
     print(&format!("{files}: OK: {} policies{rules}\n", policies.len()));
     for policy in &policies {
         print(&format!("\n{}\n", policy.name));
