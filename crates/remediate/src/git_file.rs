@@ -1,8 +1,5 @@
 //! A file in git from which a GitOps controller keeps the target.
 
-use crate::inspected::{Fact, Inspected};
-use crate::known::Known;
-
 /// A file as it is at the head of the branch that the controller reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitFile {
@@ -14,10 +11,4 @@ pub struct GitFile {
     pub blob: String,
     /// The content.
     pub text: String,
-}
-
-impl Fact for GitFile {
-    fn of(seen: &Inspected) -> &Known<Self> {
-        &seen.git_file
-    }
 }

@@ -152,6 +152,18 @@ impl Fact for Vec<QuotaLimit> {
     }
 }
 
+impl Fact for Release {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.release
+    }
+}
+
+impl Fact for GitFile {
+    fn of(seen: &Inspected) -> &Known<Self> {
+        &seen.git_file
+    }
+}
+
 impl Fact for Autoscaler {
     fn of(seen: &Inspected) -> &Known<Self> {
         &seen.autoscaler

@@ -2,9 +2,6 @@
 
 use homeostat_core::Timestamp;
 
-use crate::inspected::{Fact, Inspected};
-use crate::known::Known;
-
 /// A Helm release. Its values and rendered manifests hold secrets, so they stay where they are: what is kept of them is a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
@@ -37,11 +34,5 @@ impl ReleaseRevision {
     /// Whether Helm is in the middle of something, or was ended in the middle of it.
     pub fn is_pending(&self) -> bool {
         self.status.starts_with("pending-") || self.status == "uninstalling"
-    }
-}
-
-impl Fact for Release {
-    fn of(seen: &Inspected) -> &Known<Self> {
-        &seen.release
     }
 }

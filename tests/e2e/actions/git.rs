@@ -140,6 +140,7 @@ async fn decided(stage: &Stage, action: &str, with: &str) -> Result<Vec<String>>
     Ok(decision.objections().iter().map(|objection| objection.code.to_string()).collect())
 }
 
+/// I22: homeostat itself changes nothing in the cluster, from the first look to the end.
 #[tokio::test]
 async fn what_git_keeps_is_changed_in_git_and_not_fought_over() -> Result<()> {
     let parts = need_parts!("what_git_keeps_is_changed_in_git_and_not_fought_over");

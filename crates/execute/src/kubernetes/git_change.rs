@@ -1,7 +1,7 @@
 //! A change proposed in git: pushing its branch, and looking whether the cluster has what was proposed.
 
 use homeostat_http::Http;
-use homeostat_remediate::{Args, GitFile, InspectError, Known, Plan, Progress};
+use homeostat_remediate::{InspectError, Plan, Progress};
 
 use super::api::ApiServer;
 use super::{inspect, rollout};
@@ -9,30 +9,6 @@ use crate::executor::{Applied, ApplyError, WriteOutcome};
 use crate::git::{Commit, PushError, Remote};
 use crate::git_proposal::Proposal;
 use crate::outside;
-use crate::sight::Sight;
-
-/// The file that the action asked to see.
-pub(super) async fn file(sights: &[Sight]) -> Known<GitFile> {
-    let args = sights.iter().find_map(|sight| match sight {
-        Sight::GitFile(args) => Some(args),
-        Sight::Pods
-        | Sight::Quotas
-        | Sight::ScaledObject
-        | Sight::Object(..)
-        | Sight::HelmRelease
-        | Sight::Nodes
-        | Sight::PodsOfNodes => None,
-    });
-    let Some(args) = args else { return Known::NotVisible { why: "nobody looked".to_owned() } };
-    match read(args).await {
-        Ok(file) => Known::Is(file),
-        Err(why) => Known::NotVisible { why },
-    }
-}
-
-async fn read(args: &Args) -> Result<GitFile, String> {
-    Remote::of(args)?.read().await
-}
 
 fn read_plan(plan: &Plan) -> Result<(Remote, Proposal<'_>), String> {
     Ok((Remote::of(&plan.step.args)?, Proposal::of(plan, &plan.step)?))

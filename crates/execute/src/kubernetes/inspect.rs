@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::api::{ApiServer, CallError, Place};
 use super::inspect_error::{inspect_error, visible};
 use super::workload::{Typed, Workload};
-use super::{beside, effect, git_change, helm, marker, object, owner, ownership, pods, revisions, rollout};
+use super::{beside, effect, git_file, marker, object, owner, ownership, pods, release, revisions, rollout};
 use crate::executor::WriteOutcome;
 use crate::sight::Sight;
 
@@ -74,8 +74,8 @@ pub(super) async fn inspect(
         budgets(api, subject),
         beside::quotas(api, subject, sights.contains(&Sight::Quotas)),
         beside::objects(api, subject, sights),
-        helm::release(api, subject, workload.object(), looks_at_release),
-        async { Ok(git_change::file(sights).await) },
+        release::release(api, subject, workload.object(), looks_at_release),
+        async { Ok(git_file::file(sights).await) },
     )?;
     // Whose pods are whose is known by the revisions.
     let pods = pods::pods(api, subject, &workload, &revisions, sights.contains(&Sight::Pods)).await?;
