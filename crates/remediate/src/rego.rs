@@ -8,7 +8,8 @@ mod compiled;
 mod input;
 #[cfg(not(feature = "rego"))]
 mod left_out;
-#[cfg(all(test, feature = "rego"))]
+#[cfg(test)]
+#[cfg(feature = "rego")]
 mod tests;
 
 use std::fmt;
