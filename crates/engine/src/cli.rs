@@ -12,6 +12,7 @@ use crate::commands::demo::{self, DemoArgs};
 use crate::commands::evaluate::{self, EvaluateArgs};
 use crate::commands::export::{self, ExportArgs};
 use crate::commands::incident::{self, IncidentCommand};
+use crate::commands::policy::{self, PolicyCommand};
 use crate::commands::rbac::{self, RbacArgs};
 use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::score::{self, ScoreArgs};
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     /// Lists, shows and labels recorded incidents.
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Says what policies have earned.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Stops all remediation at once, until `homeostat resume`.
     Stop(StopArgs),
     /// Allows remediation again after `homeostat stop`.
@@ -122,6 +126,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         Command::Incident(IncidentCommand::Label(args)) => {
             on_runtime(|| async move { incident::label(&args).await }).into()
         }
+        Command::Policy(PolicyCommand::Promote(args)) => policy::promote(&args),
         Command::Stop(args) => switch::stop(&args).into(),
         Command::Resume(args) => switch::resume(&args).into(),
         Command::Audit(args) => audit::run(&args).into(),

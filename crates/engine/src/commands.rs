@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod incident;
+pub(crate) mod policy;
 pub(crate) mod rbac;
 pub(crate) mod replay;
 pub(crate) mod score;

@@ -22,7 +22,6 @@ mod incident_record;
 mod labelled;
 mod matching;
 pub mod metrics;
-mod proportion;
 mod ranking;
 mod scorecard;
 mod scores;
@@ -40,10 +39,10 @@ pub use evaluation::{
     JudgeOptions, Judged, PeerMetrics, Protocol, QualityMetrics, SeriesJudgement, SetMetrics, TRACE_COLUMNS, Trace,
     TraceColumn, Verdict, claims, figure_lines, html, markdown, table,
 };
+pub use homeostat_core::{Interval, Proportion, wilson_interval};
 pub use incident_record::IncidentRecord;
 pub use labelled::{LabelledOutcome, outcomes};
 pub use matching::{AFTERMATH, Due, match_incidents};
-pub use proportion::{Interval, Proportion, wilson_interval};
 pub use ranking::ranking_scores;
 pub use scorecard::{Delays, FaultLine, Observed, Scorecard};
 pub use scores::{Scores, ScoresError};

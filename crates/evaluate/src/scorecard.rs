@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::action_outcome::{ActionOutcome, Verification};
 use crate::incident_record::IncidentRecord;
 use crate::matching::{AFTERMATH, Due, match_incidents};
-use crate::proportion::Proportion;
+use homeostat_core::Proportion;
 
 pub use line::FaultLine;
 

@@ -159,7 +159,8 @@ fn twelve_restarts_in_45_minutes_are_impossible() {
     let steps = vec![Step::Pass(10); 45 * 6];
     let world = run(&steps, &limits);
     let n_writes = world.executor.n_writes();
-    assert!((5..12).contains(&n_writes), "{n_writes}");
+    // After four of four that didn't help the policy only proposes (`poor-record`), sooner than any limit holds.
+    assert_eq!(n_writes, 4);
     // With the limits as delivered.
     let n_writes = run(&steps, &SafetyLimits::default()).executor.n_writes();
     assert_eq!(n_writes, 4);

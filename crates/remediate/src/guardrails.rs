@@ -30,6 +30,7 @@ mod policy_calendar;
 mod policy_frozen;
 mod policy_match;
 mod policy_scope;
+mod poor_record;
 mod rego;
 mod rejected;
 mod rollout;
@@ -97,6 +98,7 @@ pub static GUARDRAILS: &[&dyn Guardrail] = &[
     &policy_action::NoAction,
     &fact_forbids::FactForbids,
     &policy_frozen::PolicyFrozen,
+    &poor_record::PoorRecord,
     &rejected::Rejected,
     &auto_execute::AutoExecuteOff,
     &approval::NeedsApproval,

@@ -43,6 +43,7 @@ mod step;
 mod test_actions;
 #[cfg(test)]
 mod test_plan;
+mod track_record;
 mod verify;
 
 pub use approval::{Answer, AnswerError, Approval, DIGEST_DIGITS_MIN, PendingPlan, ProposedPlan};
@@ -90,4 +91,5 @@ pub use same_cluster::SameCluster;
 pub use seen_pod::{Failing, SeenPod, worst_failing};
 pub use stage::{IllegalEvent, JournalEvent, Stage};
 pub use step::{ActionName, Args, Inverse, Recovery, Repeat, Step};
+pub use track_record::track_record;
 pub use verify::{Verdict, VerifyInput, verify};

@@ -94,6 +94,12 @@ impl PastActions {
         self.by_policy.get(policy).map_or(0, |attempts| count(attempts, window, now))
     }
 
+    /// Those of this policy, by when they were intended; without what surely wrote nothing.
+    pub fn of_policy(&self, policy: &str) -> impl DoubleEndedIterator<Item = &Arc<PastAction>> {
+        let attempts = self.by_policy.get(policy).into_iter().flatten();
+        attempts.filter_map(|(_, idx)| self.actions.get(idx))
+    }
+
     fn those<'a, T>(&'a self, idxs: T) -> impl DoubleEndedIterator<Item = &'a Arc<PastAction>>
     where
         T: IntoIterator<Item = &'a u64, IntoIter: DoubleEndedIterator>,

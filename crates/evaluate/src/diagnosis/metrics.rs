@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use homeostat_core::IncidentType;
 
 use super::{Diagnosis, FaultCase, Said};
-use crate::proportion::Proportion;
+use homeostat_core::Proportion;
 
 /// Shares over all harmful faults, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,7 @@ use homeostat_core::{Annotation, Score};
 
 use super::*;
 use crate::fixture::{incident, service, truth};
-use crate::proportion::Proportion;
+use homeostat_core::Proportion;
 
 fn opened(incidents: &[Incident]) -> Vec<IncidentChange> {
     incidents.iter().cloned().map(IncidentChange::Opened).collect()

@@ -6,7 +6,7 @@ use super::comparison::{Comparison, Verdict};
 use super::rows::{Rows, aligned, dash, number, signed};
 use super::{Evaluation, QualityMetrics, peers};
 use crate::diagnosis::{Diagnosis, DiagnosisMetrics, confusion};
-use crate::proportion::Proportion;
+use homeostat_core::Proportion;
 
 /// The tables, and what failed.
 pub fn table(evaluation: &Evaluation, against: Option<&Comparison>) -> String {

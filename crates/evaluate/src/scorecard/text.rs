@@ -6,8 +6,8 @@ use std::time::Duration;
 use homeostat_core::format_duration;
 use homeostat_simulate::EndedBy;
 
-use crate::proportion::Proportion;
 use crate::scorecard::{FaultLine, Scorecard};
+use homeostat_core::Proportion;
 
 /// Widths of the table's columns but the last; with two spaces between, the last one has 16 left.
 const WIDTHS: [usize; 4] = [18, 12, 6, 20];

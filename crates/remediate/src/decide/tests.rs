@@ -290,6 +290,11 @@ fn every_guardrail_objects_alone_and_with_its_own_code() {
             others.iter_mut().for_each(|other| other.plan.policy = case.policies[0].name.clone());
             case.history.actions = shared(others);
         }),
+        ("poor-record", |case| {
+            let mut others = [1, 2, 3, 4].map(|idx| ended(&format!("s{idx}"), IncidentType::OomKilled, 20_000 * idx));
+            others.iter_mut().for_each(|other| other.plan.policy = case.policies[0].name.clone());
+            case.history.actions = shared(others);
+        }),
         ("unsupported-action", |case| case.actions = Actions::default()),
         ("fact-forbids", |case| case.incident.annotations.push(facts::missing_image())),
         ("policy-frozen", |case| {

@@ -151,6 +151,9 @@ impl Case {
     }
 }
 
+/// Held by whoever's case acts on nodes: they share these nodes, and the tests run side by side.
+pub(super) static NODES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The control plane of what acts on nodes.
 async fn of_its_own(parts: &Parts) -> Result<&'static ControlPlane> {
     static PLANE: tokio::sync::OnceCell<ControlPlane> = tokio::sync::OnceCell::const_new();

@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use homeostat_remediate::Stage;
 use homeostat_tests::need_parts;
 use homeostat_tests::parts::Parts;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::case::{CASES, Case};
+use super::case::{CASES, Case, NODES};
 use super::child::Death;
 use super::life::{Outcome, with_death};
 use super::tally::Tally;
@@ -43,13 +43,13 @@ fn deaths(n_rows: u64) -> Vec<Death> {
 
 /// All deaths of all cases, or every so-manieth of them, spread over everything.
 async fn kill_everywhere(parts: Parts, every: usize) -> Result<Tally> {
-    let (parts, nodes, permits) = (Arc::new(parts), Arc::new(Mutex::new(())), Arc::new(Semaphore::new(AT_ONCE)));
+    let (parts, permits) = (Arc::new(parts), Arc::new(Semaphore::new(AT_ONCE)));
     let mut cases = JoinSet::new();
     for (index, case) in CASES.iter().enumerate() {
         for recovers in [true, false] {
-            let (parts, nodes, permits) = (Arc::clone(&parts), Arc::clone(&nodes), Arc::clone(&permits));
+            let (parts, permits) = (Arc::clone(&parts), Arc::clone(&permits));
             cases.spawn(async move {
-                let alone = async || if case.is_of_nodes { Some(nodes.lock().await) } else { None };
+                let alone = async || if case.is_of_nodes { Some(NODES.lock().await) } else { None };
                 let first = {
                     let _permit = permits.acquire().await?;
                     let _alone = alone().await;

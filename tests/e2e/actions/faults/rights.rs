@@ -9,10 +9,10 @@ use homeostat_execute::{Executor, actions};
 use homeostat_remediate::{Action, ActionName, Right};
 use homeostat_tests::need_parts;
 use homeostat_tests::parts::Parts;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::case::{CASES, Case};
+use super::case::{CASES, Case, NODES};
 use crate::stage::{Stage, journal};
 
 /// Stages at once.
@@ -88,15 +88,15 @@ async fn tried(stage: &Stage, executor: &homeostat_execute::Registry) -> Result<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_right_that_is_dropped_is_named_before_anything_is_changed() -> Result<()> {
     let parts = Arc::new(need_parts!("every_right_that_is_dropped_is_named_before_anything_is_changed"));
-    let (nodes, permits) = (Arc::new(Mutex::new(())), Arc::new(Semaphore::new(AT_ONCE)));
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
     let mut wanted: BTreeMap<&str, BTreeSet<Right>> = BTreeMap::new();
     for case in CASES {
         for (right_no, right) in all_rights(case)?.into_iter().enumerate() {
             wanted.entry(case.action).or_default().insert(right);
-            let (parts, nodes, permits) = (Arc::clone(&parts), Arc::clone(&nodes), Arc::clone(&permits));
+            let (parts, permits) = (Arc::clone(&parts), Arc::clone(&permits));
             tasks.spawn(async move {
-                let _alone = if case.is_of_nodes { Some(nodes.lock().await) } else { None };
+                let _alone = if case.is_of_nodes { Some(NODES.lock().await) } else { None };
                 let _permit = permits.acquire().await?;
                 let namespace = format!("rights-{}-{right_no}", case.name);
                 let verdict = without(&parts, case, right, &namespace).await.with_context(|| namespace.clone())?;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use homeostat_tests::need_parts;
 use homeostat_tests::parts::Parts;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::case::{CASES, Case};
+use super::case::{CASES, Case, NODES};
 use super::child::Death;
 use super::life::{Life, Outcome};
 use super::proxy::{Fault, Proxy, Trouble};
@@ -56,15 +56,15 @@ async fn through(
 }
 
 async fn sift(parts: Parts, every: usize, offset: usize) -> Result<Tally> {
-    let (parts, nodes, permits) = (Arc::new(parts), Arc::new(Mutex::new(())), Arc::new(Semaphore::new(AT_ONCE)));
+    let (parts, permits) = (Arc::new(parts), Arc::new(Semaphore::new(AT_ONCE)));
     let stories = CASES.iter().flat_map(|case| [(case, true), (case, false)]);
     let lives = stories.flat_map(|(case, recovers)| faults().into_iter().map(move |fault| (case, recovers, fault)));
     let mut tasks = JoinSet::new();
     for (life_no, (case, recovers, fault)) in lives.enumerate().skip(offset % every).step_by(every) {
-        let (parts, nodes, permits) = (Arc::clone(&parts), Arc::clone(&nodes), Arc::clone(&permits));
+        let (parts, permits) = (Arc::clone(&parts), Arc::clone(&permits));
         tasks.spawn(async move {
             // In this order, or those that wait for the nodes keep everybody else waiting.
-            let _alone = if case.is_of_nodes { Some(nodes.lock().await) } else { None };
+            let _alone = if case.is_of_nodes { Some(NODES.lock().await) } else { None };
             let _permit = permits.acquire().await?;
             let name = format!("sieve-{}-{life_no}", case.name);
             let lived = through(&parts, case, recovers, fault, &name).await;
