@@ -97,6 +97,52 @@ async fn the_same_export_gives_the_same_bytes_with_the_leak_in_them() -> Result<
     Ok(())
 }
 
+/// Two sets of policies over one past: one would act on the leak, the other asks a person first.
+#[tokio::test]
+async fn two_sets_of_policies_are_compared_and_nothing_is_executed() -> Result<()> {
+    let scratch = Scratch::new("compare")?;
+    export(&scratch)?;
+    let config = write_config(&scratch, "homeostat.yml", &config(None))?;
+    let policy = |auto_execute: bool| {
+        json!({"remediation_policy": {
+            "incident_type": "memory-leak", "auto_execute": auto_execute, "confidence_threshold": 0.5,
+            "scope": {"namespaces": ["shop"]},
+        }})
+    };
+    let policies = format!("--policies={}", scratch.write("acts.yml", policy(true).to_string())?.display());
+    let against = format!("--against={}", scratch.write("asks.yml", policy(false).to_string())?.display());
+    let input = format!("--input={}", scratch.path().display());
+
+    let finished = run(&["replay", &config, &input, &policies, &against, "--output=json"]).await?;
+    ensure!(finished.status.success(), "{}", finished.output);
+    let start = finished.output.find("{\n").context("no JSON")?;
+    let mut values = serde_json::Deserializer::from_str(&finished.output[start..]).into_iter::<Value>();
+    let compared = values.next().context("no JSON")??;
+    let rows = compared["incidents"].as_array().context("no incidents")?;
+    let leak = rows
+        .iter()
+        .find(|row| {
+            row["type"] == "memory-leak" && row["subject"].as_str().is_some_and(|it| it.ends_with("payment-api"))
+        })
+        .with_context(|| format!("no leak in {compared:#}"))?;
+    println!("{leak:#}");
+    assert_eq!(leak["policies"]["answer"], "execute", "{leak:#}");
+    assert_eq!(leak["policies"]["objections"], json!([]), "the replay's own mode is no objection: {leak:#}");
+    assert_eq!(leak["against"]["answer"], "propose", "{leak:#}");
+    ensure!(!leak["against"]["objections"].as_array().context("reasons")?.is_empty(), "{leak:#}");
+    assert_eq!(leak["differs"], true);
+
+    // A set doesn't differ from itself; the table says so.
+    let itself = policies.replace("--policies", "--against");
+    let same = run(&["replay", &config, &input, &policies, &itself]).await?;
+    ensure!(same.status.success() && same.output.contains("They differ on 0 of"), "{}", same.output);
+
+    // A file that isn't there is told by its name.
+    let missing = run(&["replay", &config, &input, "--policies=missing.yml"]).await?;
+    ensure!(missing.status.code() == Some(1) && missing.output.contains("missing.yml"), "{}", missing.output);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_bundle_is_trained_checked_and_refused_where_it_does_not_fit() -> Result<()> {
     let scratch = Scratch::new("bundle")?;

@@ -3,19 +3,22 @@
 //! Nothing is executed: the loop runs in mode `recommend` at most, without a cluster, on the export's own time. The same
 //! export gives the same bytes.
 
+mod judged;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, bail};
-use clap::Args;
-use homeostat_core::{Timestamp, Window};
+use clap::{Args, ValueEnum};
+use homeostat_core::{Mode, Timestamp, Window};
 use homeostat_execute::{Driver, DriverEvent};
 use homeostat_incidents::{ClusterContext, Monitor, Tracker, TrackerTimes};
 use homeostat_ingest::{DecodeLimits, Feed, FeedConfig, read_export};
 use homeostat_journal::Journal;
-use homeostat_remediate::{Decision, KillSwitch, SafetyLimits};
+use homeostat_remediate::{Decision, KillSwitch, Policy, RegoRules, SafetyLimits};
 use serde_json::json;
 
+use self::judged::Judged;
 use crate::calibration::calibration_of;
 use crate::config::{self, Config};
 use crate::dataset_input::DatasetRows;
@@ -41,6 +44,40 @@ pub(crate) struct ReplayArgs {
     /// Start of the part that is replayed; what lies before it trains the models. Default: the last quarter.
     #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<homeostat_core::Timestamp>,
+    /// Policy files to judge by, in place of the config's; may be given several times. Prints what they would have done about
+    /// each incident in mode execute, and why not, each incident judged as if nothing had been done before.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policies: Vec<PathBuf>,
+    /// Policy files to compare with; may be given several times. Without `--policies` the config's policies are compared.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Vec<PathBuf>,
+    /// How to print what policies would have done. Default: table.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub(crate) output: Option<ReplayOutput>,
+}
+
+/// How to print what policies would have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplayOutput {
+    /// For people.
+    Table,
+    /// JSON.
+    Json,
+}
+
+/// An export, and which part of it is replayed.
+struct Recorded {
+    config: Arc<Config>,
+    answers: Answers,
+    start: Timestamp,
+    from: Timestamp,
+    end: Timestamp,
+}
+
+/// What is judged by.
+struct Rules {
+    policies: Vec<Policy>,
+    rego: Option<RegoRules>,
 }
 
 pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
@@ -59,41 +96,105 @@ pub(crate) async fn run(args: &ReplayArgs) -> anyhow::Result<()> {
     if from <= start || from > end {
         bail!("--from {from}: the export goes from {start} to {end}; leave some of it to train on");
     }
+    let recorded = Recorded { config, answers, start, from, end };
+    let of_config = || Rules { policies: recorded.config.policies.clone(), rego: recorded.config.rego.clone() };
+    if args.policies.is_empty() && args.against.is_empty() && args.output.is_none() {
+        let mode = recorded.config.mode.min(Mode::Recommend);
+        return print_changes(&recorded, of_config(), mode).await;
+    }
+    // Both are read before anything is trained: a misspelt file is told at once.
+    let rules = if args.policies.is_empty() { of_config() } else { read_rules(&recorded.config, &args.policies)? };
+    let against = match args.against.as_slice() {
+        [] => None,
+        files => Some(read_rules(&recorded.config, files)?),
+    };
+    let judged = judge(&recorded, rules).await?;
+    let against = match against {
+        Some(rules) => Some(judge(&recorded, rules).await?),
+        None => None,
+    };
+    let compared = against.is_some();
+    let rows = judged::rows(judged, against);
+    match args.output.unwrap_or(ReplayOutput::Table) {
+        ReplayOutput::Table => print(&judged::table(&rows, compared)),
+        ReplayOutput::Json => {
+            let text = serde_json::to_string_pretty(&json!({ "incidents": rows })).context("the comparison as JSON")?;
+            print(&(text + "\n"));
+        }
+    }
+    Ok(())
+}
+
+fn read_rules(config: &Config, files: &[PathBuf]) -> anyhow::Result<Rules> {
+    let read = config.read_policies_of(files, &config.channels, Mode::Recommend)?;
+    for warning in &read.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Rules { policies: read.policies, rego: read.rego })
+}
+
+/// What these rules would have done about each incident.
+async fn judge(recorded: &Recorded, rules: Rules) -> anyhow::Result<Judged> {
+    let policies = rules.policies.clone();
+    let mut judged = Judged::default();
+    play(recorded, rules, Mode::Recommend, |at, tick| {
+        judged.note(at, tick, &policies);
+        Ok(())
+    })
+    .await?;
+    Ok(judged)
+}
+
+/// Prints each incident change and each decision as it comes.
+async fn print_changes(recorded: &Recorded, rules: Rules, mode: Mode) -> anyhow::Result<()> {
+    let mut totals = Totals::default();
+    let n_ticks = play(recorded, rules, mode, |at, tick| {
+        totals.count(tick);
+        print(&lines(at, tick)?);
+        Ok(())
+    })
+    .await?;
+    tracing::info!(steps = n_ticks, opened = totals.opened, executed = totals.would_execute, "replayed");
+    Ok(())
+}
+
+/// Plays the export once, from models trained anew: what one set of policies brings about must not show in the next.
+async fn play(
+    recorded: &Recorded,
+    rules: Rules,
+    mode: Mode,
+    mut each: impl FnMut(Timestamp, &Tick) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
+    let Recorded { config, answers, start, from, end } = recorded;
     let trained = match &config.detection.bundle {
-        Some(path) => source::load_bundle(path, &config)?,
+        Some(path) => source::load_bundle(path, config)?,
         None => {
-            let windows = source::history_windows(&config, &answers, start, from - config.step)?;
+            let windows = source::history_windows(config, answers, *start, *from - config.step)?;
             source::train(&config.detection, Box::new(windows)).await?
         }
     };
-    let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(&config)?);
+    let tracker = Tracker::new(config.detection.options.opening, TrackerTimes::default(), calibration_of(config)?);
     let monitor = Arc::new(Mutex::new(Monitor::new(trained.ensembles, tracker).with_limits(&config.queries.limits())?));
     let journal = Arc::new(Journal::in_memory()?);
-    let mut driver =
-        Driver::new(Arc::new(PretendExecutor::new()), journal, config.policies.clone(), SafetyLimits::default());
-    driver.set_rego(config.rego.clone());
+    let mut driver = Driver::new(Arc::new(PretendExecutor::new()), journal, rules.policies, SafetyLimits::default());
+    driver.set_rego(rules.rego);
     let context =
         ClusterContext { topology: config.topology.clone(), calendar: config.calendar.clone(), rollouts: Vec::new() };
-    let mode = config.mode.min(homeostat_core::Mode::Recommend);
     let mut cycle = Cycle::new(monitor, driver, mode, context);
-    let mut at = from;
-    let mut feed = feed(&config)?;
-    let mut n_ticks = 0_u64;
-    let mut totals = Totals::default();
-    while at <= end {
+    let mut feed = feed(config)?;
+    let (mut at, mut n_ticks) = (*from, 0_u64);
+    while at <= *end {
         feed.push(&answers.matrices, at, at)?;
         if let Some(scrapes) = &answers.scrapes {
             feed.push_scrapes(scrapes, at);
         }
         let windows: Vec<Window> = feed.windows_at(at)?;
         let tick = cycle.tick(at, &windows, &[], &KillSwitch::default()).await;
-        totals.count(&tick);
-        print(&lines(at, &tick)?);
+        each(at, &tick)?;
         at = at + config.step;
         n_ticks += 1;
     }
-    tracing::info!(steps = n_ticks, opened = totals.opened, executed = totals.would_execute, "replayed");
-    Ok(())
+    Ok(n_ticks)
 }
 
 #[derive(Default)]
