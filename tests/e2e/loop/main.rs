@@ -5,7 +5,6 @@ mod approving;
 mod crash;
 mod facts;
 mod journal;
-mod problems;
 mod replicas;
 mod scene;
 mod trouble;

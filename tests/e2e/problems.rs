@@ -14,6 +14,11 @@ use serde_json::{Value, json};
 
 use crate::scene::{Scene, tail};
 
+// A program of its own: three services more beside the tests of the loop would make its scrapes late.
+#[path = "loop/scene.rs"]
+#[allow(dead_code, reason = "the tests of the loop use the rest of it")]
+mod scene;
+
 /// More incidents at once than this are a storm, of which one call is made; so each service watches fewer namespaces.
 const FAULTS_EACH: usize = 8;
 
